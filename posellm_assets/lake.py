@@ -1,0 +1,174 @@
+"""Where everything lies, and how it is written so that nobody ever reads half of it.
+
+This module alone knows the layout of the data lake. The root is a URL (a folder by default); paths are
+`universal_pathlib` paths. What a file contains is the business of the room that writes it.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from upath import UPath
+
+from posellm_assets.footage.keys import check_snapshot_key, check_video_key, sport_of
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
+
+
+def checked_name(name: str) -> str:
+    """Return `name` where it is safe as one part of a path, else raise ValueError."""
+    if not _NAME.fullmatch(name) or ".." in name:
+        raise ValueError(f"{name!r} cannot name a folder of the lake: use lower-case letters, digits, '.', '_' and '-'")
+    return name
+
+
+class Lake:
+    """The layout of a data lake under `root`, a folder or an fsspec URL."""
+
+    def __init__(self, root: str | os.PathLike[str]):
+        self.root = UPath(root)
+
+    @property
+    def raw(self) -> UPath:
+        """The drop zone: `raw/<sport>/[<label>/]<file>`."""
+        return self.root / "raw"
+
+    @property
+    def registry(self) -> UPath:
+        """One JSON line for every footage file that was seen: registered, duplicate or quarantined."""
+        return self.root / "footage" / "registry.jsonl"
+
+    def footage(self, key: str) -> UPath:
+        """The manifest of a registered video (JSON)."""
+        return self._of_video("footage", key, ".json")
+
+    def poses(self, key: str) -> UPath:
+        """Landmarks per frame and person (parquet)."""
+        return self._of_video("poses", key, ".parquet")
+
+    def pose_quality(self, key: str) -> UPath:
+        """The verdicts of the pose checks (JSON)."""
+        return self._of_video("poses", key, ".quality.json")
+
+    def contact_sheet(self, key: str) -> UPath:
+        """Six frames with the skeleton drawn over them (JPEG)."""
+        return self._of_video("poses", key, ".jpg")
+
+    def motion(self, key: str) -> UPath:
+        """The subject's movement in body coordinates (parquet)."""
+        return self._of_video("motion", key, ".parquet")
+
+    def captions(self, key: str) -> UPath:
+        """Texts about a video and the measured facts behind them (JSON)."""
+        return self._of_video("captions", key, ".json")
+
+    @property
+    def tokenizers(self) -> UPath:
+        """All tokenizer lineages; `current.json` names the one in use."""
+        return self.root / "tokenizers"
+
+    def tokenizer(self, lineage: str) -> UPath:
+        """The folder of one tokenizer lineage (weights, configuration, report)."""
+        return self.tokenizers / checked_name(lineage)
+
+    def motion_tokens(self, lineage: str, key: str) -> UPath:
+        """The code ids of a video under one tokenizer lineage (JSON)."""
+        return self.root / "motion_tokens" / checked_name(lineage) / sport_of(key) / f"{check_video_key(key)}.json"
+
+    def snapshot(self, snapshot: str) -> UPath:
+        """The frozen manifest of a snapshot (JSON)."""
+        return self.root / "snapshots" / check_snapshot_key(snapshot) / "manifest.json"
+
+    def examples(self, snapshot: str, split: str) -> UPath:
+        """The examples of one split of a snapshot (parquet); `split` is train, val or test."""
+        return self.root / "snapshots" / check_snapshot_key(snapshot) / f"{checked_name(split)}.parquet"
+
+    def stage(self, snapshot: str, stage: str) -> UPath:
+        """The folder of a training stage: checkpoints, the finished model, losses."""
+        return self.root / "models" / check_snapshot_key(snapshot) / checked_name(stage)
+
+    def evaluator(self, snapshot: str) -> UPath:
+        """The folder of the text-motion retrieval model trained on a snapshot's train participants."""
+        return self.root / "evaluators" / check_snapshot_key(snapshot)
+
+    def report(self, snapshot: str) -> UPath:
+        """The folder of an evaluation report (`index.html`, `metrics.json`)."""
+        return self.root / "reports" / check_snapshot_key(snapshot)
+
+    @property
+    def champion(self) -> UPath:
+        """The released model and how it came to be (JSON)."""
+        return self.root / "champion.json"
+
+    def _of_video(self, folder: str, key: str, suffix: str) -> UPath:
+        return self.root / folder / sport_of(key) / f"{check_video_key(key)}{suffix}"
+
+
+def write_atomic(path: UPath | Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file through `write(stream)` so that a reader sees the whole new file or the old one, never a part.
+
+    On a local disk: a temporary file beside the target, fsync, rename. Object stores put whole objects anyway.
+    """
+    if not is_local(path):
+        with path.open("wb") as stream:
+            write(stream)
+        return
+    target = Path(str(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            write(stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+        _sync_folder(target.parent)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: UPath | Path, content: bytes) -> None:
+    """Write `content` atomically."""
+    write_atomic(path, lambda stream: stream.write(content))
+
+
+def write_json(path: UPath | Path, content: Any) -> None:
+    """Write `content` atomically as readable JSON; NaN is refused, because JSON has no such value."""
+    write_bytes(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+
+
+def read_json(path: UPath | Path) -> Any:
+    """Read a JSON file; a file that is not JSON raises ValueError with its path."""
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); remove it and make it again") from error
+
+
+def sha256_of(path: UPath | Path) -> str:
+    """The sha256 of a file's content, in hex, read in pieces."""
+    with path.open("rb") as stream:
+        digest = hashlib.sha256()
+        while piece := stream.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def is_local(path: UPath | Path) -> bool:
+    """Whether `path` lies on a file system of this machine."""
+    return isinstance(path, Path) or path.protocol in ("", "file", "local")
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
