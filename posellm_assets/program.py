@@ -1,0 +1,43 @@
+"""What the training and evaluation programs share: a JSON configuration in, progress out.
+
+Each is started as `python -m MODULE CONFIG.json`, by hand or by an asset through Dagster Pipes. This module reports to
+Pipes where the process was started by it and to standard output otherwise, so that the programs need not know.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from dagster_pipes import is_dagster_pipes_process, open_dagster_pipes
+from pydantic import BaseModel, ValidationError
+
+Config = TypeVar("Config", bound=BaseModel)
+
+
+class Report(Protocol):
+    """Takes a line of progress for the run's log."""
+
+    def __call__(self, message: str) -> None: ...
+
+
+def read_config(model: type[Config], arguments: list[str] | None = None) -> Config:
+    """The configuration named on the command line; exits with what is wrong where it does not fit `model`."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if len(arguments) != 1:
+        sys.exit(f"usage: python -m MODULE CONFIG.json (a {model.__name__})")
+    try:
+        return model.model_validate_json(Path(arguments[0]).read_bytes())
+    except (OSError, ValidationError) as error:
+        sys.exit(f"{arguments[0]}: {error}")
+
+
+@contextmanager
+def reporting() -> Iterator[Report]:
+    """A function that logs a line: to the Dagster run where there is one, else to standard output."""
+    if is_dagster_pipes_process():
+        with open_dagster_pipes() as pipes:
+            yield pipes.log.info
+    else:
+        yield lambda message: print(message, flush=True)
