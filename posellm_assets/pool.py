@@ -1,0 +1,147 @@
+"""The one seam for fan-out: a function mapped over independent items.
+
+Here a pool of local processes; another place to compute (Ray, a batch queue) would offer the same `Pool`. Nothing about
+clips, poses or training belongs here.
+"""
+
+import os
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import connection, get_context
+from multiprocessing.connection import Connection
+from typing import Any, Protocol, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# A worker is replaced after this many items: native libraries keep memory (MediaPipe 6 MB for each landmarker opened).
+ITEMS_PER_WORKER = 50
+
+
+class WorkerDied(RuntimeError):
+    """A worker process ended before it gave the result of its item."""
+
+
+class Pool(Protocol):
+    """Maps a function over items somewhere else."""
+
+    workers: int  # how many items are worked on at once
+
+    def map(self, fn: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Exception]]:
+        """Yield each item with its result, or with the exception that it raised, in the order of completion."""
+        ...
+
+
+class LocalPool:
+    """Spawned processes on this machine, one for each core that this process may use unless `workers` says otherwise.
+
+    Spawned, because neither MediaPipe nor CUDA survives a fork. `fn` (importable by name) and the items are pickled.
+    A worker that dies (out of memory, a crash in native code) costs its own item only: that comes back with
+    `WorkerDied` and a fresh worker takes the next. Items are drawn as workers become free, so a long iterator is not
+    held in memory. Leaving the iteration early ends the workers.
+    """
+
+    def __init__(self, workers: int | None = None):
+        if workers is not None and workers < 1:
+            raise ValueError(f"a pool needs at least one worker, not {workers}")
+        self.workers = workers or _cores()
+
+    def map(self, fn: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Exception]]:
+        """See `Pool.map`."""
+        waiting = iter(items)
+        crew: dict[Connection, _Worker] = {}
+        exhausted = False
+        try:
+            while True:
+                while not exhausted and len(crew) < self.workers:
+                    try:
+                        worker = _Worker(fn, next(waiting))
+                        crew[worker.pipe] = worker
+                    except StopIteration:
+                        exhausted = True
+                if not crew:
+                    return
+                for pipe in connection.wait(list(crew)):
+                    worker = crew[pipe]  # type: ignore[index]
+                    item, outcome = worker.item, worker.outcome()
+                    try:
+                        if worker.spent:
+                            raise StopIteration
+                        worker.give(next(waiting))
+                    except StopIteration:
+                        del crew[worker.pipe]
+                        worker.stop()
+                    yield item, outcome
+        finally:
+            for worker in crew.values():
+                worker.process.terminate()
+                worker.stop()
+
+
+class _Worker:
+    """A process, the item that it has in hand, and the pipe through which items go in and outcomes come out."""
+
+    def __init__(self, fn: Callable, item: Any):
+        context = get_context("spawn")
+        self.pipe, inner = context.Pipe()
+        self.process = context.Process(target=_work, args=(fn, inner), daemon=True)
+        self.process.start()
+        inner.close()  # so that the end of the process is the end of the pipe
+        self.spent = False
+        self.given = 0
+        self.give(item)
+
+    def give(self, item: Any) -> None:
+        self.item = item
+        self.given += 1
+        try:
+            self.pipe.send(item)
+        except BrokenPipeError:
+            pass  # it died while idle; `outcome` says so
+
+    def outcome(self) -> Any:
+        try:
+            outcome = self.pipe.recv()
+        except (EOFError, ConnectionResetError):
+            self.process.join()
+            outcome = WorkerDied(f"the worker process for {self.item} {_how_it_ended(self.process.exitcode)}")
+            self.spent = True
+        self.spent = self.spent or self.given >= ITEMS_PER_WORKER
+        return outcome
+
+    def stop(self) -> None:
+        self.pipe.close()
+        self.process.join()
+
+
+def _work(fn: Callable, pipe: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends the workers
+    while True:
+        try:
+            item = pipe.recv()
+        except EOFError:
+            return
+        try:
+            outcome = fn(item)
+        except Exception as error:  # noqa: BLE001 - carried to the parent, which hands it to the caller
+            outcome = error
+        try:
+            pipe.send(outcome)
+        except BrokenPipeError:
+            return
+        except Exception as error:  # noqa: BLE001 - the outcome cannot be pickled; its text can
+            pipe.send(RuntimeError(f"{type(outcome).__name__} cannot be sent between processes ({error}): {outcome}"))
+
+
+def _how_it_ended(exit_code: int | None) -> str:
+    if exit_code is None or exit_code >= 0:
+        return f"ended with exit code {exit_code}"
+    name = signal.Signals(-exit_code).name
+    hint = "; the machine may be out of memory" if name == "SIGKILL" else ""
+    return f"was killed by {name}{hint}"
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
