@@ -68,9 +68,19 @@ class Lake:
         return self._of_video("captions", key, ".json")
 
     @property
+    def captions_folder(self) -> UPath:
+        """The folder of all captions, with a folder for each sport."""
+        return self.root / "captions"
+
+    @property
     def tokenizers(self) -> UPath:
-        """All tokenizer lineages; `current.json` names the one in use."""
+        """All tokenizer lineages."""
         return self.root / "tokenizers"
+
+    @property
+    def current_tokenizer(self) -> UPath:
+        """Names the tokenizer lineage in use (JSON)."""
+        return self.tokenizers / "current.json"
 
     def tokenizer(self, lineage: str) -> UPath:
         """The folder of one tokenizer lineage (weights, configuration, report)."""
@@ -78,15 +88,24 @@ class Lake:
 
     def motion_tokens(self, lineage: str, key: str) -> UPath:
         """The code ids of a video under one tokenizer lineage (JSON)."""
-        return self.root / "motion_tokens" / checked_name(lineage) / sport_of(key) / f"{check_video_key(key)}.json"
+        return self.tokens_folder(lineage) / sport_of(key) / f"{check_video_key(key)}.json"
+
+    def tokens_folder(self, lineage: str) -> UPath:
+        """The folder of all motion tokens of one lineage, with a folder for each sport."""
+        return self.root / "motion_tokens" / checked_name(lineage)
+
+    @property
+    def snapshots(self) -> UPath:
+        """All snapshots, a folder for each."""
+        return self.root / "snapshots"
 
     def snapshot(self, snapshot: str) -> UPath:
         """The frozen manifest of a snapshot (JSON)."""
-        return self.root / "snapshots" / check_snapshot_key(snapshot) / "manifest.json"
+        return self.snapshots / check_snapshot_key(snapshot) / "manifest.json"
 
     def examples(self, snapshot: str, split: str) -> UPath:
         """The examples of one split of a snapshot (parquet); `split` is train, val or test."""
-        return self.root / "snapshots" / check_snapshot_key(snapshot) / f"{checked_name(split)}.parquet"
+        return self.snapshots / check_snapshot_key(snapshot) / f"{checked_name(split)}.parquet"
 
     def stage(self, snapshot: str, stage: str) -> UPath:
         """The folder of a training stage: checkpoints, the finished model, losses."""
@@ -104,6 +123,15 @@ class Lake:
     def champion(self) -> UPath:
         """The released model and how it came to be (JSON)."""
         return self.root / "champion.json"
+
+    @property
+    def problems(self) -> UPath:
+        """Why videos did not get through a step."""
+        return self.root / "problems"
+
+    def problem(self, step: str, key: str) -> UPath:
+        """Why one video did not get through `step` (JSON)."""
+        return self.problems / checked_name(step) / sport_of(key) / f"{check_video_key(key)}.json"
 
     def _of_video(self, folder: str, key: str, suffix: str) -> UPath:
         return self.root / folder / sport_of(key) / f"{check_video_key(key)}{suffix}"

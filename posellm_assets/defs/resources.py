@@ -1,0 +1,66 @@
+"""What assets are given: the lake with its settings, the pool of workers, and a way to run a program."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from pydantic import BaseModel, Field
+
+from posellm_assets.lake import Lake, write_json
+from posellm_assets.pool import LocalPool, Pool
+from posellm_assets.settings import Settings, load_settings
+
+
+class LakeResource(dg.ConfigurableResource):
+    """The data lake and the settings that lie beside it; run config may override single settings."""
+
+    root: str = Field(default="data_lake", description="folder or fsspec URL of the data lake")
+    settings: dict[str, Any] = Field(default={}, description="settings that override posellm.yaml and POSELLM_*")
+
+    def lake(self) -> Lake:
+        """The lake at `root`."""
+        return Lake(self.root)
+
+    def load_settings(self) -> Settings:
+        """The settings in force: defaults, posellm.yaml, environment, then this resource's own."""
+        return load_settings(self.lake(), self.settings)
+
+
+class PoolResource(dg.ConfigurableResource):
+    """Where work over many clips is spread: worker processes of this machine."""
+
+    workers: int = Field(default=0, ge=0, description="worker processes; 0 means one for each core")
+
+    def pool(self) -> Pool:
+        """A pool that starts its workers when it is first used."""
+        return LocalPool(self.workers or None)
+
+
+class Programs(dg.ConfigurableResource):
+    """Runs the training and evaluation programs in processes of their own, through Dagster Pipes.
+
+    A crash, an out-of-memory kill or a CUDA fault ends that process and fails the step; the code server lives on.
+    """
+
+    def run(self, context: dg.AssetExecutionContext, module: str, job: BaseModel, out: Path) -> None:
+        """Run `python -m module JOB.json` with `job` written to `out/job.json`.
+
+        Raises dg.Failure naming the program where it exits with an error.
+        """
+        path = out / "job.json"
+        write_json(path, job.model_dump(mode="json"))
+        client = dg.PipesSubprocessClient(env={**os.environ, "PYTHONUNBUFFERED": "1"})
+        client.run(context=context.op_execution_context, command=[sys.executable, "-m", module, str(path)])
+
+
+@contextmanager
+def retrying_transient_faults() -> Iterator[None]:
+    """Ask Dagster to try the step again after a fault that may pass: a lost connection, a time-out."""
+    try:
+        yield
+    except (ConnectionError, TimeoutError) as error:
+        raise dg.RetryRequested(max_retries=2, seconds_to_wait=10) from error

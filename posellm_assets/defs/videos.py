@@ -1,0 +1,175 @@
+"""How assets with a partition per video are made: ranges of videos in one run, and bad clips that stop nothing else.
+
+Dagster marks a whole range as materialized when a step returns, and skips the steps behind one that fails. Neither
+fits footage, where one clip in a hundred is bad. So the assets from footage to captions are one step that walks a range
+through each asset in turn: every finished video is logged at once with its own materialization and checks, a video that
+fails is left behind with its reason, and at the end the step fails naming those, so that only good videos turn green.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+from upath import UPath
+
+from posellm_assets.defs.partitions import videos
+from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, retrying_transient_faults
+from posellm_assets.lake import Lake
+from posellm_assets.pool import Pool
+from posellm_assets.problems import Problem, clear_problem, find_problem, record_problem
+from posellm_assets.settings import Settings
+
+MAX_VIDEOS_PER_RUN = 200
+
+
+@dataclass(frozen=True)
+class CheckOutcome:
+    """The verdict of one check on one video."""
+
+    name: str
+    passed: bool
+    description: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Done:
+    """A video that has been made: what to show, the version of its data, its checks.
+
+    `problem` says why later assets must not use it (a blocking check failed), or is empty.
+    """
+
+    metadata: dict[str, Any]
+    data_version: str
+    checks: tuple[CheckOutcome, ...] = ()
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What a per-video asset works with."""
+
+    context: dg.AssetExecutionContext
+    lake: Lake
+    settings: Settings
+    pool: Pool
+    programs: Programs
+
+
+Outcome = Done | str
+"""What became of a video: done, or the reason why not."""
+
+
+@dataclass(frozen=True)
+class VideoAsset:
+    """One asset with a partition per video.
+
+    `work` makes the asset for many keys and yields each key with its outcome as soon as it is known; `path` is where
+    the asset of a key lies; `needs` names the per-video assets that must be there and have passed.
+    """
+
+    spec: dg.AssetSpec
+    work: Callable[[Tools, Sequence[str]], Iterator[tuple[str, Outcome]]]
+    path: Callable[[Lake, str], UPath]
+    needs: tuple["VideoAsset", ...] = ()
+    checks: tuple[dg.AssetCheckSpec, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The asset's name, which is also the name of its step in problems."""
+        return self.spec.key.to_user_string()
+
+
+def video_assets(name: str, assets: Sequence[VideoAsset]) -> dg.AssetsDefinition:
+    """One step, `name`, that makes any selection of `assets` for a range of videos."""
+
+    @dg.multi_asset(
+        name=name,
+        specs=[asset.spec for asset in assets],
+        check_specs=[check for asset in assets for check in asset.checks],
+        partitions_def=videos,
+        can_subset=True,
+        backfill_policy=dg.BackfillPolicy.multi_run(MAX_VIDEOS_PER_RUN),
+        pool=name,
+    )
+    def step(
+        context: dg.AssetExecutionContext, lake: LakeResource, pool: PoolResource, programs: Programs
+    ) -> Iterator[dg.MaterializeResult]:
+        tools = Tools(context, lake.lake(), lake.load_settings(), pool.pool(), programs)
+        selected = [asset for asset in assets if asset.spec.key in context.selected_asset_keys]
+        reasons: dict[str, str] = {}
+        with retrying_transient_faults():
+            for asset in selected:
+                reasons |= _make(tools, asset, [key for key in context.partition_keys if key not in reasons])
+        yield from ()
+        if reasons:
+            raise _failure(reasons, len(context.partition_keys))
+
+    return step
+
+
+def _make(tools: Tools, asset: VideoAsset, keys: Sequence[str]) -> dict[str, str]:
+    """Make `asset` for `keys`; the reasons of those that did not pass, by key."""
+    reasons = {key: reason for key in keys if (reason := _blocked(tools.lake, asset, key))}
+    wanted = [key for key in keys if key not in reasons]
+    for number, (key, outcome) in enumerate(asset.work(tools, wanted), start=1):
+        if isinstance(outcome, Done):
+            _log_done(tools.context, asset, key, outcome)
+            problem = outcome.problem
+        else:
+            problem = outcome
+        if problem:
+            reasons[key] = f"{asset.name}: {problem}"
+            record_problem(tools.lake, Problem(key=key, step=asset.name, reason=problem))
+            tools.context.log.warning(f"{asset.name} {number}/{len(wanted)}: {key}: {problem}")
+        else:
+            clear_problem(tools.lake, asset.name, key)
+            tools.context.log.info(f"{asset.name} {number}/{len(wanted)}: {key}")
+    return reasons
+
+
+def _blocked(lake: Lake, asset: VideoAsset, key: str) -> str:
+    for needed in asset.needs:
+        if problem := find_problem(lake, needed.name, key):
+            return f"{problem.step}: {problem.reason}"
+        if not needed.path(lake, key).exists():
+            return f"{asset.name}: there is no {needed.name} for this video yet; materialize {needed.name} first"
+    return ""
+
+
+def _log_done(context: dg.AssetExecutionContext, asset: VideoAsset, key: str, done: Done) -> None:
+    tags = {"dagster/data_version": done.data_version, "dagster/code_version": asset.spec.code_version or ""}
+    context.log_event(
+        dg.AssetMaterialization(asset_key=asset.spec.key, partition=key, metadata=done.metadata, tags=tags)
+    )
+    blocking = {check.name: check.blocking for check in asset.checks}
+    for check in done.checks:
+        context.log_event(
+            dg.AssetCheckEvaluation(
+                asset_key=asset.spec.key,
+                check_name=check.name,
+                passed=check.passed,
+                partition=key,
+                blocking=blocking[check.name],
+                severity=dg.AssetCheckSeverity.ERROR if blocking[check.name] else dg.AssetCheckSeverity.WARN,
+                description=check.description,
+                metadata=check.metadata,
+            )
+        )
+
+
+def _failure(reasons: dict[str, str], total: int) -> dg.Failure:
+    table = "\n".join(
+        ["| video | why |", "| --- | --- |", *(f"| {key} | {_cell(why)} |" for key, why in reasons.items())]
+    )
+    listed = "\n".join(f"{key}: {why}" for key, why in list(reasons.items())[:20])
+    return dg.Failure(
+        description=f"{len(reasons)} of {total} videos did not get through; the others are done.\n{listed}",
+        metadata={"videos left behind": dg.MetadataValue.md(table)},
+        allow_retries=False,
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

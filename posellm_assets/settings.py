@@ -1,0 +1,99 @@
+"""All settings in one typed object: defaults, then `posellm.yaml` beside the lake, then `POSELLM_*`, then run config.
+
+Each room declares its own settings in its `config.py`; this module only puts them together. Nested names are joined
+by two underscores in the environment: `POSELLM_POSES__MAX_PEOPLE=3`.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from posellm_assets.evaluation.config import EvaluationConfig
+from posellm_assets.footage.config import FootageConfig
+from posellm_assets.lake import Lake, is_local
+from posellm_assets.language.config import LanguageConfig
+from posellm_assets.motion.config import MotionConfig, TokenizerConfig
+from posellm_assets.poses.config import PoseConfig
+
+SETTINGS_FILE = "posellm.yaml"
+
+
+class AutomationConfig(BaseModel):
+    """When the graph trains by itself."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_new_videos: int = Field(12, ge=2, description="usable videos outside the last snapshot that start a generation")
+    max_videos_per_run: int = Field(200, ge=1, description="videos of one range run")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with defaults that serve the demo."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="POSELLM_",
+        env_nested_delimiter="__",
+        extra="ignore",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    seed: int = 0
+    footage: FootageConfig = FootageConfig()
+    poses: PoseConfig = PoseConfig()
+    motion: MotionConfig = MotionConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    language: LanguageConfig = LanguageConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    automation: AutomationConfig = AutomationConfig()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Run config first, then the environment, then the file."""
+        assert isinstance(init_settings, InitSettingsSource)
+        given = dict(init_settings.init_kwargs)
+        of_file = InitSettingsSource(settings_cls, given.pop(SETTINGS_FILE, {}))
+        return InitSettingsSource(settings_cls, given), env_settings, of_file
+
+
+def load_settings(lake: Lake, overrides: Mapping[str, Any] | None = None) -> Settings:
+    """The settings in force for `lake`.
+
+    Raises ValueError (pydantic's ValidationError among them) naming the file or field that does not fit.
+    """
+    path = settings_path(lake)
+    content = yaml.safe_load(path.read_text()) if path.exists() else None
+    if content is not None and not isinstance(content, dict):
+        raise ValueError(f"{path}: expected settings by name, found {type(content).__name__}")
+    unknown = set(content or {}) | set(overrides or {})
+    unknown -= set(Settings.model_fields)
+    if unknown:
+        raise ValueError(
+            f"unknown settings {sorted(unknown)} (in {path} or the run config); known: {sorted(Settings.model_fields)}"
+        )
+    return Settings(**{SETTINGS_FILE: content or {}, **(overrides or {})})  # type: ignore[arg-type]
+
+
+def settings_path(lake: Lake) -> Path:
+    """Where the settings file of a lake is looked for: beside a local lake, else in the working directory."""
+    named = os.environ.get("POSELLM_SETTINGS")
+    if named:
+        return Path(named)
+    return (Path(str(lake.root)).absolute().parent if is_local(lake.root) else Path.cwd()) / SETTINGS_FILE
