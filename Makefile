@@ -1,0 +1,51 @@
+# Set-up happens by itself: every target first makes .venv, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME := $(CURDIR)/.dagster
+export PYTHONWARNINGS ?= ignore::DeprecationWarning
+READY := $(VENV)/.ready
+UNSLOTH := 2026.10.9
+
+.PHONY: help setup demo test check ui bench clean
+
+help:
+	@echo "make demo    footage to released model and report, on footage that the project renders itself"
+	@echo "make ui      the Dagster UI with everything that the demo made, on http://127.0.0.1:3000"
+	@echo "make test    lint, types and tests"
+	@echo "make bench   the speed claims, as ratios"
+	@echo "make clean   remove the virtual environment (not the lake)"
+
+setup: $(READY) $(DAGSTER_HOME)/dagster.yaml
+
+$(READY): pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@# Beside the other packages the resolver takes an Unsloth without a CPU backend, and CUDA packages with it.
+	@if command -v nvidia-smi >/dev/null; then $(BIN)/python -m pip install --quiet --constraint constraints.txt ".[unsloth]"; \
+	else $(BIN)/python -m pip install --quiet --no-deps unsloth==$(UNSLOTH) unsloth_zoo==$(UNSLOTH); fi
+	@touch $(READY)
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml.example
+	@mkdir -p $(DAGSTER_HOME)
+	@cp dagster.yaml.example $@
+
+demo: setup
+	@$(BIN)/posellm demo
+
+ui: setup
+	$(BIN)/dagster dev --host 127.0.0.1 --port $(or $(PORT),3000) --workspace workspace.yaml
+
+check: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/pytest
+
+bench: $(READY)
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV)
