@@ -1,0 +1,85 @@
+"""Settings and job files of the evaluation: what is measured, how much of it, and what keeps a model from release.
+
+Free of torch, so that the graph's definitions can import it.
+"""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class EvaluatorConfig(BaseModel):
+    """How the text-motion retrieval model is trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    budget_s: float = Field(default=15.0, gt=0, description="Process CPU seconds of training")
+    max_steps: int = Field(default=600, ge=1, description="Training ends here where the budget has not ended it before")
+    batch_size: int = Field(default=32, ge=2, description="Text-motion pairs in a step")
+    crop_s: float = Field(default=4.0, gt=0, description="Longest window of a motion in a training step")
+    width: int = Field(default=128, ge=8, description="Width of the motion encoder")
+    embedding_size: int = Field(default=64, ge=4, description="Size of the space that texts and motions share")
+    text_buckets: int = Field(default=2048, ge=16, description="Hash buckets for the words and word pairs of a text")
+    learning_rate: float = Field(default=2e-3, gt=0)
+    temperature: float = Field(default=0.1, gt=0, description="Of the contrastive loss")
+
+
+class GateConfig(BaseModel):
+    """What a model that replaces another must keep."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    retained: tuple[str, ...] = Field(
+        default=("nll_per_code", "naming_accuracy", "recognised_generated", "valid_share"),
+        description="Figures of the report in which a new model may not be worse than the champion",
+    )
+    tolerance: float = Field(
+        default=0.02,
+        ge=0,
+        description="Share of the champion's figure that counts as equal where a figure has no interval",
+    )
+
+
+class EvaluationConfig(BaseModel):
+    """How a model is measured and when it is released."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    evaluator: EvaluatorConfig = EvaluatorConfig()
+    gate: GateConfig = GateConfig()
+    samples_per_label: int = Field(default=10, ge=1, description="Motions generated for each label")
+    temperature: float = Field(default=0.7, gt=0, description="Of the sampled motions")
+    top_p: float = Field(default=0.9, gt=0, le=1, description="Of the sampled motions")
+    animations_per_label: int = Field(
+        default=1, ge=0, description="Generated motions shown in the report for each label"
+    )
+
+
+class EvaluatorJob(BaseModel):
+    """What `python -m posellm_assets.evaluation.train_evaluator` reads. All paths are local."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: str = Field(description="Examples of the train split (parquet)")
+    test: str = Field(description="Examples of the test split (parquet), for the evaluator's own held-out figures")
+    motions: dict[str, str] = Field(description="Motion file of every video key in the examples")
+    out: str = Field(description="Folder for model.safetensors, config.json and report.json")
+    seed: int = 0
+    config: EvaluatorConfig = EvaluatorConfig()
+
+
+class EvaluateJob(BaseModel):
+    """What `python -m posellm_assets.evaluation.evaluate` reads. All paths are local."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(description="Folder of the motion language model")
+    tokenizer: str = Field(description="Folder of the motion tokenizer")
+    evaluator: str = Field(description="Folder of the trained evaluator")
+    train: str = Field(description="Examples of the train split (parquet)")
+    test: str = Field(description="Examples of the test split (parquet)")
+    motions: dict[str, str] = Field(description="Motion file of every video key in the test examples")
+    losses: dict[str, str] = Field(default={}, description="Stage name to its losses.jsonl")
+    snapshot: str | None = Field(default=None, description="Manifest of the snapshot (JSON), shown in the report")
+    champion_metrics: str | None = Field(default=None, description="metrics.json of the released model")
+    out: str = Field(description="Folder for metrics.json and index.html")
+    seed: int = 0
+    config: EvaluationConfig = EvaluationConfig()
