@@ -111,6 +111,14 @@ class Lake:
         """The folder of a training stage: checkpoints, the finished model, losses."""
         return self.root / "models" / check_snapshot_key(snapshot) / checked_name(stage)
 
+    def finished_model(self, snapshot: str, stage: str) -> Path:
+        """The finished model of a stage, as a folder on this machine that model libraries can open."""
+        return local_path(self.stage(snapshot, stage)) / "final"
+
+    def losses(self, snapshot: str, stage: str) -> Path:
+        """The losses of a stage, a JSON line for each step."""
+        return local_path(self.stage(snapshot, stage)) / "losses.jsonl"
+
     def evaluator(self, snapshot: str) -> UPath:
         """The folder of the text-motion retrieval model trained on a snapshot's train participants."""
         return self.root / "evaluators" / check_snapshot_key(snapshot)
@@ -146,7 +154,7 @@ def write_atomic(path: UPath | Path, write: Callable[[BinaryIO], object]) -> Non
         with path.open("wb") as stream:
             write(stream)
         return
-    target = Path(str(path))
+    target = local_path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=".", suffix=".tmp")
     try:
@@ -187,6 +195,16 @@ def sha256_of(path: UPath | Path) -> str:
         while piece := stream.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def local_path(path: UPath | Path) -> Path:
+    """`path` as a path of this machine, for libraries that open files by name.
+
+    Raises ValueError where the lake lies elsewhere.
+    """
+    if not is_local(path):
+        raise ValueError(f"{path} is not on this machine's file systems; mount the lake to work on it here")
+    return Path(str(path))
 
 
 def is_local(path: UPath | Path) -> bool:

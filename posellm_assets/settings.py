@@ -21,7 +21,7 @@ from pydantic_settings import (
 from posellm_assets.evaluation.config import EvaluationConfig
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.lake import Lake, is_local
-from posellm_assets.language.config import LanguageConfig
+from posellm_assets.language.config import STAGES, ModelConfig, SamplingConfig, StageConfig
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig
 from posellm_assets.poses.config import PoseConfig
 
@@ -35,6 +35,16 @@ class AutomationConfig(BaseModel):
 
     min_new_videos: int = Field(12, ge=2, description="usable videos outside the last snapshot that start a generation")
     max_videos_per_run: int = Field(200, ge=1, description="videos of one range run")
+
+
+class LanguageConfig(BaseModel):
+    """The base model, the stages that train it, and how motion is drawn from it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: ModelConfig = ModelConfig()
+    stages: tuple[StageConfig, ...] = STAGES
+    sampling: SamplingConfig = SamplingConfig()
 
 
 class Settings(BaseSettings):

@@ -1,0 +1,48 @@
+"""The code location: everything is put together here, and nothing else is."""
+
+import os
+from typing import Any
+
+import dagster as dg
+
+from posellm_assets.defs import evaluation, jobs, language, motion
+from posellm_assets.defs.footage import FOOTAGE
+from posellm_assets.defs.footage_sensor import new_footage_sensor
+from posellm_assets.defs.poses import POSES
+from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
+from posellm_assets.defs.retraining import retraining_sensor
+from posellm_assets.defs.texts import CAPTIONS
+from posellm_assets.defs.videos import video_assets
+
+
+def build_defs(**overrides: Any) -> dg.Definitions:
+    """The whole code location; `overrides` replace resources by name (`lake`, `pool`, `programs`)."""
+    resources = {
+        "lake": LakeResource(root=os.environ.get("POSELLM_LAKE", "data_lake")),
+        "pool": PoolResource(),
+        "programs": Programs(),
+    }
+    unknown = set(overrides) - set(resources)
+    if unknown:
+        raise TypeError(f"no such resource: {sorted(unknown)}; there are {sorted(resources)}")
+    stages = (resources | overrides)["lake"].load_settings().language.stages
+    return dg.Definitions(
+        assets=[
+            video_assets("ingest_videos", [FOOTAGE, POSES, motion.MOTION, CAPTIONS]),
+            motion.motion_tokenizer,
+            video_assets("tokenise_videos", [motion.MOTION_TOKENS]),
+            language.stage_dataset,
+            *language.stage_assets(stages),
+            evaluation.motion_evaluator,
+            evaluation.report_asset(stages[-1].name),
+            evaluation.champion,
+        ],
+        jobs=jobs.ALL,
+        sensors=[new_footage_sensor, retraining_sensor],
+        resources=resources | overrides,
+        # Steps of a run follow one another and do their heavy work in processes of their own.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,29 @@
+"""What every asset shares: owners, the house style of a spec, columns and pictures for the UI."""
+
+import base64
+from typing import Any
+
+import dagster as dg
+from upath import UPath
+
+OWNERS = ["team:posellm"]
+
+
+def spec(name: str, group: str, description: str, *, kinds: set[str], **rest: Any) -> dg.AssetSpec:
+    """An asset spec in the house style: group, kinds, owners and a description are always there."""
+    return dg.AssetSpec(name, group_name=group, description=description, kinds=kinds, owners=OWNERS, **rest)
+
+
+def columns(schema: Any) -> dg.TableSchema:
+    """The columns of a pyarrow schema, for `dagster/column_schema`."""
+    return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
+
+
+def picture(content: bytes, kind: str) -> dg.MarkdownMetadataValue:
+    """A PNG or JPEG that the UI shows in place; `kind` is png or jpeg."""
+    return dg.MetadataValue.md(f"![](data:image/{kind};base64,{base64.b64encode(content).decode()})")
+
+
+def jpeg(path: UPath) -> dg.MarkdownMetadataValue:
+    """The JPEG at `path`, for the UI."""
+    return picture(path.read_bytes(), "jpeg")

@@ -1,0 +1,163 @@
+"""The evaluation group: a judge of motions, the report on a generation, and the release."""
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from posellm_assets.defs.common import OWNERS, picture
+from posellm_assets.defs.partitions import snapshots
+from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
+from posellm_assets.evaluation.champion import Champion, promote, read_champion
+from posellm_assets.evaluation.config import EvaluateJob, EvaluatorJob
+from posellm_assets.evaluation.gate import decide
+from posellm_assets.evaluation.summary import curves_png, summary_markdown
+from posellm_assets.lake import Lake, local_path, read_json
+from posellm_assets.language.snapshots import Snapshot, read_snapshot
+from posellm_assets.settings import Settings
+
+CHAMPION = "champion"
+"""Folder of a report that holds the released model's figures on the same clips."""
+
+SNAPSHOT_ASSET: dict[str, Any] = {
+    "group_name": "evaluation",
+    "partitions_def": snapshots,
+    "owners": OWNERS,
+    "pool": "train",
+    "code_version": "1",
+}
+
+
+@dg.asset(deps=["stage_dataset", "motion"], kinds={"pytorch"}, **SNAPSHOT_ASSET)
+def motion_evaluator(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
+    """A retrieval model that judges generated motion; it has only seen real motion of train participants."""
+    here, settings = lake.lake(), lake.load_settings()
+    snapshot = read_snapshot(here, context.partition_key)
+    out = local_path(here.evaluator(snapshot.snapshot))
+    job = EvaluatorJob(
+        train=str(here.examples(snapshot.snapshot, "train")),
+        test=str(here.examples(snapshot.snapshot, "test")),
+        motions=_motions(here, snapshot),
+        out=str(out),
+        seed=settings.seed,
+        config=settings.evaluation.evaluator,
+    )
+    with retrying_transient_faults():
+        programs.run(context, "posellm_assets.evaluation.train_evaluator", job, out)
+    report = read_json(out / "report.json")
+    return dg.MaterializeResult(
+        metadata={"report": dg.MetadataValue.json(report), "folder": dg.MetadataValue.path(str(out))}
+    )
+
+
+def report_asset(last_stage: str) -> dg.AssetsDefinition:
+    """The evaluation of a generation, which is the finished model of `last_stage`."""
+
+    @dg.asset(deps=["motion_evaluator", last_stage], kinds={"html"}, **SNAPSHOT_ASSET)
+    def evaluation_report(
+        context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs
+    ) -> dg.MaterializeResult:
+        """Held-out figures beside their baselines, loss curves, generated motions beside real ones, as one HTML file.
+
+        Where a model is released already, it is measured on the same clips by the same judge.
+        """
+        here, settings = lake.lake(), lake.load_settings()
+        snapshot = read_snapshot(here, context.partition_key)
+        out = local_path(here.report(snapshot.snapshot))
+        losses = {stage.name: here.losses(snapshot.snapshot, stage.name) for stage in settings.language.stages}
+        earlier = _released_before(here, snapshot)
+        with retrying_transient_faults():
+            if earlier:
+                job = _evaluate_job(here, settings, snapshot, earlier.model(here), out / CHAMPION)
+                programs.run(context, "posellm_assets.evaluation.evaluate", job, out / CHAMPION)
+            job = _evaluate_job(
+                here,
+                settings,
+                snapshot,
+                here.finished_model(snapshot.snapshot, last_stage),
+                out,
+                losses={name: str(path) for name, path in losses.items()},
+                champion_metrics=str(out / CHAMPION / "metrics.json") if earlier else None,
+            )
+            programs.run(context, "posellm_assets.evaluation.evaluate", job, out)
+        return dg.MaterializeResult(
+            metadata={
+                "report": dg.MetadataValue.path(str(out / "index.html")),
+                "summary": dg.MetadataValue.md(summary_markdown(read_json(out / "metrics.json"))),
+                "losses": picture(curves_png(losses), "png"),
+            }
+        )
+
+    return evaluation_report
+
+
+@dg.asset(deps=["evaluation_report"], kinds={"huggingface"}, **SNAPSHOT_ASSET)
+def champion(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+    """The released model. It moves to this generation only if the generation is not worse than what it replaces."""
+    here, settings = lake.lake(), lake.load_settings()
+    snapshot = read_snapshot(here, context.partition_key)
+    report = local_path(here.report(snapshot.snapshot))
+    earlier = _released_before(here, snapshot)
+    decision = decide(
+        read_json(report / "metrics.json"),
+        read_json(report / CHAMPION / "metrics.json") if earlier else None,
+        settings.evaluation.gate,
+    )
+    released = earlier
+    if decision.promote:
+        released = promote(
+            here,
+            snapshot=snapshot.snapshot,
+            stage=settings.language.stages[-1].name,
+            lineage=snapshot.lineage,
+            reasons=list(decision.reasons),
+            by=f"run {context.run.run_id}",
+        )
+    return dg.MaterializeResult(metadata=_release_metadata(here, released, decision.promote, decision.reasons))
+
+
+def _released_before(lake: Lake, snapshot: Snapshot) -> Champion | None:
+    """The released model that speaks the snapshot's codes, unless it is the snapshot's own."""
+    released = read_champion(lake)
+    comparable = released and released.lineage == snapshot.lineage and released.snapshot != snapshot.snapshot
+    return released if comparable else None
+
+
+def _motions(lake: Lake, snapshot: Snapshot) -> dict[str, str]:
+    return {video.key: str(lake.motion(video.key)) for video in snapshot.videos}
+
+
+def _evaluate_job(
+    lake: Lake,
+    settings: Settings,
+    snapshot: Snapshot,
+    model: Path,
+    out: Path,
+    losses: dict[str, str] | None = None,
+    champion_metrics: str | None = None,
+) -> EvaluateJob:
+    return EvaluateJob(
+        model=str(model),
+        tokenizer=str(lake.tokenizer(snapshot.lineage)),
+        evaluator=str(lake.evaluator(snapshot.snapshot)),
+        train=str(lake.examples(snapshot.snapshot, "train")),
+        test=str(lake.examples(snapshot.snapshot, "test")),
+        motions=_motions(lake, snapshot),
+        losses=losses or {},
+        snapshot=str(lake.snapshot(snapshot.snapshot)),
+        champion_metrics=champion_metrics,
+        out=str(out),
+        seed=settings.seed,
+        config=settings.evaluation,
+    )
+
+
+def _release_metadata(
+    lake: Lake, released: Champion | None, promoted: bool, reasons: tuple[str, ...]
+) -> dict[str, Any]:
+    return {
+        "released": promoted,
+        "champion": released.snapshot if released else "none",
+        "reasons": dg.MetadataValue.md("\n".join(f"- {reason}" for reason in reasons)),
+        "model": dg.MetadataValue.path(str(released.model(lake)) if released else ""),
+    }

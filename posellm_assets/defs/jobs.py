@@ -1,0 +1,35 @@
+"""The jobs that people, sensors and the demo start."""
+
+import dagster as dg
+
+from posellm_assets.defs.common import OWNERS
+
+ingest_footage = dg.define_asset_job(
+    "ingest_footage",
+    selection=dg.AssetSelection.assets("footage", "poses", "motion", "captions"),
+    description="From a registered video to its captions; one partition or a range of them.",
+    owners=OWNERS,
+)
+
+train_tokenizer = dg.define_asset_job(
+    "train_tokenizer",
+    selection=dg.AssetSelection.assets("motion_tokenizer"),
+    description="A new tokenizer lineage from the motion of all train participants. New codes mean a new model.",
+    owners=OWNERS,
+)
+
+tokenise_motion = dg.define_asset_job(
+    "tokenise_motion",
+    selection=dg.AssetSelection.assets("motion_tokens"),
+    description="Motion tokens of videos under the current tokenizer lineage.",
+    owners=OWNERS,
+)
+
+train_generation = dg.define_asset_job(
+    "train_generation",
+    selection=dg.AssetSelection.assets("stage_dataset").downstream(),
+    description="From a frozen snapshot to a trained, evaluated and perhaps released model.",
+    owners=OWNERS,
+)
+
+ALL = [ingest_footage, train_tokenizer, tokenise_motion, train_generation]

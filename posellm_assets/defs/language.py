@@ -1,0 +1,109 @@
+"""The language group: examples frozen by a snapshot, and one training stage after the other.
+
+Training happens in a process of its own (`posellm_assets.language.train`); an asset only says what is to be trained.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from posellm_assets.defs.common import OWNERS, columns, picture
+from posellm_assets.defs.partitions import snapshots
+from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
+from posellm_assets.evaluation.summary import curves_png
+from posellm_assets.lake import Lake, local_path, read_json, sha256_of
+from posellm_assets.language.config import StageConfig, StageJob
+from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS, build_examples, read_snapshot, split_table
+from posellm_assets.settings import Settings
+
+
+@dg.asset(
+    group_name="language",
+    partitions_def=snapshots,
+    deps=["motion_tokens", "captions"],
+    kinds={"parquet"},
+    owners=OWNERS,
+    code_version="1",
+    pool="train",
+)
+def stage_dataset(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+    """Examples of a snapshot: captions and motion tokens, split by participant, nobody on both sides."""
+    here = lake.lake()
+    snapshot = read_snapshot(here, context.partition_key)
+    counts = build_examples(here, snapshot)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": sum(counts.values()),
+            "dagster/column_schema": columns(EXAMPLE_SCHEMA),
+            **{f"{split} examples": counts[split] for split in SPLITS},
+            "splits": dg.MetadataValue.json(split_table(snapshot)),
+            "tokenizer": snapshot.lineage,
+            "parent": snapshot.parent or "none",
+            "folder": dg.MetadataValue.path(str(here.snapshot(snapshot.snapshot).parent)),
+        },
+        data_version=dg.DataVersion(
+            "-".join(sha256_of(here.examples(snapshot.snapshot, split))[:12] for split in SPLITS)
+        ),
+    )
+
+
+def stage_assets(stages: Sequence[StageConfig]) -> list[dg.AssetsDefinition]:
+    """An asset for each stage; each starts from the one before, the first from the champion or the base model."""
+    names = [stage.name for stage in stages]
+    return [_stage_asset(name, before) for name, before in zip(names, [None, *names], strict=False)]
+
+
+def _stage_asset(name: str, before: str | None) -> dg.AssetsDefinition:
+    @dg.asset(
+        name=name,
+        group_name="language",
+        partitions_def=snapshots,
+        deps=["stage_dataset", *([before] if before else [])],
+        kinds={"pytorch", "huggingface"},
+        owners=OWNERS,
+        code_version="1",
+        pool="train",
+        description=f"The model after {name}, trained in a process of its own; a killed run goes on where it stopped.",
+    )
+    def stage(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
+        here, settings = lake.lake(), lake.load_settings()
+        out = local_path(here.stage(context.partition_key, name))
+        job = stage_job(here, settings, context.partition_key, name, before)
+        with retrying_transient_faults():
+            programs.run(context, "posellm_assets.language.train", job, out)
+        return dg.MaterializeResult(metadata=_stage_metadata(out))
+
+    return stage
+
+
+def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, before: str | None) -> StageJob:
+    """What the training process of one stage is given."""
+    snapshot = read_snapshot(lake, snapshot_key)
+    last = settings.language.stages[-1].name
+    if before:
+        parent = lake.finished_model(snapshot_key, before)
+    else:
+        parent = lake.finished_model(snapshot.parent, last) if snapshot.parent else None
+    by_name = {stage.name: stage for stage in settings.language.stages}
+    return StageJob(
+        train=local_path(lake.examples(snapshot_key, "train")),
+        val=local_path(lake.examples(snapshot_key, "val")),
+        out=local_path(lake.stage(snapshot_key, name)),
+        stage=by_name[name],
+        model=settings.language.model,
+        parent=parent,
+        codebook_size=read_json(lake.tokenizer(snapshot.lineage) / "config.json")["codebook_size"],
+        lineage=snapshot.lineage,
+        seed=settings.seed,
+    )
+
+
+def _stage_metadata(out: Path) -> dict[str, Any]:
+    result = read_json(out / "result.json")
+    return {
+        **{key: value for key, value in result.items() if isinstance(value, int | float | str)},
+        "losses": picture(curves_png({out.name: out / "losses.jsonl"}), "png"),
+        "model": dg.MetadataValue.path(str(out / "final")),
+    }

@@ -1,0 +1,146 @@
+"""The motion group: movement in body coordinates, the tokenizer's codebook, and clips as code ids."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+from upath import UPath
+
+from posellm_assets.defs.common import OWNERS, spec
+from posellm_assets.defs.poses import POSES
+from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
+from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
+from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.lake import Lake, local_path, read_json, sha256_of
+from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
+from posellm_assets.motion.from_poses import motion_from_poses
+from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage, tokenizer_in_training
+from posellm_assets.motion.motion import Motion
+from posellm_assets.poses.poses import Poses
+from posellm_assets.poses.subjects import choose_subject
+
+
+def make_motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
+    """The chosen subject's movement of many videos."""
+    for key in keys:
+        poses = Poses.read(tools.lake.poses(key))
+        motion = motion_from_poses(poses.of(choose_subject(poses)), tools.settings.motion)
+        motion.write(tools.lake.motion(key))
+        yield key, Done(_metadata(tools.lake, key, motion), data_version=sha256_of(tools.lake.motion(key)))
+
+
+def _metadata(lake: Lake, key: str, motion: Motion) -> dict:
+    segments = motion.segments()
+    return {
+        "segments": len(segments),
+        "duration_s": round(len(motion.joints) / motion.fps, 2),
+        "filled frames": int(motion.filled.sum()),
+        "unknown": ", ".join(motion.unknown) or "nothing",
+        "dagster/row_count": len(motion.joints),
+        "motion": dg.MetadataValue.path(str(lake.motion(key))),
+    }
+
+
+MOTION = VideoAsset(
+    spec=spec(
+        "motion",
+        "motion",
+        "The subject's movement in body coordinates: gap-filled, filtered, resampled, size and heading normalised.",
+        kinds={"parquet"},
+        deps=["poses"],
+        code_version="1",
+    ),
+    work=make_motion,
+    path=Lake.motion,
+    needs=(POSES,),
+)
+
+
+@dg.asset(
+    group_name="motion",
+    deps=[dg.AssetDep("motion", partition_mapping=dg.AllPartitionMapping())],
+    kinds={"pytorch"},
+    owners=OWNERS,
+    code_version="1",
+    pool="train",
+)
+def motion_tokenizer(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
+    """One lineage of codes for motion. Made anew only on request, because new codes mean a new language model."""
+    here, settings = lake.lake(), lake.load_settings()
+    train, held_out = [], []
+    for path in sorted(here.captions_folder.glob("*/*.json")):
+        manifest = read_manifest(here, path.name.removesuffix(".json"))
+        (train if manifest.split == "train" else held_out).append(local_path(here.motion(manifest.key)))
+    out = tokenizer_in_training(here)
+    job = TokenizerJob(train=train, held_out=held_out, out=out, config=settings.tokenizer, seed=settings.seed)
+    with retrying_transient_faults():
+        programs.run(context, "posellm_assets.motion.train_tokenizer", job, out)
+    lineage = adopt_tokenizer(here)
+    report = read_json(here.tokenizer(lineage) / "report.json")
+    return dg.MaterializeResult(
+        metadata={
+            "lineage": lineage,
+            **{name: value for name, value in report.items() if isinstance(value, int | float | str)},
+            "folder": dg.MetadataValue.path(str(here.tokenizer(lineage))),
+        },
+        data_version=dg.DataVersion(lineage),
+    )
+
+
+def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
+    """Code ids of many videos under the current lineage; train videos also as mirrored and sped-up variants."""
+    lineage = current_lineage(tools.lake)
+    if lineage is None:
+        for key in keys:
+            yield key, "there is no tokenizer yet; materialize motion_tokenizer first"
+        return
+    items = [_token_item(tools.lake, lineage, key) for key in keys]
+    out = local_path(tools.lake.tokens_folder(lineage))
+    job = TokeniseJob(tokenizer=local_path(tools.lake.tokenizer(lineage)), items=items, out=out)
+    tools.programs.run(tools.context, "posellm_assets.motion.tokenise", job, out)
+    failed = read_json(out / "summary.json")["failed"]
+    for key in keys:
+        yield key, failed[key] if key in failed else _tokens_done(tools.lake, lineage, key)
+
+
+def _token_item(lake: Lake, lineage: str, key: str) -> TokeniseItem:
+    return TokeniseItem(
+        key=key,
+        motion=local_path(lake.motion(key)),
+        tokens=local_path(lake.motion_tokens(lineage, key)),
+        variants=read_manifest(lake, key).split == "train",
+    )
+
+
+def _tokens_done(lake: Lake, lineage: str, key: str) -> Done:
+    path = lake.motion_tokens(lineage, key)
+    tokens = read_json(path)
+    originals = [segment["variants"][0] for segment in tokens["segments"]]
+    return Done(
+        metadata={
+            "lineage": lineage,
+            "codes": sum(len(variant["codes"]) for variant in originals),
+            "mpjpe_mm": tokens["mpjpe_mm"],
+            "variants": sum(len(segment["variants"]) for segment in tokens["segments"]),
+            "tokens": dg.MetadataValue.path(str(path)),
+        },
+        data_version=sha256_of(path),
+    )
+
+
+def _current_tokens(lake: Lake, key: str) -> UPath:
+    return lake.motion_tokens(current_lineage(lake) or "none", key)
+
+
+MOTION_TOKENS = VideoAsset(
+    spec=spec(
+        "motion_tokens",
+        "motion",
+        "Code ids of a video under the current tokenizer lineage.",
+        kinds={"json"},
+        deps=["motion", "motion_tokenizer"],
+        code_version="1",
+    ),
+    work=tokenise,
+    path=_current_tokens,
+    needs=(MOTION,),
+)

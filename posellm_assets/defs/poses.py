@@ -1,0 +1,69 @@
+"""The poses group: landmarks per frame and person, their checks, and a contact sheet that a person can look at."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from posellm_assets.defs.common import columns, jpeg, spec
+from posellm_assets.defs.footage import FOOTAGE
+from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
+from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.lake import Lake, local_path, sha256_of
+from posellm_assets.poses.extract import Clip, PoseSummary, extract_clips
+
+BLOCKING = ("schema", "person_coverage", "lower_body_visibility")
+WARNING = ("left_right_swaps", "jitter", "bone_length_stability")
+
+
+def extract_poses(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
+    """Poses of many videos, spread over the pool; each is reported as soon as its file is there."""
+    clips = [_clip(tools.lake, key) for key in keys]
+    for key, result in extract_clips(clips, tools.pool, tools.settings.poses):
+        yield key, result if isinstance(result, str) else _done(tools.lake, key, result)
+
+
+def _clip(lake: Lake, key: str) -> Clip:
+    return Clip(
+        key=key,
+        video=local_path(lake.raw / read_manifest(lake, key).source),
+        poses=lake.poses(key),
+        quality=lake.pose_quality(key),
+        contact_sheet=lake.contact_sheet(key),
+    )
+
+
+def _done(lake: Lake, key: str, result: PoseSummary) -> Done:
+    quality = result.quality
+    return Done(
+        metadata={
+            "contact sheet": jpeg(lake.contact_sheet(key)),
+            "dagster/row_count": result.rows,
+            "dagster/column_schema": columns(result.schema),
+            "poses": dg.MetadataValue.path(str(lake.poses(key))),
+        },
+        data_version=sha256_of(lake.poses(key)),
+        checks=tuple(
+            CheckOutcome(check.name, check.passed, check.reason, {"value": check.value, "gate": check.gate})
+            for check in quality.checks
+        ),
+        problem="" if quality.passed else quality.reason,
+    )
+
+
+POSES = VideoAsset(
+    spec=spec(
+        "poses",
+        "poses",
+        "MediaPipe landmarks for every frame and person in view.",
+        kinds={"mediapipe", "parquet"},
+        deps=["footage"],
+        code_version="1",
+    ),
+    work=extract_poses,
+    path=Lake.poses,
+    needs=(FOOTAGE,),
+    checks=(
+        *(dg.AssetCheckSpec(name, asset="poses", blocking=True) for name in BLOCKING),
+        *(dg.AssetCheckSpec(name, asset="poses") for name in WARNING),
+    ),
+)

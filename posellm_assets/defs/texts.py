@@ -1,0 +1,46 @@
+"""The texts group: captions that say only what was measured, beside what the owner of the clip said."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from posellm_assets.defs.common import spec
+from posellm_assets.defs.motion import MOTION
+from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
+from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.lake import Lake, sha256_of
+from posellm_assets.motion.motion import Motion
+from posellm_assets.texts.captions import captions_for, write_captions
+
+
+def caption(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
+    """Captions of many videos."""
+    for key in keys:
+        manifest = read_manifest(tools.lake, key)
+        motion = Motion.read(tools.lake.motion(key))
+        captions = captions_for(
+            key, motion, sport=manifest.sport, label=manifest.label, user_captions=manifest.captions
+        )
+        write_captions(tools.lake, captions)
+        lines = "\n".join(f"- *{text.kind}*: {text.text}" for text in captions.texts)
+        metadata = {
+            "texts": dg.MetadataValue.md(lines),
+            "facts": len(captions.facts),
+            "captions": dg.MetadataValue.path(str(tools.lake.captions(key))),
+        }
+        yield key, Done(metadata, data_version=sha256_of(tools.lake.captions(key)))
+
+
+CAPTIONS = VideoAsset(
+    spec=spec(
+        "captions",
+        "texts",
+        "Texts about a video: the owner's own words, its label, and facts measured on the movement.",
+        kinds={"json"},
+        deps=["motion"],
+        code_version="1",
+    ),
+    work=caption,
+    path=Lake.captions,
+    needs=(MOTION,),
+)

@@ -1,0 +1,29 @@
+"""Tokenizer lineages: each trained codebook keeps its own folder, because new codes mean a new model."""
+
+import shutil
+from pathlib import Path
+
+from posellm_assets.lake import Lake, local_path, read_json, sha256_of, write_json
+
+
+def current_lineage(lake: Lake) -> str | None:
+    """The lineage in use, or None before the first tokenizer is trained."""
+    return read_json(lake.current_tokenizer)["lineage"] if lake.current_tokenizer.exists() else None
+
+
+def tokenizer_in_training(lake: Lake) -> Path:
+    """The folder in which a tokenizer is trained before it has a name."""
+    return local_path(lake.tokenizer("in-training"))
+
+
+def adopt_tokenizer(lake: Lake) -> str:
+    """Name the tokenizer that has just been trained after its weights and make it the current lineage."""
+    trained = tokenizer_in_training(lake)
+    lineage = f"vq-{sha256_of(trained / 'model.safetensors')[:8]}"
+    home = local_path(lake.tokenizer(lineage))
+    if home.exists():  # the same weights were trained before
+        shutil.rmtree(trained)
+    else:
+        trained.rename(home)
+    write_json(lake.current_tokenizer, {"lineage": lineage})
+    return lineage
