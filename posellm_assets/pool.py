@@ -4,9 +4,11 @@ Here a pool of local processes; another place to compute (Ray, a batch queue) wo
 clips, poses or training belongs here.
 """
 
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeVar
@@ -15,7 +17,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # A worker is replaced after this many items: native libraries keep memory (MediaPipe 6 MB for each landmarker opened).
-ITEMS_PER_WORKER = 50
+ITEMS_PER_WORKER = 32
 
 
 class WorkerDied(RuntimeError):
@@ -48,29 +50,24 @@ class LocalPool:
 
     def map(self, fn: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Exception]]:
         """See `Pool.map`."""
-        waiting = iter(items)
-        crew: dict[Connection, _Worker] = {}
-        exhausted = False
+        waiting, nothing = iter(items), object()
+        crew: dict[Any, _Worker] = {}  # by the pipe that each answers through
         try:
-            while True:
-                while not exhausted and len(crew) < self.workers:
-                    try:
-                        worker = _Worker(fn, next(waiting))
-                        crew[worker.pipe] = worker
-                    except StopIteration:
-                        exhausted = True
-                if not crew:
-                    return
+            for item in itertools.islice(waiting, self.workers):
+                worker = _Worker(fn, item)
+                crew[worker.pipe] = worker
+            while crew:
                 for pipe in connection.wait(list(crew)):
-                    worker = crew[pipe]  # type: ignore[index]
+                    worker = crew[pipe]
                     item, outcome = worker.item, worker.outcome()
-                    try:
-                        if worker.spent:
-                            raise StopIteration
-                        worker.give(next(waiting))
-                    except StopIteration:
-                        del crew[worker.pipe]
-                        worker.stop()
+                    upcoming = next(waiting, nothing)
+                    if upcoming is not nothing and not worker.spent:
+                        worker.give(upcoming)
+                    else:
+                        crew.pop(pipe).stop()
+                        if upcoming is not nothing:
+                            worker = _Worker(fn, upcoming)
+                            crew[worker.pipe] = worker
                     yield item, outcome
         finally:
             for worker in crew.values():
@@ -94,10 +91,8 @@ class _Worker:
     def give(self, item: Any) -> None:
         self.item = item
         self.given += 1
-        try:
+        with suppress(BrokenPipeError):  # where it died while idle, `outcome` says so
             self.pipe.send(item)
-        except BrokenPipeError:
-            pass  # it died while idle; `outcome` says so
 
     def outcome(self) -> Any:
         try:

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.container import InputContainer
+from av.video import VideoStream
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
@@ -74,7 +76,7 @@ def probe(path: Path) -> VideoInfo:
             raise UnreadableVideo("all frames have the same time (0 frames per second); export the video again")
         width, height, rotation = _shown(head[0], stream.sample_aspect_ratio)
         # Millisecond containers round 60 fps to 16 and 17 ms: that alone does not make a variable frame rate.
-        rounding_s = 2 * max(float(stream.time_base), 0.001)
+        rounding_s = 2 * max(float(_time_base(stream)), 0.001)
         return VideoInfo(
             width=width,
             height=height,
@@ -98,7 +100,7 @@ def frames(path: Path, start_s: float = 0.0, end_s: float = math.inf) -> Iterato
         UnreadableVideo: the file is not a video, or a frame is damaged or has no time.
     """
     with _opened(path) as (container, stream):
-        time_base, origin = stream.time_base, stream.start_time or 0
+        time_base, origin = _time_base(stream), stream.start_time or 0
         if start_s > 0:
             container.seek(origin + math.floor(start_s / time_base), stream=stream)
         reformatter = VideoReformatter()
@@ -116,9 +118,10 @@ def frames(path: Path, start_s: float = 0.0, end_s: float = math.inf) -> Iterato
             yield Frame(time_s, _rgb(frame, size, rotation, reformatter))
 
 
-def _packet_times(container, stream) -> tuple[np.ndarray, int | None]:
+def _packet_times(container: InputContainer, stream: VideoStream) -> tuple[np.ndarray, int | None]:
     """Presentation times (s) of all frames, and the time stamp of the last key frame; refuses a file cut short."""
-    stamps, last_key = [], None
+    stamps: list[int] = []
+    last_key = None
     for packet in container.demux(stream):
         if packet.size == 0:
             continue
@@ -134,18 +137,18 @@ def _packet_times(container, stream) -> tuple[np.ndarray, int | None]:
         raise UnreadableVideo("the video has no frames; it may have been cut short while it was copied")
     if len(stamps) == 1:
         raise UnreadableVideo("the video has a single frame; movement needs at least two")
-    times = np.sort(np.array(stamps, dtype=np.float64)) * float(stream.time_base)
+    times = np.sort(np.array(stamps, dtype=np.float64)) * float(_time_base(stream))
     _refuse_if_cut_short(container, stream, times)
     return times, last_key
 
 
-def _refuse_if_cut_short(container, stream, times: np.ndarray) -> None:
+def _refuse_if_cut_short(container: InputContainer, stream: VideoStream, times: np.ndarray) -> None:
     if stream.frames > len(times):
         raise UnreadableVideo(
             f"the file is cut short: it announces {stream.frames} frames and holds {len(times)}; copy it again"
         )
     if stream.duration:
-        announced_s = float(stream.duration * stream.time_base)
+        announced_s = float(stream.duration * _time_base(stream))
     elif container.duration and len(container.streams) == 1:
         announced_s = container.duration / av.time_base
     else:
@@ -155,6 +158,12 @@ def _refuse_if_cut_short(container, stream, times: np.ndarray) -> None:
         raise UnreadableVideo(
             f"the file is cut short: it announces {announced_s:.1f} s and holds {held_s:.1f} s; copy it again"
         )
+
+
+def _time_base(stream: VideoStream) -> Fraction:
+    if not stream.time_base:
+        raise UnreadableVideo("the video has no clock (no time base); export it again")
+    return stream.time_base
 
 
 def _time_of(frame: VideoFrame) -> int:
@@ -177,13 +186,13 @@ def _rgb(frame: VideoFrame, size: tuple[int, int], rotation: int, reformatter: V
     # One thread: the pool has a process for each core already.
     plane = reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1).planes[0]
     # The rows of a plane may be padded; without the padding this is a view, and no copy is made.
-    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:height, : 3 * width]
+    rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, : 3 * width]
     upright = np.rot90(rows.reshape(height, width, 3), rotation // 90)
     return np.ascontiguousarray(upright)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator:
+def _opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """(container, video stream), decoding with one thread; FFmpeg's errors become UnreadableVideo."""
     try:
         # The prefix keeps FFmpeg from taking a name such as "a:b.mp4" for a protocol.

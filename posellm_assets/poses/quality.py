@@ -1,0 +1,180 @@
+"""Whether a clip's poses are good enough to build on, said so that the user knows what to do.
+
+Blocking checks keep a clip out; warnings are shown and change nothing.
+"""
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from posellm_assets.poses import landmarks as lm
+from posellm_assets.poses.config import PoseConfig
+from posellm_assets.poses.poses import SubjectPoses
+
+
+class Check(BaseModel):
+    """One verdict: `value` against `gate`, and for a failed check the reason in words."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    passed: bool
+    blocking: bool
+    value: float
+    gate: float
+    reason: str = ""
+
+
+class Quality(BaseModel):
+    """All verdicts about a clip's subject, over `frames` frames of which the subject is seen in `seen_frames`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    frames: int
+    seen_frames: int
+    checks: list[Check]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no blocking check failed."""
+        return all(check.passed for check in self.checks if check.blocking)
+
+    @property
+    def reason(self) -> str:
+        """Why blocking checks failed; empty where none did."""
+        return " ".join(check.reason for check in self.checks if check.blocking and not check.passed)
+
+    @property
+    def warnings(self) -> list[str]:
+        """The reasons of the failed checks that do not block."""
+        return [check.reason for check in self.checks if not check.blocking and not check.passed]
+
+
+def assess(poses: SubjectPoses, config: PoseConfig) -> Quality:
+    """Check the subject of a clip. Figures are over the frames in which the subject is seen."""
+    seen = poses.seen
+    schema = _schema(poses)
+    checks = [schema]
+    if schema.passed:
+        checks.append(_coverage(seen, config))
+        if seen.any():
+            checks += [_lower_body(poses, config), _swaps(poses, config), _jitter(poses, config)]
+            checks.append(_bone_lengths(poses, config))
+    return Quality(frames=len(seen), seen_frames=int(seen.sum()), checks=checks)
+
+
+def _schema(poses: SubjectPoses) -> Check:
+    count = len(poses.time_s)
+    shapes = {
+        "landmarks": (poses.landmarks, (count, lm.COUNT, 3)),
+        "visibility": (poses.visibility, (count, lm.COUNT)),
+        "presence": (poses.presence, (count, lm.COUNT)),
+        "world": (poses.world, (count, lm.COUNT, 3)),
+    }
+    faults = [
+        f"{name} is {values.shape}, not {shape}" for name, (values, shape) in shapes.items() if values.shape != shape
+    ]
+    if not faults:
+        faults = [
+            f"{name} is not finite" for name, (values, _) in shapes.items() if not np.isfinite(values[poses.seen]).all()
+        ]
+    if count < 2 or not (np.diff(poses.time_s) > 0).all():
+        faults.append(f"the times of the {count} frames do not increase")
+    reason = f"The poses are malformed: {'; '.join(faults)}. Extract them again." if faults else ""
+    return Check(name="schema", passed=not faults, blocking=True, value=len(faults), gate=0, reason=reason)
+
+
+def _coverage(seen: np.ndarray, config: PoseConfig) -> Check:
+    value = float(seen.mean())
+    return _check(
+        "person_coverage",
+        value,
+        config.min_coverage,
+        value >= config.min_coverage,
+        True,
+        f"No person in view in {1 - value:.0%} of {len(seen)} frames (the subject must be seen in "
+        f"{config.min_coverage:.0%}): cut the clip to the movement, or crop it where the athlete is small.",
+    )
+
+
+def _lower_body(poses: SubjectPoses, config: PoseConfig) -> Check:
+    # The better side of each pair: from the side, the far leg is hidden behind the near one.
+    joints = np.stack([poses.visibility[poses.seen][:, pair].max(axis=1) for pair in (lm.HIPS, lm.KNEES, lm.ANKLES)])
+    value = float(np.median(joints.mean(axis=0)))
+    gate = config.min_lower_body_visibility
+    return _check(
+        "lower_body_visibility",
+        value,
+        gate,
+        value >= gate,
+        True,
+        f"Hips, knees and ankles are not in view (visibility {value:.2f}, at least {gate:.2f} is needed): "
+        "film the whole body.",
+    )
+
+
+def _swaps(poses: SubjectPoses, config: PoseConfig) -> Check:
+    """A swap: over one frame, most pairs that lie apart fit the frame before better with left and right exchanged."""
+    pixels, torso = poses.pixels, _torso_px(poses)
+    left, right = np.array(lm.PAIRS).T
+    before, after = pixels[:-1], pixels[1:]
+    kept = _distance(after[:, left], before[:, left]) + _distance(after[:, right], before[:, right])
+    crossed = _distance(after[:, left], before[:, right]) + _distance(after[:, right], before[:, left])
+    apart = _distance(before[:, left], before[:, right]) > 0.25 * torso
+    steps = poses.seen[:-1] & poses.seen[1:]
+    swapped = (apart & (crossed < 0.5 * kept)).sum(axis=1) >= 2
+    value = float(swapped[steps].mean()) if steps.any() else 0.0
+    return _check(
+        "left_right_swaps",
+        value,
+        config.max_swap_share,
+        value <= config.max_swap_share,
+        False,
+        f"Left and right change places in {value:.1%} of the frames: what is said about sides may be wrong.",
+    )
+
+
+def _jitter(poses: SubjectPoses, config: PoseConfig) -> Check:
+    pixels = poses.pixels[:, np.array(lm.PAIRS).ravel()]
+    # A third difference takes away steady movement and steady acceleration; what remains of it is shake.
+    third = np.linalg.norm(np.diff(pixels, n=3, axis=0), axis=-1) / np.sqrt(20.0)  # sqrt(1 + 9 + 9 + 1)
+    shake = third[np.isfinite(third[:, 0])]
+    value = float(np.median(shake) / _torso_px(poses)) if len(shake) else 0.0
+    return _check(
+        "jitter",
+        value,
+        config.max_jitter,
+        value <= config.max_jitter,
+        False,
+        f"The landmarks shake by {value:.1%} of the torso from frame to frame: speeds will be overestimated.",
+    )
+
+
+def _bone_lengths(poses: SubjectPoses, config: PoseConfig) -> Check:
+    start, end = np.array(lm.LIMBS).T
+    lengths = np.linalg.norm(poses.world[poses.seen][:, start] - poses.world[poses.seen][:, end], axis=-1)
+    middle = np.median(lengths, axis=0)
+    spread = 1.4826 * np.median(np.abs(lengths - middle), axis=0) / middle  # of a normal distribution: its sigma
+    value = float(np.median(spread))
+    return _check(
+        "bone_length_stability",
+        value,
+        config.max_bone_variation,
+        value <= config.max_bone_variation,
+        False,
+        f"The limbs change their length by {value:.0%}: depth is unsure, angles out of the picture plane are not firm.",
+    )
+
+
+def _check(name: str, value: float, gate: float, passed: bool, blocking: bool, reason: str) -> Check:
+    return Check(name=name, passed=passed, blocking=blocking, value=value, gate=gate, reason="" if passed else reason)
+
+
+def _distance(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(one - other, axis=-1)
+
+
+def _torso_px(poses: SubjectPoses) -> float:
+    pixels = poses.pixels[poses.seen]
+    torso = _distance(pixels[:, lm.SHOULDERS].mean(axis=1), pixels[:, lm.HIPS].mean(axis=1))
+    # The upper quartile: a torso that points at the camera looks short.
+    return max(float(np.percentile(torso, 75)), 1.0)

@@ -1,0 +1,108 @@
+"""Who the clip is about: people linked into tracks over the whole clip, and the subject chosen among them.
+
+MediaPipe's order of people changes from frame to frame, so nothing here trusts it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from posellm_assets.poses.poses import Poses
+
+# A person is looked for again this long after the last sight, moving at most this many body sizes a second.
+MAX_GAP_S = 1.0
+MAX_SPEED = 6.0
+# Two sights are of one person where their landmarks lie closer than this share of the body's size.
+SLACK = 0.35
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The chosen person: `person` (T,) is the index in the frame's people, -1 where the subject is not seen.
+
+    `tracks` counts the people that were told apart, `share` is the part of all prominence that the subject has.
+    """
+
+    person: np.ndarray
+    tracks: int
+    share: float
+
+
+def choose_subject(poses: Poses) -> Subject:
+    """Choose the one person that the clip is about, over the whole clip.
+
+    Each track is worth, summed over its frames (so that persistence counts), its size in the picture times how near
+    the middle it is times how much it moves. The best track is the subject; further tracks that share no frame with it
+    and are of similar size belong to it too, because a person who is lost and found again starts a new track.
+    """
+    seen = poses.seen
+    if not seen.any():
+        return Subject(np.full(len(seen), -1), 0, 0.0)
+    size_px = _body_size(poses)
+    tracks = _link(poses, size_px)
+    worth = np.array([_prominence(poses, size_px, track) for track in tracks])
+    chosen = np.full(len(seen), -1)
+    size = np.nan
+    total = 0.0
+    for index in np.argsort(-worth):
+        frames, people = tracks[index].T
+        track_size = float(np.median(size_px[frames, people]))
+        if (chosen[frames] >= 0).any() or not (np.isnan(size) or 0.5 < track_size / size < 2.0):
+            continue
+        size = track_size if np.isnan(size) else size
+        chosen[frames] = people
+        total += worth[index]
+    return Subject(chosen, len(tracks), total / float(worth.sum()))
+
+
+def _body_size(poses: Poses) -> np.ndarray:
+    """(T, P) pixels that 1.7 metres of this body take: the same for a standing and a curled-up athlete."""
+    metres = poses.world[..., :2]
+    spread_px = np.sqrt(poses.pixels.var(axis=2).sum(axis=-1))
+    spread_m = np.sqrt(metres.var(axis=2).sum(axis=-1))
+    return 1.7 * spread_px / np.maximum(spread_m, 0.05)
+
+
+def _link(poses: Poses, size_px: np.ndarray) -> list[np.ndarray]:
+    """Tracks, each (N, 2) int of (frame, person), by the cheapest assignment from frame to frame."""
+    pixels, seen = poses.pixels, poses.seen
+    tracks: list[list[tuple[int, int]]] = []
+    open_tracks: list[int] = []
+    for frame, time_s in enumerate(poses.time_s):
+        people = np.flatnonzero(seen[frame])
+        open_tracks = [track for track in open_tracks if time_s - poses.time_s[tracks[track][-1][0]] <= MAX_GAP_S]
+        if not len(people):
+            continue
+        cost = np.full((len(open_tracks), len(people)), np.inf)
+        for row, track in enumerate(open_tracks):
+            last = tracks[track][-1]
+            size = size_px[last]
+            distance = np.linalg.norm(pixels[frame, people] - pixels[last], axis=-1).mean(axis=-1) / size
+            reach = SLACK + MAX_SPEED * min(time_s - poses.time_s[last[0]], 0.25)
+            cost[row] = np.where(distance <= reach, distance, np.inf)
+        matched = set()
+        for row, column in zip(*linear_sum_assignment(np.minimum(cost, 1e6)), strict=True):
+            if np.isfinite(cost[row, column]):
+                tracks[open_tracks[row]].append((frame, int(people[column])))
+                matched.add(int(column))
+        for column in set(range(len(people))) - matched:
+            tracks.append([(frame, int(people[column]))])
+            open_tracks.append(len(tracks) - 1)
+    return [np.array(track) for track in tracks]
+
+
+def _prominence(poses: Poses, size_px: np.ndarray, track: np.ndarray) -> float:
+    frames, people = track.T
+    size = size_px[frames, people] / np.hypot(poses.width, poses.height)
+    position = poses.landmarks[frames, people, :, :2]
+    off_centre = np.abs(position.mean(axis=1) - 0.5)
+    centrality = 1.0 - np.clip(off_centre.max(axis=-1), 0, 0.5)
+    moved = (
+        np.linalg.norm(np.diff(poses.pixels[frames, people], axis=0), axis=-1).mean(axis=-1)
+        / size_px[frames, people][1:]
+    )
+    elapsed = np.maximum(np.diff(poses.time_s[frames]), 1e-3)
+    speed = float(np.median(moved / elapsed)) if len(moved) else 0.0  # body sizes a second
+    visible = poses.visibility[frames, people].mean(axis=-1)
+    return float((size * centrality * visible).sum() * (0.3 + min(speed, 1.0)))
