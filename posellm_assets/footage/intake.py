@@ -1,0 +1,162 @@
+"""One look at the drop zone: what settled is registered, and what was registered is announced.
+
+The two are separate on purpose. The registry is a log, and the watcher's state holds how much of it has been announced
+(as partitions and runs). A watcher that dies between the two announces at its next look, and footage that was
+registered by the command line, or before this Dagster instance existed, is announced the same way.
+"""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from posellm_assets.footage.config import FootageConfig
+from posellm_assets.footage.keys import sport_of
+from posellm_assets.footage.labels import labels_changed_ns
+from posellm_assets.footage.register import StillChanging, register
+from posellm_assets.footage.registry import Outcome, Registry, registry_of
+from posellm_assets.footage.scan import Listing, Waiting, diff, drop_zone, list_footage
+from posellm_assets.lake import Lake
+
+WATCHED_AT_ONCE = 1_000
+"""Files that are waited for at a time. It keeps the state small when a whole archive is dropped at once."""
+
+
+class WatchState(BaseModel):
+    """What the watcher remembers between two looks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lake: str = ""
+    announced: int = 0
+    """Lines of the registry that have become partitions and runs."""
+    settling: dict[str, Waiting] = {}
+    quarantine: str = ""
+    """Digest of the quarantine that was last shown."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look found."""
+
+    state: WatchState
+    announce: list[Outcome]
+    """Registered videos to be made known to Dagster, each key once."""
+    outcomes: list[Outcome]
+    """What was registered, found to be a duplicate or quarantined just now."""
+    quarantine: dict[str, str]
+    """The reason for every file that is in quarantine now."""
+    quarantine_changed: bool
+    known: int
+    """Files of the drop zone with an outcome."""
+    waiting: int
+    """Files that settle, or whose turn comes at the next look."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """The footage of a lake. Paths are below `raw`."""
+
+    videos: dict[str, int]
+    """Registered videos by sport."""
+    duplicates: dict[str, str]
+    """Path to the key of the video with the same content."""
+    quarantined: dict[str, str]
+    """Path to reason."""
+    waiting: list[str]
+    """Files that nobody has registered yet."""
+
+
+def look(
+    lake: Lake,
+    config: FootageConfig,
+    state: WatchState,
+    now_s: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Look:
+    """Register what has settled in the drop zone, and say what is to be announced.
+
+    `now_s` counts seconds since 1970. Raises FileNotFoundError where there is no drop zone, OSError where it cannot
+    be listed; nothing is registered then.
+    """
+    started_s = clock()
+    raw = drop_zone(lake)
+    listing = list_footage(raw)
+    registry = registry_of(lake)
+    if state.lake != str(lake.root) or state.announced > len(registry.log):
+        state = WatchState(lake=str(lake.root))
+    changes = diff(listing.files, registry.known, state.settling, now_s, config.settle_s)
+    outcomes, left = [], dict.fromkeys(changes.new)
+    for path in [*changes.new, *_to_look_at_again(raw, listing, registry)][: config.max_files_per_tick]:
+        if clock() - started_s >= config.tick_budget_s:
+            break
+        try:
+            outcomes.append(register(lake, path))
+        except (FileNotFoundError, StillChanging):
+            continue
+        left.pop(path, None)
+    settled = {path: state.settling.get(path, Waiting(listing.files[path], now_s)) for path in left}
+    end = min(len(registry.log), state.announced + config.max_files_per_tick)
+    quarantine = quarantined(listing, registry)
+    digest = hashlib.sha256(json.dumps(sorted(quarantine.items())).encode()).hexdigest() if quarantine else ""
+    waiting = sorted({**settled, **changes.settling}.items(), key=lambda item: item[1].since_s)
+    return Look(
+        state=WatchState(
+            lake=str(lake.root),
+            announced=end,
+            settling=dict(waiting[:WATCHED_AT_ONCE]),
+            quarantine=digest,
+        ),
+        announce=_videos(registry.log[state.announced : end]),
+        outcomes=outcomes,
+        quarantine=quarantine,
+        quarantine_changed=digest != state.quarantine,
+        known=len(listing.files) - len(waiting),
+        waiting=len(waiting),
+    )
+
+
+def status(lake: Lake) -> Status:
+    """What is in the lake, what is not, and why."""
+    raw = drop_zone(lake)
+    listing = list_footage(raw) if raw.exists() else Listing()
+    registry = registry_of(lake)
+    there = [outcome for path, outcome in registry.latest.items() if listing.files.get(path) == outcome.stamp]
+    return Status(
+        videos=dict(sorted(Counter(sport_of(key) for key in registry.sha256_of).items())),
+        duplicates={outcome.path: outcome.key or "" for outcome in there if outcome.status == "duplicate"},
+        quarantined=quarantined(listing, registry),
+        waiting=sorted(path for path, stamp in listing.files.items() if registry.known.get(path) != stamp),
+    )
+
+
+def quarantined(listing: Listing, registry: Registry) -> dict[str, str]:
+    """The reason for everything in the drop zone that cannot be used as it is now, by path."""
+    found = {
+        path: outcome.reason or ""
+        for path, outcome in registry.quarantined.items()
+        if listing.files.get(path) == outcome.stamp
+    }
+    return dict(sorted({**found, **listing.refused}.items()))
+
+
+def _to_look_at_again(raw: Path, listing: Listing, registry: Registry) -> list[str]:
+    """Quarantined files whose labels or permissions somebody has changed since."""
+    return [
+        path
+        for path, outcome in registry.quarantined.items()
+        if outcome.retry_after_ns is not None
+        and listing.files.get(path) == outcome.stamp
+        and labels_changed_ns(raw / path) != outcome.retry_after_ns
+    ]
+
+
+def _videos(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The registered videos among `outcomes`, each key once, in order."""
+    videos = {outcome.key: outcome for outcome in outcomes if outcome.status == "registered"}
+    return list(videos.values())

@@ -1,0 +1,184 @@
+"""What people say about a clip: its sidecar `<file>.json`, the folder's `labels.csv`, and the folder it lies in.
+
+The sidecar wins over the table, the table over the folder, each value for itself. Text is kept verbatim.
+"""
+
+import csv
+import io
+import os
+import stat
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+TABLE = "labels.csv"
+COLUMNS = ("file", "label", "caption", "participant")
+MAX_SIDECAR_BYTES = 64 * 1024
+MAX_TABLE_BYTES = 16 * 1024 * 1024
+MAX_NAME = 200
+MAX_CAPTION = 2_000
+MAX_CAPTIONS = 100
+
+
+class LabelError(ValueError):
+    """A sidecar or table that cannot be used. The message names the file and the key or line, and what to do."""
+
+
+def _written(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty; leave it out instead")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("holds half of a character (a lone surrogate); write the text again")
+    return text
+
+
+Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_written)]
+Caption = Annotated[str, Field(max_length=MAX_CAPTION), AfterValidator(_written)]
+
+
+class Labels(BaseModel):
+    """What is said about one clip; also the form of a sidecar file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    label: Name | None = None
+    """The movement, in the owner's words."""
+    captions: list[Caption] = Field(default=[], max_length=MAX_CAPTIONS)
+    participant: Name | None = None
+    """Who moves. Everything of one participant is in one split."""
+
+
+@dataclass(frozen=True)
+class _Row:
+    line: int
+    labels: Labels
+
+
+def read_labels(drop_zone: Path, source: str) -> Labels:
+    """The labels of `source`, a path below `drop_zone` of the form `<sport>/[<label>/]<file>`.
+
+    Raises LabelError where the sidecar or the folder's table cannot be used.
+    """
+    video = drop_zone / source
+    folder = _valid({"label": video.parent.name}, source) if source.count("/") > 1 else Labels()
+    row = _rows_of(video.parent).get(unicodedata.normalize("NFC", video.name))
+    table = row.labels if row else Labels()
+    side = read_sidecar(video)
+    return Labels(
+        label=side.label or table.label or folder.label,
+        captions=side.captions or table.captions,
+        participant=side.participant or table.participant,
+    )
+
+
+def sidecar_of(video: Path) -> Path:
+    """Where the sidecar of a video lies."""
+    return video.with_name(video.name + ".json")
+
+
+def read_sidecar(video: Path) -> Labels:
+    """What the sidecar of `video` says; nothing where there is none. Raises LabelError where it cannot be used."""
+    path = sidecar_of(video)
+    content = _read_small(path, MAX_SIDECAR_BYTES)
+    return Labels() if content is None else _valid(content, path.name)
+
+
+def labels_changed_ns(video: Path) -> int:
+    """When the video, its sidecar or its folder's table last changed in any way (permissions included), in ns."""
+    changes = [0]
+    for path in (video, sidecar_of(video), video.parent / TABLE):
+        try:
+            changes.append(os.lstat(path).st_ctime_ns)
+        except OSError:
+            continue
+    return max(changes)
+
+
+def _rows_of(folder: Path) -> dict[str, _Row]:
+    try:
+        found = os.lstat(folder / TABLE)
+    except FileNotFoundError:
+        return {}
+    return _read_table(folder / TABLE, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=8)
+def _read_table(path: Path, _mtime_ns: int, _size: int) -> dict[str, _Row]:
+    """The rows of a table by file name; read once for all clips of the folder until the table changes."""
+    content = _read_small(path, MAX_TABLE_BYTES)
+    if content is None:
+        return {}
+    try:
+        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        return _rows(path.name, reader, next(reader, []))
+    except UnicodeDecodeError as error:
+        raise LabelError(f"{path.name} is not UTF-8 text (byte {error.start}); save it as 'CSV UTF-8'") from error
+    except csv.Error as error:
+        raise LabelError(f"{path.name} line {reader.line_num}: {error}; save it as comma-separated text") from error
+
+
+def _rows(table: str, reader: Iterable[list[str]], header: list[str]) -> dict[str, _Row]:
+    unknown = [column for column in header if column not in COLUMNS]
+    if unknown or "file" not in header or len(set(header)) < len(header):
+        wrong = f"unknown column {unknown[0]!r}" if unknown else f"the first line is {','.join(header)!r}"
+        raise LabelError(f"{table}: {wrong}; columns are {', '.join(COLUMNS)}, separated by commas, file is required")
+    rows: dict[str, _Row] = {}
+    for line, cells in enumerate(reader, start=2):
+        if not any(cell.strip() for cell in cells):
+            continue
+        if len(cells) != len(header):
+            raise LabelError(f"{table} row {line}: {len(cells)} values for {len(header)} columns")
+        values = {column: cell for column, cell in zip(header, cells, strict=True) if cell.strip()}
+        file = unicodedata.normalize("NFC", values.pop("file", ""))
+        if not file:
+            raise LabelError(f"{table} row {line}: the column file is empty")
+        if file in rows:
+            raise LabelError(
+                f"{table} row {line}: {file} stands in row {rows[file].line} already;"
+                f" put several captions into its sidecar {file}.json"
+            )
+        caption = values.pop("caption", None)
+        given: dict[str, object] = {**values, "captions": [caption] if caption else []}
+        rows[file] = _Row(line, _valid(given, f"{table} row {line}"))
+    return rows
+
+
+def _valid(content: bytes | dict[str, object], where: str) -> Labels:
+    try:
+        return Labels.model_validate_json(content) if isinstance(content, bytes) else Labels.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = f"is not known; known keys are {', '.join(Labels.model_fields)}"
+        raise LabelError(f"{where}: {key + ': ' if key else ''}{message}") from error
+
+
+def _read_small(path: Path, max_bytes: int) -> bytes | None:
+    """The content of a small regular file, or None where there is none; a link or a pipe is never opened."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if _too_long(path):
+            return None
+        raise LabelError(f"{path.name} cannot be read ({error.strerror}); it must be a plain, readable file") from error
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise LabelError(f"{path.name} is not a plain file; remove it")
+        content = stream.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise LabelError(f"{path.name} is larger than {max_bytes // 1024} KiB; labels are short texts")
+    return content
+
+
+def _too_long(path: Path) -> bool:
+    """Whether no file of that name can exist: the sidecar of a name that uses all 255 bytes."""
+    return len(os.fsencode(path.name)) > 255

@@ -1,0 +1,210 @@
+"""Making videos of files: hash, probe, label, name, and write down what came of it. Also the way in for `posellm add`.
+
+One content is one video for ever, wherever its files are moved; nothing here deletes anything.
+"""
+
+import os
+import shutil
+import stat
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from pathlib import Path, PurePosixPath
+
+from posellm_assets.footage.keys import slug, sport_of, video_key
+from posellm_assets.footage.labels import (
+    LabelError,
+    Labels,
+    labels_changed_ns,
+    read_labels,
+    read_sidecar,
+    sidecar_of,
+)
+from posellm_assets.footage.manifest import FootageManifest, read_manifest, write_manifest
+from posellm_assets.footage.registry import Outcome, Registry, registry_of
+from posellm_assets.footage.scan import IGNORED_ENDINGS, drop_zone, shown
+from posellm_assets.footage.video import UnreadableVideo, VideoInfo, probe
+from posellm_assets.lake import Lake, sha256_of, write_atomic, write_json
+
+
+class StillChanging(OSError):
+    """A file that was written to while it was read; it will have settled another time."""
+
+
+def register(lake: Lake, source: str) -> Outcome:
+    """Make a video of the file `source` (a path below `lake.raw`), and write its outcome to the registry.
+
+    Raises FileNotFoundError or StillChanging where the file went away or changed meanwhile, with nothing written.
+    """
+    raw = drop_zone(lake)
+    before = _plain_file(raw, source)
+    outcome = Outcome(path=source, size=before.st_size, mtime_ns=before.st_mtime_ns, status="quarantined")
+    changed_ns = labels_changed_ns(raw / source)
+    registry = registry_of(lake)
+    readable: tuple[Labels, VideoInfo] | None = None
+    try:
+        labels = read_labels(raw, source)
+        outcome = _with(outcome, sha256=sha256_of(raw / source))
+        readable = labels, probe(raw / source)
+    except FileNotFoundError:
+        raise
+    except UnreadableVideo as error:
+        outcome = _with(outcome, reason=str(error))
+    except LabelError as error:
+        outcome = _with(outcome, reason=str(error), retry_after_ns=changed_ns)
+    except OSError as error:
+        outcome = _with(outcome, reason=f"it cannot be read: {error.strerror or error}", retry_after_ns=changed_ns)
+    _check_unchanged(raw, source, before)
+    with registry.writing():
+        if readable:
+            outcome = _decide(lake, registry, outcome, *readable)
+        registry.append(outcome)
+    return outcome
+
+
+def refresh_manifest(lake: Lake, key: str) -> FootageManifest:
+    """Check that a registered video is still there unchanged, and take in what is now said about it.
+
+    Raises FileNotFoundError or ValueError where the file is gone or holds something else, LabelError where its labels
+    cannot be used; the manifest is then as it was.
+    """
+    manifest = read_manifest(lake, key)
+    raw = drop_zone(lake)
+    places = [manifest.source, *_other_places(registry_of(lake), manifest)]
+    source = next((place for place in places if _holds(raw, place, manifest.sha256)), None)
+    if source is None and not os.path.lexists(raw / manifest.source):
+        raise FileNotFoundError(f"raw/{manifest.source} is gone; put the file back, or leave this video as it is")
+    if source is None:
+        raise ValueError(
+            f"raw/{manifest.source} now holds other content, which is a video of its own;"
+            " put the first file back under any name to bring this one back"
+        )
+    refreshed = _with_labels(manifest, source, read_labels(raw, source))
+    if refreshed != manifest:
+        write_manifest(lake, refreshed)
+    return refreshed
+
+
+def add_files(
+    lake: Lake, files: Sequence[Path], sport: str, label: str | None = None, participant: str | None = None
+) -> list[Path]:
+    """Copy `files` into `raw/<sport>/`, each whole or not at all, with a sidecar where there is something to say.
+
+    A sidecar beside a given file comes along; `label` and `participant` win over it. Everything is checked before the
+    first file is copied. Returns the paths in the lake.
+
+    Raises ValueError (LabelError among them), FileNotFoundError or FileExistsError naming the file and what is wrong.
+    """
+    folder = slug(sport, "")
+    if not folder:
+        raise ValueError(f"{sport!r} cannot name a sport: use Latin letters and digits, for instance 'table-tennis'")
+    given = {key: text for key, text in (("label", label), ("participant", participant)) if text is not None}
+    copies: dict[Path, tuple[Path, Labels]] = {}
+    for file in files:
+        target = drop_zone(lake) / folder / file.name
+        labels = Labels.model_validate({**read_sidecar(file).model_dump(), **given})
+        _check_copy(file, target, labels, copies)
+        copies[target] = (file, labels)
+    for target, (file, labels) in copies.items():
+        if labels != Labels():
+            write_json(sidecar_of(target), labels.model_dump(exclude_defaults=True))
+        if not target.exists():
+            with file.open("rb") as stream:
+                write_atomic(target, lambda out, stream=stream: shutil.copyfileobj(stream, out, 1 << 20))  # type: ignore[misc]
+    return list(copies)
+
+
+def _plain_file(raw: Path, source: str) -> os.stat_result:
+    """How the file looks; raises ValueError for anything but a plain file two or three levels below `raw`."""
+    parts = PurePosixPath(source).parts
+    if not 2 <= len(parts) <= 3 or ".." in parts or source.startswith("/"):
+        raise ValueError(f"{source!r} is not of the form <sport>/[<label>/]<file>")
+    path = raw
+    for part in parts:
+        path = path / part
+        found = os.lstat(path)
+        if stat.S_ISLNK(found.st_mode):
+            raise ValueError(f"{source!r} is or lies behind a link, and links are not followed")
+    if not stat.S_ISREG(found.st_mode):
+        raise ValueError(f"{source!r} is not a file")
+    return found
+
+
+def _check_unchanged(raw: Path, source: str, before: os.stat_result) -> None:
+    after = _plain_file(raw, source)
+    if (after.st_size, after.st_mtime_ns, after.st_ino) != (before.st_size, before.st_mtime_ns, before.st_ino):
+        raise StillChanging(f"{source} is still being written")
+
+
+def _with(outcome: Outcome, **update: object) -> Outcome:
+    return Outcome.model_validate({**outcome.model_dump(), **update})
+
+
+def _decide(lake: Lake, registry: Registry, found: Outcome, labels: Labels, info: VideoInfo) -> Outcome:
+    """Decide what a readable file is: a new video, one that moved, or a duplicate. The registry is held."""
+    sha256 = found.sha256 or ""
+    sport, name = PurePosixPath(found.path).parts[0], PurePosixPath(found.path).stem
+    key = registry.key_of.get(sha256)
+    if key is None:
+        key = video_key(sport, name, sha256)
+        if key in registry.sha256_of:
+            reason = f"its key {key} is taken by other footage (the names and 8 hash digits agree); rename this file"
+            return _with(found, reason=reason)
+    manifest = _manifest_if_any(lake, key)
+    if manifest and manifest.source != found.path and _holds(drop_zone(lake), manifest.source, sha256):
+        return _with(found, status="duplicate", key=key, reason=f"same content as raw/{manifest.source}")
+    manifest = manifest or FootageManifest(
+        key=key,
+        sport=sport_of(key),
+        label=None,
+        captions=[],
+        participant=None,
+        source=found.path,
+        sha256=sha256,
+        size_bytes=found.size,
+        video=info,
+        registered_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    write_manifest(lake, _with_labels(manifest, found.path, labels))
+    return _with(found, status="registered", key=key)
+
+
+def _manifest_if_any(lake: Lake, key: str) -> FootageManifest | None:
+    """The manifest of `key`, or None where it has to be made (again), all of it being known at registration."""
+    try:
+        return read_manifest(lake, key)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _with_labels(manifest: FootageManifest, source: str, labels: Labels) -> FootageManifest:
+    return manifest.model_copy(update={"source": source, **labels.model_dump()})
+
+
+def _holds(raw: Path, source: str, sha256: str) -> bool:
+    try:
+        _plain_file(raw, source)
+        return sha256_of(raw / source) == sha256
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+
+
+def _other_places(registry: Registry, manifest: FootageManifest) -> list[str]:
+    places = (outcome.path for outcome in registry.latest.values() if outcome.key == manifest.key)
+    return sorted(path for path in places if path != manifest.source)
+
+
+def _check_copy(file: Path, target: Path, labels: Labels, copies: dict[Path, tuple[Path, Labels]]) -> None:
+    """Raise where `file` cannot become `target`."""
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} is not a file")
+    if file.name.startswith(".") or file.name.lower().endswith(IGNORED_ENDINGS) or shown(file.name) != file.name:
+        raise ValueError(f"{shown(str(file))}: the drop zone takes no file of that name; rename it")
+    other = copies[target][0] if target in copies else target
+    if other.exists() and sha256_of(other) != sha256_of(file):
+        raise FileExistsError(f"{file}: {other} has the same name and other content; rename one of them")
+    if labels == Labels():
+        return
+    if len(os.fsencode(sidecar_of(target).name)) > 255:
+        raise ValueError(f"{file}: the name is too long to have a sidecar beside it; shorten it by 5 bytes")
+    if sidecar_of(target).exists() and read_sidecar(target) != labels:
+        raise FileExistsError(f"{file}: {sidecar_of(target)} says something else already; edit that file instead")

@@ -1,0 +1,144 @@
+"""The registry: one JSON line for every footage file that was seen, only ever appended to.
+
+Adding a line and noticing a new one cost the same however long the file is: a reader remembers how far it has read.
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from posellm_assets.footage.scan import Stamp
+from posellm_assets.lake import Lake
+
+
+class Outcome(BaseModel):
+    """What became of one file of the drop zone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str
+    """Below `lake.raw`, with forward slashes."""
+    size: int
+    mtime_ns: int
+    status: Literal["registered", "duplicate", "quarantined"]
+    key: str | None = None
+    """The video that holds this content, unless quarantined."""
+    reason: str | None = None
+    """Why it was quarantined, or what it is a duplicate of: a sentence for the user."""
+    sha256: str | None = None
+    retry_after_ns: int | None = None
+    """For a reason that a person removes without touching the video (its labels, its permissions): when those had last
+    changed. A later change is reason to look again."""
+
+    @property
+    def stamp(self) -> Stamp:
+        """How the file looked."""
+        return Stamp(self.size, self.mtime_ns)
+
+
+class Registry:
+    """The outcomes of all files, kept in memory and brought up to date by `refresh`."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.log: list[Outcome] = []
+        """Every outcome, oldest first."""
+        self.latest: dict[str, Outcome] = {}
+        """The last outcome of each path."""
+        self.known: dict[str, Stamp] = {}
+        """How each path looked when its last outcome was written."""
+        self.quarantined: dict[str, Outcome] = {}
+        """The last outcome of each path that was quarantined."""
+        self.sha256_of: dict[str, str] = {}
+        """The content of each registered video, by key."""
+        self.key_of: dict[str, str] = {}
+        """The video that holds each registered content, by sha256."""
+        self._offset = 0
+        self._inode = 0
+        self._lock = threading.RLock()
+
+    def refresh(self) -> None:
+        """Take in what was appended since the last call. A last line that is still being written waits.
+
+        Raises ValueError where a finished line is not an outcome.
+        """
+        with self._lock:
+            try:
+                stream = self.path.open("rb")
+            except FileNotFoundError:
+                self._forget(0)
+                return
+            with stream:
+                found = os.fstat(stream.fileno())
+                if found.st_ino != self._inode or found.st_size < self._offset:
+                    self._forget(found.st_ino)
+                stream.seek(self._offset)
+                self._take_in(stream)
+
+    @contextmanager
+    def writing(self) -> Iterator["Registry"]:
+        """Hold the registry as its only writer, up to date. Other processes and threads wait."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock, self.path.with_name(self.path.name + ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.refresh()
+            yield self
+
+    def append(self, outcome: Outcome) -> None:
+        """Add an outcome, durably. Call it inside `writing`."""
+        with self.path.open("ab") as stream:
+            # Whatever follows the last finished line was left by a writer that died; its lock is ours now.
+            stream.truncate(self._offset)
+            stream.write(outcome.model_dump_json(exclude_none=True).encode() + b"\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        self.refresh()
+
+    def _take_in(self, stream: BinaryIO) -> None:
+        for line in stream:
+            if not line.endswith(b"\n"):
+                return
+            try:
+                self._add(Outcome.model_validate_json(line))
+            except ValidationError as error:
+                raise ValueError(
+                    f"{self.path} line {len(self.log) + 1} is damaged: {error}\nRemove that line; its clip is then"
+                    " registered again"
+                ) from error
+            self._offset += len(line)
+
+    def _add(self, outcome: Outcome) -> None:
+        self.log.append(outcome)
+        self.latest[outcome.path] = outcome
+        self.known[outcome.path] = outcome.stamp
+        self.quarantined.pop(outcome.path, None)
+        if outcome.status == "quarantined":
+            self.quarantined[outcome.path] = outcome
+        if outcome.status == "registered" and outcome.key and outcome.sha256:
+            self.sha256_of[outcome.key] = outcome.sha256
+            self.key_of[outcome.sha256] = outcome.key
+
+    def _forget(self, inode: int) -> None:
+        for content in (self.log, self.latest, self.known, self.quarantined, self.sha256_of, self.key_of):
+            content.clear()
+        self._offset, self._inode = 0, inode
+
+
+def registry_of(lake: Lake) -> Registry:
+    """The registry of `lake`, up to date."""
+    registry = _registry_at(Path(str(lake.registry)).absolute())
+    registry.refresh()
+    return registry
+
+
+@lru_cache(maxsize=32)
+def _registry_at(path: Path) -> Registry:
+    """One reader for each file in a process, so that a long registry is read once and not at every tick."""
+    return Registry(path)
