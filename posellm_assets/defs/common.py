@@ -27,3 +27,8 @@ def picture(content: bytes, kind: str) -> dg.MarkdownMetadataValue:
 def jpeg(path: UPath) -> dg.MarkdownMetadataValue:
     """The JPEG at `path`, for the UI."""
     return picture(path.read_bytes(), "jpeg")
+
+
+def every_video(*assets: str) -> list[dg.AssetDep]:
+    """Dependencies on assets with a partition per video, from an asset that reads any number of videos."""
+    return [dg.AssetDep(asset, partition_mapping=dg.AllPartitionMapping()) for asset in assets]

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets.defs.common import OWNERS, picture
+from posellm_assets.defs.common import OWNERS, every_video, picture
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.evaluation.champion import Champion, promote, read_champion
@@ -28,7 +28,7 @@ SNAPSHOT_ASSET: dict[str, Any] = {
 }
 
 
-@dg.asset(deps=["stage_dataset", "motion"], kinds={"pytorch"}, **SNAPSHOT_ASSET)
+@dg.asset(deps=["stage_dataset", *every_video("motion")], kinds={"pytorch"}, **SNAPSHOT_ASSET)
 def motion_evaluator(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
     """A retrieval model that judges generated motion; it has only seen real motion of train participants."""
     here, settings = lake.lake(), lake.load_settings()

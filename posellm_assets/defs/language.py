@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets.defs.common import OWNERS, columns, picture
+from posellm_assets.defs.common import OWNERS, columns, every_video, picture
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.evaluation.summary import curves_png
@@ -22,7 +22,7 @@ from posellm_assets.settings import Settings
 @dg.asset(
     group_name="language",
     partitions_def=snapshots,
-    deps=["motion_tokens", "captions"],
+    deps=every_video("motion_tokens", "captions"),
     kinds={"parquet"},
     owners=OWNERS,
     code_version="1",

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from upath import UPath
 
-from posellm_assets.defs.common import OWNERS, spec
+from posellm_assets.defs.common import OWNERS, every_video, spec
 from posellm_assets.defs.poses import POSES
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
@@ -57,7 +57,7 @@ MOTION = VideoAsset(
 
 @dg.asset(
     group_name="motion",
-    deps=[dg.AssetDep("motion", partition_mapping=dg.AllPartitionMapping())],
+    deps=every_video("motion", "captions"),
     kinds={"pytorch"},
     owners=OWNERS,
     code_version="1",
