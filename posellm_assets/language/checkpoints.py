@@ -1,0 +1,116 @@
+"""Checkpoints that are whole or not there, and that say what they belong to.
+
+A checkpoint is a folder `checkpoint-N`: `weights.safetensors` (what is trained), `state.safetensors` (optimizer moments,
+random state), `position.json` (step, place in the data, the job's identity) and, written last, `manifest.json` with the
+sha256 of each. The folder appears under its name by one rename.
+"""
+
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+
+from posellm_assets import lake
+from posellm_assets.program import Report
+
+KEEP = 2
+_FILES = ("weights.safetensors", "state.safetensors", "position.json")
+
+
+class CheckpointMismatch(ValueError):
+    """A checkpoint that belongs to another configuration or data set; the message names what differs."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What training needs to go on as if it had never stopped."""
+
+    weights: dict[str, torch.Tensor]
+    state: dict[str, torch.Tensor]
+    position: dict[str, Any]
+
+
+def write(out: Path, step: int, checkpoint: Checkpoint) -> Path:
+    """Write `out/checkpoint-<step>` and remove all but the newest `KEEP`."""
+    target = out / f"checkpoint-{step}"
+    temporary = out / f".checkpoint-{step}.tmp"
+    for leftover in [*out.glob(".checkpoint-*.tmp"), target]:
+        shutil.rmtree(leftover, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    save_file({name: tensor.contiguous() for name, tensor in checkpoint.weights.items()}, temporary / _FILES[0])
+    save_file({name: tensor.contiguous() for name, tensor in checkpoint.state.items()}, temporary / _FILES[1])
+    lake.write_json(temporary / _FILES[2], checkpoint.position)
+    for name in _FILES[:2]:
+        _sync(temporary / name)
+    lake.write_json(temporary / "manifest.json", {name: lake.sha256_of(temporary / name) for name in _FILES})
+    os.replace(temporary, target)
+    _sync(out)
+    for _, old in _found(out)[KEEP:]:
+        shutil.rmtree(old)
+    return target
+
+
+def read_newest(out: Path, report: Report) -> Checkpoint | None:
+    """The newest valid checkpoint under `out`, or None; one that is not whole is passed over, with the reason reported."""
+    for _, folder in _found(out):
+        problem = _problem(folder)
+        if problem is None:
+            return Checkpoint(
+                load_file(folder / _FILES[0]), load_file(folder / _FILES[1]), lake.read_json(folder / _FILES[2])
+            )
+        report(f"{folder.name} is passed over: {problem}")
+    return None
+
+
+def check_identity(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> None:
+    """Raise CheckpointMismatch naming every setting and data set in which a checkpoint's job differs from this one."""
+    before, now = _flat(found), _flat(wanted)
+    different = [
+        f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+    if different:
+        raise CheckpointMismatch(
+            f"{out} holds checkpoints of another job: {'; '.join(different)}. "
+            "Go back to those settings, use another folder, or remove this one."
+        )
+
+
+def _found(out: Path) -> list[tuple[int, Path]]:
+    """Checkpoint folders by falling step."""
+    matches = [(re.fullmatch(r"checkpoint-(\d+)", path.name), path) for path in out.glob("checkpoint-*")]
+    return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
+
+
+def _problem(folder: Path) -> str | None:
+    try:
+        manifest = lake.read_json(folder / "manifest.json")
+    except (FileNotFoundError, ValueError) as error:
+        return f"its manifest cannot be read ({error})"
+    for name in _FILES:
+        if not (folder / name).is_file():
+            return f"{name} is missing"
+        if lake.sha256_of(folder / name) != manifest.get(name):
+            return f"{name} is not what was written (sha256 differs)"
+    return None
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    if isinstance(value, dict):
+        parts = (_flat(child, f"{name}.{key}" if name else str(key)) for key, child in value.items())
+        return {key: leaf for part in parts for key, leaf in part.items()}
+    return {name: value}
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

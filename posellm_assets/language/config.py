@@ -1,0 +1,103 @@
+"""Settings of the language room: base model, stages, decoding, and the job that a training process is given.
+
+Torch-free, because the code server imports it. A stage is data: a fourth one is one more entry in `STAGES`.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Task = Literal["motion", "t2m", "m2t", "denoise"]
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TinyConfig(_Config):
+    """Shape of the built-in base model: a small Qwen3 with a byte-level BPE tokenizer trained on the texts."""
+
+    hidden_size: int = Field(128, gt=0)
+    layers: int = Field(4, gt=0)
+    attention_heads: int = Field(4, gt=0)
+    key_value_heads: int = Field(2, gt=0)
+    head_size: int = Field(32, gt=0)
+    intermediate_size: int = Field(384, gt=0)
+    max_positions: int = Field(2048, gt=0)
+    text_tokens: int = Field(768, ge=300, description="Size of the text vocabulary, of which 256 are the bytes")
+
+
+class ModelConfig(_Config):
+    """The base model and how much of it is trained."""
+
+    base: str = Field("tiny", description="'tiny', a Hugging Face id or a local folder of a causal language model")
+    method: Literal["full", "lora"] = "full"
+    lora_rank: int = Field(16, gt=0)
+    lora_alpha: int = Field(32, gt=0)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    backend: Literal["auto", "hf", "unsloth"] = Field(
+        "auto", description="'auto' takes Unsloth where it is installed and can load the model, else transformers"
+    )
+    precision: Literal["auto", "bf16", "float32"] = Field(
+        "auto", description="Arithmetic of the forward pass; 'auto' takes bf16 where the processor is fast at it"
+    )
+    tiny: TinyConfig = TinyConfig()
+
+
+class StageConfig(_Config):
+    """One training stage. Its budget is a number of optimizer steps, so that a run can be repeated exactly."""
+
+    name: str
+    tasks: dict[Task, float] = Field(description="Share of each task; drawn afresh for every clip in every epoch")
+    steps: int = Field(gt=0)
+    learning_rate: float = Field(2e-3, gt=0)
+    warmup: float = Field(0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
+    weight_decay: float = Field(0.1, ge=0)
+    max_gradient_norm: float = Field(1.0, gt=0)
+    row_tokens: int = Field(256, ge=32, description="Length of a packed row; longer motions are split")
+    rows_per_batch: int = Field(4, gt=0)
+    batches_per_step: int = Field(1, gt=0, description="Gradient accumulation")
+    mask_rate: float = Field(0.15, ge=0, le=1, description="Share of codes that 'denoise' hides")
+    checkpoint_every: int | None = Field(
+        None, gt=0, description="Steps between checkpoints, beside the ones at half and at the end of the stage"
+    )
+
+    @model_validator(mode="after")
+    def _tasks_can_be_drawn(self) -> "StageConfig":
+        if min(self.tasks.values(), default=0) < 0 or sum(self.tasks.values()) <= 0:
+            raise ValueError(f"stage {self.name}: the shares of its tasks must be >= 0 and not all 0, got {self.tasks}")
+        return self
+
+
+STAGES: tuple[StageConfig, ...] = (
+    StageConfig(name="stage1", tasks={"motion": 1.0}, steps=120),
+    StageConfig(name="stage2", tasks={"t2m": 0.5, "m2t": 0.3, "denoise": 0.2}, steps=120),
+    # Without the replay of m2t, this stage forgets most of what stage 2 learned about it.
+    StageConfig(name="stage3", tasks={"t2m": 0.75, "m2t": 0.25}, steps=120, learning_rate=1e-3),
+)
+
+
+class SamplingConfig(_Config):
+    """How motion is drawn from the model, and how long it may get (lengths relative to the median of the text)."""
+
+    temperature: float = Field(0.7, gt=0)
+    top_p: float = Field(0.9, gt=0, le=1)
+    min_length: float = Field(0.6, ge=0, description="Shortest motion, as a share of the median length")
+    max_length: float = Field(1.4, ge=1, description="Longest motion, as a share of the median length")
+    end_slope: float = Field(0.25, ge=0, description="Added to the end's logit for each code beyond the median length")
+
+
+class StageJob(_Config):
+    """What `python -m posellm_assets.language.train` is given."""
+
+    train: Path = Field(description="Examples (parquet), all variants")
+    val: Path | None = Field(None, description="Held-out examples (parquet)")
+    out: Path = Field(description="Folder for checkpoints, losses, result and the finished model")
+    stage: StageConfig
+    model: ModelConfig = ModelConfig()
+    parent: Path | None = Field(None, description="Finished model folder to start from; none starts from the base")
+    codebook_size: int = Field(gt=0)
+    lineage: str = Field("", description="Tokenizer lineage of the codes; a parent of another lineage is refused")
+    seed: int = 0
+    threads: int = Field(1, gt=0, description="Torch threads; resuming is bit-identical only for the same number")

@@ -1,0 +1,188 @@
+"""The language model: building the tiny base, loading any causal language model, new token rows, LoRA.
+
+A finished model is a plain Hugging Face folder with the vocabulary beside it, whatever made it, so that the next stage,
+the next generation and decoding all load it in one way.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from torch.nn import functional
+from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
+
+from posellm_assets.language.backends import Backend, BackendUnavailable
+from posellm_assets.language.config import ModelConfig, TinyConfig
+from posellm_assets.language.packing import isolates
+from posellm_assets.language.vocabulary import Vocabulary
+
+_ROWS_MULTIPLE = 64
+
+
+class UnsupportedModel(ValueError):
+    """A base model that this room cannot train correctly; the message says what it does differently."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to train: `masked` says that its packed rows need an explicit mask to be isolated."""
+
+    model: Any
+    backend: Backend
+    masked: bool
+
+
+def build_tiny(config: TinyConfig, vocabulary: Vocabulary, seed: int, folder: Path) -> None:
+    """Write a randomly initialised small Qwen3 (tied embeddings) and the vocabulary to `folder`."""
+    torch.manual_seed(seed)
+    model = Qwen3ForCausalLM(
+        Qwen3Config(
+            vocab_size=-(-len(vocabulary) // _ROWS_MULTIPLE) * _ROWS_MULTIPLE,
+            hidden_size=config.hidden_size,
+            intermediate_size=config.intermediate_size,
+            num_hidden_layers=config.layers,
+            num_attention_heads=config.attention_heads,
+            num_key_value_heads=config.key_value_heads,
+            head_dim=config.head_size,
+            max_position_embeddings=config.max_positions,
+            tie_word_embeddings=True,
+            bos_token_id=None,
+            eos_token_id=vocabulary.end_of_text,
+            pad_token_id=vocabulary.pad,
+        )
+    )
+    model.save_pretrained(folder)
+    vocabulary.save(folder)
+
+
+def load(
+    source: str, config: ModelConfig, backend: Backend, row_tokens: int, dtype: torch.dtype, device: torch.device
+) -> LoadedModel:
+    """Load the causal language model `source` (folder or id) for training and check that we can train it right.
+
+    Raises BackendUnavailable where Unsloth was asked for by name and cannot load it, UnsupportedModel where the model's
+    head or attention is not what packing and the sliced head rely on.
+    """
+    if backend.name == "unsloth":
+        try:
+            model = _load_unsloth(source, config, row_tokens, dtype)
+            return LoadedModel(model, backend, _needs_mask(model.to(device), source))
+        except (ImportError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
+            if config.backend == "unsloth":
+                raise BackendUnavailable(f"Unsloth cannot load {source}: {error}; set model.backend to 'hf'") from error
+            backend = Backend("hf", f"auto: Unsloth cannot load {source}: {error}")
+    model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype).to(device)
+    return LoadedModel(model, backend, _needs_mask(model, source))
+
+
+def add_token_rows(model: Any, vocabulary: Vocabulary, seed: int) -> None:
+    """Give the vocabulary's added tokens rows in the embedding and the head, drawn like the rows that are there.
+
+    Rows of other tokens keep their values. Each new row is normal with the mean and deviation of the old rows.
+    """
+    old_rows = min(vocabulary.added)
+    tied = is_tied(model)
+    if model.get_input_embeddings().weight.shape[0] < len(vocabulary):
+        model.resize_token_embeddings(len(vocabulary), pad_to_multiple_of=_ROWS_MULTIPLE, mean_resizing=False)
+    generator = torch.Generator().manual_seed(seed)
+    layers = [model.get_input_embeddings()] if tied else [model.get_input_embeddings(), model.get_output_embeddings()]
+    with torch.no_grad():
+        for layer in layers:
+            old = layer.weight[:old_rows].float()
+            noise = torch.randn(len(vocabulary.added), old.shape[1], generator=generator).to(old.device)
+            layer.weight[vocabulary.added] = (old.mean(0) + noise * old.std(0)).to(layer.weight.dtype)
+
+
+def attach_lora(model: Any, config: ModelConfig, vocabulary: Vocabulary, seed: int) -> Any:
+    """Freeze `model`; train LoRA on every linear layer and, of embedding and head, the added tokens' rows only."""
+    torch.manual_seed(seed)
+    embedding = _name_of(model, model.get_input_embeddings())
+    head = _name_of(model, model.get_output_embeddings())
+    indices = {name: vocabulary.added for name in ([embedding] if is_tied(model) else [embedding, head])}
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=config.lora_rank,
+            lora_alpha=config.lora_alpha,
+            lora_dropout=config.lora_dropout,
+            target_modules="all-linear",
+            trainable_token_indices=indices,
+            task_type="CAUSAL_LM",
+        ),
+    )
+
+
+def save(model: Any, vocabulary: Vocabulary, folder: Path) -> None:
+    """Write a trained model as a plain folder, LoRA merged; the adapter alone is kept under `adapter/`."""
+    if isinstance(model, PeftModel):
+        model.save_pretrained(folder / "adapter", save_embedding_layers=False)
+        model = model.merge_and_unload()
+    model.config.use_cache = True
+    model.save_pretrained(folder)
+    vocabulary.save(folder)
+
+
+def body(model: Any) -> Any:
+    """The part of a causal language model that turns ids into hidden states, adapters included."""
+    return (model.get_base_model() if isinstance(model, PeftModel) else model).base_model
+
+
+def logits(model: Any, hidden: torch.Tensor, rows: Sequence[int] | torch.Tensor | None = None) -> torch.Tensor:
+    """(..., size) hidden states to (..., vocabulary) float32 logits, or to those of the given `rows` of the head."""
+    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    head = inner.get_output_embeddings()
+    if rows is None:
+        scores = head(hidden).float()
+    else:
+        bias = None if head.bias is None else head.bias[rows]
+        scores = functional.linear(hidden, head.weight[rows], bias).float()
+    cap = getattr(inner.config, "final_logit_softcapping", None)
+    return torch.tanh(scores / cap) * cap if cap else scores
+
+
+def is_tied(model: Any) -> bool:
+    """Whether the head shares its weights with the embedding."""
+    return bool(model.get_input_embeddings().weight.data_ptr() == model.get_output_embeddings().weight.data_ptr())
+
+
+@torch.no_grad()
+def check_head(model: Any, source: str) -> None:
+    """Raise UnsupportedModel where hidden states and head do not give the model's own logits."""
+    ids = torch.arange(8, device=next(model.parameters()).device)[None]
+    expected = model(input_ids=ids, use_cache=False).logits.float()
+    got = logits(model, body(model)(input_ids=ids, use_cache=False).last_hidden_state)
+    # Rows beyond the vocabulary may be masked with -inf by some models; bf16 weights differ in the third digit.
+    if not torch.allclose(got, expected, atol=0.02 * float(expected.std()) + 1e-5, rtol=0.02):
+        raise UnsupportedModel(f"{source}: its head does more than a matrix product and a soft cap; choose another base")
+
+
+def _needs_mask(model: Any, source: str) -> bool:
+    """Whether packed rows need the explicit mask, measured in training mode as the loop will run it."""
+    check_head(model, source)
+    model.train()
+    size = model.get_input_embeddings().weight.shape[0]
+    for masked in (False, True):
+        if isolates(body(model), size, masked):
+            return masked
+    raise UnsupportedModel(f"{source}: its attention does not keep packed examples apart; choose another base")
+
+
+def _load_unsloth(source: str, config: ModelConfig, row_tokens: int, dtype: torch.dtype) -> Any:
+    from unsloth import FastLanguageModel
+
+    model, _ = FastLanguageModel.from_pretrained(
+        source,
+        max_seq_length=row_tokens,
+        dtype=dtype,
+        load_in_4bit=False,
+        full_finetuning=config.method == "full",
+        use_gradient_checkpointing=False,
+    )
+    return model
+
+
+def _name_of(model: Any, module: Any) -> str:
+    return next(name for name, candidate in model.named_modules() if candidate is module)

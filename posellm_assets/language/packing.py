@@ -1,0 +1,100 @@
+"""Several examples in one row, so that no computation is spent on padding, and none sees another.
+
+Rows restart `position_ids` at every example. Most models of transformers >= 5 read the boundaries from that, as long as
+there is no attention mask and no cache; `isolates` measures whether a loaded model does. For the others the boundaries
+are given as an explicit mask.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from posellm_assets.language.tasks import Example
+
+IGNORE = -100
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Packed rows: `ids`, `positions` and `labels`, each (rows, tokens) int64; a label belongs to the id above it."""
+
+    ids: torch.Tensor
+    positions: torch.Tensor
+    labels: torch.Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        return Batch(self.ids.to(device), self.positions.to(device), self.labels.to(device))
+
+    def mask(self, dtype: torch.dtype) -> torch.Tensor:
+        """(rows, 1, tokens, tokens): 0 where a token may look, the most negative number elsewhere.
+
+        Additive, because a boolean mask is silently added as a number by eager attention.
+        """
+        document = (self.positions == 0).cumsum(1)
+        order = torch.arange(self.ids.shape[1], device=self.ids.device)
+        visible = (document[:, :, None] == document[:, None, :]) & (order[None, :, None] >= order[None, None, :])
+        hidden = torch.zeros(visible.shape, dtype=dtype, device=self.ids.device)
+        return hidden.masked_fill(~visible, torch.finfo(dtype).min)[:, None]
+
+
+def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
+    """Best-fit decreasing: each example, longest first, goes into the fullest row that still has room for it."""
+    rows: list[list[Example]] = []
+    room: list[int] = []
+    for example in sorted(examples, key=len, reverse=True):
+        if len(example) > row_tokens:
+            raise ValueError(f"{example.key}: an example of {len(example)} tokens does not fit a row of {row_tokens}")
+        fitting = [row for row, free in enumerate(room) if free >= len(example)]
+        if fitting:
+            row = min(fitting, key=room.__getitem__)
+            rows[row].append(example)
+            room[row] -= len(example)
+        else:
+            rows.append([example])
+            room.append(row_tokens - len(example))
+    return rows
+
+
+def collate(rows: Sequence[Sequence[Example]], row_tokens: int, pad: int) -> Batch:
+    """Packed rows as tensors. Padding at the end of a row counts as an example of its own, without labels."""
+    ids = torch.full((len(rows), row_tokens), pad)
+    positions = torch.zeros_like(ids)
+    labels = torch.full_like(ids, IGNORE)
+    for index, row in enumerate(rows):
+        start = 0
+        for example in row:
+            stop = start + len(example)
+            ids[index, start:stop] = torch.tensor([*example.prefix, *example.answer])
+            positions[index, start:stop] = torch.arange(stop - start)
+            labels[index, start + len(example.prefix) : stop] = torch.tensor(example.answer)
+            start = stop
+        positions[index, start:] = torch.arange(row_tokens - start)
+    return Batch(ids, positions, labels)
+
+
+@torch.no_grad()
+def isolates(body: Any, vocabulary_size: int, masked: bool) -> bool:
+    """Whether `body` (ids to hidden states) computes an example the same whatever stands before it in its row.
+
+    `masked`: give it the explicit mask. Measured in the state (training or not) that the model is in, with dropout drawn
+    alike for both neighbours.
+    """
+    device = next(body.parameters()).device
+    first, second = torch.arange(12) % vocabulary_size, torch.arange(40, 60) % vocabulary_size
+    outputs = []
+    for neighbour in (first, (first + vocabulary_size // 2) % vocabulary_size):
+        row = [Example("", [], neighbour.tolist()), Example("", [], second.tolist())]
+        batch = collate([row], len(first) + len(second), pad=0).to(device)
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            torch.manual_seed(0)
+            outputs.append(hidden_states(body, batch, masked)[0, len(first) :].float())
+    scale = outputs[0].std()
+    return bool((outputs[0] - outputs[1]).abs().max() < 0.05 * scale)
+
+
+def hidden_states(body: Any, batch: Batch, masked: bool) -> torch.Tensor:
+    """(rows, tokens, size): the last hidden states of packed rows."""
+    mask = {"attention_mask": batch.mask(next(body.parameters()).dtype)} if masked else {}
+    return body(input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **mask).last_hidden_state

@@ -1,0 +1,110 @@
+"""Which token ids are text, which are motion, and which mark tasks.
+
+Everything here works on ids: a motion code becomes an id by lookup, never by writing and splitting a string, and there is
+no separator between codes. A user's text that happens to contain `<motion_7>` stays text.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+from posellm_assets import lake
+
+_FILE = "vocabulary.json"
+_END_OF_TEXT = "<|endoftext|>"
+_MARKERS = ("<MOT_BEGIN>", "<MOT_END>", "<T2M>", "<M2T>", "<DENOISE>", "<MOTION_MASK>")
+
+
+class Vocabulary:
+    """A text tokenizer with `codebook_size` motion tokens and the task markers added.
+
+    Attributes: `codes` (ids by motion code), `begin`, `end`, `t2m`, `m2t`, `denoise`, `mask`, `end_of_text`, `pad` (ids),
+    `start` (ids that the base model expects at the start of every sequence, often none).
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, codebook_size: int, lineage: str = ""):
+        if tokenizer.eos_token_id is None:
+            raise ValueError(f"{tokenizer.name_or_path}: its tokenizer has no end-of-text token; choose another base")
+        self.tokenizer = tokenizer
+        self.codebook_size = codebook_size
+        self.lineage = lineage
+        names = [*_MARKERS, *(f"<motion_{code}>" for code in range(codebook_size))]
+        tokenizer.add_tokens(names, special_tokens=True)
+        ids: list[int] = tokenizer.convert_tokens_to_ids(names)
+        self.begin, self.end, self.t2m, self.m2t, self.denoise, self.mask = ids[: len(_MARKERS)]
+        self.codes = ids[len(_MARKERS) :]
+        self.added = ids
+        self.end_of_text: int = tokenizer.eos_token_id
+        self.pad: int = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        opening = tokenizer("").input_ids[:1]
+        self.start: list[int] = opening if opening == [tokenizer.bos_token_id] else []
+        self._text_ids: dict[str, list[int]] = {}
+
+    def __len__(self) -> int:
+        return len(self.tokenizer)
+
+    @cached_property
+    def code_of(self) -> dict[int, int]:
+        """Motion code by token id."""
+        return {token: code for code, token in enumerate(self.codes)}
+
+    @cached_property
+    def text_tokens(self) -> list[int]:
+        """The ids that a generated text may contain, without the end of text; ascending."""
+        banned = {*self.added, *self.tokenizer.all_special_ids}
+        return [token for token in sorted(self.tokenizer.get_vocab().values()) if token not in banned]
+
+    def encode_text(self, text: str) -> list[int]:
+        """The ids of a text. Names of special tokens in it are spelled out like any other characters."""
+        if text not in self._text_ids:
+            encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)
+            self._text_ids[text] = list(encoded.input_ids)
+        return self._text_ids[text]
+
+    def decode_text(self, ids: Sequence[int]) -> str:
+        """The text of `ids`, up to the first end of text."""
+        ids = list(ids)
+        if self.end_of_text in ids:
+            ids = ids[: ids.index(self.end_of_text)]
+        return str(self.tokenizer.decode(ids, skip_special_tokens=True)).strip()
+
+    def encode_codes(self, codes: Iterable[int]) -> list[int]:
+        """The ids of motion codes; a code outside the codebook raises ValueError."""
+        codes = list(codes)
+        for code in codes:
+            if not 0 <= code < self.codebook_size:
+                raise ValueError(f"motion code {code} is not in the codebook of {self.codebook_size} codes")
+        return [self.codes[code] for code in codes]
+
+    def save(self, folder: Path) -> None:
+        """Write the tokenizer and `vocabulary.json` into a model folder."""
+        self.tokenizer.save_pretrained(folder)
+        lake.write_json(folder / _FILE, {"codebook_size": self.codebook_size, "lineage": self.lineage})
+
+    @classmethod
+    def load(cls, folder: Path) -> "Vocabulary":
+        """Read what `save` wrote; a folder that is no motion language model raises FileNotFoundError."""
+        if not (folder / _FILE).is_file():
+            raise FileNotFoundError(f"{folder} holds no {_FILE}: it is not a model that this project trained")
+        return cls(AutoTokenizer.from_pretrained(folder), **lake.read_json(folder / _FILE))
+
+
+def tiny_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer trained on `texts`. Any text encodes, because every byte is in its alphabet.
+
+    The same texts, in any order, give the same tokenizer.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        special_tokens=[_END_OF_TEXT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(sorted(texts), trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=_END_OF_TEXT, pad_token=_END_OF_TEXT)
