@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from posellm_assets.footage.keys import slug
-from posellm_assets.lake import Lake, is_local
+from posellm_assets.lake import Lake, local_path
 
 IGNORED_ENDINGS = (".json", ".csv", ".npz", ".txt", ".md")
 LAYOUT = "<sport>/[<label>/]<file>"
@@ -77,9 +77,7 @@ def diff(
 
 def drop_zone(lake: Lake) -> Path:
     """`lake.raw` as a folder of this machine; raises ValueError for a lake on object storage."""
-    if not is_local(lake.raw):
-        raise ValueError(f"{lake.raw}: footage is watched in local folders only; mount the storage or copy the clips")
-    return Path(str(lake.raw))
+    return local_path(lake.raw)
 
 
 def list_footage(raw: Path) -> Listing:
