@@ -1,0 +1,114 @@
+"""Figures and how sure they are: every function returns a value with its sample size. Numpy only, no models."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+Z_95 = 1.959964
+
+
+class Figure(BaseModel):
+    """A measured value, the number of independent cases behind it, and its 95 % interval where one can be given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: float
+    n: int
+    interval: tuple[float, float] | None = None
+
+
+def share(successes: int, n: int) -> Figure:
+    """A share with its Wilson 95 % interval (Wilson 1927), which stays within 0 to 1 for small n.
+
+    Raises ValueError for n = 0: no share can be given.
+    """
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"a share needs 0 <= successes <= n and n > 0, got {successes} of {n}")
+    value = successes / n
+    centre = (value + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
+    half = Z_95 / (1 + Z_95**2 / n) * math.sqrt(value * (1 - value) / n + Z_95**2 / (4 * n**2))
+    return Figure(value=value, n=n, interval=(max(0.0, centre - half), min(1.0, centre + half)))
+
+
+def accuracy(truth: Sequence[Any], predicted: Sequence[Any]) -> Figure:
+    """The share of cases in which the prediction is the truth."""
+    return share(sum(a == b for a, b in zip(truth, predicted, strict=True)), len(truth))
+
+
+def average(values: Sequence[float], weights: Sequence[float] | None = None) -> Figure:
+    """The mean over cases, weighted where the cases differ in size, with the normal 95 % interval from their spread.
+
+    Raises ValueError where there are no cases or a value is not finite.
+    """
+    cases = np.asarray(values, dtype=np.float64)
+    if len(cases) == 0 or not np.isfinite(cases).all():
+        raise ValueError(f"an average needs finite values, got {list(values)[:5]}")
+    shares = np.ones(len(cases)) if weights is None else np.asarray(weights, dtype=np.float64)
+    shares = shares / shares.sum()
+    mean = float((shares * cases).sum())
+    if len(cases) < 2:
+        return Figure(value=mean, n=len(cases))
+    # Variance of a weighted mean of independent cases, corrected for the mean having been estimated from them.
+    variance = float((shares**2 * (cases - mean) ** 2).sum()) * len(cases) / (len(cases) - 1)
+    half = Z_95 * math.sqrt(variance)
+    return Figure(value=mean, n=len(cases), interval=(mean - half, mean + half))
+
+
+def r_precision(similarity: np.ndarray, groups: Sequence[Any], k: int) -> Figure:
+    """R-Precision@k of text-motion retrieval (Guo et al. 2022): the share of motions whose text is among the best k.
+
+    Args:
+        similarity: (N, M) of N motions to M texts.
+        groups: the text that is right for each motion, as an index into the M texts.
+        k: how many of the best texts count.
+    """
+    best = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
+    return share(int(sum(group in row for group, row in zip(groups, best, strict=True))), len(similarity))
+
+
+def chance_of_precision(texts: int, k: int) -> float:
+    """What R-Precision@k gives to a guess among `texts` texts."""
+    return min(1.0, k / texts)
+
+
+def edit_distance(first: Sequence[int], second: Sequence[int]) -> float:
+    """Levenshtein distance of two code sequences over the longer length: 0 for the same, 1 for nothing shared."""
+    if not first and not second:
+        return 0.0
+    row = np.arange(len(second) + 1)
+    other = np.asarray(second)
+    for position, code in enumerate(first, start=1):
+        substituted = np.minimum(row[:-1] + (other != code), row[1:] + 1)
+        # Insertions run along the row: a cumulative minimum of cost minus position does them all at once.
+        costs = np.concatenate([[position], substituted]) - np.arange(len(row))
+        row = np.minimum.accumulate(costs) + np.arange(len(row))
+    return float(row[-1]) / max(len(first), len(second))
+
+
+def length_error(generated: int, references: Sequence[int]) -> float:
+    """How far a generated length is from the median of the reference lengths, as a share of that median."""
+    median = float(np.median(references))
+    return abs(generated - median) / median
+
+
+def confusion(truth: Sequence[str], predicted: Sequence[str | None], labels: Sequence[str]) -> list[list[int]]:
+    """Counts, a row for each true label, a column for each predicted one, and a last column for none of them."""
+    columns = {label: index for index, label in enumerate(labels)}
+    counts = [[0] * (len(labels) + 1) for _ in labels]
+    for expected, given in zip(truth, predicted, strict=True):
+        counts[columns[expected]][columns.get(given or "", len(labels))] += 1
+    return counts
+
+
+def named_label(text: str, labels: Sequence[str]) -> str | None:
+    """The one label whose words a text holds, or None where it holds none or several.
+
+    A label that is part of a longer one found ("squat" in "jump squat") does not count as a second label.
+    """
+    spaced = f" {' '.join(''.join(c if c.isalnum() else ' ' for c in text.lower()).split())} "
+    found = [label for label in labels if f" {label} " in spaced]
+    found = [label for label in found if not any(label != other and f" {label} " in f" {other} " for other in found)]
+    return found[0] if len(found) == 1 else None

@@ -1,0 +1,231 @@
+"""What can be measured of a movement: which joints move, how far, how often, how fast, on which side, and when not.
+
+A fact is a number with its unit and the time span that it was measured over, so that every sentence made from it can be
+traced to frames. How the signals are taken from the joints is in `signals.py`; words are in `captions.py` and
+`describe.py`.
+"""
+
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from posellm_assets.motion.motion import Motion
+from posellm_assets.texts.repetition import repetitions
+from posellm_assets.texts.signals import (
+    NEUTRAL_DEG,
+    PAIRED,
+    Side,
+    angle_signals,
+    body_length,
+    hand_height,
+    limb_speeds,
+    stillness_speed,
+)
+
+Kind = Literal[
+    "angle", "repetition", "period", "alternation", "over_head", "over_shoulders", "speed", "hold", "posture"
+]
+Unit = Literal["degrees", "times", "s", "correlation", "body lengths", "body lengths/s"]
+
+# Smallest range that counts as movement, in degrees: above the noise of monocular landmarks.
+MOVES_DEG = {"knee": 25.0, "hip": 25.0, "elbow": 35.0, "shoulder": 30.0, "trunk": 20.0, "waist": 35.0}
+STILL_SPEED = 0.25  # body lengths per second
+STILL_S = 2.0
+ABOVE = 0.08  # body lengths over the shoulders (or the ears) that a hand must reach to be called above them
+POSTURE: tuple[tuple[str, Side], ...] = (
+    ("trunk", None), ("knee", "left"), ("knee", "right"), ("hip", "left"), ("hip", "right")
+)  # fmt: skip
+HANDS: tuple[Side, ...] = ("both", "left", "right")
+TOGETHER = 0.6  # correlation above which two sides are one movement
+IN_TURN = -0.3
+
+
+class Fact(BaseModel):
+    """One measured number.
+
+    For an angle, `value` is where the movement starts and `to_value` the turning point; repeated movements give the
+    medians over the repetitions. `side` is "both" where the mean of left and right was measured, None for the trunk.
+    `start_s` and `end_s` are times of the clip (s).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind
+    joint: str
+    side: Literal["left", "right", "both"] | None
+    value: float
+    to_value: float | None = None
+    unit: Unit
+    start_s: float
+    end_s: float
+
+
+def measure(motion: Motion) -> list[Fact]:
+    """Facts of a motion, the joint that moves most first; gaps (NaN) are left out, nothing is guessed across them.
+
+    A joint that the skeleton lacks, or that is seen for less than a second, gives no fact.
+    """
+    signals = angle_signals(motion)
+    moving = [facts for joint in MOVES_DEG for facts in _movement(joint, signals, motion)]
+    moving.sort(key=_prominence, reverse=True)
+    facts = [fact for group in moving for fact in group]
+    return facts + _heights(motion) + _speeds(motion) + _holds(motion, signals)
+
+
+def _movement(joint: str, signals: dict[tuple[str, Side], np.ndarray], motion: Motion) -> list[list[Fact]]:
+    """Facts of one joint, a group for each side that moves (or one group for both)."""
+    if joint not in PAIRED:
+        return _groups(_one_side(joint, None, signals.get((joint, None)), motion))
+    left, right = signals.get((joint, "left")), signals.get((joint, "right"))
+    if left is None or right is None:
+        return []
+    sides: dict[Side, list[Fact]] = {"left": _one_side(joint, "left", left, motion)}
+    sides["right"] = _one_side(joint, "right", right, motion)
+    if not (sides["left"] and sides["right"]):
+        return _groups(sides["left"], sides["right"])
+    correlation = _correlation(left, right)
+    if correlation >= TOGETHER:
+        both = _one_side(joint, "both", (left + right) / 2, motion)
+        if both:
+            return [both]
+    repeated = all(any(fact.kind == "repetition" for fact in facts) for facts in sides.values())
+    if correlation <= IN_TURN and repeated:
+        start_s, end_s = _span(np.isfinite(left + right), motion)
+        turns = Fact(
+            kind="alternation", joint=joint, side="both", value=round(correlation, 2), unit="correlation",
+            start_s=start_s, end_s=end_s,
+        )  # fmt: skip
+        return [[*sides["left"], *sides["right"], turns]]
+    return _groups(sides["left"], sides["right"])
+
+
+def _groups(*groups: list[Fact]) -> list[list[Fact]]:
+    return [group for group in groups if group]
+
+
+def _one_side(joint: str, side: Side, signal: np.ndarray | None, motion: Motion) -> list[Fact]:
+    """Angle, repetition and period of one signal, or nothing where it does not move."""
+    if signal is None or np.isfinite(signal).sum() < motion.fps:
+        return []
+    neutral = NEUTRAL_DEG[joint]
+    away = np.abs(signal - neutral)
+    low, high = np.nanpercentile(away, (2, 98))
+    if high - low < MOVES_DEG[joint]:
+        return []
+    times = _times(motion)
+    found = repetitions(away, motion.fps, smallest=MOVES_DEG[joint])
+    if len(found.peaks) >= 2:
+        start_s, end_s = times[found.start], times[found.end]
+        values = (np.median(signal[found.valleys]), np.median(signal[found.peaks]))
+        facts = [_angle(joint, side, values, start_s, end_s)]
+        facts.append(_fact("repetition", joint, side, len(found.peaks), "times", start_s, end_s))
+        if found.period_s is not None:
+            facts.append(_fact("period", joint, side, found.period_s, "s", start_s, end_s))
+        return facts
+    first, last = sorted((int(np.nanargmin(np.abs(away - low))), int(np.nanargmin(np.abs(away - high)))))
+    return [_angle(joint, side, (signal[first], signal[last]), times[first], times[last])]
+
+
+def _angle(joint: str, side: Side, values: tuple[float, float], start_s: float, end_s: float) -> Fact:
+    fact = _fact("angle", joint, side, values[0], "degrees", start_s, end_s)
+    return fact.model_copy(update={"to_value": round(float(values[1]), 1)})
+
+
+def _fact(kind: Kind, joint: str, side: Side, value: float, unit: Unit, start_s: float, end_s: float) -> Fact:
+    return Fact(
+        kind=kind, joint=joint, side=side, value=round(float(value), 2), unit=unit,
+        start_s=round(float(start_s), 3), end_s=round(float(end_s), 3),
+    )  # fmt: skip
+
+
+def _prominence(group: list[Fact]) -> float:
+    """How far beyond its threshold a joint moves; a movement of both sides counts before one of the same size."""
+    angles = [fact for fact in group if fact.kind == "angle" and fact.to_value is not None]
+    largest = max(abs(fact.value - (fact.to_value or 0)) for fact in angles)
+    repeated = any(fact.kind == "repetition" for fact in group)
+    return largest * (1.0 + 0.5 * repeated + 0.2 * (len(angles) > 1 or angles[0].side == "both"))
+
+
+def _heights(motion: Motion) -> list[Fact]:
+    """How high the hands get over the head, or else over the shoulders; for both hands, the lower one counts."""
+    facts = [_highest(motion, "over_head", side) or _highest(motion, "over_shoulders", side) for side in HANDS]
+    found = [fact for fact in facts if fact is not None]
+    both = [fact for fact in found if fact.side == "both"]
+    # One hand is told of beside both only where it gets to the head and the other does not.
+    return [fact for fact in found if not both or fact.side == "both" or fact.kind != both[0].kind]
+
+
+def _highest(motion: Motion, kind: Literal["over_head", "over_shoulders"], side: Side) -> Fact | None:
+    length = body_length(motion)
+    height = hand_height(motion, side, kind.removeprefix("over_"))
+    if length is None or height is None or np.isfinite(height).sum() < motion.fps:
+        return None
+    top = float(np.nanpercentile(height, 98))
+    if top / length < ABOVE:
+        return None
+    time_s = _times(motion)[int(np.nanargmin(np.abs(height - top)))]
+    return _fact(kind, "wrist", side, top / length, "body lengths", time_s, time_s)
+
+
+def _speeds(motion: Motion) -> list[Fact]:
+    """Peak speed of the fastest hand and of the fastest foot, relative to the hips."""
+    facts = []
+    times = _times(motion)
+    for joint in ("wrist", "ankle"):
+        best: Fact | None = None
+        for side, speed in limb_speeds(motion, joint).items():
+            if np.isfinite(speed).sum() < motion.fps:
+                continue
+            top = float(np.nanpercentile(speed, 98))
+            frame = int(np.nanargmin(np.abs(speed - top)))
+            if top > STILL_SPEED and (best is None or top > best.value):
+                best = _fact("speed", joint, side, top, "body lengths/s", times[frame], times[frame])
+        if best is not None:
+            facts.append(best)
+    return facts
+
+
+def _holds(motion: Motion, signals: dict[tuple[str, Side], np.ndarray]) -> list[Fact]:
+    """The longest span in which the body holds still, and the posture that it holds."""
+    still = stillness_speed(motion) < STILL_SPEED
+    first, length = _longest_run(still)
+    if length < STILL_S * motion.fps:
+        return []
+    times = _times(motion)
+    span = slice(first, first + length)
+    start_s, end_s = float(times[first]), float(times[first + length - 1])
+    facts = [_fact("hold", "body", None, end_s - start_s, "s", start_s, end_s)]
+    for joint, side in POSTURE:
+        held = signals.get((joint, side))
+        if held is not None and np.isfinite(held[span]).mean() > 0.5:
+            value = float(np.nanmedian(held[span]))
+            facts.append(_fact("posture", joint, side, value, "degrees", start_s, end_s))
+    return facts
+
+
+def _longest_run(flags: np.ndarray) -> tuple[int, int]:
+    """(first frame, length) of the longest run of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
+    if len(edges) == 0:
+        return 0, 0
+    starts, lengths = edges[::2], edges[1::2] - edges[::2]
+    best = int(np.argmax(lengths))
+    return int(starts[best]), int(lengths[best])
+
+
+def _correlation(left: np.ndarray, right: np.ndarray) -> float:
+    seen = np.isfinite(left) & np.isfinite(right)
+    if seen.sum() < 3 or np.ptp(left[seen]) == 0 or np.ptp(right[seen]) == 0:
+        return 0.0
+    return float(np.corrcoef(left[seen], right[seen])[0, 1])
+
+
+def _times(motion: Motion) -> np.ndarray:
+    return motion.start_s + np.arange(len(motion.joints)) / motion.fps
+
+
+def _span(seen: np.ndarray, motion: Motion) -> tuple[float, float]:
+    frames = np.flatnonzero(seen)
+    times = _times(motion)
+    return round(float(times[frames[0]]), 3), round(float(times[frames[-1]]), 3)

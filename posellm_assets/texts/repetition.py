@@ -1,0 +1,78 @@
+"""How often a movement is repeated, and how regularly."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+
+SMOOTHING_S = 0.1
+REGULAR = 0.4  # autocorrelation from which a movement counts as periodic
+SHORTEST_RUN_S = 0.5
+
+
+@dataclass(frozen=True)
+class Repetitions:
+    """Turning points of a signal: frames of the peaks, of the valleys around them, and of the span they cover.
+
+    `period_s` is the median time between peaks where the signal's autocorrelation at that lag shows it to be periodic,
+    else None.
+    """
+
+    peaks: np.ndarray
+    valleys: np.ndarray
+    start: int
+    end: int
+    period_s: float | None
+
+
+def repetitions(signal: np.ndarray, fps: float, smallest: float) -> Repetitions:
+    """Count the excursions of `signal` (T,), NaN in gaps, that rise and fall by at least `smallest`.
+
+    An excursion must also reach half of the signal's robust range, so that the small movements between two large ones
+    are not counted. Only those that come back within a
+    run without gaps count.
+    """
+    low, high = np.nanpercentile(signal, (5, 95))
+    prominence = max(smallest, (high - low) / 2)
+    peaks, valleys, gaps, agreement = [], [], [], []
+    for first, last in _finite_runs(signal):
+        if last - first < SHORTEST_RUN_S * fps:
+            continue
+        run = gaussian_filter1d(signal[first:last], SMOOTHING_S * fps, mode="nearest")
+        tops, _ = find_peaks(run, prominence=prominence)
+        if len(tops) == 0:
+            continue
+        # The lowest points on either side, each once: neighbours share the valley between them.
+        lows = [int(np.argmin(run[: tops[0]]))]
+        for top, after in zip(tops, [*tops[1:], len(run)], strict=True):
+            lows.append(int(top + np.argmin(run[top:after])))
+        peaks += list(first + tops)
+        valleys += [first + low for low in lows]
+        if len(tops) >= 2:
+            gaps += list(np.diff(tops))
+            agreement.append(_autocorrelation(run[lows[0] : lows[-1] + 1], int(np.median(np.diff(tops)))))
+    regular = bool(agreement) and float(np.mean(agreement)) >= REGULAR
+    return Repetitions(
+        peaks=np.array(peaks, dtype=int),
+        valleys=np.array(valleys, dtype=int),
+        start=min(valleys, default=0),
+        end=max(valleys, default=0),
+        period_s=float(np.median(gaps)) / fps if regular else None,
+    )
+
+
+def _autocorrelation(signal: np.ndarray, lag: int) -> float:
+    """Correlation of a signal with itself `lag` frames later."""
+    if len(signal) - lag < 3:
+        return 0.0
+    early, late = signal[:-lag], signal[lag:]
+    if np.ptp(early) == 0 or np.ptp(late) == 0:
+        return 0.0
+    return float(np.corrcoef(early, late)[0, 1])
+
+
+def _finite_runs(signal: np.ndarray) -> list[tuple[int, int]]:
+    """(first, past the last) frame of every run without a gap."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.isfinite(signal).astype(int), [0]])))
+    return [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]

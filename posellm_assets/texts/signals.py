@@ -1,0 +1,144 @@
+"""Signals of a motion over time that the facts are measured on: joint angles, heights and speeds.
+
+Angles are those of clinical practice where landmarks allow it: a straight knee, hip or elbow has 180 degrees, a hanging
+arm 0, an upright trunk 0. Joints are found by name; one that a skeleton lacks gives no signal.
+"""
+
+from typing import Literal
+
+import numpy as np
+
+from posellm_assets.motion.motion import Motion
+
+Side = Literal["left", "right", "both"] | None
+
+PAIRED = ("knee", "hip", "elbow", "shoulder")
+NEUTRAL_DEG = {"knee": 180.0, "hip": 180.0, "elbow": 180.0, "shoulder": 0.0, "trunk": 0.0, "waist": 0.0}
+
+_CORNERS = {
+    "knee": ("hip", "knee", "ankle"),
+    "hip": ("shoulder", "hip", "knee"),
+    "elbow": ("shoulder", "elbow", "wrist"),
+    "shoulder": ("elbow", "shoulder", "hip"),
+}
+
+
+def angle_signals(motion: Motion) -> dict[tuple[str, Side], np.ndarray]:
+    """Angles in degrees, (T,) for each (joint, side); NaN where a landmark is missing."""
+    signals: dict[tuple[str, Side], np.ndarray] = {}
+    for joint, corners in _CORNERS.items():
+        for side in ("left", "right"):
+            points = [_joint(motion, f"{side}_{corner}") for corner in corners]
+            if all(point is not None for point in points):
+                start, corner, end = points
+                signals[joint, side] = _angle_between(start - corner, end - corner)  # type: ignore[operator]
+    shoulders, hips = _across(motion, "shoulder"), _across(motion, "hip")
+    trunk = _trunk(motion)
+    if trunk is not None:
+        signals["trunk", None] = _angle_between(trunk, np.broadcast_to(np.array([0.0, 1.0, 0.0]), trunk.shape))
+        assert shoulders is not None and hips is not None
+        signals["waist", None] = _angle_between(_perpendicular(shoulders, trunk), _perpendicular(hips, trunk))
+    return signals
+
+
+def body_length(motion: Motion) -> float | None:
+    """Trunk, thigh and shank in metres (medians over time): a measure of size that holds in every posture."""
+    trunk = _trunk(motion)
+    lengths = [] if trunk is None else [np.linalg.norm(trunk, axis=-1)]
+    for start, end in (("hip", "knee"), ("knee", "ankle")):
+        sides = [_between(motion, f"{side}_{start}", f"{side}_{end}") for side in ("left", "right")]
+        seen = [np.linalg.norm(side, axis=-1) for side in sides if side is not None]
+        if seen:
+            lengths.append(np.concatenate(seen))
+    if len(lengths) < 3 or not all(np.isfinite(length).any() for length in lengths):
+        return None
+    return float(sum(np.nanmedian(length) for length in lengths)) or None
+
+
+def hand_height(motion: Motion, side: Side, over: str) -> np.ndarray | None:
+    """Height of a wrist, or of the lower one for "both", over the head joint or the shoulders' middle; (T,) metres."""
+    sides = ("left", "right") if side == "both" else (side,)
+    wrists = [_joint(motion, f"{one}_wrist") for one in sides]
+    reference = _middle(motion, "shoulder") if over == "shoulders" else _joint(motion, over)
+    if reference is None or any(wrist is None for wrist in wrists):
+        return None
+    return np.min([wrist[:, 1] for wrist in wrists if wrist is not None], axis=0) - reference[:, 1]
+
+
+def limb_speeds(motion: Motion, joint: str) -> dict[Side, np.ndarray]:
+    """Speed of a joint of each side relative to the hips, (T,) in body lengths per second."""
+    length, centre = body_length(motion), _middle(motion, "hip")
+    speeds: dict[Side, np.ndarray] = {}
+    if length is None or centre is None:
+        return speeds
+    sides: tuple[Side, ...] = ("left", "right")
+    for side in sides:
+        point = _joint(motion, f"{side}_{joint}")
+        if point is not None:
+            speeds[side] = _speed(point - centre, motion.fps) / length
+    return speeds
+
+
+def stillness_speed(motion: Motion) -> np.ndarray:
+    """Speed of the fastest of hands and feet relative to the hips, (T,) in body lengths per second, over half a second.
+
+    Taken over half a second, because the jitter of landmarks between two frames is faster than a slow movement.
+    Infinite where nothing is known, so that a gap never counts as holding still.
+    """
+    length, centre = body_length(motion), _middle(motion, "hip")
+    names = [f"{side}_{joint}" for side in ("left", "right") for joint in ("wrist", "knee", "ankle", "shoulder")]
+    points = [point for point in (_joint(motion, name) for name in names) if point is not None]
+    if length is None or centre is None or not points:
+        return np.full(len(motion.joints), np.inf)
+    half = max(1, round(motion.fps / 4))
+    relative = np.stack(points, axis=1) - centre[:, None]
+    padded = np.concatenate([relative[:1].repeat(half, 0), relative, relative[-1:].repeat(half, 0)])
+    distance = np.linalg.norm(padded[2 * half :] - padded[: -2 * half], axis=-1).max(axis=1)
+    speed = distance * motion.fps / (2 * half) / length
+    return np.where(np.isfinite(speed), speed, np.inf)
+
+
+def _joint(motion: Motion, name: str) -> np.ndarray | None:
+    """(T, 3) in double precision, or None where the skeleton has no such joint."""
+    joints = motion.skeleton.joints
+    return motion.joints[:, joints.index(name)].astype(np.float64) if name in joints else None
+
+
+def _between(motion: Motion, start: str, end: str) -> np.ndarray | None:
+    first, last = _joint(motion, start), _joint(motion, end)
+    return None if first is None or last is None else last - first
+
+
+def _across(motion: Motion, joint: str) -> np.ndarray | None:
+    """From right to left."""
+    return _between(motion, f"right_{joint}", f"left_{joint}")
+
+
+def _middle(motion: Motion, joint: str) -> np.ndarray | None:
+    left, right = _joint(motion, f"left_{joint}"), _joint(motion, f"right_{joint}")
+    return None if left is None or right is None else (left + right) / 2
+
+
+def _trunk(motion: Motion) -> np.ndarray | None:
+    """From the middle of the hips to the middle of the shoulders, (T, 3) in metres."""
+    hips, shoulders = _middle(motion, "hip"), _middle(motion, "shoulder")
+    return None if hips is None or shoulders is None else shoulders - hips
+
+
+def _perpendicular(vector: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    unit = axis / np.maximum(np.linalg.norm(axis, axis=-1, keepdims=True), 1e-9)
+    return vector - (vector * unit).sum(-1, keepdims=True) * unit
+
+
+def _angle_between(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Degrees between two vectors over time; NaN where one has no length."""
+    size = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
+    cosine = np.divide((first * second).sum(-1), size, out=np.full(len(size), np.nan), where=size > 1e-9)
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+
+
+def _speed(points: np.ndarray, fps: float) -> np.ndarray:
+    """Central differences, (T,) in metres per second; the ends are NaN."""
+    speed = np.full(len(points), np.nan)
+    speed[1:-1] = np.linalg.norm(points[2:] - points[:-2], axis=-1) * fps / 2
+    return speed
