@@ -1,0 +1,116 @@
+"""Ranges of videos in one run: what a bad clip does, and what it must not do."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from posellm_assets.defs.partitions import videos
+from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
+from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset, video_assets
+from posellm_assets.lake import Lake, write_json
+from posellm_assets.problems import all_problems
+
+GOOD, DARK, BROKEN = "gym.good.00000001", "gym.dark.00000002", "gym.broken.00000003"
+KEYS = [GOOD, DARK, BROKEN]
+RANGE = {"dagster/asset_partition_range_start": KEYS[0], "dagster/asset_partition_range_end": KEYS[-1]}
+
+
+def poses(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
+    for key in keys:
+        if key == BROKEN:
+            yield key, "the file ends in the middle of a frame"
+            continue
+        write_json(tools.lake.poses(key), {})
+        passed = key != DARK
+        check = CheckOutcome("person_coverage", passed, "nobody in view in 97 % of 312 frames", {"value": 0.03})
+        yield key, Done({"frames": 312}, "v1", (check,), "" if passed else check.description)
+
+
+def motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
+    for key in keys:
+        write_json(tools.lake.motion(key), {})
+        yield key, Done({}, "v1")
+
+
+POSES = VideoAsset(
+    spec=dg.AssetSpec("poses", code_version="1"),
+    work=poses,
+    path=Lake.poses,
+    checks=(dg.AssetCheckSpec("person_coverage", asset="poses", blocking=True, partitions_def=videos),),
+)
+MOTION = VideoAsset(
+    spec=dg.AssetSpec("motion", deps=["poses"], code_version="1"), work=motion, path=Lake.motion, needs=(POSES,)
+)
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("videos", KEYS)
+        yield instance
+
+
+def materialize(
+    instance: dg.DagsterInstance, lake: Path, tags: dict[str, str], selection: str = "*"
+) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        [video_assets("ingest", [POSES, MOTION])],
+        instance=instance,
+        tags=tags,
+        selection=selection,
+        raise_on_error=False,
+        resources={"lake": LakeResource(root=str(lake)), "pool": PoolResource(workers=1), "programs": Programs()},
+    )
+
+
+def made(instance: dg.DagsterInstance, asset: str) -> set[str]:
+    return instance.get_materialized_partitions(dg.AssetKey(asset))
+
+
+def test_a_bad_clip_is_named_with_its_reason_and_stops_nothing_else(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    result = materialize(instance, tmp_path, RANGE)
+
+    assert not result.success
+    failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data
+    assert failure.user_failure_data
+    description = failure.user_failure_data.description or ""
+    assert "2 of 3 videos" in description
+    assert f"{DARK}: poses: nobody in view in 97 %" in description
+    assert f"{BROKEN}: poses: the file ends in the middle of a frame" in description
+    assert made(instance, "poses") == {GOOD, DARK}
+    assert made(instance, "motion") == {GOOD}
+    assert {problem.key for problem in all_problems(Lake(tmp_path))} == {DARK, BROKEN}
+
+
+def test_each_video_has_a_check_of_its_own(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    materialize(instance, tmp_path, RANGE)
+    key = dg.AssetCheckKey(dg.AssetKey("poses"), "person_coverage")
+    history = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
+    assert {(record.partition, record.status.value) for record in history} == {(GOOD, "SUCCEEDED"), (DARK, "FAILED")}
+
+
+def test_later_work_on_a_blocked_video_says_what_blocked_it(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    materialize(instance, tmp_path, RANGE)
+    result = materialize(instance, tmp_path, {"dagster/partition": DARK}, selection="motion")
+    assert not result.success
+    failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data
+    assert "poses: nobody in view" in (failure.user_failure_data.description or "")  # type: ignore[union-attr]
+    assert made(instance, "motion") == {GOOD}
+
+
+def test_a_video_that_recovers_leaves_no_problem_behind(
+    instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    materialize(instance, tmp_path, RANGE)
+    monkeypatch.setattr(f"{__name__}.DARK", "gym.none.00000009")
+    assert materialize(instance, tmp_path, {"dagster/partition": KEYS[1]}).success
+    assert [problem.key for problem in all_problems(Lake(tmp_path))] == [BROKEN]
+    assert made(instance, "motion") == {GOOD, KEYS[1]}
+
+
+def test_a_step_without_its_input_says_what_to_materialize_first(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    result = materialize(instance, tmp_path, {"dagster/partition": GOOD}, selection="motion")
+    failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data
+    assert "materialize poses first" in (failure.user_failure_data.description or "")  # type: ignore[union-attr]

@@ -1,0 +1,65 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from posellm_assets.footage.keys import InvalidKey
+from posellm_assets.lake import Lake, read_json, write_atomic, write_json
+
+KEY = "tennis.serve.9f3a12cd"
+
+
+def test_every_file_of_a_video_lies_under_its_sport(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    for path in (
+        lake.footage(KEY),
+        lake.poses(KEY),
+        lake.motion(KEY),
+        lake.captions(KEY),
+        lake.motion_tokens("vq-1", KEY),
+    ):
+        assert path.parent.name == "tennis"
+        assert path.name.startswith(KEY)
+
+
+def test_no_path_is_built_from_an_unchecked_name(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    with pytest.raises(InvalidKey):
+        lake.poses("tennis.../../x.9f3a12cd")
+    with pytest.raises(ValueError, match="cannot name a folder"):
+        lake.tokenizer("../../etc")
+    with pytest.raises(ValueError, match="cannot name a folder"):
+        lake.stage("all-0001", "a..b")
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"old": True})
+
+    def broken(stream: object) -> None:
+        stream.write(b"half")  # type: ignore[attr-defined]
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(path, broken)
+    assert read_json(path) == {"old": True}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_a_lake_can_be_any_fsspec_url() -> None:
+    lake = Lake("memory://lake-of-a-test")
+    write_json(lake.captions(KEY), {"texts": []})
+    assert read_json(lake.captions(KEY)) == {"texts": []}
+    with pytest.raises(ValueError, match="mount the lake"):
+        lake.finished_model("all-0001", "stage1")
+
+
+def test_json_that_is_damaged_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "champion.json").write_text("{")
+    with pytest.raises(ValueError, match=r"champion\.json is not valid JSON"):
+        read_json(tmp_path / "champion.json")
+
+
+def test_json_never_holds_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})

@@ -1,0 +1,29 @@
+from pathlib import Path
+
+import pytest
+
+from posellm_assets.lake import Lake
+from posellm_assets.settings import load_settings
+
+
+def test_run_config_wins_over_the_environment_and_that_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = Lake(tmp_path / "lake")
+    (tmp_path / "posellm.yaml").write_text("seed: 1\nautomation: {min_new_videos: 3, max_videos_per_run: 7}\n")
+    assert load_settings(lake).seed == 1
+
+    monkeypatch.setenv("POSELLM_AUTOMATION__MIN_NEW_VIDEOS", "4")
+    assert load_settings(lake).automation.min_new_videos == 4
+    assert load_settings(lake).automation.max_videos_per_run == 7
+
+    changed = load_settings(lake, {"automation": {"min_new_videos": 5}, "seed": 2})
+    assert (changed.seed, changed.automation.min_new_videos) == (2, 5)
+    assert changed.automation.max_videos_per_run == 7
+
+
+@pytest.mark.parametrize("content", ["poses: {no_such_setting: 1}", "no_such_room: {}", "- a list", "seed: tomorrow"])
+def test_a_setting_that_does_not_exist_is_refused_by_name(tmp_path: Path, content: str) -> None:
+    (tmp_path / "posellm.yaml").write_text(content)
+    with pytest.raises(ValueError, match=r"no_such_setting|no_such_room|posellm\.yaml|seed"):
+        load_settings(Lake(tmp_path / "lake"))
