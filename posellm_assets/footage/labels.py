@@ -59,13 +59,26 @@ class _Row:
     labels: Labels
 
 
+def checked_labels(content: bytes | dict[str, object], where: str) -> Labels:
+    """`content` (JSON or values) as labels; raises LabelError naming `where` and the key that is wrong."""
+    try:
+        return Labels.model_validate_json(content) if isinstance(content, bytes) else Labels.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = f"is not known; known keys are {', '.join(Labels.model_fields)}"
+        raise LabelError(f"{where}: {key + ': ' if key else ''}{message}") from error
+
+
 def read_labels(drop_zone: Path, source: str) -> Labels:
     """The labels of `source`, a path below `drop_zone` of the form `<sport>/[<label>/]<file>`.
 
     Raises LabelError where the sidecar or the folder's table cannot be used.
     """
     video = drop_zone / source
-    folder = _valid({"label": video.parent.name}, source) if source.count("/") > 1 else Labels()
+    folder = checked_labels({"label": video.parent.name}, source) if source.count("/") > 1 else Labels()
     row = _rows_of(video.parent).get(unicodedata.normalize("NFC", video.name))
     table = row.labels if row else Labels()
     side = read_sidecar(video)
@@ -85,7 +98,7 @@ def read_sidecar(video: Path) -> Labels:
     """What the sidecar of `video` says; nothing where there is none. Raises LabelError where it cannot be used."""
     path = sidecar_of(video)
     content = _read_small(path, MAX_SIDECAR_BYTES)
-    return Labels() if content is None else _valid(content, path.name)
+    return Labels() if content is None else checked_labels(content, path.name)
 
 
 def labels_changed_ns(video: Path) -> int:
@@ -144,20 +157,8 @@ def _rows(table: str, reader: Iterable[list[str]], header: list[str]) -> dict[st
             )
         caption = values.pop("caption", None)
         given: dict[str, object] = {**values, "captions": [caption] if caption else []}
-        rows[file] = _Row(line, _valid(given, f"{table} row {line}"))
+        rows[file] = _Row(line, checked_labels(given, f"{table} row {line}"))
     return rows
-
-
-def _valid(content: bytes | dict[str, object], where: str) -> Labels:
-    try:
-        return Labels.model_validate_json(content) if isinstance(content, bytes) else Labels.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = f"is not known; known keys are {', '.join(Labels.model_fields)}"
-        raise LabelError(f"{where}: {key + ': ' if key else ''}{message}") from error
 
 
 def _read_small(path: Path, max_bytes: int) -> bytes | None:

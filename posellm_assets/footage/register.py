@@ -14,6 +14,7 @@ from posellm_assets.footage.keys import slug, sport_of, video_key
 from posellm_assets.footage.labels import (
     LabelError,
     Labels,
+    checked_labels,
     labels_changed_ns,
     read_labels,
     read_sidecar,
@@ -101,7 +102,7 @@ def add_files(
     copies: dict[Path, tuple[Path, Labels]] = {}
     for file in files:
         target = drop_zone(lake) / folder / file.name
-        labels = Labels.model_validate({**read_sidecar(file).model_dump(), **given})
+        labels = checked_labels({**read_sidecar(file).model_dump(), **given}, file.name)
         _check_copy(file, target, labels, copies)
         copies[target] = (file, labels)
     for target, (file, labels) in copies.items():

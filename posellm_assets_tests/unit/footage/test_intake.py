@@ -1,0 +1,180 @@
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from posellm_assets.footage.config import FootageConfig
+from posellm_assets.footage.intake import Look, WatchState, look, status
+from posellm_assets.footage.registry import registry_of
+from posellm_assets.lake import Lake
+from posellm_assets_tests.clips import write_clip
+
+AT_ONCE = FootageConfig(settle_s=0)
+
+
+class Watcher:
+    """Looks at a lake every 10 seconds of a clock of its own."""
+
+    def __init__(self, lake: Lake, config: FootageConfig = AT_ONCE):
+        self.lake, self.config = lake, config
+        self.state, self.now_s = WatchState(), 1_000.0
+
+    def look(self) -> Look:
+        found = look(self.lake, self.config, self.state, self.now_s)
+        self.state = WatchState.model_validate_json(found.state.model_dump_json())
+        self.now_s += 10
+        return found
+
+    def announced(self) -> list[str]:
+        return [outcome.path for outcome in self.look().announce]
+
+
+@pytest.fixture
+def lake(tmp_path):
+    (tmp_path / "lake" / "raw").mkdir(parents=True)
+    return Lake(tmp_path / "lake")
+
+
+def drop(lake: Lake, path: str, variant: int = 1) -> Path:
+    return write_clip(Path(str(lake.raw)) / path, variant)
+
+
+def test_a_clip_still_being_copied_is_registered_after_it_has_settled(lake):
+    watcher = Watcher(lake, FootageConfig(settle_s=15))
+    path = drop(lake, "tennis/a.mp4")
+    whole = path.read_bytes()
+    for size in (100, 200):
+        path.write_bytes(whole[:size])
+        assert watcher.look().outcomes == []
+    path.write_bytes(whole)
+    assert [watcher.announced() for _ in range(4)] == [[], [], ["tennis/a.mp4"], []]
+
+
+def test_one_broken_clip_stops_no_other(lake):
+    for number in range(1, 4):
+        drop(lake, f"tennis/{number}.mp4", number)
+    (Path(str(lake.raw)) / "tennis" / "2 broken.mp4").write_text("not a video")
+    watcher = Watcher(lake)
+    found = watcher.look()
+    assert [outcome.path for outcome in found.announce] == ["tennis/1.mp4", "tennis/2.mp4", "tennis/3.mp4"]
+    assert set(found.quarantine) == {"tennis/2 broken.mp4"} and found.quarantine_changed
+    again = watcher.look()
+    assert again.outcomes == [] and again.announce == [] and not again.quarantine_changed
+    assert (again.known, again.waiting) == (4, 0)
+
+
+def test_more_clips_than_one_look_may_take_wait_for_the_next(lake):
+    for number in range(1, 6):
+        drop(lake, f"tennis/{number}.mp4", number)
+    watcher = Watcher(lake, FootageConfig(settle_s=0, max_files_per_tick=2))
+    assert [watcher.announced() for _ in range(4)] == [
+        ["tennis/1.mp4", "tennis/2.mp4"],
+        ["tennis/3.mp4", "tennis/4.mp4"],
+        ["tennis/5.mp4"],
+        [],
+    ]
+
+
+def test_a_look_ends_when_its_time_is_up(lake):
+    for number in range(1, 4):
+        drop(lake, f"tennis/{number}.mp4", number)
+    seconds = iter(range(0, 1_000, 12))
+    found = look(lake, AT_ONCE, WatchState(), 1_000, clock=lambda: float(next(seconds)))
+    assert [outcome.path for outcome in found.outcomes] == ["tennis/1.mp4"]
+    assert found.waiting == 2
+
+
+def test_a_watcher_that_died_after_registering_announces_at_its_next_look(lake):
+    drop(lake, "tennis/a.mp4")
+    watcher = Watcher(lake)
+    before = watcher.state
+    assert watcher.announced() == ["tennis/a.mp4"]
+    watcher.state = before
+    assert watcher.announced() == ["tennis/a.mp4"]
+
+
+def test_a_clip_registered_twice_in_a_look_is_announced_once(lake):
+    path = drop(lake, "tennis/a.mp4")
+    watcher = Watcher(lake)
+    before = watcher.state
+    watcher.look()
+    os.utime(path)
+    watcher.look()
+    assert len(registry_of(lake).log) == 2
+    watcher.state = before
+    assert watcher.announced() == ["tennis/a.mp4"]
+
+
+def test_another_lake_is_announced_from_its_beginning(lake, tmp_path):
+    drop(lake, "tennis/a.mp4")
+    watcher = Watcher(lake)
+    watcher.look()
+    shutil.copytree(tmp_path / "lake", tmp_path / "second")
+    watcher.lake = Lake(tmp_path / "second")
+    assert watcher.announced() == ["tennis/a.mp4"]
+
+
+def test_a_corrected_sidecar_frees_its_clip_without_touching_the_video(lake):
+    path = drop(lake, "tennis/a.mp4")
+    sidecar = path.with_name("a.mp4.json")
+    sidecar.write_text("{")
+    watcher = Watcher(lake)
+    assert set(watcher.look().quarantine) == {"tennis/a.mp4"}
+    assert watcher.look().outcomes == []
+    sidecar.write_text('{"label": "lob"}')
+    found = watcher.look()
+    assert [outcome.path for outcome in found.announce] == ["tennis/a.mp4"]
+    assert found.quarantine == {} and found.quarantine_changed
+
+
+def test_a_removed_clip_leaves_the_quarantine_and_a_registered_one_leaves_nothing(lake):
+    broken, whole = drop(lake, "tennis/broken.mp4"), drop(lake, "tennis/whole.mp4", 2)
+    broken.write_text("not a video")
+    watcher = Watcher(lake)
+    key = watcher.look().announce[0].key
+    broken.unlink()
+    whole.unlink()
+    found = watcher.look()
+    assert found.quarantine == {} and found.quarantine_changed and found.announce == []
+    assert lake.footage(key).exists()
+
+
+def test_a_drop_zone_that_cannot_be_listed_is_an_error(lake):
+    drop(lake, "tennis/a.mp4")
+    watcher = Watcher(lake)
+    watcher.look()
+    shutil.move(str(lake.raw), str(lake.root / "elsewhere"))
+    with pytest.raises(FileNotFoundError):
+        watcher.look()
+    assert [outcome.status for outcome in registry_of(lake).log] == ["registered"]
+
+
+def test_the_state_stays_small_when_an_archive_is_dropped(lake):
+    folder = Path(str(lake.raw)) / "tennis"
+    folder.mkdir()
+    for number in range(3_000):
+        (folder / f"{number:04d}.mp4").write_bytes(b"x")
+    watcher = Watcher(lake, FootageConfig(settle_s=15, max_files_per_tick=400))
+    registered = 0
+    for _ in range(14):
+        found = watcher.look()
+        registered += len(found.outcomes)
+        assert len(watcher.state.model_dump_json()) < 200_000
+    assert registered == 3_000 == len(found.quarantine)
+
+
+def test_status_says_what_is_there_and_what_is_not(lake):
+    drop(lake, "tennis/a.mp4", 1)
+    drop(lake, "golf/b.mp4", 2)
+    drop(lake, "golf/copy of b.mp4", 2)
+    (Path(str(lake.raw)) / "golf" / "broken.mp4").write_text("not a video")
+    (Path(str(lake.raw)) / "stray.mp4").write_text("not a video")
+    key = {outcome.path: outcome.key for outcome in Watcher(lake).look().announce}["golf/b.mp4"]
+    drop(lake, "golf/fresh.mp4", 3)
+    found = status(lake)
+    assert found.videos == {"golf": 1, "tennis": 1}
+    assert found.duplicates == {"golf/copy of b.mp4": key}
+    assert set(found.quarantined) == {"golf/broken.mp4", "stray.mp4"}
+    assert found.waiting == ["golf/fresh.mp4"]
+    assert status(Lake(lake.root / "nowhere")).videos == {}
