@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from posellm_assets.lake import Lake, local_path, read_json, sha256_of, write_json
+from posellm_assets.lake import Lake, local_path, read_json, write_json
 
 
 def current_lineage(lake: Lake) -> str | None:
@@ -17,9 +17,9 @@ def tokenizer_in_training(lake: Lake) -> Path:
 
 
 def adopt_tokenizer(lake: Lake) -> str:
-    """Name the tokenizer that has just been trained after its weights and make it the current lineage."""
+    """Give the tokenizer that has just been trained its own folder and make it the current lineage."""
     trained = tokenizer_in_training(lake)
-    lineage = f"vq-{sha256_of(trained / 'model.safetensors')[:8]}"
+    lineage = read_json(trained / "config.json")["lineage"]
     home = local_path(lake.tokenizer(lineage))
     if home.exists():  # the same weights were trained before
         shutil.rmtree(trained)

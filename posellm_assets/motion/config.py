@@ -1,0 +1,106 @@
+"""Settings of the motion room, and the jobs that its two programs are given. Torch-free: the code server imports it."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+FRAMES_PER_TOKEN = 4
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class MotionConfig(_Config):
+    """How landmarks of a video become a motion."""
+
+    fps: float = Field(default=20.0, gt=0, description="Frame rate of every motion and tokenizer")
+    gap_s: float = Field(default=0.2, ge=0, description="Gaps up to this long are filled and flagged")
+    min_segment_s: float = Field(default=0.8, gt=0, description="The longest stretch without a gap is at least this")
+    smoothing_frames: int = Field(
+        default=7, ge=3, description="Footage frames under the Savitzky-Golay window (quadratic, odd number)"
+    )
+
+    @field_validator("smoothing_frames")
+    @classmethod
+    def _odd(cls, frames: int) -> int:
+        if frames % 2 == 0:
+            raise ValueError("a Savitzky-Golay window has a middle: give an odd number of frames")
+        return frames
+
+
+class TokenizerConfig(_Config):
+    """Shape and training of the motion tokenizer: one code for every four frames.
+
+    The budget is a number of steps, so that a seed gives the same tokenizer again.
+    """
+
+    codes: int = Field(default=512, ge=2, description="Size of the codebook")
+    code_size: int = Field(default=32, ge=2, description="Dimensions of a code vector")
+    width: int = Field(default=256, ge=8)
+    encoder_blocks: int = Field(default=4, ge=1)
+    decoder_blocks: int = Field(default=6, ge=1)
+    steps: int = Field(default=400, ge=1)
+    learning_rate: float = Field(default=1e-3, gt=0)
+    frames_per_batch: int = Field(default=4096, ge=16)
+    windows: tuple[int, ...] = Field(
+        default=(16, 32, 64, 96, 128, 192), description="Frames of a training window; shorter stretches cannot be used"
+    )
+    speeds: tuple[float, ...] = Field(
+        default=(0.85, 1.0, 1.18), description="Playing speeds in training and of the re-tokenised variants of a clip"
+    )
+    phases: tuple[int, ...] = Field(default=(0, 2), description="Frames cut off the front of the re-tokenised variants")
+    checkpoint_every: int = Field(default=100, ge=1, description="Steps between two checkpoints")
+    threads: int = Field(default=1, ge=1, description="Torch threads; they can change the last bits of the weights")
+
+    @field_validator("windows")
+    @classmethod
+    def _whole_tokens(cls, windows: tuple[int, ...]) -> tuple[int, ...]:
+        if not windows or any(frames < FRAMES_PER_TOKEN or frames % FRAMES_PER_TOKEN for frames in windows):
+            raise ValueError(f"each window must be a multiple of {FRAMES_PER_TOKEN} frames, not {windows}")
+        return windows
+
+    @field_validator("speeds")
+    @classmethod
+    def _with_original_speed(cls, speeds: tuple[float, ...]) -> tuple[float, ...]:
+        if 1.0 not in speeds or min(speeds) <= 0:
+            raise ValueError(f"speeds are positive and 1.0 is one of them, not {speeds}")
+        return speeds
+
+    @field_validator("phases")
+    @classmethod
+    def _with_original_phase(cls, phases: tuple[int, ...]) -> tuple[int, ...]:
+        if 0 not in phases or min(phases) < 0:
+            raise ValueError(f"phases are not negative and 0 is one of them, not {phases}")
+        return phases
+
+    @property
+    def min_frames(self) -> int:
+        """The shortest stretch that the tokenizer is trained on and writes tokens for."""
+        return min(self.windows)
+
+
+class TokenizerJob(_Config):
+    """What `python -m posellm_assets.motion.train_tokenizer` is given. Motion files are named `<video key>.parquet`."""
+
+    train: list[Path]
+    held_out: list[Path] = Field(description="Motions of other people, for the report only")
+    out: Path = Field(description="Folder of the finished tokenizer; a killed training resumes from its checkpoint")
+    config: TokenizerConfig = TokenizerConfig()
+    seed: int = 0
+
+
+class TokeniseItem(_Config):
+    """One motion file `<video key>.parquet` and where its tokens go."""
+
+    motion: Path
+    tokens: Path
+    variants: bool = Field(default=False, description="Also mirrored, faster, slower and shifted (for training)")
+
+
+class TokeniseJob(_Config):
+    """What `python -m posellm_assets.motion.tokenise` is given."""
+
+    tokenizer: Path = Field(description="Folder of a finished tokenizer")
+    items: list[TokeniseItem]
+    summary: Path = Field(description="JSON file that says at the end what was written and what failed, and why")

@@ -1,0 +1,129 @@
+"""From a person's landmarks in a video to a motion in body coordinates.
+
+Choosing the person and judging the landmarks is the poses' business.
+"""
+
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+
+from posellm_assets.motion.config import MotionConfig
+from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.representation import heading, turn
+from posellm_assets.motion.skeletons import BODY, BODY_LANDMARKS
+
+# What one camera cannot see. The pelvis stays over the origin, the lowest joint on the floor (so a jump shows in the
+# legs only), the body gets a reference size, the first frame faces +z, and the camera is taken to be level.
+UNKNOWN = ("global_translation", "scale", "heading", "gravity_direction")
+
+# Pelvis to neck, hip to knee and knee to ankle of an adult of about 1.75 m.
+REFERENCE_SIZE_M = 1.36
+_SIZE_BONES = (
+    (("pelvis", "neck"),),
+    (("left_hip", "left_knee"), ("right_hip", "right_knee")),
+    (("left_knee", "left_ankle"), ("right_knee", "right_ankle")),
+)
+
+
+class SubjectPoses(Protocol):
+    """What is needed of the chosen person: presentation times (T,), world landmarks (T, 33, 3) in MediaPipe's axes."""
+
+    time_s: np.ndarray
+    world: np.ndarray
+
+
+def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
+    """The subject's movement on the BODY skeleton at `config.fps`.
+
+    Landmarks are smoothed and read at even times between the first and the last frame in which the subject is seen;
+    gaps up to `config.gap_s` are filled and flagged, longer ones stay NaN. Size and heading are normalised, y is up;
+    see UNKNOWN. Raises ValueError where there is no stretch of `config.min_segment_s`.
+    """
+    time_s = np.asarray(subject.time_s, np.float64)
+    seen = np.isfinite(subject.world).all(axis=(1, 2))
+    if not seen.any():
+        raise ValueError(f"nobody is in view in any of the {len(time_s)} frames, so there is no movement to keep")
+    frame_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
+    observed_s, landmarks = time_s[seen], np.asarray(subject.world, np.float64)[seen]
+    observed = np.stack([landmarks[:, list(points)].mean(axis=1) for points in BODY_LANDMARKS], axis=1)
+    observed *= np.array([1.0, -1.0, -1.0])  # from x right, y down, z away to x right, y up, z towards the camera
+
+    start_s = float(observed_s[0])
+    frames = int((observed_s[-1] - start_s) * config.fps + 1e-6) + 1
+    wanted_s = start_s + np.arange(frames) / config.fps
+    joints = np.full((frames, len(BODY), 3), np.nan)
+    for run in _runs(observed_s, frame_s + config.gap_s):
+        inside = (wanted_s >= observed_s[run.start] - 1e-6) & (wanted_s <= observed_s[run.stop - 1] + 1e-6)
+        joints[inside] = savitzky_golay_at(observed_s[run], observed[run], wanted_s[inside], config.smoothing_frames)
+
+    scale = REFERENCE_SIZE_M / _size_m(observed)
+    joints *= scale
+    known = np.isfinite(joints).all(axis=(1, 2))
+    first_heading = heading(joints[known], BODY)[0]
+    joints = turn(joints, -first_heading)
+    joints[..., [0, 2]] -= joints[:, :1, [0, 2]]
+    joints[..., 1] -= joints[..., 1].min(axis=1, keepdims=True)
+
+    motion = Motion(
+        joints=joints.astype(np.float32),
+        fps=config.fps,
+        skeleton=BODY,
+        filled=known & _in_gap(observed_s, wanted_s, frame_s),
+        unknown=UNKNOWN,
+        start_s=start_s,
+        parameters={"settings": config.model_dump(), "scale": scale, "turned_rad": -float(first_heading)},
+    )
+    if not motion.segments(config.min_segment_s):
+        longest = max((len(segment) for segment in motion.segments(0.0)), default=0) / config.fps
+        raise ValueError(
+            f"the longest stretch with a person in view is {longest:.2f} s, of {config.min_segment_s} s that a motion "
+            "needs (motion.min_segment_s): film longer, or keep the athlete in the picture"
+        )
+    return motion
+
+
+def savitzky_golay_at(time_s: np.ndarray, values: np.ndarray, wanted_s: np.ndarray, window: int) -> np.ndarray:
+    """Savitzky and Golay's filter (Analytical Chemistry 36, 1964) for uneven times, read at any time.
+
+    The quadratic of least squares through the `window` samples around each wanted time, evaluated there. On even
+    samples this is `scipy.signal.savgol_filter(values, window, 2)`; footage with a variable frame rate needs the times.
+    time_s: (N,), values: (N, ...), wanted_s: (M,). Returns (M, ...).
+    """
+    window = min(window, len(time_s))
+    nearest = np.searchsorted((time_s[1:] + time_s[:-1]) / 2, wanted_s)
+    first = np.clip(nearest - window // 2, 0, len(time_s) - window)
+    around = first[:, None] + np.arange(window)
+    offset_s = time_s[around] - wanted_s[:, None]
+    span_s = np.maximum(np.abs(offset_s).max(axis=1, initial=0), 1e-9)
+    powers = (offset_s / span_s[:, None])[..., None] ** np.arange(min(3, window))
+    weights = np.linalg.pinv(powers)[:, 0]  # the constant term is the value at offset 0
+    return np.einsum("mw,mw...->m...", weights, values[around])
+
+
+def _runs(observed_s: np.ndarray, longest_step_s: float) -> list[slice]:
+    """The observations between which no step in time is longer than `longest_step_s`."""
+    ends = np.flatnonzero(np.diff(observed_s) > longest_step_s + 1e-6) + 1
+    edges = [0, *ends.tolist(), len(observed_s)]
+    return [slice(start, stop) for start, stop in pairwise(edges)]
+
+
+def _in_gap(observed_s: np.ndarray, wanted_s: np.ndarray, frame_s: float) -> np.ndarray:
+    """(M,) bool: wanted times between two observations with at least one missing frame between them."""
+    after = np.clip(np.searchsorted(observed_s, wanted_s - 1e-6), 1, max(len(observed_s) - 1, 1))
+    if len(observed_s) < 2:
+        return np.zeros(len(wanted_s), bool)
+    before_s, after_s = observed_s[after - 1], observed_s[after]
+    at_observation = np.minimum(np.abs(wanted_s - before_s), np.abs(wanted_s - after_s)) < 1e-6
+    return (after_s - before_s > 1.5 * frame_s) & ~at_observation
+
+
+def _size_m(joints: np.ndarray) -> float:
+    """Torso, thigh and shank together, each the median over frames and sides."""
+    size_m = 0.0
+    for bones in _SIZE_BONES:
+        lengths = [np.linalg.norm(joints[:, BODY.index(a)] - joints[:, BODY.index(b)], axis=-1) for a, b in bones]
+        size_m += float(np.median(np.concatenate(lengths)))
+    if size_m < 0.01:
+        raise ValueError(f"torso and legs together measure {size_m:.4f} m: these are not a person's landmarks")
+    return size_m
