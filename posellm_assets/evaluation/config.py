@@ -5,20 +5,22 @@ Free of torch, so that the graph's definitions can import it.
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from posellm_assets.language.config import SamplingConfig
+
 
 class EvaluatorConfig(BaseModel):
     """How the text-motion retrieval model is trained."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    budget_s: float = Field(default=15.0, gt=0, description="Process CPU seconds of training")
-    max_steps: int = Field(default=600, ge=1, description="Training ends here where the budget has not ended it before")
+    steps: int = Field(default=300, ge=1, description="A number of steps, not seconds, so that a seed repeats exactly")
     batch_size: int = Field(default=32, ge=2, description="Text-motion pairs in a step")
     crop_s: float = Field(default=4.0, gt=0, description="Longest window of a motion in a training step")
     width: int = Field(default=128, ge=8, description="Width of the motion encoder")
     embedding_size: int = Field(default=64, ge=4, description="Size of the space that texts and motions share")
     text_buckets: int = Field(default=2048, ge=16, description="Hash buckets for the words and word pairs of a text")
     learning_rate: float = Field(default=2e-3, gt=0)
+    speeds: tuple[float, ...] = Field(default=(0.85, 1.0, 1.18), description="Playing speeds of the training motions")
     temperature: float = Field(default=0.1, gt=0, description="Of the contrastive loss")
 
 
@@ -46,11 +48,6 @@ class EvaluationConfig(BaseModel):
     evaluator: EvaluatorConfig = EvaluatorConfig()
     gate: GateConfig = GateConfig()
     samples_per_label: int = Field(default=10, ge=1, description="Motions generated for each label")
-    temperature: float = Field(default=0.7, gt=0, description="Of the sampled motions")
-    top_p: float = Field(default=0.9, gt=0, le=1, description="Of the sampled motions")
-    animations_per_label: int = Field(
-        default=1, ge=0, description="Generated motions shown in the report for each label"
-    )
 
 
 class EvaluatorJob(BaseModel):
@@ -79,6 +76,7 @@ class EvaluateJob(BaseModel):
     motions: dict[str, str] = Field(description="Motion file of every video key in the test examples")
     losses: dict[str, str] = Field(default={}, description="Stage name to its losses.jsonl")
     snapshot: str | None = Field(default=None, description="Manifest of the snapshot (JSON), shown in the report")
+    sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="How motion is drawn from the model")
     champion_metrics: str | None = Field(default=None, description="metrics.json of the released model")
     out: str = Field(description="Folder for metrics.json and index.html")
     seed: int = 0

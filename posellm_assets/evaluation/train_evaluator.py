@@ -1,0 +1,143 @@
+"""Train the evaluator: `python -m posellm_assets.evaluation.train_evaluator JOB.json` (an `EvaluatorJob`).
+
+Contrastive learning on real motion of train participants, with mirrored (words swapped) and speed-changed views. The
+report says how well it does on real held-out clips: a judge has to be judged first.
+"""
+
+import random
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from posellm_assets import lake
+from posellm_assets.evaluation.clips import Clip, read_clips
+from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
+from posellm_assets.evaluation.evaluator import FRAMES_PER_STEP, Evaluator
+from posellm_assets.evaluation.metrics import accuracy, chance_of_precision, r_precision
+from posellm_assets.motion.augment import change_speed, mirror
+from posellm_assets.motion.representation import encode
+from posellm_assets.program import Report, read_config, reporting
+from posellm_assets.texts.mirror import mirror_text
+
+
+def main() -> None:
+    """Read the job, train, write the evaluator and its report."""
+    job = read_config(EvaluatorJob)
+    torch.set_num_threads(1)
+    with reporting() as report:
+        run(job, report)
+
+
+def run(job: EvaluatorJob, report: Report) -> dict[str, Any]:
+    """Train on `job.train`, measure on `job.test`, write `job.out`; returns the report.
+
+    Raises ValueError where there is no train clip.
+    """
+    started_s = time.process_time()
+    train, test = read_clips(job.train, job.motions), read_clips(job.test, job.motions)
+    evaluator, losses = fit(train, job.config, job.seed, report)
+    content = {
+        "train_clips": len(train),
+        "held_out_clips": len(test),
+        "seed": job.seed,
+        "steps": job.config.steps,
+        "last_loss": round(float(np.mean(losses[-20:])), 4),
+        **held_out(evaluator, train, test),
+        "seconds": round(time.process_time() - started_s, 1),
+    }
+    out = Path(job.out)
+    evaluator.save(out)
+    lake.write_json(out / "report.json", content)
+    report(f"evaluator: {content}")
+    return content
+
+
+def fit(clips: Sequence[Clip], config: EvaluatorConfig, seed: int, report: Report) -> tuple[Evaluator, list[float]]:
+    """An evaluator trained on `clips`, and its loss at every step."""
+    clips = [clip for clip in clips if clip.texts]
+    if not clips:
+        raise ValueError("no clip of the train split has a text, so there is nothing to train an evaluator on")
+    choose = random.Random(seed)
+    torch.manual_seed(seed)
+    whole = np.concatenate([encode(clip.motion) for clip in clips])
+    first = clips[0].motion
+    evaluator = Evaluator(whole.mean(0), whole.std(0) + 0.02, first.skeleton, first.fps, config).train()
+    optimizer = torch.optim.AdamW(evaluator.parameters(), lr=config.learning_rate, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps + 1)
+    groups = _groups(clips)
+    losses = []
+    for step in range(config.steps):
+        views = [_view(choose.choice(choose.choice(groups)), config, choose) for _ in range(config.batch_size)]
+        names = [name for _, _, name in views]
+        same = torch.tensor([[a == b for a in names] for b in names], dtype=torch.float32)
+        wanted = same / same.sum(1, keepdim=True)
+        scores = evaluator([features for features, _, _ in views], [text for _, text, _ in views])
+        loss = (functional.cross_entropy(scores, wanted) + functional.cross_entropy(scores.T, wanted)) / 2
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+        if step % 100 == 99:
+            report(f"evaluator step {step + 1}/{config.steps}: loss {np.mean(losses[-100:]):.3f}")
+    return evaluator.eval(), losses
+
+
+def held_out(evaluator: Evaluator, train: Sequence[Clip], test: Sequence[Clip]) -> dict[str, Any]:
+    """Figures on real clips of held-out participants; where one cannot be measured, the reason stands in its place."""
+    labels = sorted({clip.label for clip in train if clip.label})
+    labelled = [clip for clip in test if clip.label in labels]
+    figures: dict[str, Any] = {"labels": labels}
+    if len(labels) < 2 or not labelled:
+        figures["accuracy"] = None
+        figures["accuracy_reason"] = (
+            "fewer than two labels in training" if len(labels) < 2 else "no labelled held-out clip"
+        )
+    else:
+        similarity = evaluator.similarity([clip.motion for clip in labelled], labels)
+        truth = [labels.index(clip.label or "") for clip in labelled]
+        figures["accuracy"] = accuracy(truth, similarity.argmax(1).tolist()).model_dump()
+        figures["accuracy_chance"] = 1 / len(labels)
+    texts = list(dict.fromkeys(clip.texts[-1] for clip in test if clip.texts))
+    described = [clip for clip in test if clip.texts]
+    if len(texts) >= 2:
+        similarity = evaluator.similarity([clip.motion for clip in described], texts)
+        truth = [texts.index(clip.texts[-1]) for clip in described]
+        for k in (1, 3):
+            figures[f"r_precision_{k}"] = r_precision(similarity, truth, k).model_dump()
+            figures[f"r_precision_{k}_chance"] = chance_of_precision(len(texts), k)
+    return figures
+
+
+def _groups(clips: Sequence[Clip]) -> list[list[Clip]]:
+    """Clips that the same texts fit, so that each movement is drawn as often as any other."""
+    groups: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        groups[f"label {clip.label}" if clip.label else f"key {clip.key}"].append(clip)
+    return list(groups.values())
+
+
+def _view(clip: Clip, config: EvaluatorConfig, choose: random.Random) -> tuple[np.ndarray, str, str]:
+    """(features of a window, a text that fits it, the name of what it shows), mirrored and sped up by chance."""
+    motion, text, name = clip.motion, choose.choice(clip.texts), clip.label or clip.key
+    if clip.label and choose.random() < 0.5:
+        text = clip.label
+    speed = choose.choice(config.speeds)
+    frames = min(len(motion), round(config.crop_s * choose.uniform(0.5, 1.0) * motion.fps * speed))
+    start = choose.randint(0, len(motion) - frames)
+    motion = change_speed(motion.cut(start, start + max(frames, 2 * FRAMES_PER_STEP)), speed)
+    if choose.random() < 0.5:
+        motion, text = mirror(motion), mirror_text(text)
+        # Only what has a side is another movement in the mirror.
+        name = mirror_text(name) if clip.label else f"{name} mirrored"
+    return encode(motion), text, name
+
+
+if __name__ == "__main__":
+    main()
