@@ -22,7 +22,7 @@ FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagster
 
 
 @dg.sensor(
-    job=ingest_footage,
+    job_name=ingest_footage.name,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=10,
     description="Registers footage dropped into raw/<sport>/ once it has settled, and takes it in.",

@@ -1,0 +1,211 @@
+"""The sensor on real files and a real instance; its requests are carried out as the daemon does."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from posellm_assets.defs.footage import FOOTAGE, QUARANTINE
+from posellm_assets.defs.footage_sensor import new_footage_sensor
+from posellm_assets.defs.partitions import videos
+from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
+from posellm_assets.defs.retraining import RANGE_END, RANGE_START
+from posellm_assets.defs.videos import video_assets
+from posellm_assets.footage.register import register
+from posellm_assets.lake import Lake
+from posellm_assets_tests.clips import write_clip
+
+NAME = videos.name or ""
+
+
+class House:
+    """A lake and a Dagster instance, and the part of the daemon that looks after the sensor."""
+
+    def __init__(self, root: Path, instance: dg.DagsterInstance):
+        self.lake, self.instance, self.cursor = Lake(root), instance, None
+        self.resource = LakeResource(root=str(root), settings={"footage": {"settle_s": 0}})
+        self.defs = dg.Definitions(
+            assets=[video_assets("ingest_videos", [FOOTAGE]), QUARANTINE],
+            jobs=[dg.define_asset_job("ingest_footage", selection=dg.AssetSelection.assets("footage"))],
+            sensors=[new_footage_sensor],
+            resources={"lake": self.resource, "pool": PoolResource(), "programs": Programs()},
+        )
+
+    def drop(self, path: str, variant: int) -> Path:
+        return write_clip(Path(str(self.lake.raw)) / path, variant)
+
+    def tick(self):
+        """One tick, up to the runs that it asks for."""
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            cursor=self.cursor,
+            resources={"lake": self.resource},
+            repository_def=self.defs.get_repository_def(),
+        )
+        data = new_footage_sensor.evaluate_tick(context)
+        for event in data.asset_events:
+            self.instance.report_runless_asset_event(event)
+        assert len(data.dynamic_partitions_requests) <= 1
+        for request in data.dynamic_partitions_requests:
+            self.instance.add_dynamic_partitions(NAME, list(request.partition_keys))
+        self.cursor = data.cursor
+        return data
+
+    def run(self, request: dg.RunRequest, raise_on_error: bool = True):
+        tags = {**request.tags, "dagster/run_key": request.run_key}
+        job = self.defs.resolve_job_def("ingest_footage")
+        return job.execute_in_process(instance=self.instance, tags=tags, raise_on_error=raise_on_error)
+
+    def partitions(self):
+        return list(self.instance.get_dynamic_partitions(NAME))
+
+    def quarantine(self) -> list[dict[str, str]]:
+        event = self.instance.get_latest_materialization_event(QUARANTINE.key)
+        assert event and event.asset_materialization
+        table = event.asset_materialization.metadata["files"].records
+        assert event.asset_materialization.metadata["dagster/row_count"].value == len(table)
+        return [record.data for record in table]
+
+
+@pytest.fixture
+def house(tmp_path):
+    (tmp_path / "lake" / "raw").mkdir(parents=True)
+    (tmp_path / "home").mkdir()
+    with dg.instance_for_test(temp_dir=str(tmp_path / "home")) as instance:
+        yield House(tmp_path / "lake", instance)
+
+
+def test_dropped_clips_become_partitions_in_one_request_and_one_run(house):
+    for number in range(1, 4):
+        house.drop(f"tennis/{number}.mp4", number)
+    data = house.tick()
+    keys = house.partitions()
+    assert [key.rsplit(".", 1)[0] for key in keys] == ["tennis.1", "tennis.2", "tennis.3"]
+    assert [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in data.run_requests] == [
+        (keys[0], keys[2])
+    ]
+    result = house.run(data.run_requests[0])
+    made = {event.partition for event in result.asset_materializations_for_node("ingest_videos")}
+    assert made == set(keys)
+    again = house.tick()
+    assert not again.run_requests and not again.dynamic_partitions_requests
+    assert again.skip_message == "nothing new: 3 files known, 0 settling or waiting their turn, 0 in quarantine"
+
+
+def test_keys_added_in_one_request_are_neighbours_whatever_is_there_already(house):
+    house.instance.add_dynamic_partitions(NAME, ["zumba.z.00000000", "aerobics.a.00000000", "tennis.m.00000000"])
+    for number, path in enumerate(("yoga/z.mp4", "archery/a.mp4", "tennis/n.mp4"), start=1):
+        house.drop(path, number)
+    first = house.tick()
+    for number, path in enumerate(("boxing/b.mp4", "archery/b.mp4"), start=4):
+        house.drop(path, number)
+    second = house.tick()
+    order = house.partitions()
+    assert order[:3] == ["zumba.z.00000000", "aerobics.a.00000000", "tennis.m.00000000"]
+    for data, expected in ((first, order[3:6]), (second, order[6:8])):
+        (request,) = data.run_requests
+        key_range = dg.PartitionKeyRange(request.tags[RANGE_START], request.tags[RANGE_END])
+        with dg.partition_loading_context(dynamic_partitions_store=house.instance):
+            assert list(videos.get_partition_keys_in_range(key_range)) == expected
+        result = house.run(request)
+        assert {event.partition for event in result.asset_materializations_for_node("ingest_videos")} == set(expected)
+
+
+def test_many_clips_become_runs_of_a_bounded_size(house):
+    house.resource = LakeResource(
+        root=house.resource.root, settings={"footage": {"settle_s": 0}, "automation": {"max_videos_per_run": 2}}
+    )
+    for number in range(1, 6):
+        house.drop(f"tennis/{number}.mp4", number)
+    data = house.tick()
+    keys = house.partitions()
+    ranges = [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in data.run_requests]
+    assert ranges == [(keys[0], keys[1]), (keys[2], keys[3]), (keys[4], keys[4])]
+    assert len({request.run_key for request in data.run_requests}) == 3
+
+
+def test_what_cannot_be_read_is_shown_as_a_table_and_stops_nothing(house):
+    house.drop("tennis/good.mp4", 1)
+    (Path(str(house.lake.raw)) / "tennis" / "it's | broken.mp4").write_text("not a video")
+    (Path(str(house.lake.raw)) / "tennis" / "link.mp4").symlink_to("good.mp4")
+    data = house.tick()
+    assert len(data.run_requests) == 1 and len(house.partitions()) == 1
+    rows = {row["file"]: row["reason"] for row in house.quarantine()}
+    assert set(rows) == {"tennis/it's | broken.mp4", "tennis/link.mp4"}
+    assert rows["tennis/link.mp4"].startswith("it is a link")
+    quiet = house.tick()
+    assert not quiet.asset_events and quiet.skip_message.endswith("2 in quarantine")
+    (Path(str(house.lake.raw)) / "tennis" / "it's | broken.mp4").unlink()
+    (Path(str(house.lake.raw)) / "tennis" / "link.mp4").unlink()
+    house.tick()
+    assert house.quarantine() == []
+
+
+def test_a_tick_that_died_before_dagster_heard_of_it_is_made_up_for(house):
+    house.drop("tennis/a.mp4", 1)
+    key = register(house.lake, "tennis/a.mp4").key
+    data = house.tick()
+    assert house.partitions() == [key] and len(data.run_requests) == 1
+
+
+def test_a_tick_that_died_between_partitions_and_runs_is_made_up_for(house):
+    for number in range(1, 4):
+        house.drop(f"tennis/{number}.mp4", number)
+    first = house.tick()
+    house.instance.add_dynamic_partitions(NAME, ["golf.other.00000000"])
+    house.drop("tennis/4.mp4", 4)
+    house.cursor = None
+    second = house.tick()
+    keys = house.partitions()
+    ranges = [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in second.run_requests]
+    assert ranges == [(keys[0], keys[2]), (keys[4], keys[4])]
+    # Dagster starts no second run for the same key, so that the run of the first tick, where there is one, is enough.
+    assert second.run_requests[0].run_key == first.run_requests[0].run_key
+
+
+def test_what_somebody_else_has_taken_in_is_not_run_again(house):
+    house.drop("tennis/a.mp4", 1)
+    house.run(house.tick().run_requests[0])
+    house.cursor = None
+    data = house.tick()
+    assert not data.run_requests and len(house.partitions()) == 1
+
+
+def test_footage_whose_run_failed_can_run_again(house):
+    path = house.drop("tennis/a.mp4", 1)
+    content = path.read_bytes()
+    first = house.tick().run_requests[0]
+    path.unlink()
+    assert not house.run(first, raise_on_error=False).success
+    path.write_bytes(content)
+    second = house.tick().run_requests[0]
+    assert second.run_key != first.run_key and second.run_key.rsplit("-", 1)[0] == first.run_key.rsplit("-", 1)[0]
+    assert house.run(second).success
+
+
+def test_a_lake_that_does_not_exist_yet_is_explained(house):
+    house.lake.raw.rmdir()
+    data = house.tick()
+    assert data.skip_message.startswith("there is no drop zone yet; make ")
+
+
+def test_footage_shows_what_is_known_about_a_video(house):
+    path = house.drop("tennis/serve/a.mp4", 1)
+    path.with_name("a.mp4.json").write_text('{"participant": "Ana"}')
+    result = house.run(house.tick().run_requests[0])
+    (materialization,) = result.asset_materializations_for_node("ingest_videos")
+    shown = {name: value.value for name, value in materialization.metadata.items()}
+    assert (shown["sport"], shown["label"], shown["participant"], shown["frames"]) == ("tennis", "serve", "Ana", 6)
+    assert shown["split"] in ("train", "val", "test") and shown["picture"].startswith("64 x 48")
+
+
+def test_a_video_whose_file_is_gone_fails_by_name_and_the_others_are_made(house):
+    gone = house.drop("tennis/gone.mp4", 1)
+    house.drop("tennis/there.mp4", 2)
+    request = house.tick().run_requests[0]
+    gone.unlink()
+    result = house.run(request, raise_on_error=False)
+    assert not result.success
+    made = house.instance.get_materialized_partitions(FOOTAGE.spec.key)
+    assert [key.split(".")[1] for key in made] == ["there"]
+    assert "raw/tennis/gone.mp4 is gone" in str(result.failure_data_for_node("ingest_videos").user_failure_data)
