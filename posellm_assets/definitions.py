@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from posellm_assets.defs import evaluation, jobs, language, motion
-from posellm_assets.defs.footage import FOOTAGE
+from posellm_assets.defs.footage import FOOTAGE, QUARANTINE
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.poses import POSES
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
@@ -28,6 +28,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
     stages = (resources | overrides)["lake"].load_settings().language.stages
     return dg.Definitions(
         assets=[
+            QUARANTINE,
             video_assets("ingest_videos", [FOOTAGE, POSES, motion.MOTION, CAPTIONS]),
             motion.motion_tokenizer,
             video_assets("tokenise_videos", [motion.MOTION_TOKENS]),

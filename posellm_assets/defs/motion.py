@@ -1,6 +1,9 @@
 """The motion group: movement in body coordinates, the tokenizer's codebook, and clips as code ids."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import dagster as dg
 from upath import UPath
@@ -22,17 +25,27 @@ from posellm_assets.poses.subjects import choose_subject
 def make_motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
     """The chosen subject's movement of many videos."""
     for key in keys:
-        poses = Poses.read(tools.lake.poses(key))
-        motion = motion_from_poses(poses.of(choose_subject(poses)), tools.settings.motion)
+        try:
+            poses = Poses.read(tools.lake.poses(key))
+            motion = motion_from_poses(poses.of(choose_subject(poses)), tools.settings.motion)
+        except ValueError as error:
+            yield key, str(error)
+            continue
         motion.write(tools.lake.motion(key))
-        yield key, Done(_metadata(tools.lake, key, motion), data_version=sha256_of(tools.lake.motion(key)))
+        yield (
+            key,
+            Done(
+                _metadata(tools.lake, key, motion, tools.settings.motion.min_segment_s),
+                data_version=sha256_of(tools.lake.motion(key)),
+            ),
+        )
 
 
-def _metadata(lake: Lake, key: str, motion: Motion) -> dict:
-    segments = motion.segments()
+def _metadata(lake: Lake, key: str, motion: Motion, min_segment_s: float) -> dict[str, Any]:
+    segments = motion.segments(min_segment_s)
     return {
         "segments": len(segments),
-        "duration_s": round(len(motion.joints) / motion.fps, 2),
+        "duration_s": round(motion.duration_s, 2),
         "filled frames": int(motion.filled.sum()),
         "unknown": ", ".join(motion.unknown) or "nothing",
         "dagster/row_count": len(motion.joints),
@@ -94,17 +107,17 @@ def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]
             yield key, "there is no tokenizer yet; materialize motion_tokenizer first"
         return
     items = [_token_item(tools.lake, lineage, key) for key in keys]
-    out = local_path(tools.lake.tokens_folder(lineage))
-    job = TokeniseJob(tokenizer=local_path(tools.lake.tokenizer(lineage)), items=items, out=out)
-    tools.programs.run(tools.context, "posellm_assets.motion.tokenise", job, out)
-    failed = read_json(out / "summary.json")["failed"]
+    with TemporaryDirectory() as folder:
+        summary = Path(folder) / "summary.json"
+        job = TokeniseJob(tokenizer=local_path(tools.lake.tokenizer(lineage)), items=items, summary=summary)
+        tools.programs.run(tools.context, "posellm_assets.motion.tokenise", job, Path(folder))
+        failed = read_json(summary)["failed"]
     for key in keys:
         yield key, failed[key] if key in failed else _tokens_done(tools.lake, lineage, key)
 
 
 def _token_item(lake: Lake, lineage: str, key: str) -> TokeniseItem:
     return TokeniseItem(
-        key=key,
         motion=local_path(lake.motion(key)),
         tokens=local_path(lake.motion_tokens(lineage, key)),
         variants=read_manifest(lake, key).split == "train",

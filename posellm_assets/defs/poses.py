@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
+import pyarrow.parquet as pq
 
 from posellm_assets.defs.common import columns, jpeg, spec
 from posellm_assets.defs.footage import FOOTAGE
+from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake, local_path, sha256_of
@@ -19,7 +21,7 @@ def extract_poses(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outc
     """Poses of many videos, spread over the pool; each is reported as soon as its file is there."""
     clips = [_clip(tools.lake, key) for key in keys]
     for key, result in extract_clips(clips, tools.pool, tools.settings.poses):
-        yield key, result if isinstance(result, str) else _done(tools.lake, key, result)
+        yield key, str(result) if isinstance(result, Exception) else _done(tools.lake, key, result)
 
 
 def _clip(lake: Lake, key: str) -> Clip:
@@ -37,13 +39,17 @@ def _done(lake: Lake, key: str, result: PoseSummary) -> Done:
     return Done(
         metadata={
             "contact sheet": jpeg(lake.contact_sheet(key)),
-            "dagster/row_count": result.rows,
-            "dagster/column_schema": columns(result.schema),
+            "people": result.people,
+            "frames with the subject": f"{quality.seen_frames} of {quality.frames}",
+            "warnings": " ".join(quality.warnings) or "none",
+            "dagster/row_count": pq.read_metadata(str(lake.poses(key))).num_rows,
+            "dagster/column_schema": columns(pq.read_schema(str(lake.poses(key)))),
+            "model_sha256": result.model_sha256,
             "poses": dg.MetadataValue.path(str(lake.poses(key))),
         },
         data_version=sha256_of(lake.poses(key)),
         checks=tuple(
-            CheckOutcome(check.name, check.passed, check.reason, {"value": check.value, "gate": check.gate})
+            CheckOutcome(check.name, check.passed, check.reason or "passed", {"value": check.value, "gate": check.gate})
             for check in quality.checks
         ),
         problem="" if quality.passed else quality.reason,
@@ -63,7 +69,7 @@ POSES = VideoAsset(
     path=Lake.poses,
     needs=(FOOTAGE,),
     checks=(
-        *(dg.AssetCheckSpec(name, asset="poses", blocking=True) for name in BLOCKING),
-        *(dg.AssetCheckSpec(name, asset="poses") for name in WARNING),
+        *(dg.AssetCheckSpec(name, asset="poses", blocking=True, partitions_def=videos) for name in BLOCKING),
+        *(dg.AssetCheckSpec(name, asset="poses", partitions_def=videos) for name in WARNING),
     ),
 )

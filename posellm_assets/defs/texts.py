@@ -17,7 +17,11 @@ def caption(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
     """Captions of many videos."""
     for key in keys:
         manifest = read_manifest(tools.lake, key)
-        motion = Motion.read(tools.lake.motion(key))
+        try:
+            motion = Motion.read(tools.lake.motion(key))
+        except ValueError as error:
+            yield key, str(error)
+            continue
         captions = captions_for(
             key, motion, sport=manifest.sport, label=manifest.label, user_captions=manifest.captions
         )

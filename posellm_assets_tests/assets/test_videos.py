@@ -69,7 +69,9 @@ def made(instance: dg.DagsterInstance, asset: str) -> set[str]:
     return instance.get_materialized_partitions(dg.AssetKey(asset))
 
 
-def test_a_bad_clip_is_named_with_its_reason_and_stops_nothing_else(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+def test_a_bad_clip_is_named_with_its_reason_and_stops_nothing_else(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
     result = materialize(instance, tmp_path, RANGE)
 
     assert not result.success
@@ -88,7 +90,9 @@ def test_each_video_has_a_check_of_its_own(instance: dg.DagsterInstance, tmp_pat
     materialize(instance, tmp_path, RANGE)
     key = dg.AssetCheckKey(dg.AssetKey("poses"), "person_coverage")
     history = instance.event_log_storage.get_asset_check_execution_history(key, limit=10)
-    assert {(record.partition, record.status.value) for record in history} == {(GOOD, "SUCCEEDED"), (DARK, "FAILED")}
+    verdicts = {record.partition: record.status.value for record in history}
+    assert (verdicts[GOOD], verdicts[DARK]) == ("SUCCEEDED", "FAILED")
+    assert verdicts.get(BROKEN) not in ("SUCCEEDED", "FAILED"), "there is nothing to check of a clip without poses"
 
 
 def test_later_work_on_a_blocked_video_says_what_blocked_it(instance: dg.DagsterInstance, tmp_path: Path) -> None:

@@ -1,0 +1,163 @@
+"""`posellm`: thin commands over the rooms. Exit code 0 means done, 1 that something was refused or failed, 2 misuse."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from posellm_assets.lake import Lake
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    help="Raw sports footage in, a motion language model out.",
+    pretty_exceptions_enable=False,
+)
+console = Console()
+errors = Console(stderr=True)
+
+LakeOption = Annotated[str, typer.Option("--lake", envvar="POSELLM_LAKE", help="Folder or URL of the data lake.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables.")]
+
+
+def main() -> None:
+    """Run the command line; what a user did wrong is one sentence, not a traceback."""
+    try:
+        app()
+    except (ValueError, OSError, RuntimeError) as error:
+        errors.print(f"[red]error:[/] {error}", highlight=False)
+        sys.exit(1)
+
+
+@app.command()
+def add(
+    files: list[Path],
+    sport: Annotated[str, typer.Option(help="Folder of the drop zone, for instance tennis.")],
+    lake: LakeOption = "data_lake",
+    label: Annotated[str | None, typer.Option(help="What the clips show, for instance serve.")] = None,
+    participant: Annotated[str | None, typer.Option(help="Who moves; keeps a person on one side of the split.")] = None,
+) -> None:
+    """Copy clips into the drop zone, where the sensor finds them."""
+    from posellm_assets.footage.register import add_files
+
+    for path in add_files(Lake(lake), files, sport, label, participant):
+        console.print(f"added {path}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
+    """What is in the lake, what could not be used and why, and which model is released."""
+    from posellm_assets.commands.status import overview
+
+    found = overview(Lake(lake))
+    if as_json:
+        print(json.dumps(found, ensure_ascii=False, indent=2))
+        return
+    _table("videos by sport", ["sport", "registered", "ready"], [list(row.values()) for row in found["sports"]])
+    _table("not used", ["what", "why"], [[row["what"], row["why"]] for row in found["not_used"]])
+    console.print(f"waiting to be registered: {len(found['waiting'])}")
+    console.print(f"snapshots: {', '.join(found['snapshots']) or 'none'}")
+    champion = found["champion"]
+    console.print(f"released: {champion['snapshot']} ({champion['lineage']})" if champion else "released: nothing yet")
+
+
+@app.command()
+def describe(video: Path, as_json: JsonOption = False, lake: LakeOption = "data_lake") -> None:
+    """Say what moves in a video: which joints, how far, how often. Nothing is stored."""
+    from posellm_assets.commands.describe import describe_video
+    from posellm_assets.settings import load_settings
+
+    result = describe_video(video, load_settings(Lake(lake)))
+    if as_json:
+        print(json.dumps(result, ensure_ascii=False, indent=2))
+        return
+    for sentence in result["sentences"]:
+        console.print(f"- {sentence}", highlight=False)
+
+
+@app.command()
+def generate(
+    text: str,
+    out: Annotated[Path, typer.Option(help="x.mp4 for a clip, x.json for joints and codes.")],
+    seed: int = 0,
+    lake: LakeOption = "data_lake",
+) -> None:
+    """Generate a motion from a text with the released model."""
+    from posellm_assets.commands.generate import generate_motion
+    from posellm_assets.settings import load_settings
+
+    here = Lake(lake)
+    motion = generate_motion(here, load_settings(here), text, out, seed)
+    console.print(f"{out}: {motion.duration_s:.1f} s of motion for {text!r}", highlight=False, soft_wrap=True)
+
+
+@app.command()
+def models(
+    fetch: Annotated[bool, typer.Option("--fetch", help="Fetch the default pose model where it is missing.")] = False,
+    lake: LakeOption = "data_lake",
+    as_json: JsonOption = False,
+) -> None:
+    """The models on this machine: pose networks and what has been trained in this lake."""
+    from posellm_assets.poses.config import PoseConfig
+    from posellm_assets.poses.models import available_models, ensure_model
+
+    if fetch:
+        ensure_model(PoseConfig().network)
+    poses = [
+        {"name": model.name, "present": model.present, "path": str(model.path), "sha256": model.sha256}
+        for model in available_models()
+    ]
+    trained = sorted(str(path.parent) for path in Lake(lake).root.glob("models/*/*/final/config.json"))
+    if as_json:
+        print(json.dumps({"poses": poses, "trained": trained}, indent=2))
+        return
+    _table("pose models", ["name", "present", "path"], [[m["name"], _yes(m["present"]), m["path"]] for m in poses])
+    _table("trained models", ["folder"], [[path] for path in trained])
+
+
+@app.command()
+def doctor(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
+    """Say in plain words what is missing on this machine and what to do. Exit code 1 where something needed is."""
+    from posellm_assets.commands.doctor import examine
+
+    findings = list(examine(Lake(lake)))
+    if as_json:
+        print(json.dumps([vars(finding) for finding in findings], indent=2))
+    else:
+        rows = [
+            [
+                finding.name,
+                "[green]ok[/]" if finding.ok else "[red]missing[/]" if finding.needed else "[yellow]optional[/]",
+                finding.found,
+                "" if finding.ok else finding.remedy,
+            ]
+            for finding in findings
+        ]
+        _table("this machine", ["what", "", "found", "what to do"], rows)
+    if any(finding.needed and not finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
+    """Render footage, take it in, train a generation on it, and show what it can do."""
+    from posellm_assets.commands.demo import run_demo
+
+    run_demo(Lake(lake), console, as_json)
+
+
+def _table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
+    if not rows:
+        return
+    table = Table(*columns, title=title, title_justify="left")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    console.print(table)
+
+
+def _yes(present: object) -> str:
+    return "yes" if present else "no"

@@ -1,0 +1,1 @@
+"""What the commands of `posellm` do, one module each, over the rooms; `cli.py` reads arguments and prints."""

@@ -1,0 +1,100 @@
+"""What this machine has and lacks, in plain words, and what to do about it."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from posellm_assets.lake import Lake, is_local
+from posellm_assets.poses.config import PoseConfig
+from posellm_assets.poses.models import available_models
+from posellm_assets.settings import load_settings, settings_path
+
+FREE_GIB = 5
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `needed` says whether nothing works without it."""
+
+    name: str
+    ok: bool
+    needed: bool
+    found: str
+    remedy: str = ""
+
+
+def examine(lake: Lake) -> Iterator[Finding]:
+    """Look at Python, the pose model, the accelerator, training, the Hub, settings, the lake, its disk and Dagster."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    yield Finding(
+        "Python",
+        (3, 10) <= sys.version_info[:2] <= (3, 13),
+        True,
+        version,
+        "use Python 3.10 to 3.13, where wheels exist",
+    )
+    yield _pose_model()
+    yield _accelerator()
+    unsloth = importlib.util.find_spec("unsloth") is not None
+    yield Finding("Unsloth", unsloth, False, "installed" if unsloth else "not installed", "pip install '.[unsloth]'")
+    token = bool(os.environ.get("HF_TOKEN"))
+    yield Finding(
+        "Hugging Face token",
+        token,
+        False,
+        "HF_TOKEN is set" if token else "HF_TOKEN is not set",
+        "only needed for gated base models: export HF_TOKEN=...",
+    )
+    yield _settings(lake)
+    yield from _lake(lake)
+    home = os.environ.get("DAGSTER_HOME", "")
+    yield Finding(
+        "Dagster home",
+        bool(home) and Path(home).is_dir(),
+        False,
+        home or "DAGSTER_HOME is not set, so runs are forgotten",
+        "export DAGSTER_HOME=$PWD/.dagster (make does that)",
+    )
+
+
+def _pose_model() -> Finding:
+    default = PoseConfig().network
+    model = next(model for model in available_models() if model.name == default)
+    found = str(model.path) if model.present else "not fetched yet"
+    return Finding("pose model", model.present, True, found, "posellm models --fetch")
+
+
+def _accelerator() -> Finding:
+    program = shutil.which("nvidia-smi")
+    names = ""
+    if program:
+        query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
+        names = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
+    remedy = "the tiny model trains on a CPU; a base model of a billion parameters wants a GPU of 16 GB or more"
+    return Finding("GPU", bool(names), False, names.replace("\n", "; ") or "no NVIDIA GPU", remedy)
+
+
+def _settings(lake: Lake) -> Finding:
+    path = settings_path(lake)
+    try:
+        load_settings(lake)
+    except ValueError as error:
+        return Finding("settings", False, True, f"{path}: {error}", "correct the setting that is named")
+    return Finding("settings", True, True, str(path) if path.exists() else "defaults (there is no posellm.yaml)")
+
+
+def _lake(lake: Lake) -> Iterator[Finding]:
+    if not is_local(lake.root):
+        yield Finding("lake", True, True, f"{lake.root} (an object store; poses and training want a mounted folder)")
+        return
+    root = Path(str(lake.root))
+    existing = next(folder for folder in [root.absolute(), *root.absolute().parents] if folder.exists())
+    writable = os.access(existing, os.W_OK)
+    yield Finding("lake", writable, True, str(root.absolute()), f"make {existing} writable, or set POSELLM_LAKE")
+    free_gib = shutil.disk_usage(existing).free / 2**30
+    yield Finding("disk", free_gib > FREE_GIB, True, f"{free_gib:.0f} GiB free", f"free at least {FREE_GIB} GiB")

@@ -1,0 +1,35 @@
+"""The state of a lake at a glance, for `posellm status`."""
+
+from collections import Counter
+from typing import Any
+
+from posellm_assets.evaluation.champion import read_champion
+from posellm_assets.footage.intake import status
+from posellm_assets.footage.keys import sport_of
+from posellm_assets.lake import Lake
+from posellm_assets.language.snapshots import snapshot_keys
+from posellm_assets.motion.lineage import current_lineage
+from posellm_assets.problems import all_problems
+
+
+def overview(lake: Lake) -> dict[str, Any]:
+    """Videos per sport, what is not used and why, what waits, snapshots, and the released model (JSON values)."""
+    footage = status(lake)
+    captions = lake.captions_folder
+    ready = Counter(sport_of(path.stem) for path in captions.glob("*/*.json")) if captions.exists() else Counter()
+    champion = read_champion(lake)
+    not_used = [
+        {"what": f"raw/{path}", "why": f"quarantined: {reason}"} for path, reason in footage.quarantined.items()
+    ]
+    not_used += [{"what": f"raw/{path}", "why": f"same content as {key}"} for path, key in footage.duplicates.items()]
+    not_used += [{"what": problem.key, "why": f"{problem.step}: {problem.reason}"} for problem in all_problems(lake)]
+    return {
+        "sports": [
+            {"sport": sport, "registered": count, "ready": ready[sport]} for sport, count in footage.videos.items()
+        ],
+        "not_used": not_used,
+        "waiting": footage.waiting,
+        "tokenizer": current_lineage(lake),
+        "snapshots": snapshot_keys(lake),
+        "champion": champion.model_dump() if champion else None,
+    }

@@ -1,0 +1,122 @@
+"""Everything that the sensors would start, carried out here and now in this process: how the demo runs.
+
+Runs, materializations and checks go into the same Dagster instance, so that the UI shows them afterwards.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+import dagster as dg
+
+from posellm_assets.definitions import build_defs
+from posellm_assets.defs import jobs
+from posellm_assets.defs.partitions import snapshots, videos
+from posellm_assets.defs.retraining import RANGE_START, decide, freeze_snapshot, video_ranges
+from posellm_assets.footage.config import FootageConfig
+from posellm_assets.footage.intake import WatchState, look
+from posellm_assets.lake import Lake
+from posellm_assets.language.retraining import Tokenise, TrainGeneration, TrainTokenizer, Wait
+from posellm_assets.problems import all_problems
+from posellm_assets.settings import Settings
+
+AT_ONCE = FootageConfig(settle_s=0, max_files_per_tick=100_000, tick_budget_s=3600)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A line of a run's log, or a job that ended after `seconds`."""
+
+    job: str
+    message: str
+    seconds: float | None = None
+
+
+class RunFailed(RuntimeError):
+    """A job that did not succeed."""
+
+
+def bring_up_to_date(
+    lake: Lake, settings: Settings, instance: dg.DagsterInstance, say: Callable[[Progress], None]
+) -> str:
+    """Register, ingest and train until there is nothing left to do; returns why there is nothing left.
+
+    Raises RunFailed where a training job fails. Videos that cannot be used are left behind with their reason, as in
+    any ingest run.
+    """
+    here = _Here(lake, instance, say)
+    found = look(lake, AT_ONCE, WatchState(), time.time())
+    new = [outcome.key for outcome in found.announce if outcome.key]
+    instance.add_dynamic_partitions(videos.name or "", new)
+    for tags in video_ranges(instance, _to_ingest(lake, instance), settings.automation.max_videos_per_run):
+        here.run(jobs.ingest_footage.name, tags, may_leave_videos_behind=True)
+    while True:
+        step = decide(lake, settings, busy=None)
+        if isinstance(step, Wait):
+            return step.reason
+        if isinstance(step, TrainTokenizer):
+            here.run(jobs.train_tokenizer.name, {})
+        elif isinstance(step, Tokenise):
+            for tags in video_ranges(instance, step.keys, settings.automation.max_videos_per_run):
+                here.run(jobs.tokenise_motion.name, tags)
+        elif isinstance(step, TrainGeneration):
+            snapshot = freeze_snapshot(lake, settings, step.keys).snapshot
+            instance.add_dynamic_partitions(snapshots.name or "", [snapshot])
+            here.run(jobs.train_generation.name, {"dagster/partition": snapshot})
+
+
+def _to_ingest(lake: Lake, instance: dg.DagsterInstance) -> Collection[str]:
+    """Registered videos that have neither captions nor a known problem."""
+    troubled = {problem.key for problem in all_problems(lake)}
+    registered = instance.get_dynamic_partitions(videos.name or "")
+    return {key for key in registered if key not in troubled and not lake.captions(key).exists()}
+
+
+class _Here:
+    """Runs jobs in this process and passes on what they log."""
+
+    def __init__(self, lake: Lake, instance: dg.DagsterInstance, say: Callable[[Progress], None]):
+        self.instance = instance
+        self.say = say
+        logger = _console(say)
+        self.definitions = dg.Definitions.merge(build_defs(), dg.Definitions(loggers={"console": logger}))
+
+    def run(self, job: str, tags: dict[str, str], may_leave_videos_behind: bool = False) -> None:
+        started = time.monotonic()
+        self.say(Progress(job, tags.get("dagster/partition") or tags.get(RANGE_START) or "started"))
+        result = self.definitions.resolve_job_def(job).execute_in_process(
+            instance=self.instance, tags=tags, raise_on_error=False, run_config={"loggers": {"console": {}}}
+        )
+        failures = list(_failures(result))
+        if failures and not may_leave_videos_behind:
+            raise RunFailed(f"{job} failed (run {result.run_id}): {'; '.join(failures)}")
+        message = failures[0].splitlines()[0] if failures else "done"
+        self.say(Progress(job, message, time.monotonic() - started))
+
+
+def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
+    for event in result.all_events:
+        if event.is_step_failure:
+            failure = event.step_failure_data
+            user = failure.user_failure_data
+            yield (user.description if user else None) or (failure.error.to_string() if failure.error else "unknown")
+
+
+def _console(say: Callable[[Progress], None]) -> dg.LoggerDefinition:
+    """A Dagster logger that hands what assets log to `say` instead of printing every event."""
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            meta = getattr(record, "dagster_meta", {})
+            if not meta.get("dagster_event"):
+                say(Progress(str(meta.get("job_name", "")), str(meta.get("orig_message", record.getMessage()))))
+
+    @dg.logger
+    def console(_: dg.InitLoggerContext) -> logging.Logger:
+        """Progress for a person."""
+        logger = logging.Logger("posellm", level=logging.INFO)
+        logger.addHandler(Handler())
+        return logger
+
+    return console
