@@ -5,7 +5,7 @@ shows itself. What is done with the frames is not.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -103,11 +103,12 @@ def frames(path: Path, start_s: float = 0.0, end_s: float = math.inf) -> Iterato
         time_base, origin = _time_base(stream), stream.start_time or 0
         if start_s > 0:
             container.seek(origin + math.floor(start_s / time_base), stream=stream)
+        stamp_of = _avi_times(path) if container.format.name == "avi" else _presentation_time
         reformatter = VideoReformatter()
         last_s = -math.inf
         size: tuple[int, int] | None = None
         for frame in container.decode(stream):
-            time_s = float((_time_of(frame) - origin) * time_base)
+            time_s = float((stamp_of(frame) - origin) * time_base)
             if time_s >= end_s:
                 return
             if time_s < start_s or time_s <= last_s:
@@ -166,11 +167,28 @@ def _time_base(stream: VideoStream) -> Fraction:
     return stream.time_base
 
 
-def _time_of(frame: VideoFrame) -> int:
-    """The presentation time stamp; AVI has none, but its decoding times come out in the order of presentation."""
+def _presentation_time(frame: VideoFrame) -> int:
     stamp = frame.pts if frame.pts is not None else frame.dts
     if stamp is None:
         raise UnreadableVideo("a frame has no presentation time; convert the video to MP4 or MKV")
+    return stamp
+
+
+def _avi_times(path: Path) -> Callable[[VideoFrame], int]:
+    """Presentation times of an AVI, which stores none and for which FFmpeg makes up wrong ones.
+
+    The decoding times come out in the order of presentation, late by as much as the first one is; the last frames come
+    without a time, one tick apart (an AVI has a constant rate).
+    """
+    with _opened(path) as (container, stream):
+        first = next(container.decode(stream)).dts or 0
+    last = -1
+
+    def stamp(frame: VideoFrame) -> int:
+        nonlocal last
+        last = last + 1 if frame.dts is None else frame.dts - first
+        return last
+
     return stamp
 
 

@@ -35,7 +35,10 @@ class PoseConfig(BaseModel):
         default=0.5, ge=0, le=1, description="Gate: the share of frames in which the subject must be seen."
     )
     min_lower_body_visibility: float = Field(
-        default=0.5, ge=0, le=1, description="Gate: the median visibility of hips, knees and ankles (better side)."
+        default=0.6,
+        ge=0,
+        le=1,
+        description="Gate: of the frames with the subject, the share in which shoulders, hips and knees are visible.",
     )
     max_swap_share: float = Field(
         default=0.02, ge=0, le=1, description="Warning: the share of frames in which left and right change places."

@@ -12,9 +12,11 @@ from posellm_assets.poses.poses import Poses
 
 # A person is looked for again this long after the last sight, moving at most this many body sizes a second.
 MAX_GAP_S = 1.0
-MAX_SPEED = 6.0
+MAX_SPEED = 4.0
 # Two sights are of one person where their landmarks lie closer than this share of the body's size.
-SLACK = 0.35
+SLACK = 0.15
+# Two tracks are seen from the same distance where the sizes of their bodies differ by less than this factor.
+SAME_SIZE = 1.4
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ def choose_subject(poses: Poses) -> Subject:
     """Choose the one person that the clip is about, over the whole clip.
 
     Each track is worth, summed over its frames (so that persistence counts), its size in the picture times how near
-    the middle it is times how much it moves. The best track is the subject; further tracks that share no frame with it
-    and are of similar size belong to it too, because a person who is lost and found again starts a new track.
+    the middle it is times how much it moves. The best track is the subject. A person who is lost, or filmed from
+    another place after a cut, goes on as a new track: such tracks are joined, best first (see `_continues`).
     """
     seen = poses.seen
     if not seen.any():
@@ -42,18 +44,41 @@ def choose_subject(poses: Poses) -> Subject:
     size_px = _body_size(poses)
     tracks = _link(poses, size_px)
     worth = np.array([_prominence(poses, size_px, track) for track in tracks])
+    several = bool((seen.sum(axis=1) > 1).any())
     chosen = np.full(len(seen), -1)
-    size = np.nan
     total = 0.0
     for index in np.argsort(-worth):
-        frames, people = tracks[index].T
-        track_size = float(np.median(size_px[frames, people]))
-        if (chosen[frames] >= 0).any() or not (np.isnan(size) or 0.5 < track_size / size < 2.0):
+        if total == 0.0 or _continues(poses, size_px, chosen, tracks[index], several):
+            frames, people = tracks[index].T
+            chosen[frames] = people
+            total += worth[index]
+    return Subject(chosen, len(tracks), float(total / worth.sum()))
+
+
+def _continues(poses: Poses, size_px: np.ndarray, chosen: np.ndarray, track: np.ndarray, several: bool) -> bool:
+    """Whether a track can be the chosen person at another time.
+
+    It shares no frame with the chosen. Where the clip shows several people at once it must go on at about the same
+    place and size. Where it never does, anybody is the same person, unless the sight jumps aside at the same size from
+    one frame to the next: a camera cut changes the size too, a tracker that changes over to a neighbour does not.
+    """
+    frames, people = track.T
+    if (chosen[frames] >= 0).any():
+        return False
+    held = np.flatnonzero(chosen >= 0)
+    for end, near in ((0, held[held < frames[0]][-1:]), (-1, held[held > frames[-1]][:1])):
+        if not len(near):
             continue
-        size = track_size if np.isnan(size) else size
-        chosen[frames] = people
-        total += worth[index]
-    return Subject(chosen, len(tracks), total / float(worth.sum()))
+        sight, other = (frames[end], people[end]), (near[0], chosen[near[0]])
+        size = size_px[other]
+        same_size = 1 / SAME_SIZE < size_px[sight] / size < SAME_SIZE
+        aside = np.linalg.norm((poses.pixels[sight] - poses.pixels[other]).mean(axis=0)) / size
+        elapsed_s = abs(poses.time_s[sight[0]] - poses.time_s[other[0]])
+        if several and not (same_size and aside < 1.0):
+            return False
+        if not several and same_size and aside > SLACK and elapsed_s < MAX_GAP_S:
+            return False
+    return True
 
 
 def _body_size(poses: Poses) -> np.ndarray:

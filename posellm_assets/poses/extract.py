@@ -1,0 +1,233 @@
+"""From clips to poses, quality verdicts and contact sheets, over a pool.
+
+A worker takes a clip, or a piece of a long one, frame by frame: decoded frames are never held, landmarks are (1 KB
+a frame and person, 230 MB for two hours of one person). MediaPipe is loaded by the workers only.
+"""
+
+import atexit
+import functools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from upath import UPath
+
+from posellm_assets.footage.video import UnreadableVideo, VideoInfo, frames, probe
+from posellm_assets.lake import write_bytes, write_json
+from posellm_assets.pool import Pool
+from posellm_assets.poses.config import PoseConfig
+from posellm_assets.poses.landmarks import COUNT
+from posellm_assets.poses.models import Model, ensure_model, model_named
+from posellm_assets.poses.poses import CHANNELS, Poses
+from posellm_assets.poses.quality import Quality, assess
+from posellm_assets.poses.subjects import choose_subject
+
+if TYPE_CHECKING:
+    from posellm_assets.poses.contact_sheet import Tile
+    from posellm_assets.poses.landmarker import ImageLandmarker
+
+# How often a clip is looked at for several people: one look costs as much as two frames.
+_LOOK_EVERY_S = 3.0
+_FEWEST_LOOKS = 4
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A video and where its poses (parquet), quality (JSON) and contact sheet (JPEG) go."""
+
+    key: str
+    video: Path
+    poses: UPath | Path
+    quality: UPath | Path
+    contact_sheet: UPath | Path
+
+
+class PoseSummary(BaseModel):
+    """What an extraction gave, for a log or a table."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    frames: int
+    people: int
+    tracks: int
+    model_sha256: str
+    quality: Quality
+
+
+@dataclass(frozen=True)
+class _Piece:
+    clip: Clip
+    info: VideoInfo
+    config: PoseConfig
+    index: int
+    of: int
+
+    @property
+    def span(self) -> tuple[float, float]:
+        """(start, end) in seconds of the frames that the piece gives."""
+        length = self.info.duration_s / self.of
+        return self.index * length, (self.index + 1) * length if self.index + 1 < self.of else math.inf
+
+
+def extract_clips(
+    clips: Iterable[Clip],
+    pool: Pool,
+    config: PoseConfig,
+    progress: Callable[[str, float], None] | None = None,
+) -> Iterator[tuple[str, PoseSummary | Exception]]:
+    """Extract clips over the pool; yield (key, summary or what went wrong) in the order of completion.
+
+    Each clip's three files are written atomically, the poses last, so that where poses are the rest is too. A clip that
+    fails writes nothing and stops no other. `progress(key, share)` is called after each piece of a clip.
+
+    Raises:
+        ModelUnavailable: before anything is extracted, where the model can be neither found nor fetched.
+    """
+    ensure_model(config.network)  # once here, so that a missing model is one error and not one per clip
+    unreadable: list[tuple[str, Exception]] = []
+    parts: dict[str, list[_Part]] = {}
+    broken: set[str] = set()
+    for piece, outcome in pool.map(_work, _pieces(clips, config, unreadable)):
+        key = piece.clip.key
+        if isinstance(outcome, Exception):
+            if key not in broken:
+                yield key, outcome
+            broken.add(key)
+        elif isinstance(outcome, PoseSummary):
+            yield key, outcome
+        elif key not in broken:
+            parts.setdefault(key, []).append(outcome)
+            if len(parts[key]) == piece.of:
+                yield key, _finish(piece, parts.pop(key))
+        if progress and key not in broken:
+            progress(key, len(parts[key]) / piece.of if key in parts else 1.0)
+        while unreadable:
+            yield unreadable.pop()
+    yield from unreadable
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one piece gave: T frames, (T, P, 33, 8) values with NaN where there is nobody, and its tiles."""
+
+    time_s: np.ndarray
+    values: np.ndarray
+    tiles: "list[Tile]"
+
+
+def _pieces(clips: Iterable[Clip], config: PoseConfig, unreadable: list[tuple[str, Exception]]) -> Iterator[_Piece]:
+    for clip in clips:
+        try:
+            info = probe(clip.video)
+        except (UnreadableVideo, OSError) as error:
+            unreadable.append((clip.key, error))
+            continue
+        of = 1 if info.duration_s <= 1.5 * config.piece_s else math.ceil(info.duration_s / config.piece_s)
+        yield from (_Piece(clip, info, config, index, of) for index in range(of))
+
+
+def _work(piece: _Piece) -> PoseSummary | _Part:
+    """In a worker: a whole clip to its files, or a piece of one to its landmarks."""
+    model = ensure_model(piece.config.network)
+    part = _follow(piece, model, people=1) or _follow(piece, model, people=piece.config.max_people)
+    assert part is not None
+    return part if piece.of > 1 else _finish(piece, [part])
+
+
+def _follow(piece: _Piece, model: Model, people: int) -> _Part | None:
+    """Run the landmarker over a piece; None where one person was to be followed and several are in view."""
+    from posellm_assets.poses.contact_sheet import small, tile_times
+    from posellm_assets.poses.landmarker import VideoLandmarker
+
+    config, info = piece.config, piece.info
+    start_s, end_s = piece.span
+    lead_s = config.overlap_frames / info.fps if piece.index else 0.0
+    looks = _look_times(start_s, min(end_s, info.duration_s)) if people == 1 < config.max_people else []
+    due = [time_s for time_s in tile_times(info.duration_s) if start_s <= time_s < end_s]
+    time_s: list[float] = []
+    found: list[np.ndarray] = []
+    tiles: list[Tile] = []
+    with VideoLandmarker(model.path, people, config.min_confidence) as landmarker:
+        for frame in frames(piece.clip.video, start_s - lead_s, end_s):
+            if looks and frame.time_s >= looks[0]:
+                looks.pop(0)
+                if len(_looker(model, config).landmarks(frame.rgb)) > 1:
+                    return None
+            landmarks = landmarker.landmarks(frame.rgb, frame.time_s)
+            if frame.time_s < start_s:
+                continue
+            time_s.append(frame.time_s)
+            found.append(landmarks)
+            if due and frame.time_s >= due[0]:
+                due.pop(0)
+                tiles.append(small(frame.time_s, frame.rgb))
+    values = np.full((len(found), max(map(len, found), default=0), COUNT, len(CHANNELS)), np.nan, np.float32)
+    for frame_index, landmarks in enumerate(found):
+        values[frame_index, : len(landmarks)] = landmarks
+    return _Part(np.array(time_s), values, tiles)
+
+
+def _look_times(start_s: float, end_s: float) -> list[float]:
+    count = max(_FEWEST_LOOKS, round((end_s - start_s) / _LOOK_EVERY_S))
+    return [start_s + (index + 0.5) * (end_s - start_s) / count for index in range(count)]
+
+
+@functools.cache
+def _looker(model: Model, config: PoseConfig) -> "ImageLandmarker":
+    """The worker's landmarker for single pictures: it remembers nothing, so one serves all clips."""
+    from posellm_assets.poses.landmarker import ImageLandmarker
+
+    looker = ImageLandmarker(model.path, config.max_people, config.min_confidence)
+    atexit.register(looker.forget)
+    return looker
+
+
+def _finish(piece: _Piece, parts: list[_Part]) -> PoseSummary:
+    """Join the parts of a clip, judge them, and write its three files."""
+    from posellm_assets.poses.contact_sheet import contact_sheet
+
+    clip, info, config = piece.clip, piece.info, piece.config
+    poses = _joined(parts, info, config)
+    subject = choose_subject(poses)
+    quality = assess(poses.of(subject), config)
+    tiles = sorted((tile for part in parts for tile in part.tiles), key=lambda tile: tile.time_s)
+    write_bytes(clip.contact_sheet, contact_sheet(tiles, poses, subject))
+    write_json(clip.quality, quality.model_dump())
+    poses.write(clip.poses)
+    return PoseSummary(
+        key=clip.key,
+        frames=len(poses.time_s),
+        people=poses.landmarks.shape[1],
+        tracks=subject.tracks,
+        model_sha256=poses.model_sha256,
+        quality=quality,
+    )
+
+
+def _joined(parts: list[_Part], info: VideoInfo, config: PoseConfig) -> Poses:
+    parts = sorted((part for part in parts if len(part.time_s)), key=lambda part: part.time_s[0])
+    if sum(len(part.time_s) for part in parts) < 2:
+        raise UnreadableVideo("fewer than two frames could be decoded; export the video again")
+    people = max(1, *(part.values.shape[1] for part in parts))
+    values = np.full((sum(len(part.time_s) for part in parts), people, COUNT, len(CHANNELS)), np.nan, np.float32)
+    start = 0
+    for part in parts:
+        values[start : start + len(part.time_s), : part.values.shape[1]] = part.values
+        start += len(part.time_s)
+    return Poses(
+        time_s=np.concatenate([part.time_s for part in parts]),
+        landmarks=values[..., 0:3],
+        visibility=values[..., 3],
+        presence=values[..., 4],
+        world=values[..., 5:8],
+        width=info.width,
+        height=info.height,
+        fps=info.fps,
+        model_sha256=model_named(config.network).sha256,
+        parameters=config.model_dump(),
+    )
