@@ -1,7 +1,7 @@
 """Which library loads the base model for training: plain transformers ('hf') or Unsloth.
 
 Imports neither until it is asked to: Unsloth patches transformers when it is imported, so it must come first, and only
-in the training process. Both give the same kind of model; new token rows, LoRA, the loop and decoding are ours for both.
+in the training process. Both give the same kind of model: new token rows, LoRA, loop and decoding are ours for both.
 
 The rule of 'auto': Unsloth where it is installed, imports here and can load the base with isolated packed rows, else
 transformers. On a CPU it is parity (import 3.7-4.3 CPU s against 3.6 for transformers and PEFT alone, load 0.1 s, the

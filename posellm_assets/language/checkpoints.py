@@ -1,8 +1,8 @@
 """Checkpoints that are whole or not there, and that say what they belong to.
 
-A checkpoint is a folder `checkpoint-N`: `weights.safetensors` (what is trained), `state.safetensors` (optimizer moments,
-random state), `position.json` (step, place in the data, the job's identity) and, written last, `manifest.json` with the
-sha256 of each. The folder appears under its name by one rename.
+A checkpoint is a folder `checkpoint-N`: `weights.safetensors` (what is trained), `state.safetensors` (moments of the
+optimizer, random state), `position.json` (step, place in the data, the job's identity) and, written last,
+`manifest.json` with the sha256 of each. The folder appears under its name by one rename.
 """
 
 import os
@@ -56,7 +56,7 @@ def write(out: Path, step: int, checkpoint: Checkpoint) -> Path:
 
 
 def read_newest(out: Path, report: Report) -> Checkpoint | None:
-    """The newest valid checkpoint under `out`, or None; one that is not whole is passed over, with the reason reported."""
+    """The newest valid checkpoint under `out`, or None; a broken one is passed over and the reason reported."""
     for _, folder in _found(out):
         problem = _problem(folder)
         if problem is None:

@@ -18,29 +18,34 @@ class _Config(BaseModel):
 class TinyConfig(_Config):
     """Shape of the built-in base model: a small Qwen3 with a byte-level BPE tokenizer trained on the texts."""
 
-    hidden_size: int = Field(128, gt=0)
-    layers: int = Field(4, gt=0)
-    attention_heads: int = Field(4, gt=0)
-    key_value_heads: int = Field(2, gt=0)
-    head_size: int = Field(32, gt=0)
-    intermediate_size: int = Field(384, gt=0)
-    max_positions: int = Field(2048, gt=0)
-    text_tokens: int = Field(768, ge=300, description="Size of the text vocabulary, of which 256 are the bytes")
+    hidden_size: int = Field(default=128, gt=0)
+    layers: int = Field(default=4, gt=0)
+    attention_heads: int = Field(default=4, gt=0)
+    key_value_heads: int = Field(default=2, gt=0)
+    head_size: int = Field(default=32, gt=0)
+    intermediate_size: int = Field(default=384, gt=0)
+    max_positions: int = Field(default=2048, gt=0)
+    text_tokens: int = Field(default=768, ge=300, description="Size of the text vocabulary, of which 256 are the bytes")
 
 
 class ModelConfig(_Config):
     """The base model and how much of it is trained."""
 
-    base: str = Field("tiny", description="'tiny', a Hugging Face id or a local folder of a causal language model")
+    base: str = Field(
+        default="tiny",
+        description="Where training starts without a parent: 'tiny', a Hugging Face id or a local folder",
+    )
     method: Literal["full", "lora"] = "full"
-    lora_rank: int = Field(16, gt=0)
-    lora_alpha: int = Field(32, gt=0)
-    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    lora_rank: int = Field(default=16, gt=0)
+    lora_alpha: int = Field(default=32, gt=0)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
     backend: Literal["auto", "hf", "unsloth"] = Field(
-        "auto", description="'auto' takes Unsloth where it is installed and can load the model, else transformers"
+        default="auto",
+        description="'auto' takes Unsloth where it is installed and can load the model, else transformers",
     )
     precision: Literal["auto", "bf16", "float32"] = Field(
-        "auto", description="Arithmetic of the forward pass; 'auto' takes bf16 where the processor is fast at it"
+        default="auto",
+        description="Arithmetic of the forward pass; 'auto' takes bf16 where the processor is fast at it",
     )
     tiny: TinyConfig = TinyConfig()
 
@@ -51,16 +56,16 @@ class StageConfig(_Config):
     name: str
     tasks: dict[Task, float] = Field(description="Share of each task; drawn afresh for every clip in every epoch")
     steps: int = Field(gt=0)
-    learning_rate: float = Field(2e-3, gt=0)
-    warmup: float = Field(0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
-    weight_decay: float = Field(0.1, ge=0)
-    max_gradient_norm: float = Field(1.0, gt=0)
-    row_tokens: int = Field(256, ge=32, description="Length of a packed row; longer motions are split")
-    rows_per_batch: int = Field(4, gt=0)
-    batches_per_step: int = Field(1, gt=0, description="Gradient accumulation")
-    mask_rate: float = Field(0.15, ge=0, le=1, description="Share of codes that 'denoise' hides")
+    learning_rate: float = Field(default=2e-3, gt=0)
+    warmup: float = Field(default=0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
+    weight_decay: float = Field(default=0.1, ge=0)
+    max_gradient_norm: float = Field(default=1.0, gt=0)
+    row_tokens: int = Field(default=256, ge=32, description="Length of a packed row; longer motions are split")
+    rows_per_batch: int = Field(default=4, gt=0)
+    batches_per_step: int = Field(default=1, gt=0, description="Gradient accumulation")
+    mask_rate: float = Field(default=0.15, ge=0, le=1, description="Share of codes that 'denoise' hides")
     checkpoint_every: int | None = Field(
-        None, gt=0, description="Steps between checkpoints, beside the ones at half and at the end of the stage"
+        default=None, gt=0, description="Steps between checkpoints, beside the ones at half and at the end of the stage"
     )
 
     @model_validator(mode="after")
@@ -81,23 +86,31 @@ STAGES: tuple[StageConfig, ...] = (
 class SamplingConfig(_Config):
     """How motion is drawn from the model, and how long it may get (lengths relative to the median of the text)."""
 
-    temperature: float = Field(0.7, gt=0)
-    top_p: float = Field(0.9, gt=0, le=1)
-    min_length: float = Field(0.6, ge=0, description="Shortest motion, as a share of the median length")
-    max_length: float = Field(1.4, ge=1, description="Longest motion, as a share of the median length")
-    end_slope: float = Field(0.25, ge=0, description="Added to the end's logit for each code beyond the median length")
+    temperature: float = Field(default=0.7, gt=0)
+    top_p: float = Field(default=0.9, gt=0, le=1)
+    min_length: float = Field(default=0.6, ge=0, description="Shortest motion, as a share of the median length")
+    max_length: float = Field(default=1.4, ge=1, description="Longest motion, as a share of the median length")
+    end_slope: float = Field(
+        default=0.25, ge=0, description="Added to the end's logit for each code beyond the median length"
+    )
 
 
 class StageJob(_Config):
     """What `python -m posellm_assets.language.train` is given."""
 
     train: Path = Field(description="Examples (parquet), all variants")
-    val: Path | None = Field(None, description="Held-out examples (parquet)")
+    val: Path | None = Field(default=None, description="Held-out examples (parquet)")
     out: Path = Field(description="Folder for checkpoints, losses, result and the finished model")
     stage: StageConfig
     model: ModelConfig = ModelConfig()
-    parent: Path | None = Field(None, description="Finished model folder to start from; none starts from the base")
+    parent: Path | None = Field(
+        default=None, description="Finished model folder to start from; none starts from the base"
+    )
     codebook_size: int = Field(gt=0)
-    lineage: str = Field("", description="Tokenizer lineage of the codes; a parent of another lineage is refused")
+    lineage: str = Field(
+        default="", description="Tokenizer lineage of the codes; a parent of another lineage is refused"
+    )
     seed: int = 0
-    threads: int = Field(1, gt=0, description="Torch threads; resuming is bit-identical only for the same number")
+    threads: int = Field(
+        default=1, gt=0, description="Torch threads; resuming is bit-identical only for the same number"
+    )

@@ -1,7 +1,7 @@
 """Motion from text, text from motion, and how likely either is, with a trained model.
 
-Works on ids. Generated motion obeys the grammar (begin, codes, end) by construction: only the head's rows of the codes and
-of the end are computed, so nothing else can be drawn. Everything is batched and uses the model's key-value cache.
+Works on ids. Generated motion obeys the grammar (begin, codes, end) by construction: only the head's rows of the codes
+and of the end are computed, so nothing else can be drawn. Everything is batched and uses the model's key-value cache.
 """
 
 import math
@@ -141,7 +141,7 @@ class MotionLM:
 
     @torch.inference_mode()
     def nll_per_code(self, motions: Sequence[Sequence[int]], texts: Sequence[str] | None = None) -> torch.Tensor:
-        """(motions,) float32: negative log-probability of each motion, its end included, divided by its number of codes.
+        """(motions,) float32: negative log-probability of each motion, end included, over its number of codes.
 
         Given its text, or without `texts` as any motion.
         """
@@ -200,9 +200,7 @@ class MotionLM:
         """(prefixes, continuations): summed log-probabilities, with each prefix read once into the cache."""
         count, longest = len(spelled), max(map(len, spelled))
         ids, attention, positions = self._left_padded(prefixes)
-        first = models.body(self.model)(
-            input_ids=ids, attention_mask=attention, position_ids=positions, use_cache=True
-        )
+        first = models.body(self.model)(input_ids=ids, attention_mask=attention, position_ids=positions, use_cache=True)
         tokens = torch.full((count, longest), self.vocabulary.pad, device=self.device)
         used = torch.zeros_like(tokens, dtype=torch.bool)
         for index, label in enumerate(spelled):

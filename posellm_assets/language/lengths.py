@@ -13,7 +13,7 @@ _FILE = "lengths.json"
 
 
 class Lengths(BaseModel):
-    """Median number of codes by text, by label and over all clips, and the row length that the model was trained with."""
+    """Median number of codes by text, by label and over all clips, and the row length of the training."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     row_tokens: int

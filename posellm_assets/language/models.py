@@ -101,7 +101,7 @@ def attach_lora(model: Any, config: ModelConfig, vocabulary: Vocabulary, seed: i
     torch.manual_seed(seed)
     embedding = _name_of(model, model.get_input_embeddings())
     head = _name_of(model, model.get_output_embeddings())
-    indices = {name: vocabulary.added for name in ([embedding] if is_tied(model) else [embedding, head])}
+    indices = dict.fromkeys([embedding] if is_tied(model) else [embedding, head], vocabulary.added)
     return get_peft_model(
         model,
         LoraConfig(
@@ -156,7 +156,7 @@ def check_head(model: Any, source: str) -> None:
     got = logits(model, body(model)(input_ids=ids, use_cache=False).last_hidden_state)
     # Rows beyond the vocabulary may be masked with -inf by some models; bf16 weights differ in the third digit.
     if not torch.allclose(got, expected, atol=0.02 * float(expected.std()) + 1e-5, rtol=0.02):
-        raise UnsupportedModel(f"{source}: its head does more than a matrix product and a soft cap; choose another base")
+        raise UnsupportedModel(f"{source}: its head is more than a matrix product and a soft cap; choose another base")
 
 
 def _needs_mask(model: Any, source: str) -> bool:

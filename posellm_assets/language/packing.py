@@ -78,8 +78,8 @@ def collate(rows: Sequence[Sequence[Example]], row_tokens: int, pad: int) -> Bat
 def isolates(body: Any, vocabulary_size: int, masked: bool) -> bool:
     """Whether `body` (ids to hidden states) computes an example the same whatever stands before it in its row.
 
-    `masked`: give it the explicit mask. Measured in the state (training or not) that the model is in, with dropout drawn
-    alike for both neighbours.
+    `masked`: give it the explicit mask. Measured in the state (training or not) that the model is in, with the same
+    dropout for both neighbours.
     """
     device = next(body.parameters()).device
     first, second = torch.arange(12) % vocabulary_size, torch.arange(40, 60) % vocabulary_size

@@ -1,8 +1,8 @@
 """One training stage, read from top to bottom: start, data, steps, checkpoints, the finished model.
 
 Writes into the job's `out`: `checkpoint-N/`, `losses.jsonl` (a line per step), `final/` (the model) and, last,
-`result.json`. Everything random comes from the job's seed and the step, so that a killed and restarted job ends with the
-same weights as one that never stopped; on a CPU, and with the same number of threads, to the bit.
+`result.json`. Everything random comes from the job's seed and the step, so that a killed and restarted job ends with
+the same weights as one that never stopped; on a CPU, and with the same number of threads, to the bit.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ from posellm_assets.language.checkpoints import Checkpoint, CheckpointMismatch
 from posellm_assets.language.config import StageConfig, StageJob
 from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.packing import IGNORE, Batch, collate, hidden_states, pack
-from posellm_assets.language.tasks import Clip, Example, build, draw_epoch, fit_texts, read_clips
+from posellm_assets.language.tasks import Clip, Example, UnusableData, build, draw_epoch, fit_texts, read_clips
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 from posellm_assets.program import Report
 
@@ -37,10 +37,6 @@ _VERSIONS_OF = ("posellm-assets", "torch", "transformers", "peft", "tokenizers",
 
 class NonFiniteLoss(ArithmeticError):
     """The loss or its gradient became NaN or infinite; the message names the clips of the step."""
-
-
-class UnusableData(ValueError):
-    """The examples, or the parent, do not fit the job."""
 
 
 REFUSALS = (NonFiniteLoss, UnusableData, CheckpointMismatch, BackendUnavailable, models.UnsupportedModel)
@@ -143,7 +139,9 @@ def train(job: StageJob, backend: Backend, report: Report) -> dict[str, Any]:
             position["labelled_tokens"] += labelled
             position["seconds"] = before + time.perf_counter() - began
             if step % max(1, stage.steps // 10) == 0:
-                report(f"{stage.name} step {step}/{stage.steps}: loss {loss:.3f}, {entry['tokens_per_s']:,.0f} tokens/s")
+                report(
+                    f"{stage.name} step {step}/{stage.steps}: loss {loss:.3f}, {entry['tokens_per_s']:,.0f} tokens/s"
+                )
             every = stage.checkpoint_every
             if step in (max(1, stage.steps // 2), stage.steps) or (every and step % every == 0):
                 checkpoints.write(job.out, step, _checkpoint(trained, optimizer, rows, position))
@@ -188,7 +186,7 @@ def train(job: StageJob, backend: Backend, report: Report) -> dict[str, Any]:
 
 
 class _Rows:
-    """Packed rows without end. Epoch `n` is drawn from the seed and `n` alone, so (epoch, next row) says where we are."""
+    """Packed rows without end. An epoch is drawn from the seed and its number: (epoch, row) is a place in them."""
 
     def __init__(self, clips: list[Clip], stage: StageConfig, vocabulary: Vocabulary, seed: int):
         self._clips, self._stage, self._vocabulary, self._seed = clips, stage, vocabulary, seed
@@ -202,7 +200,7 @@ class _Rows:
 
     def take(self, count: int) -> list[list[Example]]:
         """The next `count` rows, from the next epoch too where this one ends."""
-        taken = []
+        taken: list[list[Example]] = []
         while len(taken) < count:
             if self.row == len(self._rows):
                 self.seek(self.epoch + 1, 0)
@@ -222,7 +220,7 @@ class _Rows:
 def _start(
     job: StageJob, backend: Backend, clips: list[Clip], device: torch.device, bf16: bool
 ) -> tuple[Vocabulary, models.LoadedModel]:
-    """The vocabulary and the model that training starts from: the parent's, or the base with rows for the new tokens."""
+    """The vocabulary and model that training starts from: the parent's, or the base with rows for the new tokens."""
     # A frozen base in bf16 takes half the memory; weights that are trained stay float32.
     halved = bf16 and job.model.method == "lora" and device.type == "cuda"
     dtype = torch.bfloat16 if halved else torch.float32
@@ -263,7 +261,7 @@ def _validate(
     """Mean loss per answer token on held-out clips for each task of the stage, with the number of tokens and clips."""
     model.eval()
     device = next(model.parameters()).device
-    result = {}
+    result: dict[str, Any] = {}
     for task in (task for task, share in stage.tasks.items() if share):
         generator = random.Random(0)
         used = [clip for clip in clips if clip.views[0].texts or task in ("motion", "denoise")]
@@ -332,7 +330,7 @@ def _restore(
 
 
 def _losses_until(path: Path, step: int) -> list[dict[str, Any]]:
-    """The logged losses up to `step`; what a killed process logged beyond its last checkpoint is taken out of the file."""
+    """The logged losses up to `step`; what a killed process logged beyond its last checkpoint leaves the file."""
     kept = path.read_bytes().splitlines(keepends=True)[:step] if path.is_file() else []
     lake.write_bytes(path, b"".join(kept))
     return [json.loads(line) for line in kept]
@@ -352,8 +350,8 @@ def _write_final(model: Any, vocabulary: Vocabulary, lengths: Lengths, out: Path
 def _what_broke(step: int, loss: float, norm: float, taken: list[list[list[Example]]]) -> str:
     keys = sorted({example.key for batch in taken for row in batch for example in row})
     return (
-        f"the loss is {loss} and its gradient's norm {norm} at step {step}, so training stopped and nothing was saved "
-        f"over. Lower the learning rate, or look at the clips of this step: {', '.join(keys)}"
+        f"the loss is {loss:.4g} and its gradient's norm {norm:.4g} at step {step}, so training stopped and nothing was "
+        f"saved over. Lower the learning rate, or look at the clips of this step: {', '.join(keys)}"
     )
 
 
@@ -387,7 +385,7 @@ def _code_hash() -> str:
 
 
 def _versions() -> dict[str, str | None]:
-    found = {}
+    found: dict[str, str | None] = {}
     for name in _VERSIONS_OF:
         try:
             found[name] = importlib.metadata.version(name)

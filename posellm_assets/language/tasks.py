@@ -10,6 +10,7 @@ The tasks, in their compact prompt form (no chat template, no separators):
 An example that does not fit a row is split into windows of its motion; it is never cut off.
 """
 
+import itertools
 import math
 import random
 from collections.abc import Sequence
@@ -23,6 +24,10 @@ from posellm_assets.language.vocabulary import Vocabulary
 
 _COLUMNS = ["key", "segment", "variant", "label", "texts", "codes"]
 _MIN_CODES = 8
+
+
+class UnusableData(ValueError):
+    """The examples, or the model to start from, do not fit the job."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +60,17 @@ class Example:
 
 
 def read_clips(path: Path, codebook_size: int) -> list[Clip]:
-    """Clips in the order of the file. An empty motion or a code outside the codebook raises ValueError naming the key."""
+    """Clips in the order of the file; a motion that is empty or of another codebook raises UnusableData by its key."""
     views: dict[tuple[str, int], list[View]] = {}
     labels: dict[tuple[str, int], str | None] = {}
     for row in pq.read_table(path, columns=_COLUMNS).to_pylist():
         where = f"{path}: {row['key']}, segment {row['segment']}, variant {row['variant']}"
         if not row["codes"]:
-            raise ValueError(f"{where} has no motion codes; make the snapshot again")
+            raise UnusableData(f"{where} has no motion codes; make the snapshot again")
         if min(row["codes"]) < 0 or max(row["codes"]) >= codebook_size:
-            raise ValueError(f"{where} has codes outside the codebook of {codebook_size}: another tokenizer made them")
+            raise UnusableData(
+                f"{where} has codes outside the codebook of {codebook_size}: another tokenizer made them"
+            )
         clip = (row["key"], row["segment"])
         views.setdefault(clip, []).append(View(tuple(row["codes"]), tuple(row["texts"] or ())))
         labels[clip] = row["label"]
@@ -79,8 +86,8 @@ def fit_texts(clips: Sequence[Clip], vocabulary: Vocabulary, row_tokens: int) ->
             fits = {text: _room("t2m", vocabulary, text, row_tokens) >= _MIN_CODES for text in view.texts}
             views.append(View(view.codes, tuple(text for text in view.texts if fits[text])))
             left_out += [
-                f"{clip.key}: a text of {len(vocabulary.encode_text(text))} tokens ({text[:40]!r}...) is too long for rows "
-                f"of {row_tokens}; shorten it or raise row_tokens"
+                f"{clip.key}: a text of {len(vocabulary.encode_text(text))} tokens ({text[:40]!r}...) is too long for "
+                f"rows of {row_tokens}; shorten it or raise row_tokens"
                 for text in view.texts
                 if not fits[text]
             ]
@@ -88,7 +95,9 @@ def fit_texts(clips: Sequence[Clip], vocabulary: Vocabulary, row_tokens: int) ->
     return kept, sorted(set(left_out))
 
 
-def draw_epoch(clips: Sequence[Clip], stage: StageConfig, vocabulary: Vocabulary, generator: random.Random) -> list[Example]:
+def draw_epoch(
+    clips: Sequence[Clip], stage: StageConfig, vocabulary: Vocabulary, generator: random.Random
+) -> list[Example]:
     """One pass over the clips: for each a variant, one of its texts and a task, all drawn afresh.
 
     A view without texts takes the stage's tasks that need none; where the stage has none of those, it is not used.
@@ -123,7 +132,14 @@ def build(
             prefix, answer = m2t_prefix(window, vocabulary), [*vocabulary.encode_text(text), vocabulary.end_of_text]
         elif task == "denoise":
             hidden = [vocabulary.mask if generator and generator.random() < mask_rate else token for token in motion]
-            prefix = [*vocabulary.start, vocabulary.denoise, vocabulary.begin, *hidden, vocabulary.end, vocabulary.begin]
+            prefix = [
+                *vocabulary.start,
+                vocabulary.denoise,
+                vocabulary.begin,
+                *hidden,
+                vocabulary.end,
+                vocabulary.begin,
+            ]
             answer = [*motion, vocabulary.end]
         else:
             prefix, answer = t2m_prefix(text, vocabulary), [*motion, vocabulary.end]
@@ -145,7 +161,7 @@ def windows(codes: Sequence[int], room: int) -> list[Sequence[int]]:
     """`codes` cut into as few windows of at most `room` codes as will do, of nearly equal length."""
     count = math.ceil(len(codes) / room)
     bounds = [round(index * len(codes) / count) for index in range(count + 1)]
-    return [codes[start:stop] for start, stop in zip(bounds, bounds[1:], strict=False)]
+    return [codes[start:stop] for start, stop in itertools.pairwise(bounds)]
 
 
 def _needs_text(task: Task) -> bool:

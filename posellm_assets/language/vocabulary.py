@@ -1,7 +1,7 @@
 """Which token ids are text, which are motion, and which mark tasks.
 
-Everything here works on ids: a motion code becomes an id by lookup, never by writing and splitting a string, and there is
-no separator between codes. A user's text that happens to contain `<motion_7>` stays text.
+Everything here works on ids: a motion code becomes an id by lookup, never by writing and splitting a string, and there
+is no separator between codes. A user's text that happens to contain `<motion_7>` stays text.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,8 +21,8 @@ _MARKERS = ("<MOT_BEGIN>", "<MOT_END>", "<T2M>", "<M2T>", "<DENOISE>", "<MOTION_
 class Vocabulary:
     """A text tokenizer with `codebook_size` motion tokens and the task markers added.
 
-    Attributes: `codes` (ids by motion code), `begin`, `end`, `t2m`, `m2t`, `denoise`, `mask`, `end_of_text`, `pad` (ids),
-    `start` (ids that the base model expects at the start of every sequence, often none).
+    Attributes: `codes` (ids by motion code), `begin`, `end`, `t2m`, `m2t`, `denoise`, `mask`, `end_of_text`, `pad`
+    (ids), `start` (ids that the base model expects at the start of every sequence, often none).
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, codebook_size: int, lineage: str = ""):

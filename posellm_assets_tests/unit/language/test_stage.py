@@ -1,0 +1,157 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from posellm_assets.language import stage
+from posellm_assets.language.backends import Backend
+from posellm_assets.language.checkpoints import CheckpointMismatch
+from posellm_assets.language.config import ModelConfig, StageJob
+from posellm_assets.language.vocabulary import Vocabulary
+from posellm_assets_tests.unit.language import samples
+
+HF = Backend("hf", "asked for")
+
+
+def train(job: StageJob, said: list[str] | None = None) -> dict[str, Any]:
+    return stage.train(job, HF, (said if said is not None else []).append)
+
+
+def start(job: StageJob) -> subprocess.Popen[str]:
+    """The training program, in a process of its own."""
+    job.out.mkdir(parents=True, exist_ok=True)
+    path = job.out.parent / f"{job.out.name}.json"
+    path.write_text(job.model_dump_json())
+    command = [sys.executable, "-m", "posellm_assets.language.train", str(path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    return output
+
+
+def kill_at_step(job: StageJob, step: int) -> None:
+    """Start the program and kill it the hard way as soon as it has logged `step`."""
+    process, losses = start(job), job.out / "losses.jsonl"
+    while process.poll() is None and (not losses.is_file() or losses.read_bytes().count(b"\n") < step):
+        time.sleep(0.001)
+    os.kill(process.pid, signal.SIGKILL)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL, output
+
+
+def trajectory(job: StageJob) -> list[tuple[int, float, float, float]]:
+    lines = [json.loads(line) for line in (job.out / "losses.jsonl").read_text().splitlines()]
+    return [(line["step"], line["loss"], line["lr"], line["grad_norm"]) for line in lines]
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_killed_and_restarted_stage_ends_bit_for_bit_like_one_never_stopped(tmp_path: Path, method: str) -> None:
+    model = ModelConfig(tiny=samples.SMALL, backend="hf", method=method, lora_dropout=0.1 if method == "lora" else 0.0)
+    changes = {"steps": 60, "checkpoint_every": 7, "batches_per_step": 2, "rows_per_batch": 1}
+    calm = samples.job(tmp_path, "calm", changes, model=model)
+    killed = samples.job(tmp_path, "killed", changes, model=model)
+    train(calm)
+    kill_at_step(killed, 24)
+    newest = max(killed.out.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    position = json.loads((newest / "position.json").read_text())
+    assert 0 < position["step"] < 60 and not (killed.out / "result.json").exists()
+    assert position["row"] > 0, "a stop between two epochs would prove less"
+    output = finished(start(killed))
+
+    assert f"goes on from step {position['step']} of 60" in output
+    assert trajectory(killed) == trajectory(calm)
+    for name in ("model.safetensors", *(["adapter/adapter_model.safetensors"] if method == "lora" else [])):
+        assert (killed.out / "final" / name).read_bytes() == (calm.out / "final" / name).read_bytes()
+
+
+def test_a_stage_learns_and_records_how(tmp_path: Path) -> None:
+    job, said = samples.job(tmp_path, stage_changes={"steps": 60, "learning_rate": 5e-3}), list[str]()
+    result = train(job, said)
+    assert result == json.loads((job.out / "result.json").read_text())
+    assert result["final_loss"] < 0.8 * result["first_loss"]
+    assert set(result["val"]) == {"t2m", "m2t", "denoise"}
+    assert result["val"]["t2m"]["loss"] < 0.8 * result["val_before"]["t2m"]["loss"]
+    assert result["val"]["t2m"]["clips"] == 3
+    assert result["backend"] == {"name": "hf", "reason": "asked for"}
+    assert sum("tokens/s" in line for line in said) == 10
+    assert sorted(path.name for path in job.out.glob("checkpoint-*")) == ["checkpoint-30", "checkpoint-60"]
+
+
+def test_the_next_stage_starts_where_the_last_one_ended(tmp_path: Path) -> None:
+    first = samples.job(tmp_path, "one", {"steps": 30})
+    ended = train(first)
+    second = samples.job(tmp_path, "two", {"steps": 1, "learning_rate": 1e-9}, parent=first.out / "final")
+    began = train(second)
+    assert began["val_before"]["t2m"]["loss"] == pytest.approx(ended["val"]["t2m"]["loss"], rel=1e-3)
+    before, after = (load_file(job.out / "final" / "model.safetensors") for job in (first, second))
+    assert all(torch.allclose(before[name], after[name], atol=1e-6) for name in before)
+
+
+def test_a_parent_that_speaks_another_codebook_is_refused(tmp_path: Path) -> None:
+    first = samples.job(tmp_path, "one", {"steps": 1})
+    train(first)
+    for changes in ({"codebook_size": 25}, {"lineage": "newer"}):
+        with pytest.raises(stage.UnusableData, match="new codes need a model that starts from the base"):
+            train(samples.job(tmp_path, "two", parent=first.out / "final", **changes))
+    with pytest.raises(stage.UnusableData, match="train the stage before this one first"):
+        train(samples.job(tmp_path, "three", parent=tmp_path / "nowhere"))
+
+
+def test_checkpoints_of_another_job_are_refused_with_the_difference_named(tmp_path: Path) -> None:
+    train(samples.job(tmp_path, stage_changes={"steps": 2}))
+    (tmp_path / "out" / "result.json").unlink()
+    with pytest.raises(CheckpointMismatch, match=r"stage\.learning_rate was 0\.002 and is now 0\.001"):
+        train(samples.job(tmp_path, stage_changes={"steps": 2, "learning_rate": 1e-3}))
+    samples.examples(tmp_path / "train.parquet", clips_per_label=5)
+    with pytest.raises(CheckpointMismatch, match="train was"):
+        train(samples.job(tmp_path, stage_changes={"steps": 2}))
+
+
+def test_a_finished_stage_is_left_as_it_is(tmp_path: Path) -> None:
+    job, said = samples.job(tmp_path, stage_changes={"steps": 2}), list[str]()
+    result = train(job)
+    written = (job.out / "final" / "model.safetensors").stat().st_mtime_ns
+    assert train(job, said) == result
+    assert "finished already" in said[0]
+    assert (job.out / "final" / "model.safetensors").stat().st_mtime_ns == written
+
+
+def test_a_loss_that_is_not_a_number_stops_the_stage_names_the_clips_and_saves_nothing(tmp_path: Path) -> None:
+    job = samples.job(
+        tmp_path, stage_changes={"learning_rate": 1e30, "steps": 40, "checkpoint_every": 1, "warmup": 0.0}
+    )
+    process = start(job)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "norm nan at step 2" in output and "gym.squat-" in output
+    assert not (job.out / "final").exists() and not (job.out / "result.json").exists()
+    whole = [json.loads(line)["step"] for line in (job.out / "losses.jsonl").read_text().splitlines()]
+    kept = [int(path.name.split("-")[1]) for path in job.out.glob("checkpoint-*")]
+    assert max(kept, default=0) <= max(whole, default=0) < 40
+
+
+def test_a_stage_that_none_of_the_clips_can_serve_is_an_error(tmp_path: Path) -> None:
+    train_file = samples.examples(tmp_path / "silent.parquet", texts=[])
+    with pytest.raises(stage.UnusableData, match="none of 12 clips can be used"):
+        train(samples.job(tmp_path, stage_changes={"tasks": {"t2m": 1.0}}, train=train_file))
+
+
+def test_texts_that_no_model_saw_still_encode_in_the_next_generation(tmp_path: Path) -> None:
+    first = samples.job(tmp_path, "one", {"steps": 1})
+    train(first)
+    news = samples.examples(tmp_path / "news.parquet", texts=["Überkopfschlag: 发球 🎾"])
+    second = samples.job(tmp_path, "two", {"steps": 2}, train=news, parent=first.out / "final")
+    assert train(second)["left_out"] == []
+    assert len(Vocabulary.load(second.out / "final")) == len(Vocabulary.load(first.out / "final"))

@@ -1,0 +1,99 @@
+import random
+from pathlib import Path
+
+import pytest
+
+from posellm_assets.language.packing import IGNORE, collate, pack
+from posellm_assets.language.tasks import build, draw_epoch, fit_texts, read_clips, windows
+from posellm_assets_tests.unit.language import samples
+
+CODES = [3, 1, 4, 1, 5, 9, 2, 6]
+
+
+def test_each_task_asks_with_its_prefix_and_answers_with_codes_or_text() -> None:
+    vocabulary = samples.vocabulary()
+    motion, text = vocabulary.encode_codes(CODES), vocabulary.encode_text("squat")
+    v = vocabulary
+    expected = {
+        "motion": ([v.t2m, v.begin], [*motion, v.end]),
+        "t2m": ([v.t2m, *text, v.begin], [*motion, v.end]),
+        "m2t": ([v.m2t, v.begin, *motion, v.end], [*text, v.end_of_text]),
+        "denoise": ([v.denoise, v.begin, *[v.mask] * 8, v.end, v.begin], [*motion, v.end]),
+    }
+    for task, (prefix, answer) in expected.items():
+        wanted = "" if task in ("motion", "denoise") else "squat"
+        [example] = build(task, "k", CODES, wanted, vocabulary, 64, mask_rate=1.0, generator=random.Random(0))
+        assert (example.prefix, example.answer) == (prefix, answer)
+
+
+def test_a_label_never_covers_a_token_of_a_prompt_or_of_padding() -> None:
+    vocabulary = samples.vocabulary()
+    clips = [samples.clip([index % 24 for index in range(size)], key=f"k{size}") for size in range(5, 30)]
+    examples = draw_epoch(clips, samples.stage(), vocabulary, random.Random(0))
+    rows = pack(examples, 64)
+    batch = collate(rows, 64, vocabulary.pad)
+    for index, row in enumerate(rows):
+        labels, ids = batch.labels[index].tolist(), batch.ids[index].tolist()
+        expected: list[int] = []
+        for example in row:
+            expected += [IGNORE] * len(example.prefix) + example.answer
+        assert labels == expected + [IGNORE] * (64 - len(expected))
+        assert all(label in (IGNORE, token) for label, token in zip(labels, ids, strict=True))
+
+
+def test_a_motion_too_long_for_a_row_is_split_and_every_code_is_still_learned() -> None:
+    vocabulary = samples.vocabulary()
+    codes = [index % 24 for index in range(300)]
+    for task in ("motion", "t2m", "denoise"):
+        examples = build(task, "k", codes, "squat" if task == "t2m" else "", vocabulary, 64)
+        assert max(map(len, examples)) <= 64
+        answered = [token for example in examples for token in example.answer[:-1]]
+        assert answered == vocabulary.encode_codes(codes)
+        assert all(example.answer[-1] == vocabulary.end for example in examples)
+
+
+def test_windows_are_few_and_nearly_equal() -> None:
+    assert [len(window) for window in windows(range(100), 48)] == [33, 34, 33]
+    assert windows(CODES, 8) == [CODES]
+
+
+def test_a_text_that_leaves_no_room_for_motion_is_left_out_by_name() -> None:
+    vocabulary = samples.vocabulary()
+    essay = "the athlete walks on and on " * 20
+    [clip], left_out = fit_texts([samples.clip(CODES, ("squat", essay), key="gym.essay.00000000")], vocabulary, 64)
+    assert clip.views[0].texts == ("squat",)
+    assert len(left_out) == 1 and "gym.essay.00000000" in left_out[0] and "the athlete walks" in left_out[0]
+
+
+def test_a_clip_without_text_is_used_where_no_text_is_needed() -> None:
+    vocabulary, silent = samples.vocabulary(), [samples.clip(CODES, ())]
+    mixed = [draw_epoch(silent, samples.stage(), vocabulary, random.Random(seed))[0] for seed in range(20)]
+    assert {example.prefix[0] for example in mixed} == {vocabulary.denoise}
+    assert draw_epoch(silent, samples.stage(tasks={"t2m": 1.0}), vocabulary, random.Random(0)) == []
+
+
+def test_tasks_variants_and_masks_are_drawn_afresh_each_epoch() -> None:
+    vocabulary = samples.vocabulary()
+    clips = [samples.clip(CODES, key=f"k{index}") for index in range(400)]
+    generator = random.Random(0)
+    first = draw_epoch(clips, samples.stage(), vocabulary, generator)
+    second = draw_epoch(clips, samples.stage(), vocabulary, generator)
+    assert [example.prefix for example in first] != [example.prefix for example in second]
+    shares = [
+        sum(example.prefix[0] == marker for example in first) / 400 for marker in (vocabulary.t2m, vocabulary.m2t)
+    ]
+    assert shares == pytest.approx([0.5, 0.3], abs=0.08)
+
+
+def test_codes_of_another_codebook_and_empty_motions_are_refused_by_key(tmp_path: Path) -> None:
+    path = samples.examples(tmp_path / "x.parquet", codes=[1, 24])
+    with pytest.raises(ValueError, match=r"gym\.squat-0\.00000000.*outside the codebook of 24"):
+        read_clips(path, 24)
+    path = samples.examples(tmp_path / "y.parquet", codes=[])
+    with pytest.raises(ValueError, match=r"gym\.squat-0\.00000000.*no motion codes"):
+        read_clips(path, 24)
+
+
+def test_all_variants_of_a_clip_are_views_of_one_clip(tmp_path: Path) -> None:
+    clips = read_clips(samples.examples(tmp_path / "x.parquet", clips_per_label=2, variants=3), 24)
+    assert [len(clip.views) for clip in clips] == [3] * 6
