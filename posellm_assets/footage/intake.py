@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
@@ -26,6 +27,9 @@ from posellm_assets.lake import Lake
 WATCHED_AT_ONCE = 1_000
 """Files that are waited for at a time. It keeps the state small when a whole archive is dropped at once."""
 
+CHECKED_AGAIN = 500
+"""Known files whose size and time are read again in one look. All get their turn; new files are seen at once."""
+
 
 class WatchState(BaseModel):
     """What the watcher remembers between two looks."""
@@ -35,6 +39,8 @@ class WatchState(BaseModel):
     lake: str = ""
     announced: int = 0
     """Lines of the registry that have become partitions and runs."""
+    checked: int = 0
+    """Known files whose turn to be checked again has passed in this round."""
     settling: dict[str, Waiting] = {}
     quarantine: str = ""
     """Digest of the quarantine that was last shown."""
@@ -86,10 +92,11 @@ def look(
     """
     started_s = clock()
     raw = drop_zone(lake)
-    listing = list_footage(raw)
     registry = registry_of(lake)
     if state.lake != str(lake.root) or state.announced > len(registry.log):
         state = WatchState(lake=str(lake.root))
+    suspects = {*state.settling, *islice(registry.known, state.checked, state.checked + CHECKED_AGAIN)}
+    listing = list_footage(raw, registry.known, suspects)
     changes = diff(listing.files, registry.known, state.settling, now_s, config.settle_s)
     outcomes, left = [], dict.fromkeys(changes.new)
     for path in [*changes.new, *_to_look_at_again(raw, listing, registry)][: config.max_files_per_tick]:
@@ -109,6 +116,7 @@ def look(
         state=WatchState(
             lake=str(lake.root),
             announced=end,
+            checked=state.checked + CHECKED_AGAIN if state.checked + CHECKED_AGAIN < len(registry.known) else 0,
             settling=dict(waiting[:WATCHED_AT_ONCE]),
             quarantine=digest,
         ),

@@ -2,9 +2,10 @@
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from posellm_assets.footage.keys import slug
 from posellm_assets.lake import Lake, local_path
@@ -13,8 +14,7 @@ IGNORED_ENDINGS = (".json", ".csv", ".npz", ".txt", ".md")
 LAYOUT = "<sport>/[<label>/]<file>"
 
 
-@dataclass(frozen=True)
-class Stamp:
+class Stamp(NamedTuple):
     """How a file looks without reading it; another stamp means other content."""
 
     size: int
@@ -62,9 +62,7 @@ def diff(
     """
     new: list[str] = []
     settling: dict[str, Waiting] = {}
-    for path, stamp in sorted(listing.items()):
-        if known.get(path) == stamp:
-            continue
+    for path, stamp in sorted(item for item in listing.items() if known.get(item[0]) != item[1]):
         seen = previous.get(path)
         # A clock that was set back must not keep a file waiting for the difference.
         since_s = min(seen.since_s, now_s) if seen and seen.stamp == stamp else now_s
@@ -80,16 +78,17 @@ def drop_zone(lake: Lake) -> Path:
     return local_path(lake.raw)
 
 
-def list_footage(raw: Path) -> Listing:
+def list_footage(raw: Path, known: Mapping[str, Stamp] | None = None, suspects: Collection[str] = ()) -> Listing:
     """Everything in the drop zone `raw` that could be footage, and what is refused with the reason.
 
-    Links are never followed. Names that begin with a dot or end like a sidecar are passed over.
+    Links are never followed. Names that begin with a dot or end like a sidecar are passed over. A file of `known` that
+    is not among `suspects` is taken to look as it did: asking the disk about every file is what costs in a large lake.
 
     Raises OSError where a folder cannot be read: an unreadable listing is not an empty one.
     """
     listing = Listing()
     for entry in _entries(raw):
-        if not _plain(entry, entry.name, listing):
+        if _ignored(entry) or not _plain(entry, entry.name, listing):
             continue
         if not entry.is_dir(follow_symlinks=False):
             listing.refused[entry.name] = f"it lies outside a sport's folder; move it to {LAYOUT}"
@@ -98,7 +97,10 @@ def list_footage(raw: Path) -> Listing:
                 "the sport's folder has no Latin letter or digit for a key; name it for instance 'table-tennis'"
             )
         else:
-            _list_sport(entry, listing)
+            for inner, path in _list_folder(entry.path, entry.name, listing, known or {}, suspects):
+                for deep, deep_path in _list_folder(inner.path, path, listing, known or {}, suspects):
+                    reason = f"folders lie too deep here; move the clips of {deep.name} up to {LAYOUT}"
+                    listing.refused[deep_path] = reason
     return listing
 
 
@@ -107,27 +109,28 @@ def shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _list_sport(sport: os.DirEntry[str], listing: Listing) -> None:
-    for entry in _entries(sport.path):
-        path = f"{sport.name}/{entry.name}"
-        if not _plain(entry, path, listing):
+def _list_folder(
+    folder: str, prefix: str, listing: Listing, known: Mapping[str, Stamp], suspects: Collection[str]
+) -> list[tuple[os.DirEntry[str], str]]:
+    """List the files of one folder; returns the folders in it with their paths."""
+    folders = []
+    for entry in _entries(folder):
+        path = f"{prefix}/{entry.name}"
+        stamp = known.get(path)
+        if stamp is not None and path not in suspects:
+            listing.files[path] = stamp
+        elif _ignored(entry) or not _plain(entry, path, listing):
             continue
-        if not entry.is_dir(follow_symlinks=False):
+        elif entry.is_dir(follow_symlinks=False):
+            folders.append((entry, path))
+        else:
             _add(entry, path, listing)
-            continue
-        for inner in _entries(entry.path):
-            inner_path = f"{path}/{inner.name}"
-            if not _plain(inner, inner_path, listing):
-                continue
-            if inner.is_dir(follow_symlinks=False):
-                listing.refused[inner_path] = f"folders lie too deep here; move its clips up to {LAYOUT}"
-            else:
-                _add(inner, inner_path, listing)
+    return folders
 
 
 def _entries(folder: str | Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        return [entry for entry in entries if not _ignored(entry)]
+        return list(entries)
 
 
 def _ignored(entry: os.DirEntry[str]) -> bool:

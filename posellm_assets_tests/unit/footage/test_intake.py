@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from posellm_assets.footage import intake
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.intake import Look, WatchState, look, status
 from posellm_assets.footage.registry import registry_of
@@ -162,6 +163,19 @@ def test_the_state_stays_small_when_an_archive_is_dropped(lake):
         registered += len(found.outcomes)
         assert len(watcher.state.model_dump_json()) < 200_000
     assert registered == 3_000 == len(found.quarantine)
+
+
+def test_a_clip_replaced_in_place_is_noticed_in_a_large_lake_after_a_round_of_looks(lake, monkeypatch):
+    monkeypatch.setattr(intake, "CHECKED_AGAIN", 2)
+    paths = [drop(lake, f"tennis/{number}.mp4", number) for number in range(1, 6)]
+    watcher = Watcher(lake, FootageConfig(settle_s=15))
+    for _ in range(5):
+        watcher.look()
+    assert len(registry_of(lake).log) == 5
+    for number, path in enumerate(paths, start=11):
+        write_clip(path, number)
+    announced = [path for _ in range(8) for path in watcher.announced()]
+    assert sorted(announced) == [f"tennis/{number}.mp4" for number in range(1, 6)]
 
 
 def test_status_says_what_is_there_and_what_is_not(lake):

@@ -135,6 +135,17 @@ def test_what_lies_in_the_wrong_place_is_refused_with_what_to_do(tmp_path):
     assert "pipe" in listing.refused["tennis/pipe.mp4"]
 
 
+def test_only_suspects_and_strangers_are_asked_how_they_look(tmp_path):
+    (tmp_path / "tennis").mkdir()
+    for name in ("known", "suspect", "stranger"):
+        (tmp_path / "tennis" / name).write_bytes(b"12345")
+    known = {"tennis/known": OLD, "tennis/suspect": OLD, "tennis/vanished": OLD}
+    files = list_footage(tmp_path, known, {"tennis/suspect"}).files
+    assert set(files) == {"tennis/known", "tennis/suspect", "tennis/stranger"}
+    assert files["tennis/known"] == OLD
+    assert files["tennis/suspect"].size == files["tennis/stranger"].size == 5
+
+
 def test_a_folder_that_cannot_be_read_is_an_error_and_not_an_empty_folder(tmp_path):
     with pytest.raises(FileNotFoundError):
         list_footage(tmp_path / "raw")

@@ -1,0 +1,199 @@
+"""What a tick of the footage sensor and one more clip cost in a lake of 10, 1,000 and 10,000 registered videos.
+
+Claim: one more clip costs at most twice as much at 10,000 videos as at 10. The clips are real files of 10 frames that
+differ in an MP4 box that players skip; listing, registry, manifests, Dagster instance (SQLite) and partitions are real.
+A clip's cost is the tick that finds, hashes, probes and registers it, and the request that adds its partition, carried
+out as the daemon does. What Dagster itself does with all partitions is measured beside it: it is not ours to bound.
+Each figure is the median of several; the sizes take turns, so that a busy machine slows all of them alike.
+
+    python bench/lake.py [--sizes 10 1000 10000] [--repeats 9]
+"""
+
+import argparse
+import hashlib
+import logging
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import av
+import dagster as dg
+import numpy as np
+
+from posellm_assets.defs.footage_sensor import new_footage_sensor
+from posellm_assets.defs.partitions import videos
+from posellm_assets.defs.resources import LakeResource
+from posellm_assets.footage.intake import WatchState
+from posellm_assets.footage.keys import video_key
+from posellm_assets.footage.manifest import FootageManifest
+from posellm_assets.footage.registry import Outcome, Registry, registry_of
+from posellm_assets.footage.video import probe
+from posellm_assets.lake import Lake
+
+NAME = videos.name or ""
+AT_ONCE = {"footage": {"settle_s": 0}}
+CLAIM = 2.0
+
+
+@dataclass
+class Cost:
+    """CPU and wall time of one call, in milliseconds."""
+
+    cpu_ms: float
+    wall_ms: float
+
+
+def cost_of(work: Callable[[], object]) -> Cost:
+    """What `work` costs once."""
+    cpu_s, wall_s = time.process_time(), time.perf_counter()
+    work()
+    return Cost((time.process_time() - cpu_s) * 1e3, (time.perf_counter() - wall_s) * 1e3)
+
+
+class House:
+    """A lake with `size` registered videos, and an instance that has their partitions."""
+
+    def __init__(self, folder: Path, size: int, clip: bytes):
+        self.size, self.clip, self.next_number = size, clip, 0
+        self.lake = Lake(folder / "lake")
+        (folder / "dagster").mkdir(parents=True)
+        self.instance = dg.DagsterInstance.local_temp(str(folder / "dagster"))
+        self.cursor = WatchState(lake=str(self.lake.root), announced=size).model_dump_json()
+        self._fill(folder / "clip.mp4")
+
+    def drop(self) -> Path:
+        """Put one more clip into the drop zone."""
+        self.next_number += 1
+        path = Path(str(self.lake.raw)) / "tennis" / f"clip {self.next_number:06d}.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.clip + (16).to_bytes(4, "big") + b"free" + self.next_number.to_bytes(8, "big"))
+        return path
+
+    def tick(self, expected: int) -> None:
+        """A tick of the sensor, and what the daemon does with the partitions that it asks for."""
+        resource = LakeResource(root=str(self.lake.root), settings=AT_ONCE)
+        context = dg.build_sensor_context(self.instance, cursor=self.cursor, resources={"lake": resource})
+        data = new_footage_sensor.evaluate_tick(context)
+        for event in data.asset_events:
+            self.instance.report_runless_asset_event(event)
+        added = [key for request in data.dynamic_partitions_requests for key in request.partition_keys]
+        if added:
+            new = [key for key in added if not self.instance.has_dynamic_partition(NAME, key)]
+            self.instance.add_dynamic_partitions(NAME, new)
+        assert len(added) == len(data.run_requests) == expected, data.skip_message
+        self.cursor = data.cursor
+
+    def _fill(self, sample: Path) -> None:
+        """Register `size` clips as `register` would, without waiting for the disk after each."""
+        sample.write_bytes(self.clip)
+        info = probe(sample)
+        lines, keys = [], []
+        for _ in range(self.size):
+            path = self.drop()
+            sha256, found = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat()
+            source = path.relative_to(str(self.lake.raw)).as_posix()
+            key = video_key("tennis", path.stem, sha256)
+            manifest = FootageManifest(
+                key=key,
+                sport="tennis",
+                label=None,
+                captions=[],
+                participant=None,
+                source=source,
+                sha256=sha256,
+                size_bytes=found.st_size,
+                video=info,
+                registered_at="2026-01-01T00:00:00+00:00",
+            )
+            target = Path(str(self.lake.footage(key)))
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(manifest.model_dump_json())
+            outcome = Outcome(
+                path=source,
+                size=found.st_size,
+                mtime_ns=found.st_mtime_ns,
+                status="registered",
+                key=key,
+                sha256=sha256,
+            )
+            lines.append(outcome.model_dump_json(exclude_none=True) + "\n")
+            keys.append(key)
+        Path(str(self.lake.registry)).write_text("".join(lines))
+        for start in range(0, self.size, 200):
+            self.instance.add_dynamic_partitions(NAME, keys[start : start + 200])
+
+
+def measure(houses: list[House], repeats: int) -> dict[str, list[Cost]]:
+    """The median costs by what is measured, one for each house."""
+    work: dict[str, Callable[[House], object]] = {
+        "tick with nothing new": lambda house: house.tick(expected=0),
+        "one more clip": lambda house: house.tick(expected=1),
+        "the sensor's first tick in a new process: reading the registry": lambda house: Registry(
+            Path(str(house.lake.registry))
+        ).refresh(),
+        "Dagster: listing all partitions (at the start of every run)": lambda house: (
+            house.instance.get_dynamic_partitions(NAME)
+        ),
+    }
+    for house in houses:
+        registry_of(house.lake)
+        house.tick(expected=0)
+    costs: dict[str, list[Cost]] = {}
+    for name, do in work.items():
+        rounds: list[list[Cost]] = []
+        for _ in range(repeats):
+            this_round = []
+            for house in houses:
+                if name == "one more clip":
+                    house.drop()
+                this_round.append(cost_of(lambda do=do, house=house: do(house)))  # type: ignore[misc]
+            rounds.append(this_round)
+        costs[name] = [
+            Cost(median(cost.cpu_ms for cost in column), median(cost.wall_ms for cost in column))
+            for column in zip(*rounds, strict=True)
+        ]
+    return costs
+
+
+def small_clip(path: Path) -> bytes:
+    """A real MP4 of 10 frames, 64 x 48."""
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for number in range(10):
+            picture = np.full((48, 64, 3), 10 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    return path.read_bytes()
+
+
+def main() -> int:
+    """Print the table and the ratio; 1 where the claim does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 1_000, 10_000])
+    parser.add_argument("--repeats", type=int, default=9)
+    arguments = parser.parse_args()
+    logging.disable(logging.INFO)
+    with tempfile.TemporaryDirectory() as folder:
+        clip = small_clip(Path(folder) / "clip.mp4")
+        houses = [House(Path(folder) / str(size), size, clip) for size in arguments.sizes]
+        costs = measure(houses, arguments.repeats)
+    print(f"median of {arguments.repeats}, CPU ms (wall ms), at this many registered videos:")
+    print(f"{'':64}" + "".join(f"{size:>18,}" for size in arguments.sizes) + f"{'last : first':>16}")
+    for name, row in costs.items():
+        cells = "".join(f"{cost.cpu_ms:>10.1f} ({cost.wall_ms:.0f})".rjust(18) for cost in row)
+        print(f"{name:64}{cells}{row[-1].cpu_ms / row[0].cpu_ms:>15.2f}x")
+    clip_row = costs["one more clip"]
+    ratio = clip_row[-1].cpu_ms / clip_row[0].cpu_ms
+    wall_ratio = clip_row[-1].wall_ms / clip_row[0].wall_ms
+    sizes = f"{arguments.sizes[-1]:,} : {arguments.sizes[0]:,}"
+    print(f"one more clip, {sizes} videos: {ratio:.2f}x CPU, {wall_ratio:.2f}x wall (claim: at most {CLAIM:g}x)")
+    return 0 if ratio <= CLAIM else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
