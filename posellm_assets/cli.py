@@ -143,11 +143,11 @@ def doctor(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def demo(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
+def demo(lake: LakeOption = "data_lake") -> None:
     """Render footage, take it in, train a generation on it, and show what it can do."""
     from posellm_assets.commands.demo import run_demo
 
-    run_demo(Lake(lake), console, as_json)
+    run_demo(Lake(lake), console)
 
 
 def _table(title: str, columns: list[str], rows: list[list[Any]]) -> None:

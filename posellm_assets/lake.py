@@ -9,7 +9,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -46,6 +46,11 @@ class Lake:
     def footage(self, key: str) -> UPath:
         """The manifest of a registered video (JSON)."""
         return self._of_video("footage", key, ".json")
+
+    def manifests(self) -> Iterator[UPath]:
+        """The manifests of all registered videos."""
+        folder = self.root / "footage"
+        yield from folder.glob("*/*.json") if folder.exists() else ()
 
     def poses(self, key: str) -> UPath:
         """Landmarks per frame and person (parquet)."""

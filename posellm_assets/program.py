@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from dagster_pipes import is_dagster_pipes_process, open_dagster_pipes
+from dagster_pipes import PipesEnvVarParamsLoader, open_dagster_pipes
 from pydantic import BaseModel, ValidationError
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -36,8 +36,8 @@ def read_config(model: type[Config], arguments: list[str] | None = None) -> Conf
 @contextmanager
 def reporting() -> Iterator[Report]:
     """A function that logs a line: to the Dagster run where there is one, else to standard output."""
-    if is_dagster_pipes_process():
+    if PipesEnvVarParamsLoader().is_dagster_pipes_process():
         with open_dagster_pipes() as pipes:
-            yield pipes.log.info
+            yield lambda message: pipes.log.info(message)
     else:
         yield lambda message: print(message, flush=True)

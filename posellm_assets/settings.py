@@ -33,8 +33,8 @@ class AutomationConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    min_new_videos: int = Field(12, ge=2, description="usable videos outside the last snapshot that start a generation")
-    max_videos_per_run: int = Field(200, ge=1, description="videos of one range run")
+    min_new_videos: int = Field(default=12, ge=2, description="usable videos outside the last snapshot that start a generation")
+    max_videos_per_run: int = Field(default=200, ge=1, description="videos of one range run")
 
 
 class LanguageConfig(BaseModel):
@@ -98,7 +98,7 @@ def load_settings(lake: Lake, overrides: Mapping[str, Any] | None = None) -> Set
         raise ValueError(
             f"unknown settings {sorted(unknown)} (in {path} or the run config); known: {sorted(Settings.model_fields)}"
         )
-    return Settings(**{SETTINGS_FILE: content or {}, **(overrides or {})})  # type: ignore[arg-type]
+    return Settings(**{SETTINGS_FILE: content or {}, **(overrides or {})})
 
 
 def settings_path(lake: Lake) -> Path:

@@ -21,6 +21,12 @@ from posellm_assets.poses.quality import Quality
 from posellm_assets.settings import Settings, load_settings
 
 PROMPT = "a person does a squat"
+FIGURES = (
+    ("motion named in text", "naming_accuracy", "naming_chance", "chance"),
+    ("generated motion recognised", "recognised_generated", "recognised_chance", "chance"),
+    ("nats per code", "nll_per_code", "nll_per_code_bigram", "bigram"),
+)
+"""Rows of the table: title, figure, its baseline, and what the baseline is called."""
 
 
 def run_demo(lake: Lake, console: Console) -> None:
@@ -67,12 +73,16 @@ def _print_figures(lake: Lake, settings: Settings, console: Console) -> None:
     console.print(table)
     out = local_path(lake.report(champion.snapshot)) / "generated.mp4"
     motion = generate_motion(lake, settings, PROMPT, out, settings.seed)
-    console.print(f"Generated {motion.duration_s:.1f} s of motion for {PROMPT!r}: {out}", highlight=False, soft_wrap=True)
-    report = local_path(lake.report(champion.snapshot)) / "index.html"
-    console.print(f"Report: {report.absolute()}", highlight=False, soft_wrap=True)
+    report = out.with_name("index.html").absolute()
+    console.print(
+        f"generated {motion.duration_s:.1f} s of motion for {PROMPT!r}: {out}", highlight=False, soft_wrap=True
+    )
+    console.print(f"report: {report}", highlight=False, soft_wrap=True)
 
 
-def _rows(lake: Lake, settings: Settings, snapshot_key: str, lineage: str, metrics: dict[str, Any]) -> list[tuple[str, str]]:
+def _rows(
+    lake: Lake, settings: Settings, snapshot_key: str, lineage: str, metrics: dict[str, Any]
+) -> list[tuple[str, str]]:
     snapshot = read_snapshot(lake, snapshot_key)
     qualities = [Quality.model_validate(read_json(lake.pose_quality(video.key))) for video in snapshot.videos]
     frames, seen = sum(q.frames for q in qualities), sum(q.seen_frames for q in qualities)
@@ -80,9 +90,25 @@ def _rows(lake: Lake, settings: Settings, snapshot_key: str, lineage: str, metri
         ("clips", " ".join(f"{split} {len(snapshot.keys(split))}" for split in ("train", "val", "test"))),
         ("frames", f"{frames}, the athlete found in {seen / frames:.1%}"),
         ("left behind", str(len(overview(lake)["not_used"]))),
-        *_tokenizer_rows(read_json(lake.tokenizer(lineage) / "report.json")),
+        ("tokenizer error", _tokenizer_row(read_json(lake.tokenizer(lineage) / "report.json")["held_out"])),
     ]
     for stage in settings.language.stages:
         result = read_json(lake.stage(snapshot_key, stage.name) / "result.json")
-        rows.append((stage.name, f"loss {result['loss']:.2f}, held-out {result['val_loss']:.2f}"))
-    return rows + _metric_rows(metrics)
+        held_out = ", ".join(f"{task} {figure['loss']:.2f}" for task, figure in result["val"].items())
+        rows.append((f"{stage.name} loss", f"{result['final_loss']:.2f} (held out: {held_out})"))
+    return rows + [(title, _figure_row(metrics, *names)) for title, *names in FIGURES]
+
+
+def _tokenizer_row(held_out: dict[str, Any]) -> str:
+    mean_pose = held_out["baseline_mean_pose_mm"]
+    return f"{held_out['mpjpe_mm']:.0f} mm on {held_out['clips']} held-out clips (mean pose {mean_pose:.0f} mm)"
+
+
+def _figure_row(metrics: dict[str, Any], name: str, baseline: str, what: str) -> str:
+    figure = metrics["figures"].get(name)
+    if figure is None:
+        return f"not measured: {metrics['absent'][name]}"
+    beside = metrics["figures"].get(baseline)
+    return (
+        f"{figure['value']:.2f} (n={figure['n']}, {what} {beside['value']:.2f})" if beside else f"{figure['value']:.2f}"
+    )

@@ -24,6 +24,7 @@ def overview(lake: Lake) -> dict[str, Any]:
     not_used += [{"what": f"raw/{path}", "why": f"same content as {key}"} for path, key in footage.duplicates.items()]
     not_used += [{"what": problem.key, "why": f"{problem.step}: {problem.reason}"} for problem in all_problems(lake)]
     return {
+        "keys": sorted(path.name.removesuffix(".json") for path in lake.manifests()),
         "sports": [
             {"sport": sport, "registered": count, "ready": ready[sport]} for sport, count in footage.videos.items()
         ],

@@ -12,7 +12,7 @@ import dagster as dg
 from posellm_assets.defs.common import OWNERS, columns, every_video, picture
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
-from posellm_assets.evaluation.report import curves_png
+from posellm_assets.evaluation.summary import curves_png
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of
 from posellm_assets.language.config import StageConfig, StageJob
 from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS, build_examples, read_snapshot, split_table
@@ -82,10 +82,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
     """What the training process of one stage is given."""
     snapshot = read_snapshot(lake, snapshot_key)
     last = settings.language.stages[-1].name
-    if before:
-        parent = lake.finished_model(snapshot_key, before)
-    else:
-        parent = lake.finished_model(snapshot.parent, last) if snapshot.parent else None
+    start_from = (snapshot_key, before) if before else (snapshot.parent, last) if snapshot.parent else None
     by_name = {stage.name: stage for stage in settings.language.stages}
     return StageJob(
         train=local_path(lake.examples(snapshot_key, "train")),
@@ -93,7 +90,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
         out=local_path(lake.stage(snapshot_key, name)),
         stage=by_name[name],
         model=settings.language.model,
-        parent=parent,
+        parent=lake.finished_model(*start_from) if start_from else None,
         codebook_size=read_json(lake.tokenizer(snapshot.lineage) / "config.json")["config"]["codes"],
         lineage=snapshot.lineage,
         seed=settings.seed,

@@ -79,7 +79,8 @@ MOTION = VideoAsset(
 def motion_tokenizer(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
     """One lineage of codes for motion. Made anew only on request, because new codes mean a new language model."""
     here, settings = lake.lake(), lake.load_settings()
-    train, held_out = [], []
+    train: list[Path] = []
+    held_out: list[Path] = []
     for path in sorted(here.captions_folder.glob("*/*.json")):
         manifest = read_manifest(here, path.name.removesuffix(".json"))
         (train if manifest.split == "train" else held_out).append(local_path(here.motion(manifest.key)))

@@ -7,6 +7,7 @@ Everything downstream can be reproduced from the two. Training itself is in `tra
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -142,7 +143,7 @@ def build_examples(lake: Lake, snapshot: Snapshot) -> dict[Split, int]:
         table = pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA).replace_schema_metadata(
             {"snapshot": snapshot.snapshot, "lineage": snapshot.lineage}
         )
-        write_atomic(lake.examples(snapshot.snapshot, split), lambda stream, table=table: pq.write_table(table, stream))
+        write_atomic(lake.examples(snapshot.snapshot, split), partial(pq.write_table, table))
         counts[split] = len(rows)
     return counts
 
