@@ -1,10 +1,9 @@
 """The examples of a split with the real motion that each was tokenised from."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -14,67 +13,75 @@ from posellm_assets.texts.captions import label_words
 
 
 @dataclass(frozen=True)
-class Clip:
-    """One segment of a video: what is said of it, its codes, and its real motion."""
+class Example:
+    """One segment of a video in one variant: what is said of it, and its codes. `label` is written as in texts."""
 
     key: str
     segment: int
+    variant: str
     sport: str
     label: str | None
-    """The label as it is written in texts."""
-    participant: str | None
     texts: tuple[str, ...]
     codes: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Clip(Example):
+    """An example as it was filmed, with its real motion."""
+
     motion: Motion
 
 
-def read_rows(examples: str) -> list[dict[str, Any]]:
-    """All rows of an examples file, variants included."""
-    path = Path(examples)
-    if not path.exists():
+def read_examples(path: str) -> list[Example]:
+    """All examples of a split, variants included; raises FileNotFoundError where there is no such file."""
+    if not Path(path).exists():
         raise FileNotFoundError(f"{path}: there are no examples; materialize the asset `stage_dataset`")
-    return pq.read_table(path).to_pylist()
+    return [
+        Example(
+            key=row["key"],
+            segment=row["segment"],
+            variant=row["variant"],
+            sport=row["sport"],
+            label=label_words(row["label"]) if row["label"] else None,
+            texts=tuple(row["texts"]),
+            codes=tuple(row["codes"]),
+        )
+        for row in pq.read_table(path).to_pylist()
+    ]
 
 
-def read_clips(examples: str, motions: Mapping[str, str]) -> list[Clip]:
-    """The original (not augmented) examples of a split with their motions, in the order of the file.
+def read_clips(path: str, motions: Mapping[str, str]) -> list[Clip]:
+    """The examples of a split as they were filmed, with their motions, in the order of the file.
 
     Raises ValueError where a video has no motion file in `motions`, or one that is not what was tokenised.
     """
-    by_key: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in read_rows(examples):
-        if row["variant"] == "original":
-            by_key[row["key"]].append(row)
+    by_key: dict[str, list[Example]] = defaultdict(list)
+    for example in originals(read_examples(path)):
+        by_key[example.key].append(example)
     clips = []
-    for key, rows in by_key.items():
+    for key, examples in by_key.items():
         if key not in motions:
-            raise ValueError(f"{key} is among the examples of {examples}, but no motion file was given for it")
-        clips += _clips_of(rows, Motion.read(Path(motions[key])), motions[key])
+            raise ValueError(f"{key} is among the examples of {path}, but no motion file was given for it")
+        clips += _with_motion(examples, Motion.read(Path(motions[key])), motions[key])
     return clips
 
 
-def _clips_of(rows: list[dict[str, Any]], motion: Motion, path: str) -> list[Clip]:
-    # Segments are numbered among those that were long enough to be tokenised; the shortest row says how long that was.
-    shortest = min(len(row["codes"]) for row in rows) * FRAMES_PER_TOKEN
+def originals(examples: Iterable[Example]) -> list[Example]:
+    """The examples that are not augmented."""
+    return [example for example in examples if example.variant == "original"]
+
+
+def _with_motion(examples: list[Example], motion: Motion, path: str) -> list[Clip]:
+    # Segments are numbered among those that were long enough to be tokenised; the shortest example says how long.
+    shortest = min(len(example.codes) for example in examples) * FRAMES_PER_TOKEN
     segments = motion.segments(shortest / motion.fps)
     clips = []
-    for row in rows:
-        number = row["segment"]
-        if number >= len(segments) or len(segments[number]) // FRAMES_PER_TOKEN != len(row["codes"]):
+    for example in examples:
+        number, codes = example.segment, len(example.codes)
+        if number >= len(segments) or len(segments[number]) // FRAMES_PER_TOKEN != codes:
             raise ValueError(
-                f"{row['key']}: segment {number} has {len(row['codes'])} codes, which does not fit the motion in "
-                f"{path}; the motion has changed since: make the motion tokens and a new snapshot"
+                f"{example.key}: segment {number} has {codes} codes, which does not fit the motion in {path}; "
+                "the motion has changed since: make the motion tokens and a new snapshot"
             )
-        clips.append(
-            Clip(
-                key=row["key"],
-                segment=number,
-                sport=row["sport"],
-                label=label_words(row["label"]) if row["label"] else None,
-                participant=row["participant"],
-                texts=tuple(row["texts"]),
-                codes=tuple(row["codes"]),
-                motion=segments[number],
-            )
-        )
+        clips.append(Clip(**vars(example), motion=segments[number]))
     return clips

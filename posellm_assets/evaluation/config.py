@@ -76,7 +76,7 @@ class EvaluateJob(BaseModel):
     motions: dict[str, str] = Field(description="Motion file of every video key in the test examples")
     losses: dict[str, str] = Field(default={}, description="Stage name to its losses.jsonl")
     snapshot: str | None = Field(default=None, description="Manifest of the snapshot (JSON), shown in the report")
-    sampling: SamplingConfig = Field(default_factory=SamplingConfig, description="How motion is drawn from the model")
+    sampling: SamplingConfig = SamplingConfig()
     champion_metrics: str | None = Field(default=None, description="metrics.json of the released model")
     out: str = Field(description="Folder for metrics.json and index.html")
     seed: int = 0

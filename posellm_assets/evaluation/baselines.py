@@ -1,0 +1,62 @@
+"""What a model has to beat: counting codes, copying the nearest training clip, always saying the same."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+# Weight of the unigram in the bigram, in counts (a Dirichlet prior, MacKay and Peto 1995).
+PRIOR = 8.0
+
+
+class CodeStatistics:
+    """Unigram and bigram of code sequences with their end, smoothed so that every code has a probability."""
+
+    def __init__(self, sequences: Sequence[Sequence[int]], codebook_size: int):
+        """Count `sequences`; the end of a sequence is the symbol `codebook_size`, as is its beginning."""
+        self._end = codebook_size
+        counts = np.ones(codebook_size + 1)
+        self._pairs: Counter[tuple[int, int]] = Counter()
+        self._firsts: Counter[int] = Counter()
+        for codes in sequences:
+            for first, second in self._steps(codes):
+                counts[second] += 1
+                self._pairs[first, second] += 1
+                self._firsts[first] += 1
+        self._unigram = counts / counts.sum()
+
+    def unigram_nll(self, codes: Sequence[int]) -> float:
+        """Negative log-likelihood of a sequence and its end, divided by its number of codes (nats)."""
+        return -float(np.log([self._unigram[second] for _, second in self._steps(codes)]).sum()) / len(codes)
+
+    def bigram_nll(self, codes: Sequence[int]) -> float:
+        """The same for the bigram."""
+        likelihoods = [
+            (self._pairs[first, second] + PRIOR * self._unigram[second]) / (self._firsts[first] + PRIOR)
+            for first, second in self._steps(codes)
+        ]
+        return -float(np.log(likelihoods).sum()) / len(codes)
+
+    def _steps(self, codes: Sequence[int]) -> list[tuple[int, int]]:
+        return list(zip([self._end, *codes], [*codes, self._end], strict=True))
+
+
+def nearest_labels(
+    train: Sequence[Sequence[int]], labels: Sequence[str], test: Sequence[Sequence[int]], codebook_size: int
+) -> list[str]:
+    """For each test sequence the label of the training sequence with the most similar histogram of codes (cosine)."""
+    known, asked = (_histograms(sequences, codebook_size) for sequences in (train, test))
+    return [labels[index] for index in (asked @ known.T).argmax(1)]
+
+
+def majority_label(labels: Sequence[str]) -> str:
+    """The commonest label, the first in alphabetical order where several are."""
+    counts = Counter(labels)
+    return min(counts, key=lambda label: (-counts[label], label))
+
+
+def _histograms(sequences: Sequence[Sequence[int]], codebook_size: int) -> np.ndarray:
+    histograms = np.stack([np.bincount(np.asarray(codes), minlength=codebook_size) for codes in sequences]).astype(
+        float
+    )
+    return histograms / np.linalg.norm(histograms, axis=1, keepdims=True)

@@ -1,0 +1,173 @@
+"""The report as one HTML file that needs nothing else: figures, curves, tables, and motions that play.
+
+What users wrote (labels, captions, participants) is untrusted: the template escapes everything it is given.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from posellm_assets.evaluation.gate import LOWER_IS_BETTER
+from posellm_assets.evaluation.losses import Curve, smoothed
+from posellm_assets.evaluation.report import HEADLINES, shown
+
+CHART = (280, 130)  # width and height of a loss curve, in the units of its drawing
+
+# The columns of the tables by sport and by label.
+COLUMNS: tuple[tuple[str, str], ...] = (
+    ("naming_accuracy", "named by the text"),
+    ("scoring_accuracy", "likeliest label"),
+    ("naming_nearest_neighbour", "nearest training clip"),
+    ("recognised_generated", "generated, recognised"),
+    ("recognised_reconstructed", "tokenizer, recognised"),
+    ("recognised_real", "real, recognised"),
+    ("nll_per_code", "nats per code"),
+)
+SHARES = frozenset(name for name, _, is_share, _ in HEADLINES if is_share) | {
+    other for _, _, is_share, beside in HEADLINES if is_share for other, _ in beside
+}
+
+
+def render(
+    metrics: Mapping[str, Any],
+    champion: Mapping[str, Any] | None,
+    losses: Mapping[str, Curve],
+    rows: Sequence[Mapping[str, Any]],
+) -> str:
+    """The page.
+
+    Args:
+        metrics: the contents of metrics.json, without or with `seconds`.
+        champion: the same for the released model, or None.
+        losses: the loss curve of each stage, in the order of training.
+        rows: what `showcase` gave.
+    """
+    package = files("posellm_assets.evaluation")
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(package.joinpath("page.html").read_text(encoding="utf-8"))
+    motions = [panel["motion"] for row in rows for panel in row["panels"]]
+    return template.render(
+        metrics=metrics,
+        headlines=[
+            _headline(metrics["figures"], *headline) for headline in HEADLINES if headline[0] in metrics["figures"]
+        ],
+        absent=_reasons(metrics["absent"]),
+        columns=COLUMNS,
+        tables=[("By sport", "sport", metrics["by_sport"]), ("By label", "label", metrics["by_label"])],
+        cell=_cell,
+        curves=[_chart(stage, curve) for stage, curve in losses.items()],
+        chart=CHART,
+        rows=rows,
+        motions=motions,
+        comparison=_comparison(metrics["figures"], champion["figures"]) if champion else [],
+        provenance=_provenance(metrics["provenance"]),
+        splits=_splits(metrics["provenance"].get("snapshot")),
+        style=Markup(package.joinpath("page.css").read_text(encoding="utf-8")),
+        player=Markup(package.joinpath("player.js").read_text(encoding="utf-8")),
+    )
+
+
+def _headline(
+    figures: Mapping[str, Any], name: str, title: str, is_share: bool, beside: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
+    """A figure with the others it is read beside, as bars on one scale."""
+    bars = [("this model", figures[name])] + [(words, figures[other]) for other, words in beside if other in figures]
+    scale = 1.0 if is_share else max(abs(figure["value"]) for _, figure in bars) or 1.0
+    return {
+        "title": title,
+        "value": shown(figures[name]["value"], is_share),
+        "interval": [shown(bound, is_share) for bound in figures[name]["interval"] or ()],
+        "n": figures[name]["n"],
+        "bars": [
+            {
+                "words": words,
+                "value": shown(figure["value"], is_share),
+                "width": round(100 * min(1.0, max(0.0, figure["value"] / scale)), 1),
+            }
+            for words, figure in bars
+        ],
+    }
+
+
+def _cell(figures: Mapping[str, Any], name: str) -> str:
+    figure = figures.get(name)
+    return f"{shown(figure['value'], name in SHARES)} (n={figure['n']})" if figure else "–"
+
+
+def _reasons(absent: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Each reason once, with the figures that it explains."""
+    return [
+        (reason, [name for name, why in absent.items() if why == reason]) for reason in dict.fromkeys(absent.values())
+    ]
+
+
+def _chart(stage: str, curve: Curve) -> dict[str, Any]:
+    width, height = CHART
+    points = smoothed(curve)
+    top = max((loss for _, loss in points), default=1.0)
+    last_step = max((step for step, _ in points), default=1)
+    line = " ".join(
+        f"{step / last_step * width:.1f},{height - loss / (top or 1) * height:.1f}" for step, loss in points
+    )
+    return {
+        "stage": stage,
+        "line": line,
+        "top": f"{top:.2f}",
+        "steps": last_step,
+        "first": f"{points[0][1]:.2f}" if points else "–",
+        "last": f"{points[-1][1]:.2f}" if points else "–",
+    }
+
+
+def _comparison(figures: Mapping[str, Any], champion: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Every figure that both models have."""
+    return [
+        {
+            "name": name,
+            "better": "lower" if name in LOWER_IS_BETTER else "higher",
+            "new": _cell(figures, name),
+            "old": _cell(champion, name),
+        }
+        for name in figures
+        if name in champion
+    ]
+
+
+def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and value of all that made the figures, nested names joined by dots; the snapshot has its own table."""
+    flat: list[tuple[str, str]] = []
+
+    def add(name: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                add(f"{name}.{key}" if name else str(key), inner)
+        elif isinstance(value, list) and len(value) > 20:
+            flat.append((name, f"{len(value)} entries, see metrics.json"))
+        else:
+            flat.append((name, str(value)))
+
+    snapshot = provenance.get("snapshot") or {}
+    add("", {key: value for key, value in provenance.items() if key != "snapshot"})
+    add("snapshot", {key: value for key, value in snapshot.items() if key not in ("videos", "settings")})
+    add("training settings", snapshot.get("settings") or {})
+    return flat
+
+
+def _splits(snapshot: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Videos and participants per split of the snapshot."""
+    table = []
+    for split in ("train", "val", "test") if snapshot else ():
+        videos = [video for video in (snapshot or {})["videos"] if video["split"] == split]
+        table.append(
+            {
+                "split": split,
+                "videos": len(videos),
+                "participants": sorted({video["participant"] for video in videos if video["participant"]}),
+                "unnamed": sum(video["participant"] is None for video in videos),
+                "sports": sorted({video["sport"] for video in videos}),
+            }
+        )
+    return table

@@ -1,0 +1,127 @@
+"""The report in small, for the metadata of a run: a table of the headline figures and a picture of the loss curves.
+
+The report in full, a page of HTML, is made in `page.py`.
+"""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from upath import UPath
+
+from posellm_assets.evaluation.losses import read_losses, smoothed
+
+# Name, what it is, whether it is a share, and the figures that it is to be read beside.
+HEADLINES: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
+    (
+        "naming_accuracy",
+        "The text about a held-out motion names its movement",
+        True,
+        (
+            ("naming_nearest_neighbour", "nearest training clip"),
+            ("naming_majority", "commonest label"),
+            ("naming_chance", "chance"),
+        ),
+    ),
+    (
+        "scoring_accuracy",
+        "The likeliest label of a held-out motion is its own",
+        True,
+        (("naming_nearest_neighbour", "nearest training clip"), ("naming_chance", "chance")),
+    ),
+    (
+        "recognised_generated",
+        "A generated motion is recognised as what was asked for",
+        True,
+        (
+            ("recognised_real", "real motion"),
+            ("recognised_reconstructed", "real, after the tokenizer"),
+            ("recognised_chance", "chance"),
+        ),
+    ),
+    ("valid_share", "A generated motion can be decoded", True, ()),
+    (
+        "r_precision_3_generated",
+        "A motion generated from a held-out text is among the 3 nearest to it",
+        True,
+        (("r_precision_3_real", "real motion"), ("r_precision_3_chance", "chance")),
+    ),
+    (
+        "nll_per_code",
+        "Surprise at held-out motion given its text (nats per code, lower is better)",
+        False,
+        (
+            ("nll_per_code_without_text", "without the text"),
+            ("nll_per_code_bigram", "bigram"),
+            ("nll_per_code_unigram", "unigram"),
+        ),
+    ),
+    (
+        "edit_distance",
+        "Edit distance to the nearest held-out take (0 the same, 1 nothing shared)",
+        False,
+        (("edit_distance_real", "real training takes"),),
+    ),
+    ("length_error", "Length against held-out takes (share of their median that is missed)", False, ()),
+)
+
+
+def summary_markdown(metrics: Mapping[str, Any]) -> str:
+    """A Markdown table of the headline figures, their baselines and sample sizes, and what could not be measured."""
+    figures = metrics["figures"]
+    lines = ["| figure | value | beside it | n |", "| --- | --- | --- | --- |"]
+    for name, title, is_share, beside in HEADLINES:
+        if name in figures:
+            others = [
+                f"{words} {shown(figures[other]['value'], is_share)}" for other, words in beside if other in figures
+            ]
+            figure = figures[name]
+            value = shown(figure["value"], is_share)
+            lines.append(
+                f"| {title} | **{value}**{_interval(figure, is_share)} | {', '.join(others)} | {figure['n']} |"
+            )
+    reasons = dict.fromkeys(metrics["absent"].values())
+    missing = [
+        f"- not measured ({', '.join(name for name, why in metrics['absent'].items() if why == reason)}): {reason}"
+        for reason in reasons
+    ]
+    decision = metrics.get("decision")
+    verdict = (
+        [f"\n{'Released' if decision['promote'] else 'Not released'}: {' '.join(decision['reasons'])}"]
+        if decision
+        else []
+    )
+    return "\n".join([*lines, *([""] if missing else []), *missing, *verdict])
+
+
+def shown(value: float, is_share: bool) -> str:
+    """A figure as it is written for people."""
+    return f"{value * 100:.0f} %" if is_share else f"{value:.2f}"
+
+
+def _interval(figure: Mapping[str, Any], is_share: bool) -> str:
+    if not figure.get("interval"):
+        return ""
+    low, high = figure["interval"]
+    return f" ({low * 100:.0f} to {high * 100:.0f} %)" if is_share else f" ({low:.2f} to {high:.2f})"
+
+
+def curves_png(losses: Mapping[str, UPath | Path]) -> bytes:
+    """A small PNG of the loss curves of training stages, from their `losses.jsonl` by stage name."""
+    # Imported here: the code server imports this module and should start without matplotlib.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(5.0, 2.4), dpi=100, layout="constrained")
+    axes = figure.add_subplot()
+    for stage, path in losses.items():
+        curve = smoothed(read_losses(path))
+        axes.plot([step for step, _ in curve], [loss for _, loss in curve], label=stage)
+    axes.set(xlabel="step", ylabel="loss (nats)")
+    axes.spines[["top", "right"]].set_visible(False)
+    if losses:
+        axes.legend(frameon=False)
+    picture = io.BytesIO()
+    FigureCanvasAgg(figure).print_png(picture)
+    return picture.getvalue()
