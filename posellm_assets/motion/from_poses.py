@@ -4,7 +4,6 @@ Choosing the person and judging the landmarks is the poses' business.
 """
 
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import heading, turn
 from posellm_assets.motion.skeletons import BODY, BODY_LANDMARKS
+from posellm_assets.poses.poses import SubjectPoses
 
 # What one camera cannot see. The pelvis stays over the origin, the lowest joint on the floor (so a jump shows in the
 # legs only), the body gets a reference size, the first frame faces +z, and the camera is taken to be level.
@@ -24,13 +24,6 @@ _SIZE_BONES = (
     (("left_hip", "left_knee"), ("right_hip", "right_knee")),
     (("left_knee", "left_ankle"), ("right_knee", "right_ankle")),
 )
-
-
-class SubjectPoses(Protocol):
-    """What is needed of the chosen person: presentation times (T,), world landmarks (T, 33, 3) in MediaPipe's axes."""
-
-    time_s: np.ndarray
-    world: np.ndarray
 
 
 def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:

@@ -20,12 +20,13 @@ from posellm_assets.motion.skeletons import Skeleton
 PANEL = 320  # pixels, of the square that one figure gets
 _TITLE = 32
 _OVERSAMPLING = 2
+_HEAD_M = 0.09
 _BACKGROUND = (250, 249, 247)
 _GRID = (224, 222, 217)
 _INK = (40, 40, 40)
 _LEFT, _RIGHT, _MIDDLE = np.array([222, 90, 60]), np.array([40, 110, 190]), np.array([90, 90, 90])
 # Seen from the front, a little from the figure's left and from above, so that depth and sides can be told apart.
-_CAMERA_YAW, _CAMERA_PITCH = np.radians(-30), np.radians(12)
+_CAMERA_YAW, _CAMERA_PITCH = np.radians(-25), np.radians(12)
 
 
 def render_video(motions: Sequence[Motion], path: UPath | Path, titles: Sequence[str]) -> None:
@@ -38,7 +39,8 @@ def render_video(motions: Sequence[Motion], path: UPath | Path, titles: Sequence
         raise ValueError("nothing to render: each motion needs at least one known frame")
     if len({motion.fps for motion in motions}) > 1 or len(titles) != len(motions):
         raise ValueError("motions side by side need one frame rate and a title each")
-    panels = [_Panel(motion, title) for motion, title in zip(motions, titles, strict=True)]
+    reach_m = max(_reach_m(motion) for motion in motions)
+    panels = [_Panel(motion, title, reach_m) for motion, title in zip(motions, titles, strict=True)]
     buffer = BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(motions[0].fps).limit_denominator(1000))
@@ -69,56 +71,55 @@ def motion_to_json(motion: Motion) -> dict[str, Any]:
 
 
 class _Panel:
-    """One figure's square: a camera that holds still and keeps the whole motion in view."""
+    """One figure's square. The camera goes along with the root over the floor and never turns."""
 
-    def __init__(self, motion: Motion, title: str):
+    def __init__(self, motion: Motion, title: str, reach_m: float):
         self.motion = motion
         self.title = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()  # OpenCV draws ASCII only
         self.colours = [{"left": _LEFT, "right": _RIGHT, "middle": _MIDDLE}[side] for side in _sides(motion.skeleton)]
-        known = motion.joints[motion.known].astype(float)
-        low, high = known.min(axis=(0, 1)), known.max(axis=(0, 1))
-        self.centre = np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, (low[2] + high[2]) / 2])
-        self.floor_m = float(low[1])
-        seen = self._seen(known.reshape(-1, 3))
-        self.pixels_per_m = 0.86 * PANEL / max(2 * np.abs(seen[:, :2]).max(), 0.5)
-        self.depth = float(seen[:, 2].min()), float(np.ptp(seen[:, 2])) or 1.0
-        self.empty = self._floor()
+        self.heads = [joint for joint, name in enumerate(motion.skeleton.joints) if name.lower() == "head"]
+        self.reach_m = reach_m
+        self.pixels_per_m = 0.47 * PANEL * _OVERSAMPLING / reach_m
+        heights = motion.joints[motion.known][..., 1].astype(float)
+        self.floor_m, self.middle_m = float(heights.min()), float(heights.min() + heights.max()) / 2
 
     def draw(self, index: int) -> np.ndarray:
         """(PANEL + title, PANEL, 3) uint8 RGB of a frame."""
-        picture = self.empty.copy()
         over = index >= len(self.motion)
         index = min(index, len(self.motion) - 1)
-        if self.motion.known[index]:
-            self._figure(picture, self.motion.joints[index].astype(float), faded=over)
-        size = (PANEL, PANEL)
-        return np.concatenate([self._heading(), cv2.resize(picture, size, interpolation=cv2.INTER_AREA)])
+        known = self.motion.known[index]
+        joints = self.motion.joints[index if known else np.argmax(self.motion.known)].astype(float)
+        centre = np.array([joints[0, 0], self.middle_m, joints[0, 2]])
+        picture = np.full((PANEL * _OVERSAMPLING, PANEL * _OVERSAMPLING, 3), _BACKGROUND, np.uint8)
+        self._floor(picture, centre)
+        if known:
+            self._figure(picture, joints, centre, faded=over)
+        picture = cv2.resize(picture, (PANEL, PANEL), interpolation=cv2.INTER_AREA)
+        return np.concatenate([self._heading(), picture])
 
-    def _figure(self, picture: np.ndarray, joints: np.ndarray, faded: bool) -> None:
-        seen, pixels = self._seen(joints), self._pixels(joints)
-        nearness = (seen[:, 2] - self.depth[0]) / self.depth[1]
+    def _figure(self, picture: np.ndarray, joints: np.ndarray, centre: np.ndarray, faded: bool) -> None:
+        nearness = np.clip(0.5 + _seen(joints, centre)[:, 2] / (2 * self.reach_m), 0, 1)
+        pixels = self._pixels(joints, centre)
         bones = [(child, parent) for child, parent in enumerate(self.motion.skeleton.parents) if parent >= 0]
         for child, parent in sorted(bones, key=lambda bone: nearness[list(bone)].mean()):
-            near = float(np.clip(nearness[[child, parent]].mean(), 0, 1))
-            colour = self.colours[child] * (0.55 + 0.45 * near) + (1 - near) * 0.3 * np.array(_BACKGROUND)
-            if faded:
-                colour = 0.35 * colour + 0.65 * np.array(_BACKGROUND)
-            width = max(2, round((0.03 + 0.015 * near) * self.pixels_per_m * _OVERSAMPLING))
-            cv2.line(picture, pixels[parent], pixels[child], _rgb(colour), width, cv2.LINE_AA)
+            near = float(nearness[[child, parent]].mean())
+            shade = 0.5 + 0.5 * near if not faded else 0.3
+            colour = _rgb(shade * self.colours[child] + (1 - shade) * np.array(_BACKGROUND))
+            width = max(2, round((0.035 + 0.02 * near) * self.pixels_per_m))
+            cv2.line(picture, pixels[parent], pixels[child], colour, width, cv2.LINE_AA)
+            if child in self.heads:
+                cv2.circle(picture, pixels[child], round(_HEAD_M * self.pixels_per_m), colour, -1, cv2.LINE_AA)
 
-    def _floor(self) -> np.ndarray:
-        picture = np.full((PANEL * _OVERSAMPLING, PANEL * _OVERSAMPLING, 3), _BACKGROUND, np.uint8)
-        reach = np.ceil(PANEL / self.pixels_per_m)
-        middle = np.round(self.centre)
-        for offset in np.arange(-reach, reach + 0.5, 0.5):
-            for axis in (0, 2):
-                ends = np.tile(middle, (2, 1))
+    def _floor(self, picture: np.ndarray, centre: np.ndarray) -> None:
+        far = 2 * self.reach_m
+        for axis in (0, 2):
+            for position in np.arange(np.ceil((centre[axis] - far) * 2) / 2, centre[axis] + far, 0.5):
+                ends = np.tile(centre, (2, 1))
                 ends[:, 1] = self.floor_m
-                ends[:, axis] += offset
-                ends[:, 2 - axis] += np.array([-reach, reach])
-                start, end = self._pixels(ends)
+                ends[:, axis] = position
+                ends[:, 2 - axis] += np.array([-far, far])
+                start, end = self._pixels(ends, centre)
                 cv2.line(picture, start, end, _GRID, _OVERSAMPLING, cv2.LINE_AA)
-        return picture
 
     def _heading(self) -> np.ndarray:
         band = np.full((_TITLE, PANEL, 3), _BACKGROUND, np.uint8)
@@ -128,16 +129,24 @@ class _Panel:
         cv2.putText(band, self.title, (8, 21), font, scale, _INK, 1, cv2.LINE_AA)
         return band
 
-    def _seen(self, points: np.ndarray) -> np.ndarray:
-        """(N, 3) metres in the camera's axes: x right, y up, z towards the camera."""
-        x, y, z = np.moveaxis(turn(points - self.centre, _CAMERA_YAW), -1, 0)
-        cos, sin = np.cos(_CAMERA_PITCH), np.sin(_CAMERA_PITCH)
-        return np.stack([x, cos * y - sin * z, sin * y + cos * z], axis=-1)
-
-    def _pixels(self, points: np.ndarray) -> list[tuple[int, int]]:
-        seen = self._seen(points)[:, :2] * self.pixels_per_m * _OVERSAMPLING
+    def _pixels(self, points: np.ndarray, centre: np.ndarray) -> list[tuple[int, int]]:
         middle = PANEL * _OVERSAMPLING / 2
+        seen = _seen(points, centre)[:, :2] * self.pixels_per_m
         return [(round(middle + x), round(middle - y)) for x, y in seen.tolist()]
+
+
+def _seen(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """(N, 3) metres in the camera's axes: x right, y up, z towards the camera."""
+    x, y, z = np.moveaxis(turn(points - centre, _CAMERA_YAW), -1, 0)
+    cos, sin = np.cos(_CAMERA_PITCH), np.sin(_CAMERA_PITCH)
+    return np.stack([x, cos * y - sin * z, sin * y + cos * z], axis=-1)
+
+
+def _reach_m(motion: Motion) -> float:
+    """How far the body reaches from the root over the floor, or to half its height, at any time; at least 0.5 m."""
+    known = motion.joints[motion.known].astype(float)
+    sideways = np.linalg.norm((known - known[:, :1])[..., [0, 2]], axis=-1).max()
+    return float(max(sideways, np.ptp(known[..., 1]) / 2 + 0.1, 0.5))
 
 
 def _sides(skeleton: Skeleton) -> list[str]:
