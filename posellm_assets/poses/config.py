@@ -26,7 +26,7 @@ class PoseConfig(BaseModel):
         default=0.5, ge=0, le=1, description="Confidence from which on MediaPipe finds, keeps and tracks a person."
     )
     piece_s: float = Field(
-        default=60.0, ge=5, description="A clip longer than 1.5 times this is cut into pieces of this length."
+        default=60.0, ge=1, description="A clip longer than 1.5 times this is cut into pieces of this length."
     )
     overlap_frames: int = Field(
         default=30, ge=0, description="Frames by which a piece starts early, so that tracking has settled at the seam."

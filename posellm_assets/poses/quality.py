@@ -54,15 +54,30 @@ class Quality(BaseModel):
 
 def assess(poses: SubjectPoses, config: PoseConfig) -> Quality:
     """Check the subject of a clip. Figures are over the frames in which the subject is seen."""
-    seen = poses.seen
-    schema = _schema(poses)
-    checks = [schema]
-    if schema.passed:
-        checks.append(_coverage(seen, config))
-        if seen.any():
-            checks += [_lower_body(poses, config), _swaps(poses, config), _jitter(poses, config)]
-            checks.append(_bone_lengths(poses, config))
-    return Quality(frames=len(seen), seen_frames=int(seen.sum()), checks=checks)
+    seen, schema = poses.seen, _schema(poses)
+    if not schema.passed:
+        checks = [_unmeasured(name, blocking, "the poses are malformed") for name, blocking in _NAMES]
+    elif not seen.any():
+        checks = [_coverage(seen, config)]
+        checks += [_unmeasured(name, blocking, "nobody is in view") for name, blocking in _NAMES[1:]]
+    else:
+        checks = [_coverage(seen, config)]
+        checks += [measure(poses, config) for measure in (_lower_body, _swaps, _jitter, _bone_lengths)]
+    return Quality(frames=len(seen), seen_frames=int(seen.sum()), checks=[schema, *checks])
+
+
+_NAMES = (
+    ("person_coverage", True),
+    ("lower_body_visibility", True),
+    ("left_right_swaps", False),
+    ("jitter", False),
+    ("bone_length_stability", False),
+)
+
+
+def _unmeasured(name: str, blocking: bool, why: str) -> Check:
+    reason = f"{name.replace('_', ' ').capitalize()} was not measured: {why}."
+    return Check(name=name, passed=False, blocking=blocking, value=0.0, gate=0.0, reason=reason)
 
 
 def _schema(poses: SubjectPoses) -> Check:

@@ -130,4 +130,4 @@ def _prominence(poses: Poses, size_px: np.ndarray, track: np.ndarray) -> float:
     elapsed = np.maximum(np.diff(poses.time_s[frames]), 1e-3)
     speed = float(np.median(moved / elapsed)) if len(moved) else 0.0  # body sizes a second
     visible = poses.visibility[frames, people].mean(axis=-1)
-    return float((size * centrality * visible).sum() * (0.3 + min(speed, 1.0)))
+    return float((size * centrality * visible).sum() * (0.5 + 0.5 * min(speed, 1.0)))
