@@ -247,8 +247,7 @@ class Objective:
 
 def evaluate(tokenizer: MotionTokenizer, held_out: Segments) -> dict[str, Any]:
     """Reconstruction of held-out clips: the mean over clips, beside a figure that stands still in the mean pose."""
-    clips = {key: segments for key, segments in held_out.of_clip.items() if segments}
-    segments = [segment for of_clip in clips.values() for segment in of_clip]
+    clips, segments = held_out.of_clip, held_out.all
     if not segments:
         return {"clips": 0, "frames": 0, "mpjpe_mm": None, "reason": "no held-out clip has enough frames in a row"}
     codes = tokenizer.encode_many(segments)

@@ -18,7 +18,7 @@ _MIN_STD = 1e-4
 
 @dataclass(frozen=True)
 class Segments:
-    """The usable stretches of some clips by video key, and in words the clips and stretches that are too short."""
+    """The usable stretches by video key, for clips that have any, and in words the stretches that are too short."""
 
     of_clip: dict[str, list[Motion]]
     too_short: list[str]
@@ -53,7 +53,7 @@ def read_segments(paths: Sequence[Path], min_frames: int) -> Segments:
                 of_clip[key].append(stretch)
             else:
                 too_short.append(f"{key} from {stretch.start_s:.2f} s: {len(stretch)} of {min_frames} frames")
-    return Segments(of_clip, too_short)
+    return Segments({key: stretches for key, stretches in of_clip.items() if stretches}, too_short)
 
 
 def augmented_features(segments: Sequence[Motion], speeds: Sequence[float], min_frames: int) -> list[np.ndarray]:

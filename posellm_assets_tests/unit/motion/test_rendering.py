@@ -1,0 +1,91 @@
+import json
+
+import av
+import numpy as np
+import pytest
+
+from posellm_assets.motion.rendering import PANEL, motion_to_json, render_video
+from posellm_assets.motion.skeletons import BODY
+from posellm_assets_tests.unit.motion.people import moving_person, random_motion
+from posellm_assets_tests.unit.motion.test_motion import PUPPET
+
+
+def pictures(path):
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        assert (stream.codec.name, stream.pix_fmt, float(stream.average_rate)) == ("h264", "yuv420p", 20.0)
+        return [frame.to_ndarray(format="rgb24").astype(int) for frame in container.decode(stream)]
+
+
+def coloured(picture, panel):
+    """How many pixels of a panel are clearly orange and clearly blue."""
+    part = picture[:, panel * PANEL : (panel + 1) * PANEL]
+    redness = part[..., 0] - part[..., 2]
+    return (redness > 40).sum(), (redness < -40).sum()
+
+
+def test_motions_stand_side_by_side_with_orange_left_and_blue_right(tmp_path):
+    render_video([moving_person(20), moving_person(30)], tmp_path / "a.mp4", ["real", "made"])
+    shown = pictures(tmp_path / "a.mp4")
+    assert len(shown) == 30
+    assert shown[0].shape[1] == 2 * PANEL
+    for panel in (0, 1):
+        orange, blue = coloured(shown[10], panel)
+        assert orange > 300 and blue > 300
+
+
+def test_a_motion_that_is_over_waits_faded(tmp_path):
+    render_video([moving_person(10), moving_person(30)], tmp_path / "a.mp4", ["short", "long"])
+    last = pictures(tmp_path / "a.mp4")[-1]
+    assert sum(coloured(last, 0)) < sum(coloured(last, 1))
+    part = last[:, :PANEL]
+    assert (part[..., 0] - part[..., 2] > 15).sum() > 100
+
+
+def test_where_nobody_was_seen_only_the_floor_is_shown(tmp_path):
+    motion = moving_person(20)
+    motion.joints[8:12] = np.nan
+    render_video([motion], tmp_path / "a.mp4", ["gap"])
+    shown = pictures(tmp_path / "a.mp4")
+    assert sum(coloured(shown[10], 0)) < 20
+    assert sum(coloured(shown[2], 0)) > 500
+
+
+def test_a_figure_stays_in_the_picture_however_far_it_walks(tmp_path):
+    motion = moving_person(20, walks=False)
+    motion.joints[..., 2] += np.linspace(0, 30, 20, dtype=np.float32)[:, None]
+    render_video([motion], tmp_path / "a.mp4", ["far"])
+    shown = pictures(tmp_path / "a.mp4")
+    assert sum(coloured(shown[-1], 0)) > 0.5 * sum(coloured(shown[0], 0))
+
+
+def test_the_same_motion_gives_the_same_bytes(tmp_path):
+    for name in ("a.mp4", "b.mp4"):
+        render_video([moving_person(12)], tmp_path / name, ["Übung · 1"])
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_any_skeleton_can_be_drawn(tmp_path):
+    render_video([random_motion(5, PUPPET, 0)], tmp_path / "a.mp4", [""])
+    assert len(pictures(tmp_path / "a.mp4")) == 5
+
+
+def test_nothing_to_draw_leaves_no_file(tmp_path):
+    empty = moving_person(5)
+    empty.joints[:] = np.nan
+    with pytest.raises(ValueError, match="nothing to render"):
+        render_video([empty], tmp_path / "a.mp4", ["nobody"])
+    with pytest.raises(ValueError, match="a title each"):
+        render_video([moving_person(5)], tmp_path / "a.mp4", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page_gets_joints_in_millimetre_steps_and_null_in_gaps():
+    motion = moving_person(6)
+    motion.joints[2] = np.nan
+    page = json.loads(json.dumps(motion_to_json(motion), allow_nan=False))
+    assert (page["fps"], page["parents"]) == (20.0, list(BODY.parents))
+    assert page["joints"][2] is None
+    np.testing.assert_allclose(page["joints"][5], motion.joints[5], atol=0.00051)
+    assert page["sides"][BODY.index("left_knee")] == "left"
+    assert page["sides"][BODY.index("pelvis")] == "middle"

@@ -1,0 +1,176 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from posellm_assets.motion.config import TokenizerConfig
+from posellm_assets.motion.errors import acceleration_error_m_per_s2, mpjpe_mm
+from posellm_assets.motion.representation import encode, placed
+from posellm_assets.motion.skeletons import BODY
+from posellm_assets.motion.tokenizer import MotionTokenizer, Network
+from posellm_assets_tests.unit.motion.people import FPS, moving_person, random_motion
+from posellm_assets_tests.unit.motion.test_motion import PUPPET
+
+SMALL = TokenizerConfig(codes=32, code_size=8, width=32, encoder_blocks=2, decoder_blocks=2, frames_per_batch=256)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    """Untrained, but with a codebook that lies among the latents of some people."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    features = np.concatenate([encode(moving_person(80, seed)) for seed in range(8)])
+    network = Network(features.shape[1], SMALL)
+    network.mean, network.std = (
+        torch.from_numpy(features.mean(0)).float(),
+        torch.from_numpy(features.std(0) + 0.1).float(),
+    )
+    with torch.no_grad():
+        network.start_codebook(network.latents(network.normalise(features)[None])[0], 64)
+    network.eval()
+    return MotionTokenizer(network, SMALL, BODY, FPS, ("scale",), seed=0)
+
+
+def test_every_four_frames_are_a_code_and_a_code_is_four_frames(tokenizer):
+    codes = tokenizer.encode(moving_person(43))
+    assert len(codes) == 10
+    assert all(0 <= code < tokenizer.codebook_size for code in codes)
+    back = tokenizer.decode(codes)
+    assert (len(back), back.fps, back.skeleton, back.unknown) == (40, FPS, BODY, ("scale",))
+    assert back.known.all()
+
+
+def test_a_motion_has_the_same_codes_alone_and_in_a_batch_with_longer_ones(tokenizer):
+    motions = [moving_person(frames, seed) for seed, frames in enumerate((16, 97, 40, 200, 23, 64))]
+    assert tokenizer.encode_many(motions) == [tokenizer.encode(motion) for motion in motions]
+
+
+def test_codes_decode_to_the_same_motion_alone_and_in_a_batch(tokenizer):
+    sequences = [[1, 2, 3], [4] * 20, [31, 0]]
+    for together, codes in zip(tokenizer.decode_many(sequences), sequences, strict=True):
+        np.testing.assert_allclose(together.joints, tokenizer.decode(codes).joints, atol=1e-4)
+
+
+def test_a_saved_tokenizer_is_the_same_tokenizer(tokenizer, tmp_path):
+    lineage = tokenizer.save(tmp_path)
+    loaded = MotionTokenizer.load(tmp_path)
+    assert loaded.lineage == lineage == tokenizer.lineage
+    assert loaded.encode(moving_person(60)) == tokenizer.encode(moving_person(60))
+    np.testing.assert_array_equal(loaded.decode([3, 1]).joints, tokenizer.decode([3, 1]).joints)
+    assert (loaded.config, loaded.skeleton, loaded.fps, loaded.unknown) == (SMALL, BODY, FPS, ("scale",))
+
+
+def test_other_weights_are_another_lineage(tokenizer, tmp_path):
+    tokenizer.save(tmp_path)
+    other = MotionTokenizer.load(tmp_path)
+    with torch.no_grad():
+        other.network.back.bias[0] += 1e-3
+    assert other.lineage != tokenizer.lineage
+
+
+def test_a_damaged_weights_file_is_noticed(tokenizer, tmp_path):
+    tokenizer.save(tmp_path)
+    weights = bytearray((tmp_path / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (tmp_path / "model.safetensors").write_bytes(weights)
+    with pytest.raises(ValueError, match="do not belong together or are damaged"):
+        MotionTokenizer.load(tmp_path)
+
+
+def test_a_folder_without_a_tokenizer_says_what_is_missing(tmp_path):
+    with pytest.raises(ValueError, match=r"no model\.safetensors and no config\.json"):
+        MotionTokenizer.load(tmp_path)
+
+
+def test_a_tokenizer_of_another_version_is_refused(tokenizer, tmp_path):
+    tokenizer.save(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text()) | {"schema_version": 99}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="schema version 99"):
+        MotionTokenizer.load(tmp_path)
+
+
+def test_motion_that_does_not_fit_is_refused(tokenizer):
+    with pytest.raises(ValueError, match="skeleton body, not puppet"):
+        tokenizer.encode(random_motion(20, PUPPET, 0))
+    with pytest.raises(ValueError, match="only 3"):
+        tokenizer.encode(moving_person(3))
+    faster = moving_person(20)
+    object.__setattr__(faster, "fps", 30.0)
+    with pytest.raises(ValueError, match=r"20\.0 frames/s, not 30\.0"):
+        tokenizer.encode(faster)
+    gap = moving_person(20)
+    gap.joints[5] = np.nan
+    with pytest.raises(ValueError, match="unknown"):
+        tokenizer.encode(gap)
+
+
+@pytest.mark.parametrize("codes", [[], [32], [-1, 3]])
+def test_codes_outside_the_codebook_are_refused(tokenizer, codes):
+    with pytest.raises(ValueError, match="ids from 0 to 31"):
+        tokenizer.decode(codes)
+
+
+@pytest.mark.parametrize("tokens", [16, 64, 512])
+def test_small_batches_do_not_throw_the_codebook_away(tokens):
+    """With an absolute count as limit, a batch of 512 vectors loses 373 of 512 codes at every step."""
+    torch.manual_seed(0)
+    config = TokenizerConfig(codes=512, code_size=8, width=16, frames_per_batch=tokens * 4)
+    quantizer = Network(30, config).quantizer.train()
+    vectors = torch.randn(20_000, 8)
+    quantizer._codebook.init_embed_(vectors[None])
+    quantizer._codebook.cluster_size.fill_(tokens / 512)
+    quantizer._codebook.embed_avg.copy_(quantizer._codebook.embed * tokens / 512)
+    replaced = []
+    for _ in range(200):
+        before = quantizer._codebook.embed.clone()
+        quantizer(vectors[torch.randint(len(vectors), (1, tokens))].reshape(1, tokens, 8))
+        moved = (quantizer._codebook.embed - before).norm(dim=-1)
+        replaced.append((moved > 1.0).sum().item())
+    assert np.mean(replaced) < 512 * 0.01
+
+
+def test_a_code_that_nothing_uses_is_put_where_it_is_needed():
+    torch.manual_seed(0)
+    config = TokenizerConfig(codes=16, code_size=4, width=16, frames_per_batch=256)
+    quantizer = Network(30, config).quantizer.train()
+    near, far = torch.randn(1, 64, 4), torch.randn(1, 64, 4) + 100
+    quantizer._codebook.init_embed_(far)
+    for _ in range(300):
+        quantizer(near + 0.1 * torch.randn_like(near))
+    assert (quantizer._codebook.embed.norm(dim=-1) < 10).all()
+
+
+def test_the_whole_state_of_the_quantiser_is_saved():
+    torch.manual_seed(0)
+    config = TokenizerConfig(codes=16, code_size=4, width=16, frames_per_batch=256)
+    first, second = Network(30, config).train(), Network(30, config).train()
+    batches = torch.randn(6, 4, 64, 30)
+    for batch in batches[:3]:
+        first(batch)
+    second.load_state_dict(first.state_dict())
+    for batch in batches[3:]:
+        state = torch.get_rng_state()
+        first(batch)
+        torch.set_rng_state(state)
+        second(batch)
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[name]), name
+
+
+def test_errors_are_in_the_units_that_they_say():
+    still = random_motion(10, BODY, 0)
+    still.joints[:] = still.joints[0]
+    moved = random_motion(10, BODY, 0)
+    moved.joints[:] = still.joints
+    moved.joints[:, 1:, 0] += 0.05
+    assert mpjpe_mm(moved, still) == pytest.approx(50 * 17 / 18, rel=1e-4)
+    moved.joints[:] = still.joints + 1.0
+    assert mpjpe_mm(moved, still) == pytest.approx(0, abs=1e-3)
+    falling = random_motion(10, BODY, 0)
+    falling.joints[:] = still.joints
+    falling.joints[..., 1] -= (4.9 * (np.arange(10) / FPS) ** 2)[:, None]
+    assert acceleration_error_m_per_s2(falling, still) == pytest.approx(9.8, rel=1e-2)
+    with pytest.raises(ValueError, match="cannot compare"):
+        mpjpe_mm(still, placed(still).cut(0, 5))

@@ -1,0 +1,179 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from posellm_assets.motion import representation
+from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
+from posellm_assets.motion.skeletons import BODY
+from posellm_assets.motion.tokenizer import MotionTokenizer
+from posellm_assets.motion.train_tokenizer import Objective, train
+from posellm_assets_tests.unit.motion.people import mocap, moving_person, write_people
+
+TINY = {
+    "codes": 64, "code_size": 8, "width": 48, "encoder_blocks": 2, "decoder_blocks": 2, "frames_per_batch": 512,
+    "learning_rate": 3e-3, "checkpoint_every": 20,
+}  # fmt: skip
+
+
+def silent(message):
+    pass
+
+
+def start(job_path):
+    return subprocess.Popen(
+        [sys.executable, "-m", "posellm_assets.motion.train_tokenizer", str(job_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A small tokenizer after a few seconds of training, and its report."""
+    folder = tmp_path_factory.mktemp("tokenizer")
+    train_files = write_people(folder / "motion", 12, 64)
+    held_out = write_people(folder / "motion", 4, 64, first_seed=100)
+    config = TokenizerConfig(**TINY, steps=250)
+    job = TokenizerJob(train=train_files, held_out=held_out, out=folder / "out", config=config)
+    return job, train(job, silent)
+
+
+def test_training_learns_what_people_do(trained):
+    _, report = trained
+    held_out = report["held_out"]
+    assert (held_out["clips"], held_out["frames"]) == (4, 256)
+    assert held_out["mpjpe_mm"] < 0.8 * held_out["baseline_mean_pose_mm"]
+    assert 1 < held_out["perplexity"] <= held_out["codes_used"] <= 64
+    assert held_out["by_sport"]["walking"]["mpjpe_mm"] == held_out["mpjpe_mm"]
+    assert report["seed"] == 0 and report["cpu_s"] > 0
+
+
+def test_the_finished_folder_holds_a_tokenizer_its_report_and_its_losses(trained):
+    job, report = trained
+    assert sorted(path.name for path in job.out.iterdir()) == [
+        "config.json", "losses.jsonl", "model.safetensors", "report.json",
+    ]  # fmt: skip
+    tokenizer = MotionTokenizer.load(job.out)
+    assert tokenizer.lineage == report["lineage"]
+    losses = [json.loads(line) for line in (job.out / "losses.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in losses] == list(range(10, 251, 10))
+    assert losses[-1]["loss"] < losses[0]["loss"]
+    assert json.loads((job.out / "report.json").read_text()) == report
+
+
+def test_training_killed_and_started_again_ends_with_the_same_bits(tmp_path):
+    people = write_people(tmp_path / "motion", 6, 64)
+    config = TokenizerConfig(**TINY, steps=400)
+    jobs = {}
+    for name in ("whole", "killed"):
+        job = TokenizerJob(train=people[:5], held_out=people[5:], out=tmp_path / name, config=config, seed=3)
+        jobs[name] = tmp_path / f"{name}.json"
+        jobs[name].write_text(job.model_dump_json())
+    whole = start(jobs["whole"])
+    killed = start(jobs["killed"])
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "killed" / "checkpoint.safetensors").exists() and time.monotonic() < deadline:
+        assert killed.poll() is None, killed.communicate()[0]
+        time.sleep(0.01)
+    time.sleep(0.2)
+    os.kill(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    assert not (tmp_path / "killed" / "report.json").exists(), "the training was over before it could be killed"
+
+    again = start(jobs["killed"])
+    output = again.communicate(timeout=120)[0]
+    assert again.returncode == 0, output
+    assert "continuing from step" in output
+    assert whole.communicate(timeout=120) and whole.returncode == 0
+    for name in ("model.safetensors", "losses.jsonl", "config.json"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+
+
+def test_a_checkpoint_of_another_job_is_not_continued(tmp_path):
+    people = write_people(tmp_path / "motion", 3, 64)
+    config = TokenizerConfig(**TINY, steps=20)
+    job = TokenizerJob(train=people, held_out=[], out=tmp_path / "out", config=config)
+    messages = []
+
+    def interrupt(message):
+        messages.append(message)
+        if message.startswith("step 20"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(job, interrupt)
+    assert (tmp_path / "out" / "checkpoint.safetensors").exists()
+    report = train(job.model_copy(update={"seed": 1}), messages.append)
+    assert not any("continuing" in message for message in messages)
+    assert report["seed"] == 1
+
+
+def test_a_damaged_checkpoint_says_what_to_do(tmp_path):
+    people = write_people(tmp_path / "motion", 2, 64)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "checkpoint.safetensors").write_bytes(b"half a file")
+    with pytest.raises(ValueError, match=r"checkpoint\.safetensors is damaged.*remove it"):
+        train(TokenizerJob(train=people, held_out=[], out=tmp_path / "out", config=TokenizerConfig(**TINY)), silent)
+
+
+def test_nothing_to_train_on_is_said_and_leaves_nothing_behind(tmp_path):
+    short = write_people(tmp_path / "motion", 2, 10)
+    job = TokenizerJob(train=short, held_out=[], out=tmp_path / "out", config=TokenizerConfig(**TINY))
+    with pytest.raises(ValueError, match="none of 2 motion files has 16 frames"):
+        train(job, silent)
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_too_short_is_named_in_the_report(tmp_path):
+    people = write_people(tmp_path / "motion", 3, 64)
+    moving_person(10).write(people[1])
+    gap = moving_person(64)
+    gap.joints[40:55] = np.nan
+    gap.write(people[2])
+    job = TokenizerJob(train=people, held_out=[], out=tmp_path / "out", config=TokenizerConfig(**TINY, steps=5))
+    report = train(job, silent)
+    assert report["too_short"] == [
+        f"{people[1].stem} from 0.00 s: 10 of 16 frames",
+        f"{people[2].stem} from 2.75 s: 9 of 16 frames",
+    ]
+    assert report["train"] == {"clips": 2, "frames": 104}
+    assert report["held_out"]["clips"] == 0 and "no held-out clip" in report["held_out"]["reason"]
+
+
+def test_files_of_two_skeletons_are_refused_by_name(tmp_path):
+    people = write_people(tmp_path / "motion", 1, 64)
+    other = people[0].with_name("walking.other.00000000.parquet")
+    mocap(1)[0].write(other)
+    with pytest.raises(ValueError, match=r"other.*skeleton mocap"):
+        train(TokenizerJob(train=[*people, other], held_out=[], out=tmp_path / "out"), silent)
+
+
+def test_the_loss_measures_in_metres_what_the_decoded_motion_shows():
+    parts = representation.layout(BODY)
+    features = torch.from_numpy(representation.encode(moving_person(40, seed=1))).float()
+    changed = features.clone()
+    changed[:, parts.yaw_velocity] += 0.01
+    changed[:, parts.positions] += 0.02 * torch.randn(40, parts.positions.stop - parts.positions.start)
+    objective = Objective(parts, torch.zeros(parts.size), torch.ones(parts.size))
+    _, position_m = objective(changed[None], features[None])
+    motions = [representation.decode(f.numpy(), BODY, 20.0) for f in (changed, features)]
+    aligned = [motion.joints - motion.joints[:, :1] for motion in motions]
+    truth_m = np.linalg.norm(aligned[0] - aligned[1], axis=-1).mean()
+    assert position_m.item() == pytest.approx(truth_m, rel=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [({"windows": (18,)}, "multiple of 4"), ({"speeds": (0.9,)}, "1.0 is one of them"), ({"phases": (2,)}, "0 is one")],
+)
+def test_settings_that_cannot_work_are_refused(settings, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        TokenizerConfig(**settings)
