@@ -30,7 +30,10 @@ Unit = Literal["degrees", "times", "s", "correlation", "body lengths", "body len
 
 # Smallest range that counts as movement, in degrees: above the noise of monocular landmarks.
 MOVES_DEG = {"knee": 25.0, "hip": 25.0, "elbow": 35.0, "shoulder": 30.0, "trunk": 20.0, "waist": 35.0}
-STILL_SPEED = 0.25  # body lengths per second
+# The usual range of motion of a healthy adult in degrees, rounded; only to rank movements of different joints.
+FULL_DEG = {"knee": 140.0, "hip": 120.0, "elbow": 150.0, "shoulder": 180.0, "trunk": 90.0, "waist": 60.0}
+MOVES_SPEED = 0.25  # body lengths per second
+STILL_SPEED = 0.12  # body lengths per second, over a whole second
 STILL_S = 2.0
 ABOVE = 0.08  # body lengths over the shoulders (or the ears) that a hand must reach to be called above them
 POSTURE: tuple[tuple[str, Side], ...] = (
@@ -140,11 +143,10 @@ def _fact(kind: Kind, joint: str, side: Side, value: float, unit: Unit, start_s:
 
 
 def _prominence(group: list[Fact]) -> float:
-    """How far beyond its threshold a joint moves; a movement of both sides counts before one of the same size."""
-    angles = [fact for fact in group if fact.kind == "angle" and fact.to_value is not None]
-    largest = max(abs(fact.value - (fact.to_value or 0)) for fact in angles)
-    repeated = any(fact.kind == "repetition" for fact in group)
-    return largest * (1.0 + 0.5 * repeated + 0.2 * (len(angles) > 1 or angles[0].side == "both"))
+    """How much a movement makes of the clip: its share of the joint's range, more where it is repeated or regular."""
+    shares = [abs(fact.value - fact.to_value) / FULL_DEG[fact.joint] for fact in group if fact.to_value is not None]
+    kinds = {fact.kind for fact in group}
+    return max(shares) * (1.0 + 0.5 * ("repetition" in kinds) + 1.0 * ("period" in kinds))
 
 
 def _heights(motion: Motion) -> list[Fact]:
@@ -179,7 +181,7 @@ def _speeds(motion: Motion) -> list[Fact]:
                 continue
             top = float(np.nanpercentile(speed, 98))
             frame = int(np.nanargmin(np.abs(speed - top)))
-            if top > STILL_SPEED and (best is None or top > best.value):
+            if top > MOVES_SPEED and (best is None or top > best.value):
                 best = _fact("speed", joint, side, top, "body lengths/s", times[frame], times[frame])
         if best is not None:
             facts.append(best)
@@ -194,6 +196,10 @@ def _holds(motion: Motion, signals: dict[tuple[str, Side], np.ndarray]) -> list[
         return []
     times = _times(motion)
     span = slice(first, first + length)
+    for (joint, _), signal in signals.items():
+        held = signal[span][np.isfinite(signal[span])]
+        if len(held) and np.ptp(np.percentile(held, (2, 98))) >= MOVES_DEG[joint]:
+            return []  # a movement too slow to be seen in a second
     start_s, end_s = float(times[first]), float(times[first + length - 1])
     facts = [_fact("hold", "body", None, end_s - start_s, "s", start_s, end_s)]
     for joint, side in POSTURE:

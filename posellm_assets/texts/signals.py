@@ -80,9 +80,9 @@ def limb_speeds(motion: Motion, joint: str) -> dict[Side, np.ndarray]:
 
 
 def stillness_speed(motion: Motion) -> np.ndarray:
-    """Speed of the fastest of hands and feet relative to the hips, (T,) in body lengths per second, over half a second.
+    """Speed of the fastest of hands and feet relative to the hips, (T,) in body lengths per second, over a second.
 
-    Taken over half a second, because the jitter of landmarks between two frames is faster than a slow movement.
+    Taken over a second, because the jitter of landmarks between two frames is faster than a slow movement.
     Infinite where nothing is known, so that a gap never counts as holding still.
     """
     length, centre = body_length(motion), _middle(motion, "hip")
@@ -90,7 +90,7 @@ def stillness_speed(motion: Motion) -> np.ndarray:
     points = [point for point in (_joint(motion, name) for name in names) if point is not None]
     if length is None or centre is None or not points:
         return np.full(len(motion.joints), np.inf)
-    half = max(1, round(motion.fps / 4))
+    half = max(1, round(motion.fps / 2))
     relative = np.stack(points, axis=1) - centre[:, None]
     padded = np.concatenate([relative[:1].repeat(half, 0), relative, relative[-1:].repeat(half, 0)])
     distance = np.linalg.norm(padded[2 * half :] - padded[: -2 * half], axis=-1).max(axis=1)
