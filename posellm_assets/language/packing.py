@@ -42,18 +42,18 @@ class Batch:
 def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
     """Best-fit decreasing: each example, longest first, goes into the fullest row that still has room for it."""
     rows: list[list[Example]] = []
-    room: list[int] = []
+    rows_by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]
     for example in sorted(examples, key=len, reverse=True):
         if len(example) > row_tokens:
             raise ValueError(f"{example.key}: an example of {len(example)} tokens does not fit a row of {row_tokens}")
-        fitting = [row for row, free in enumerate(room) if free >= len(example)]
-        if fitting:
-            row = min(fitting, key=room.__getitem__)
-            rows[row].append(example)
-            room[row] -= len(example)
+        room = next((room for room in range(len(example), row_tokens + 1) if rows_by_room[room]), None)
+        if room is None:
+            room, row = row_tokens, len(rows)
+            rows.append([])
         else:
-            rows.append([example])
-            room.append(row_tokens - len(example))
+            row = rows_by_room[room].pop()
+        rows[row].append(example)
+        rows_by_room[room - len(example)].append(row)
     return rows
 
 

@@ -350,7 +350,7 @@ def _write_final(model: Any, vocabulary: Vocabulary, lengths: Lengths, out: Path
 def _what_broke(step: int, loss: float, norm: float, taken: list[list[list[Example]]]) -> str:
     keys = sorted({example.key for batch in taken for row in batch for example in row})
     return (
-        f"the loss is {loss:.4g} and its gradient's norm {norm:.4g} at step {step}, so training stopped and nothing was "
+        f"the loss is {loss:.4g} and its gradient's norm {norm:.4g} at step {step}: training stopped and nothing was "
         f"saved over. Lower the learning rate, or look at the clips of this step: {', '.join(keys)}"
     )
 

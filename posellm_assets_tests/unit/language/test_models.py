@@ -100,6 +100,19 @@ def test_the_rows_of_new_tokens_move_in_embedding_and_head_alike(tmp_path: Path)
         assert float((one - eight).detach().abs().max()) > 1e-3
 
 
+def test_a_soft_cap_on_the_logits_is_reproduced() -> None:
+    torch.manual_seed(0)
+    model = Gemma2ForCausalLM(Gemma2Config(vocab_size=96, **SHAPE, final_logit_softcapping=3.0)).train(False)
+    ids = torch.arange(8)[None]
+    with torch.no_grad():
+        model.get_output_embeddings().weight.mul_(40)
+        hidden = models.body(model)(input_ids=ids, use_cache=False).last_hidden_state
+        assert float(model.get_output_embeddings()(hidden).abs().max()) > 4, "the cap must matter for the test to"
+        assert torch.allclose(models.logits(model, hidden), model(input_ids=ids).logits, atol=1e-5)
+        chosen = models.logits(model, hidden, rows=[5, 7])
+    assert torch.allclose(chosen, models.logits(model, hidden)[..., [5, 7]], atol=1e-5)
+
+
 def test_a_head_that_does_more_than_we_reproduce_is_refused() -> None:
     shape = {key: value for key, value in SHAPE.items() if key != "head_dim"}
     model = CohereForCausalLM(CohereConfig(vocab_size=96, **shape, logit_scale=0.1, bos_token_id=1, eos_token_id=2))
