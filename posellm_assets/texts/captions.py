@@ -99,7 +99,8 @@ def _facts_text(facts: list[Fact], motion: Motion, choose: random.Random) -> str
 def _movement_text(movement: Movement, choose: random.Random) -> str:
     patterns = words()["caption"]
     count = choose.choice(patterns["count"])
-    times = round(sum(movement.counts) / len(movement.counts))
+    # Sides that were counted differently are not given one count.
+    times = max(movement.counts) if max(movement.counts) - min(movement.counts) <= 1 else 0
     pace = ""
     if movement.period_s is not None:
         pace = patterns["quick"] if movement.period_s <= QUICK_S else patterns["slow"] * (movement.period_s >= SLOW_S)

@@ -15,28 +15,30 @@ Side = Literal["left", "right", "both"] | None
 PAIRED = ("knee", "hip", "elbow", "shoulder")
 NEUTRAL_DEG = {"knee": 180.0, "hip": 180.0, "elbow": 180.0, "shoulder": 0.0, "trunk": 0.0, "waist": 0.0}
 
-_CORNERS = {
-    "knee": ("hip", "knee", "ankle"),
-    "hip": ("shoulder", "hip", "knee"),
-    "elbow": ("shoulder", "elbow", "wrist"),
-    "shoulder": ("elbow", "shoulder", "hip"),
-}
+# A joint's angle is that between the trunk (upwards from the hips) or the bone before it, and the bone after it.
+_HINGES = {"knee": ("hip", "knee", "ankle"), "elbow": ("shoulder", "elbow", "wrist")}
 
 
 def angle_signals(motion: Motion) -> dict[tuple[str, Side], np.ndarray]:
     """Angles in degrees, (T,) for each (joint, side); NaN where a landmark is missing."""
     signals: dict[tuple[str, Side], np.ndarray] = {}
-    for joint, corners in _CORNERS.items():
-        for side in ("left", "right"):
-            points = [_joint(motion, f"{side}_{corner}") for corner in corners]
-            if all(point is not None for point in points):
-                start, corner, end = points
-                signals[joint, side] = _angle_between(start - corner, end - corner)  # type: ignore[operator]
-    shoulders, hips = _across(motion, "shoulder"), _across(motion, "hip")
     trunk = _trunk(motion)
-    if trunk is not None:
+    sides: tuple[Side, ...] = ("left", "right")
+    for side in sides:
+        for joint, (start, corner, end) in _HINGES.items():
+            before = _between(motion, f"{side}_{corner}", f"{side}_{start}")
+            after = _between(motion, f"{side}_{corner}", f"{side}_{end}")
+            if before is not None and after is not None:
+                signals[joint, side] = _angle_between(before, after)
+        upper_arm = _between(motion, f"{side}_shoulder", f"{side}_elbow")
+        thigh = _between(motion, f"{side}_hip", f"{side}_knee")
+        if trunk is not None and upper_arm is not None:
+            signals["shoulder", side] = _angle_between(-trunk, upper_arm)
+        if trunk is not None and thigh is not None:
+            signals["hip", side] = _angle_between(trunk, thigh)
+    shoulders, hips = _across(motion, "shoulder"), _across(motion, "hip")
+    if trunk is not None and shoulders is not None and hips is not None:
         signals["trunk", None] = _angle_between(trunk, np.broadcast_to(np.array([0.0, 1.0, 0.0]), trunk.shape))
-        assert shoulders is not None and hips is not None
         signals["waist", None] = _angle_between(_perpendicular(shoulders, trunk), _perpendicular(hips, trunk))
     return signals
 
