@@ -13,6 +13,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn import functional
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers.utils import logging
 
 from posellm_assets.language.backends import Backend, BackendUnavailable
 from posellm_assets.language.config import ModelConfig, TinyConfig
@@ -20,6 +21,9 @@ from posellm_assets.language.packing import isolates
 from posellm_assets.language.vocabulary import Vocabulary
 
 _ROWS_MULTIPLE = 64
+
+# Bars of transformers would fill the run's log with lines that say nothing.
+logging.disable_progress_bar()
 
 
 class UnsupportedModel(ValueError):
@@ -69,13 +73,13 @@ def load(
     if backend.name == "unsloth":
         try:
             model = _load_unsloth(source, config, row_tokens, dtype)
-            return LoadedModel(model, backend, _needs_mask(model.to(device), source))
+            return LoadedModel(model, backend, _needs_mask(model.to(device), source, row_tokens))
         except (ImportError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
             if config.backend == "unsloth":
                 raise BackendUnavailable(f"Unsloth cannot load {source}: {error}; set model.backend to 'hf'") from error
             backend = Backend("hf", f"auto: Unsloth cannot load {source}: {error}")
     model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype).to(device)
-    return LoadedModel(model, backend, _needs_mask(model, source))
+    return LoadedModel(model, backend, _needs_mask(model, source, row_tokens))
 
 
 def add_token_rows(model: Any, vocabulary: Vocabulary, seed: int) -> None:
@@ -159,9 +163,14 @@ def check_head(model: Any, source: str) -> None:
         raise UnsupportedModel(f"{source}: its head is more than a matrix product and a soft cap; choose another base")
 
 
-def _needs_mask(model: Any, source: str) -> bool:
+def _needs_mask(model: Any, source: str, row_tokens: int) -> bool:
     """Whether packed rows need the explicit mask, measured in training mode as the loop will run it."""
     check_head(model, source)
+    positions = getattr(model.config, "max_position_embeddings", None) or row_tokens
+    if positions < row_tokens:
+        raise UnsupportedModel(
+            f"{source} reads at most {positions} tokens: set row_tokens of the stage to that or less"
+        )
     model.train()
     size = model.get_input_embeddings().weight.shape[0]
     for masked in (False, True):

@@ -87,7 +87,7 @@ def isolates(body: Any, vocabulary_size: int, masked: bool) -> bool:
     for neighbour in (first, (first + vocabulary_size // 2) % vocabulary_size):
         row = [Example("", [], neighbour.tolist()), Example("", [], second.tolist())]
         batch = collate([row], len(first) + len(second), pad=0).to(device)
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []):
             torch.manual_seed(0)
             outputs.append(hidden_states(body, batch, masked)[0, len(first) :].float())
     scale = outputs[0].std()

@@ -124,9 +124,15 @@ def build(
     mask_rate: float = 0.0,
     generator: random.Random | None = None,
 ) -> list[Example]:
-    """The examples of one task on one motion: one, or one per window where the motion is too long for a row."""
+    """The examples of one task on one motion: one, or one per window where the motion is too long for a row.
+
+    Raises UnusableData where the text leaves no room for motion.
+    """
+    room = _room(task, vocabulary, text, row_tokens)
+    if room < 1:
+        raise UnusableData(f"{key}: the text {text[:40]!r}... fills a row of {row_tokens} tokens; shorten it")
     examples = []
-    for window in windows(codes, _room(task, vocabulary, text, row_tokens)):
+    for window in windows(codes, room):
         motion = vocabulary.encode_codes(window)
         if task == "m2t":
             prefix, answer = m2t_prefix(window, vocabulary), [*vocabulary.encode_text(text), vocabulary.end_of_text]

@@ -86,6 +86,12 @@ def test_any_base_takes_a_lora_step_that_moves_the_new_rows_and_no_old_one(tmp_p
     assert all(codes and set(codes) <= set(range(samples.CODEBOOK_SIZE)) for codes in generated)
 
 
+def test_rows_longer_than_a_base_can_read_are_refused(tmp_path: Path) -> None:
+    model = ModelConfig(base=str(base("opt", tmp_path / "base")), backend="hf")
+    with pytest.raises(models.UnsupportedModel, match="reads at most 128 tokens: set row_tokens"):
+        stage.train(samples.job(tmp_path, stage_changes={"row_tokens": 256}, model=model), HF, print)
+
+
 def test_the_rows_of_new_tokens_move_in_embedding_and_head_alike(tmp_path: Path) -> None:
     source = base("llama", tmp_path / "base")
     finals = []

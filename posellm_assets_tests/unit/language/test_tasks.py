@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from posellm_assets.language.packing import IGNORE, collate, pack
-from posellm_assets.language.tasks import build, draw_epoch, fit_texts, read_clips, windows
+from posellm_assets.language.tasks import UnusableData, build, draw_epoch, fit_texts, read_clips, windows
 from posellm_assets_tests.unit.language import samples
 
 CODES = [3, 1, 4, 1, 5, 9, 2, 6]
@@ -63,6 +63,11 @@ def test_a_text_that_leaves_no_room_for_motion_is_left_out_by_name() -> None:
     [clip], left_out = fit_texts([samples.clip(CODES, ("squat", essay), key="gym.essay.00000000")], vocabulary, 64)
     assert clip.views[0].texts == ("squat",)
     assert len(left_out) == 1 and "gym.essay.00000000" in left_out[0] and "the athlete walks" in left_out[0]
+
+
+def test_a_text_that_fills_a_row_is_refused_where_it_cannot_be_left_out() -> None:
+    with pytest.raises(UnusableData, match="k: the text 'on and on"):
+        build("t2m", "k", CODES, "on and on " * 40, samples.vocabulary(), 64)
 
 
 def test_a_clip_without_text_is_used_where_no_text_is_needed() -> None:
