@@ -16,6 +16,12 @@ class MotionConfig(_Config):
 
     fps: float = Field(default=20.0, gt=0, description="Frame rate of every motion and tokenizer")
     gap_s: float = Field(default=0.2, ge=0, description="Gaps up to this long are filled and flagged")
+    min_visibility: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="Frames whose shoulders, hips or knees (the better side) are less visible count as unseen",
+    )
     min_segment_s: float = Field(default=0.8, gt=0, description="The longest stretch without a gap is at least this")
     smoothing_frames: int = Field(
         default=7, ge=3, description="Footage frames under the Savitzky-Golay window (quadratic, odd number)"

@@ -11,6 +11,7 @@ from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import heading, turn
 from posellm_assets.motion.skeletons import BODY, BODY_LANDMARKS
+from posellm_assets.poses.landmarks import HIPS, KNEES, SHOULDERS
 from posellm_assets.poses.poses import SubjectPoses
 
 # What one camera cannot see. The pelvis stays over the origin, the lowest joint on the floor (so a jump shows in the
@@ -29,14 +30,16 @@ _SIZE_BONES = (
 def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
     """The subject's movement on the BODY skeleton at `config.fps`.
 
-    Landmarks are smoothed and read at even times between the first and the last frame in which the subject is seen;
+    Landmarks are smoothed and read at even times from the first to the last frame in which the body is in view;
     gaps up to `config.gap_s` are filled and flagged, longer ones stay NaN. Size and heading are normalised, y is up;
     see UNKNOWN. Raises ValueError where there is no stretch of `config.min_segment_s`.
     """
     time_s = np.asarray(subject.time_s, np.float64)
-    seen = np.isfinite(subject.world).all(axis=(1, 2))
+    seen = _in_view(subject, config.min_visibility)
     if not seen.any():
-        raise ValueError(f"nobody is in view in any of the {len(time_s)} frames, so there is no movement to keep")
+        raise ValueError(
+            f"nobody is in view from shoulders to knees in any of the {len(time_s)} frames: film the whole body"
+        )
     frame_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
     observed_s, landmarks = time_s[seen], np.asarray(subject.world, np.float64)[seen]
     observed = np.stack([landmarks[:, list(points)].mean(axis=1) for points in BODY_LANDMARKS], axis=1)
@@ -70,10 +73,21 @@ def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
     if not motion.segments(config.min_segment_s):
         longest = max((len(segment) for segment in motion.segments(0.0)), default=0) / config.fps
         raise ValueError(
-            f"the longest stretch with a person in view is {longest:.2f} s, of {config.min_segment_s} s that a motion "
-            "needs (motion.min_segment_s): film longer, or keep the athlete in the picture"
+            f"the longest stretch with the body in view is {longest:.2f} s, of {config.min_segment_s} s that a motion "
+            "needs (motion.min_segment_s): film longer, or keep the whole athlete in the picture"
         )
     return motion
+
+
+def _in_view(subject: SubjectPoses, min_visibility: float) -> np.ndarray:
+    """(T,) bool: the person is found, and the body is in the picture.
+
+    Landmarks outside the picture are still given, as guesses that fold a body up. From the side the far half is hidden,
+    so the better side counts; ankles are not asked for, because exercises on the floor lose them in good clips.
+    """
+    found = np.isfinite(subject.world).all(axis=(1, 2))
+    visible = [subject.visibility[:, pair].max(axis=1) >= min_visibility for pair in (SHOULDERS, HIPS, KNEES)]
+    return found & np.all(visible, axis=0)
 
 
 def savitzky_golay_at(time_s: np.ndarray, values: np.ndarray, wanted_s: np.ndarray, window: int) -> np.ndarray:

@@ -24,13 +24,13 @@ _HEAD_M = 0.09
 _BACKGROUND = (250, 249, 247)
 _GRID = (224, 222, 217)
 _INK = (40, 40, 40)
-_LEFT, _RIGHT, _MIDDLE = np.array([222, 90, 60]), np.array([40, 110, 190]), np.array([90, 90, 90])
+_LEFT, _RIGHT, _MIDDLE = np.array([40, 110, 190]), np.array([222, 90, 60]), np.array([90, 90, 90])
 # Seen from the front, a little from the figure's left and from above, so that depth and sides can be told apart.
 _CAMERA_YAW, _CAMERA_PITCH = np.radians(-25), np.radians(12)
 
 
 def render_video(motions: Sequence[Motion], path: UPath | Path, titles: Sequence[str]) -> None:
-    """Write an mp4 (H.264) of the motions side by side on a floor grid, the body's left in orange, its right in blue.
+    """Write an mp4 (H.264) of the motions side by side on a floor grid, the body's left in blue, its right in orange.
 
     Shorter motions wait, faded, in their last frame; frames without a person show the floor. The same motions give the
     same bytes. Raises ValueError where there is nothing to draw, or frame rates or the number of titles differ.

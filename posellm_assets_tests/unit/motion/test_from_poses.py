@@ -114,6 +114,20 @@ def test_frames_that_the_camera_dropped_are_a_gap_too():
     assert motion.known[:19].all()
 
 
+def test_frames_that_cut_the_legs_off_count_as_unseen():
+    subject = filmed(wave(120))
+    subject.visibility[60:90, 25:] = 0.1
+    motion = motion_from_poses(subject, CONFIG)
+    times = np.arange(len(motion)) / 20
+    np.testing.assert_array_equal(motion.known, (times <= 59 / 30 + 1e-6) | (times >= 3.0 - 1e-6))
+
+
+def test_from_the_side_the_hidden_half_does_not_matter():
+    subject = filmed(wave(60))
+    subject.visibility[:, [11, 23, 25, 27]] = 0.1
+    assert motion_from_poses(subject, CONFIG).known.all()
+
+
 def test_title_cards_before_and_after_are_cut_and_the_time_in_the_video_is_kept():
     motion = motion_from_poses(hidden(hidden(filmed(wave(150)), 0, 30), 120, 150), CONFIG)
     assert motion.start_s == pytest.approx(1.0)
@@ -159,7 +173,7 @@ def test_jitter_is_damped():
 
 
 def test_nobody_in_view_is_an_error_in_words():
-    with pytest.raises(ValueError, match="nobody is in view in any of the 40 frames"):
+    with pytest.raises(ValueError, match="nobody is in view from shoulders to knees in any of the 40 frames"):
         motion_from_poses(hidden(filmed(standing(40)), 0, 40), CONFIG)
 
 

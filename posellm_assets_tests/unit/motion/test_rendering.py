@@ -6,7 +6,7 @@ import pytest
 
 from posellm_assets.motion.rendering import PANEL, motion_to_json, render_video
 from posellm_assets.motion.skeletons import BODY
-from posellm_assets_tests.unit.motion.people import moving_person, random_motion
+from posellm_assets_tests.unit.motion.people import STANDING, moving_person, random_motion
 from posellm_assets_tests.unit.motion.test_motion import PUPPET
 
 
@@ -24,7 +24,18 @@ def coloured(picture, panel):
     return (redness > 40).sum(), (redness < -40).sum()
 
 
-def test_motions_stand_side_by_side_with_orange_left_and_blue_right(tmp_path):
+def test_the_bodys_left_is_blue_and_its_right_orange(tmp_path):
+    motion = random_motion(3, BODY, 0)
+    motion.joints[:] = STANDING
+    motion.joints[:, BODY.index("left_wrist")] = (0.9, 1.5, 0)
+    motion.joints[:, BODY.index("right_wrist")] = (-0.3, 1.2, 0)
+    render_video([motion], tmp_path / "a.mp4", ["left arm out"])
+    part = pictures(tmp_path / "a.mp4")[1]
+    blue, orange = (np.argwhere(part[..., a] - part[..., b] > 40)[:, 1] for a, b in ((2, 0), (0, 2)))
+    assert blue.max() > orange.max() + 30, "a figure that faces the camera has its left on the right of the picture"
+
+
+def test_motions_stand_side_by_side_with_blue_left_and_orange_right(tmp_path):
     render_video([moving_person(20), moving_person(30)], tmp_path / "a.mp4", ["real", "made"])
     shown = pictures(tmp_path / "a.mp4")
     assert len(shown) == 30
