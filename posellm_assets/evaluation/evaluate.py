@@ -5,6 +5,7 @@ beside real motion).
 """
 
 import platform
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,10 @@ def main() -> None:
     job = read_config(EvaluateJob)
     torch.set_num_threads(1)
     with reporting() as report:
-        run(job, report)
+        try:
+            run(job, report)
+        except (ValueError, FileNotFoundError) as error:
+            sys.exit(f"evaluation: {error}")
 
 
 def run(job: EvaluateJob, report: Report) -> dict[str, Any]:

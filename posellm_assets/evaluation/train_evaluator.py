@@ -5,6 +5,7 @@ report says how well it does on real held-out clips: a judge has to be judged fi
 """
 
 import random
+import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -31,7 +32,10 @@ def main() -> None:
     job = read_config(EvaluatorJob)
     torch.set_num_threads(1)
     with reporting() as report:
-        run(job, report)
+        try:
+            run(job, report)
+        except (ValueError, FileNotFoundError) as error:
+            sys.exit(f"evaluator: {error}")
 
 
 def run(job: EvaluatorJob, report: Report) -> dict[str, Any]:

@@ -1,0 +1,186 @@
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from posellm_assets.evaluation.config import EvaluateJob, EvaluationConfig, EvaluatorConfig, EvaluatorJob
+from posellm_assets.evaluation.evaluate import run
+from posellm_assets.evaluation.report import curves_png, summary_markdown
+from posellm_assets.evaluation.train_evaluator import run as train_evaluator
+from posellm_assets_tests.unit.evaluation.world import quiet
+
+ATTACK = "<script>alert('x')</script><img src=x onerror=alert(1)>"
+
+
+@pytest.fixture(scope="module")
+def job(world, tokenizer, trained) -> EvaluateJob:
+    train, test, model = trained
+    judge = EvaluatorJob(
+        train=train,
+        test=test,
+        motions=world.motions,
+        out=str(world.folder / "judge-of-model"),
+        config=EvaluatorConfig(steps=50, batch_size=16, width=64),
+    )
+    train_evaluator(judge, quiet)
+    return EvaluateJob(
+        model=str(model),
+        tokenizer=str(tokenizer),
+        evaluator=judge.out,
+        train=train,
+        test=test,
+        motions=world.motions,
+        losses={"stage": str(model.parent / "losses.jsonl")},
+        out=str(world.folder / "report"),
+        config=EvaluationConfig(samples_per_label=2),
+    )
+
+
+@pytest.fixture(scope="module")
+def metrics(job):
+    return run(job, quiet)
+
+
+def test_every_figure_has_a_sample_size_and_shares_have_an_interval(metrics):
+    assert {name for name, figure in metrics["figures"].items() if figure["n"] < 1} == set()
+    for name in ("naming_accuracy", "recognised_generated", "recognised_real", "valid_share"):
+        low, high = metrics["figures"][name]["interval"]
+        assert 0 <= low <= metrics["figures"][name]["value"] <= high <= 1
+    assert metrics["absent"] == {}
+
+
+def test_the_model_has_learned_more_than_counting_codes_can_tell(metrics):
+    figures = metrics["figures"]
+    assert figures["nll_per_code"]["value"] < figures["nll_per_code_unigram"]["value"]
+    assert figures["naming_accuracy"]["value"] > figures["naming_chance"]["value"] == 0.25
+    assert figures["recognised_real"]["value"] > 0.5
+
+
+def test_the_figures_are_counted_over_the_right_clips(metrics):
+    figures = metrics["figures"]
+    assert figures["naming_accuracy"]["n"] == figures["recognised_real"]["n"] == 8
+    assert figures["recognised_generated"]["n"] == figures["valid_share"]["n"] == 4 * 2
+    assert {sport: part["naming_accuracy"]["n"] for sport, part in metrics["by_sport"].items()} == {
+        "drill": 4,
+        "gym": 4,
+    }
+    assert metrics["by_label"]["squat"]["recognised_generated"]["n"] == 2
+    assert sum(map(sum, metrics["confusion"]["naming"]["counts"])) == 8
+
+
+def test_grammar_makes_every_generated_motion_decodable(metrics):
+    assert metrics["figures"]["valid_share"]["value"] == 1.0
+
+
+def test_a_second_run_gives_the_same_figures(job, metrics, tmp_path):
+    again = run(job.model_copy(update={"out": str(tmp_path)}), quiet)
+    assert again["figures"] == metrics["figures"] and again["said"] == metrics["said"]
+
+
+def test_a_champion_of_the_same_figures_is_replaced_and_compared_in_the_page(job, metrics, tmp_path):
+    update = {"out": str(tmp_path), "champion_metrics": str(Path(job.out) / "metrics.json")}
+    found = run(job.model_copy(update=update), quiet)
+    assert found["decision"]["promote"]
+    assert "Against the released model" in (tmp_path / "index.html").read_text()
+
+
+def test_the_page_needs_nothing_from_elsewhere(job, metrics):
+    page = (Path(job.out) / "index.html").read_text()
+    assert not re.findall(r"""(?:src|href)=["'](?!#)|https?://|@import|url\(""", page)
+    assert page.count("<canvas") == 4 * 3
+
+
+def test_an_empty_test_split_is_said_plainly_and_nothing_is_made_up(world, job, tmp_path):
+    found = run(job.model_copy(update={"test": world.examples("nobody", [], None), "out": str(tmp_path)}), quiet)
+    assert set(found["figures"]) == {"recognised_generated", "recognised_chance", "valid_share"}
+    assert found["absent"]["nll_per_code"].startswith("the test split is empty")
+    assert "the test split is empty" in (tmp_path / "index.html").read_text()
+    assert "the test split is empty" in summary_markdown(found)
+
+
+def test_a_snapshot_without_labels_is_measured_by_likelihood_and_retrieval(world, job, tokenizer, tmp_path):
+    from posellm_assets.motion.tokenizer import MotionTokenizer
+
+    codes = MotionTokenizer.load(tokenizer)
+    train = world.examples("bare-train", world.keys("train"), codes, labelled=False)
+    test = world.examples("bare-test", world.keys("test"), codes, labelled=False)
+    found = run(job.model_copy(update={"train": train, "test": test, "out": str(tmp_path)}), quiet)
+    assert {"nll_per_code", "r_precision_3_generated", "r_precision_3_real"} <= set(found["figures"])
+    assert found["absent"]["naming_accuracy"] == "no clip of the test split has a label"
+    assert "fewer than two labels" in found["absent"]["recognised_generated"]
+    assert (tmp_path / "index.html").read_text().count("<canvas") > 0
+
+
+def test_a_snapshot_of_a_single_movement_gives_no_accuracy(world, job, tokenizer, tmp_path):
+    from posellm_assets.motion.tokenizer import MotionTokenizer
+
+    codes = MotionTokenizer.load(tokenizer)
+    of_squat = {split: [key for key in world.keys(split) if world.label[key] == "squat"] for split in ("train", "test")}
+    train, test = (world.examples(f"squat-{split}", keys, codes) for split, keys in of_squat.items())
+    found = run(job.model_copy(update={"train": train, "test": test, "out": str(tmp_path)}), quiet)
+    assert "fewer than two labels" in found["absent"]["naming_accuracy"]
+    assert {"valid_share", "length_error", "edit_distance"} <= set(found["figures"])
+
+
+def test_the_summary_holds_the_figure_its_baselines_and_its_sample_size(metrics):
+    (line,) = [line for line in summary_markdown(metrics).splitlines() if "names its movement" in line]
+    assert "chance 25 %" in line and line.endswith("| 8 |")
+
+
+def test_loss_curves_become_a_picture(job):
+    assert curves_png({"stage": Path(job.losses["stage"])}).startswith(b"\x89PNG")
+
+
+def test_a_line_that_is_no_loss_is_named(tmp_path):
+    (tmp_path / "losses.jsonl").write_text('{"step": 1, "loss": 2.5}\n{"step": 2}\n')
+    with pytest.raises(ValueError, match=r"losses\.jsonl, line 2 is not a loss"):
+        curves_png({"stage": tmp_path / "losses.jsonl"})
+
+
+def test_what_users_wrote_cannot_become_part_of_the_page(job, metrics):
+    from posellm_assets.evaluation.page import render
+
+    hostile = json.loads(json.dumps(metrics).replace("squat", json.dumps(ATTACK)[1:-1]))
+    rows = [
+        {
+            "prompt": ATTACK,
+            "label": ATTACK,
+            "heard": ATTACK,
+            "panels": [{"title": ATTACK, "verdict": ATTACK, "motion": None}],
+        }
+    ]
+    hostile["provenance"]["snapshot"] = {
+        "snapshot": ATTACK,
+        "videos": [{"split": "train", "participant": ATTACK, "sport": ATTACK}],
+        "settings": {ATTACK: ATTACK},
+    }
+    page = render(hostile, champion=None, losses={ATTACK: [(1, 2.0)]}, rows=rows)
+    assert "<script>alert" not in page and "<img" not in page
+    assert page.count("&lt;script&gt;alert") > 10
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine to open the report in")
+def test_a_browser_plays_the_motions_of_the_report(job, metrics, tmp_path):
+    page = (Path(job.out) / "index.html").read_text()
+    # After some time the page writes down what its player drew: pixels of the first canvas, and any error.
+    probe = """<script>window.addEventListener("load", () => setTimeout(() => {
+      const drawn = [...document.querySelectorAll("canvas")].map((canvas) => {
+        const picture = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return picture.data.filter((value, index) => index % 4 === 3 && value).length;
+      });
+      document.body.dataset.drawn = drawn.join(",");
+    }, 500));</script></body>"""
+    (tmp_path / "page.html").write_text(page.replace("</body>", probe))
+    done = subprocess.run(
+        [
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--dump-dom",
+            "--virtual-time-budget=2000", "--window-size=1200,6000", f"--user-data-dir={tmp_path / 'profile'}",
+            (tmp_path / "page.html").as_uri(),
+        ],
+        capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    (drawn,) = re.findall(r'data-drawn="([\d,]+)"', done.stdout)
+    assert len(drawn.split(",")) == 12 and all(int(pixels) > 500 for pixels in drawn.split(","))
