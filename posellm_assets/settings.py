@@ -33,7 +33,7 @@ class AutomationConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    min_new_videos: int = Field(default=12, ge=2, description="usable videos outside the last snapshot that start a generation")
+    min_new_videos: int = Field(default=12, ge=2, description="usable videos in no snapshot that start a generation")
     max_videos_per_run: int = Field(default=200, ge=1, description="videos of one range run")
 
 

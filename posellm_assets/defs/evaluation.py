@@ -11,7 +11,7 @@ from posellm_assets.defs.resources import LakeResource, Programs, retrying_trans
 from posellm_assets.evaluation.champion import Champion, promote, read_champion
 from posellm_assets.evaluation.config import EvaluateJob, EvaluatorJob
 from posellm_assets.evaluation.gate import decide
-from posellm_assets.evaluation.summary import curves_png, summary_markdown
+from posellm_assets.evaluation.report import curves_png, summary_markdown
 from posellm_assets.lake import Lake, local_path, read_json
 from posellm_assets.language.snapshots import Snapshot, read_snapshot
 from posellm_assets.settings import Settings

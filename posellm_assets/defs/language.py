@@ -12,7 +12,7 @@ import dagster as dg
 from posellm_assets.defs.common import OWNERS, columns, every_video, picture
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
-from posellm_assets.evaluation.summary import curves_png
+from posellm_assets.evaluation.report import curves_png
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of
 from posellm_assets.language.config import StageConfig, StageJob
 from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS, build_examples, read_snapshot, split_table

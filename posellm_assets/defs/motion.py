@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -14,6 +13,7 @@ from posellm_assets.defs.resources import LakeResource, Programs, retrying_trans
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of
+from posellm_assets.motion.batches import tokenise_batch
 from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage, tokenizer_in_training
@@ -107,14 +107,18 @@ def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]
         for key in keys:
             yield key, "there is no tokenizer yet; materialize motion_tokenizer first"
         return
-    items = [_token_item(tools.lake, lineage, key) for key in keys]
-    with TemporaryDirectory() as folder:
-        summary = Path(folder) / "summary.json"
-        job = TokeniseJob(tokenizer=local_path(tools.lake.tokenizer(lineage)), items=items, summary=summary)
-        tools.programs.run(tools.context, "posellm_assets.motion.tokenise", job, Path(folder))
-        failed = read_json(summary)["failed"]
-    for key in keys:
-        yield key, failed[key] if key in failed else _tokens_done(tools.lake, lineage, key)
+    tokenizer = local_path(tools.lake.tokenizer(lineage))
+    share = -(-len(keys) // tools.pool.workers)
+    jobs = [
+        TokeniseJob(
+            tokenizer=tokenizer, items=[_token_item(tools.lake, lineage, key) for key in keys[start : start + share]]
+        )
+        for start in range(0, len(keys), share)
+    ]
+    for job, summary in tools.pool.map(tokenise_batch, jobs):
+        for key in (item.motion.stem for item in job.items):
+            reason = str(summary) if isinstance(summary, Exception) else summary["failed"].get(key)
+            yield key, reason or _tokens_done(tools.lake, lineage, key)
 
 
 def _token_item(lake: Lake, lineage: str, key: str) -> TokeniseItem:

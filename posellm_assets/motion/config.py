@@ -105,8 +105,7 @@ class TokeniseItem(_Config):
 
 
 class TokeniseJob(_Config):
-    """What `python -m posellm_assets.motion.tokenise` is given."""
+    """What one process tokenises at a time."""
 
     tokenizer: Path = Field(description="Folder of a finished tokenizer")
     items: list[TokeniseItem]
-    summary: Path = Field(description="JSON file that says at the end what was written and what failed, and why")

@@ -1,10 +1,8 @@
-"""Write motions as code ids: `python -m posellm_assets.motion.tokenise JOB.json` (a TokeniseJob).
+"""Write motions as code ids: each video gets a JSON file of its own, and one that fails stops no other.
 
-Each item gets a JSON file of its own; one that fails is named in the summary, the others are still written, and the
-program then ends with exit code 1.
+Loads torch; `batches.py` hands the work to processes of a pool.
 """
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +18,7 @@ from posellm_assets.motion.errors import mpjpe_mm
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import placed
 from posellm_assets.motion.tokenizer import MotionTokenizer
-from posellm_assets.program import Report, read_config, reporting
+from posellm_assets.program import Report
 
 SCHEMA_VERSION = 1
 _ITEMS_AT_ONCE = 32
@@ -78,9 +76,7 @@ def tokenise(job: TokeniseJob, report: Report) -> dict[str, Any]:
             lake.write_json(item.tokens, content)
             written.append(item.motion.stem)
         report(f"{len(written)} of {len(job.items)} videos written as tokens, {len(failed)} failed")
-    summary = {"lineage": tokenizer.lineage, "written": written, "failed": failed}
-    lake.write_json(job.summary, summary)
-    return summary
+    return {"lineage": tokenizer.lineage, "written": written, "failed": failed}
 
 
 def _segments(item: TokeniseItem, tokenizer: MotionTokenizer) -> list[list[Variant]]:
@@ -129,19 +125,3 @@ def _write_down(
             }
         )
     return contents
-
-
-def main() -> None:
-    """Run the job named on the command line."""
-    job = read_config(TokeniseJob)
-    with reporting() as report:
-        try:
-            summary = tokenise(job, report)
-        except ValueError as error:
-            sys.exit(str(error))
-    if summary["failed"]:
-        sys.exit(f"{len(summary['failed'])} of {len(job.items)} videos have no tokens; {job.summary} says why")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,75 @@
+"""What many tests share: the demo, run once and for real, and a free port."""
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A finished `make demo`: where it wrote, what it printed, how long it took."""
+
+    lake: Path
+    home: Path
+    output: str
+    seconds: float
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment in which commands see this demo."""
+        return environment(self.lake, self.home)
+
+
+def environment(lake: Path, home: Path) -> dict[str, str]:
+    """An environment whose lake and Dagster instance are a test's own."""
+    return {**os.environ, "POSELLM_LAKE": str(lake), "DAGSTER_HOME": str(home), "COLUMNS": "120"}
+
+
+def new_home(home: Path) -> Path:
+    """An empty Dagster home with the project's instance configuration."""
+    home.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "dagster.yaml.example", home / "dagster.yaml")
+    return home
+
+
+def make_demo(lake: Path, home: Path) -> Demo:
+    """Run `make demo` as a user would."""
+    started = time.monotonic()
+    result = subprocess.run(
+        ["make", "demo"], cwd=ROOT, env=environment(lake, home), capture_output=True, text=True, timeout=1200, check=False
+    )
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return Demo(lake, home, result.stdout, time.monotonic() - started)
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
+    """The whole main path, once for all tests that look at its results."""
+    folder = tmp_path_factory.mktemp("demo")
+    return make_demo(folder / "lake", new_home(folder / "home"))
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def real_clips() -> Iterator[Path]:
+    """The folder of real clips that are measured against; they are not in the repository."""
+    folder = Path(os.environ.get("POSELLM_TEST_DATA", ROOT.parent / "shared" / "data")) / "videos"
+    if not folder.is_dir():
+        pytest.skip(f"no real clips at {folder}; set POSELLM_TEST_DATA")
+    yield folder
