@@ -183,8 +183,9 @@ def _leg(body: Body, look: Look, side: str) -> list[Mesh]:
     thigh, shank, foot = f"{side}_thigh", f"{side}_shank", f"{side}_foot"
     lower = look.trousers if look.long_trousers else look.skin
     sock = look.trousers if look.long_trousers else SOCK
-    upper = [(0, 0.097 * g, look.trousers), (0.35, 0.094 * g, look.trousers), (0.6, 0.084 * g, lower)]
-    knee = [(0.62, 0.073 * g, lower), (0.85, 0.061 * g, lower), (1, 0.055 * g, lower)]
+    hem = 0.078 if look.long_trousers else 0.086
+    upper = [(0, 0.097 * g, look.trousers), (0.35, 0.092 * g, look.trousers), (0.6, hem * g, lower)]
+    knee = [(0.63, 0.075 * g, lower), (0.85, 0.061 * g, lower), (1, 0.055 * g, lower)]
     calf = [(0, 0.053 * g, lower), (0.12, 0.051 * g, lower), (0.32, 0.058 * g, lower), (0.65, 0.043 * g, lower)]
     ankle = [(0.82, 0.038 * g, sock), (1, 0.036 * g, sock)]
     return [

@@ -177,7 +177,7 @@ def _shade(mesh: Mesh, points: np.ndarray, camera: Camera) -> tuple[np.ndarray, 
     view = camera.position.astype(np.float32) - corners.mean(2)
     view /= np.linalg.norm(view, axis=-1, keepdims=True)
     towards = np.sum(normals * view, -1)
-    light = 0.40 + 0.14 * normals[..., 1] + 0.58 * np.clip(normals @ LIGHT, 0, 1) + 0.16 * np.clip(normals @ FILL, 0, 1)
+    light = 0.50 + 0.12 * normals[..., 1] + 0.46 * np.clip(normals @ LIGHT, 0, 1) + 0.16 * np.clip(normals @ FILL, 0, 1)
     light -= 0.10 * (1 - np.clip(towards, 0, 1)) ** 3
     return np.clip(mesh.colours.astype(np.float32) * light[..., None], 0, 255).astype(np.uint8), towards > -0.05
 
