@@ -99,7 +99,10 @@ def _provenance(job: EvaluateJob, lineage: str) -> dict[str, Any]:
     reports = {"tokenizer": Path(job.tokenizer) / "report.json", "evaluator": Path(job.evaluator) / "report.json"}
     return {
         "seed": job.seed,
-        "settings": {**job.config.model_dump(mode="json"), "sampling": job.sampling.model_dump(mode="json")},
+        "settings": {
+            **job.config.model_dump(mode="json", exclude={"evaluator"}),
+            "sampling": job.sampling.model_dump(mode="json"),
+        },
         "model": Path(job.model).name,
         "tokenizer_lineage": lineage,
         "versions": {

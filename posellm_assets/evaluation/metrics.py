@@ -106,9 +106,17 @@ def confusion(truth: Sequence[str], predicted: Sequence[str | None], labels: Seq
 def named_label(text: str, labels: Sequence[str]) -> str | None:
     """The one label whose words a text holds, or None where it holds none or several.
 
-    A label that is part of a longer one found ("squat" in "jump squat") does not count as a second label.
+    What comes before a colon is the name of the movement in our captions, and counts alone where it holds a label:
+    the facts after it may use the same words ("squat: both knees bend" where "bend" is a label too). A label that is
+    part of a longer one found ("squat" in "jump squat") does not count as a second label.
     """
+    head, colon, _ = text.partition(":")
+    found = _labels_in(head, labels) if colon else []
+    found = found or _labels_in(text, labels)
+    return found[0] if len(found) == 1 else None
+
+
+def _labels_in(text: str, labels: Sequence[str]) -> list[str]:
     spaced = f" {' '.join(''.join(c if c.isalnum() else ' ' for c in text.lower()).split())} "
     found = [label for label in labels if f" {label} " in spaced]
-    found = [label for label in found if not any(label != other and f" {label} " in f" {other} " for other in found)]
-    return found[0] if len(found) == 1 else None
+    return [label for label in found if not any(label != other and f" {label} " in f" {other} " for other in found)]

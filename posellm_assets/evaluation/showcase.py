@@ -34,7 +34,9 @@ def showcase(
         heard = None
         for clip, reconstruction in zip(test, reconstructions, strict=True):
             if prompt == clip.label or prompt in clip.texts:
-                panels = [(f"real: {clip.key}", clip.motion), ("after the tokenizer", reconstruction)]
+                # Codes stand for four frames each: the real motion is cut to theirs, so that the two stay in step.
+                real = clip.motion.cut(0, len(reconstruction))
+                panels = [(f"real: {clip.key}", real), ("after the tokenizer", reconstruction)]
                 heard = said[clip.key, clip.segment]
                 break
         panels.append(("generated", sample.motion))

@@ -96,6 +96,9 @@ def test_confusion_has_a_column_for_texts_that_name_no_label():
         ("both knees bend", None),
         ("squatting", None),
         ("jump squat and squat", "jump squat"),
+        ("squat (gym): both knees lunge", "squat"),
+        ("squat, lunge: both knees bend", None),
+        ("set 2: lunge", "lunge"),
     ],
 )
 def test_a_text_names_a_label_only_if_it_holds_its_words_and_those_of_no_other(text: str, named: str | None):
