@@ -9,4 +9,4 @@ def tokenise_batch(job: TokeniseJob) -> dict[str, Any]:
     """Do `job` in this process and return its summary; torch is loaded here and now."""
     from posellm_assets.motion.tokenise import tokenise
 
-    return tokenise(job, print)
+    return tokenise(job, lambda message: print(message, flush=True))

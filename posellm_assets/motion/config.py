@@ -41,14 +41,14 @@ class TokenizerConfig(_Config):
     The budget is a number of steps, so that a seed gives the same tokenizer again.
     """
 
-    codes: int = Field(default=512, ge=2, description="Size of the codebook")
+    codes: int = Field(default=256, ge=2, description="Size of the codebook")
     code_size: int = Field(default=32, ge=2, description="Dimensions of a code vector")
     width: int = Field(default=256, ge=8)
     encoder_blocks: int = Field(default=4, ge=1)
     decoder_blocks: int = Field(default=6, ge=1)
-    steps: int = Field(default=400, ge=1)
+    steps: int = Field(default=1000, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
-    frames_per_batch: int = Field(default=4096, ge=16)
+    frames_per_batch: int = Field(default=1024, ge=16)
     windows: tuple[int, ...] = Field(
         default=(16, 32, 64, 96, 128, 192), description="Frames of a training window; shorter stretches cannot be used"
     )
@@ -56,7 +56,7 @@ class TokenizerConfig(_Config):
         default=(0.85, 1.0, 1.18), description="Playing speeds in training and of the re-tokenised variants of a clip"
     )
     phases: tuple[int, ...] = Field(default=(0, 2), description="Frames cut off the front of the re-tokenised variants")
-    checkpoint_every: int = Field(default=100, ge=1, description="Steps between two checkpoints")
+    checkpoint_every: int = Field(default=250, ge=1, description="Steps between two checkpoints")
     threads: int = Field(default=1, ge=1, description="Torch threads; they can change the last bits of the weights")
 
     @field_validator("windows")

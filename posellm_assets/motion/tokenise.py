@@ -13,7 +13,7 @@ import torch
 from posellm_assets import lake
 from posellm_assets.footage.keys import check_video_key
 from posellm_assets.motion.augment import change_speed, mirror, shift_phase
-from posellm_assets.motion.config import FRAMES_PER_TOKEN, TokeniseItem, TokeniseJob
+from posellm_assets.motion.config import TokeniseItem, TokeniseJob
 from posellm_assets.motion.errors import mpjpe_mm
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import placed
@@ -96,32 +96,37 @@ def _write_down(
     batch: Sequence[tuple[TokeniseItem, list[list[Variant]]]], tokenizer: MotionTokenizer
 ) -> list[dict[str, Any]]:
     """The content of each item's token file. All variants of all items are encoded at once, which makes it fast."""
-    variants = [variant for _, segments in batch for segment in segments for variant in segment]
-    codes = dict(zip(map(id, variants), tokenizer.encode_many([v.motion for v in variants]), strict=True))
-    originals = [segment[0] for _, segments in batch for segment in segments]
-    rebuilt = dict(zip(map(id, originals), tokenizer.decode_many([codes[id(v)] for v in originals]), strict=True))
+    motions = [variant.motion for _, segments in batch for segment in segments for variant in segment]
+    codes = iter(tokenizer.encode_many(motions))
+    coded = [[[(variant, next(codes)) for variant in segment] for segment in segments] for _, segments in batch]
+    decoded = iter(tokenizer.decode_many([segment[0][1] for segments in coded for segment in segments]))
+    lineage = tokenizer.lineage
     contents = []
-    for item, segments in batch:
-        errors = [mpjpe_mm(rebuilt[id(s[0])], placed(s[0].motion).cut(0, len(rebuilt[id(s[0])]))) for s in segments]
-        frames = [len(rebuilt[id(s[0])]) for s in segments]
+    for (item, _), segments in zip(batch, coded, strict=True):
+        entries, errors_mm = [], []
+        for segment in segments:
+            original, rebuilt = segment[0][0].motion, next(decoded)
+            errors_mm.append(mpjpe_mm(rebuilt, placed(original).cut(0, len(rebuilt))))
+            entries.append(
+                {
+                    "start_s": round(original.start_s, 4),
+                    "end_s": round(original.start_s + rebuilt.duration_s, 4),
+                    "variants": [
+                        {"name": variant.name, "mirrored": variant.mirrored, "codes": ids} for variant, ids in segment
+                    ],
+                }
+            )
         contents.append(
             {
                 "schema_version": SCHEMA_VERSION,
                 "key": item.motion.stem,
-                "lineage": tokenizer.lineage,
+                "lineage": lineage,
                 "codebook_size": tokenizer.codebook_size,
                 "fps": tokenizer.fps,
-                "segments": [
-                    {
-                        "start_s": round(s[0].motion.start_s, 4),
-                        "end_s": round(
-                            s[0].motion.start_s + len(codes[id(s[0])]) * FRAMES_PER_TOKEN / tokenizer.fps, 4
-                        ),
-                        "variants": [{"name": v.name, "mirrored": v.mirrored, "codes": codes[id(v)]} for v in s],
-                    }
-                    for s in segments
-                ],
-                "mpjpe_mm": round(float(np.average(errors, weights=frames)), 2),
+                "segments": entries,
+                "mpjpe_mm": round(
+                    float(np.average(errors_mm, weights=[len(segment[0][1]) for segment in segments])), 2
+                ),
             }
         )
     return contents

@@ -232,7 +232,7 @@ class MotionTokenizer:
                 f"{SCHEMA_VERSION}: train the tokenizer again"
             )
         weights = (folder / WEIGHTS_FILE).read_bytes()
-        if description["lineage"] != _lineage(weights):
+        if description.get("lineage") != _lineage(weights):
             raise ValueError(f"the files in {folder} do not belong together or are damaged: copy the folder again")
         config = TokenizerConfig.model_validate(description["config"])
         skeleton = Skeleton.from_json(description["skeleton"])

@@ -251,16 +251,19 @@ def evaluate(tokenizer: MotionTokenizer, held_out: Segments) -> dict[str, Any]:
     if not segments:
         return {"clips": 0, "frames": 0, "mpjpe_mm": None, "reason": "no held-out clip has enough frames in a row"}
     codes = tokenizer.encode_many(segments)
-    rebuilt = dict(zip(map(id, segments), tokenizer.decode_many(codes), strict=True))
-    rows: list[dict[str, Any]] = [
-        {
-            "sport": sport_of(key),
-            "mpjpe_mm": np.mean([mpjpe_mm(rebuilt[id(s)], _whole_tokens(s)) for s in of_clip]),
-            "mean_pose_mm": np.mean([mpjpe_mm(_mean_pose(tokenizer, s), _whole_tokens(s)) for s in of_clip]),
-            "acceleration": np.mean([acceleration_error_m_per_s2(rebuilt[id(s)], _whole_tokens(s)) for s in of_clip]),
-        }
-        for key, of_clip in clips.items()
-    ]
+    decoded = iter(tokenizer.decode_many(codes))
+    rows: list[dict[str, Any]] = []
+    for key, of_clip in clips.items():
+        truths = [_whole_tokens(segment) for segment in of_clip]
+        pairs = [(next(decoded), truth) for truth in truths]
+        rows.append(
+            {
+                "sport": sport_of(key),
+                "mpjpe_mm": np.mean([mpjpe_mm(rebuilt, truth) for rebuilt, truth in pairs]),
+                "mean_pose_mm": np.mean([mpjpe_mm(_mean_pose(tokenizer, truth), truth) for truth in truths]),
+                "acceleration": np.mean([acceleration_error_m_per_s2(rebuilt, truth) for rebuilt, truth in pairs]),
+            }
+        )
     uses = np.bincount(np.concatenate(codes), minlength=tokenizer.codebook_size)
     shares = uses[uses > 0] / uses.sum()
     sports = sorted({row["sport"] for row in rows})
@@ -290,7 +293,7 @@ def _whole_tokens(motion: Motion) -> Motion:
 
 
 def _mean_pose(tokenizer: MotionTokenizer, like: Motion) -> Motion:
-    features = np.repeat(tokenizer.network.mean.numpy()[None], len(_whole_tokens(like)), axis=0)
+    features = np.repeat(tokenizer.network.mean.numpy()[None], len(like), axis=0)
     features[:, representation.layout(tokenizer.skeleton).yaw_velocity] = 0
     return representation.decode(features, tokenizer.skeleton, tokenizer.fps)
 

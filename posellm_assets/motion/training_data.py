@@ -57,19 +57,20 @@ def read_segments(paths: Sequence[Path], min_frames: int) -> Segments:
 
 
 def augmented_features(segments: Sequence[Motion], speeds: Sequence[float], min_frames: int) -> list[np.ndarray]:
-    """The (T, D) features of each segment at each speed, as it is and mirrored, where `min_frames` remain."""
+    """The (T, D) float32 features of each segment at each speed, as it is and mirrored, where `min_frames` remain."""
     played = [change_speed(segment, speed) for segment in segments for speed in speeds]
     played = [motion for motion in played if len(motion) >= min_frames]
-    return [representation.encode(guise) for motion in played for guise in (motion, mirror(motion))]
+    guises = (guise for motion in played for guise in (motion, mirror(motion)))
+    return [representation.encode(guise).astype(np.float32) for guise in guises]
 
 
 def normalisation(features: Sequence[np.ndarray], skeleton: Skeleton) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean of each feature and one standard deviation for each group of them (HumanML3D's convention): (D,) float32."""
     frames = np.concatenate(features)
-    std = frames.std(axis=0)
+    std = frames.std(axis=0, dtype=np.float64)
     for group in representation.layout(skeleton).groups:
         std[group] = max(float(std[group].mean()), _MIN_STD) if std[group].size else std[group]
-    return torch.from_numpy(frames.mean(axis=0)).float(), torch.from_numpy(std).float()
+    return torch.from_numpy(frames.mean(axis=0, dtype=np.float64)).float(), torch.from_numpy(std).float()
 
 
 class Windows:
