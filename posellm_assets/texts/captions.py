@@ -16,8 +16,8 @@ from posellm_assets.motion.motion import Motion
 from posellm_assets.texts.facts import Fact, measure
 from posellm_assets.texts.wording import Movement, movements, words
 
-PHRASINGS = 2
-MOVEMENTS_PER_CAPTION = 2
+# Movements told in each caption: a short one first, which a small model can learn to say.
+MOVEMENTS_TOLD = (1, 2, 2)
 # Periods (s) that stay quick or slow when a clip is played up to 20 % slower or faster.
 QUICK_S, SLOW_S = 0.8, 3.6
 
@@ -55,10 +55,10 @@ def captions_for(key: str, motion: Motion, *, sport: str, label: str | None, use
     facts = measure(motion)
     choose = random.Random(key)
     texts = [CaptionText(text=text, kind="user") for text in user_captions if text.strip()]
-    said = [text for text in (_facts_text(facts, motion, choose) for _ in range(PHRASINGS)) if text]
+    said = [text for text in (_facts_text(facts, motion, choose, told) for told in MOVEMENTS_TOLD) if text]
     if label and label_words(label):
         name = label_words(label)
-        patterns = choose.sample(words()["caption"]["labelled"], PHRASINGS)
+        patterns = choose.sample(words()["caption"]["labelled"], len(MOVEMENTS_TOLD))
         texts.append(CaptionText(text=name, kind="label"))
         for pattern, fact_text in zip(patterns, said, strict=False):
             caption = pattern.format(label=name, sport=label_words(sport), facts=fact_text)
@@ -84,10 +84,10 @@ def read_captions(lake: Lake, key: str) -> Captions:
         raise ValueError(f"{key}: the captions {path} are damaged; materialize `captions` again: {error}") from error
 
 
-def _facts_text(facts: list[Fact], motion: Motion, choose: random.Random) -> str:
-    """The largest movements in one phrase, or the stillness of a clip that is still for most of its length."""
+def _facts_text(facts: list[Fact], motion: Motion, choose: random.Random, told: int) -> str:
+    """The `told` largest movements in one phrase, or the stillness of a clip that is still for most of its length."""
     patterns = words()["caption"]
-    phrases = [_movement_text(movement, choose) for movement in movements(facts)[:MOVEMENTS_PER_CAPTION]]
+    phrases = [_movement_text(movement, choose) for movement in movements(facts)[:told]]
     still_s = sum(fact.value for fact in facts if fact.kind == "hold")
     if still_s > 0.5 * len(motion.joints) / motion.fps:
         phrases = [choose.choice(patterns["still"]), *phrases[:1]]

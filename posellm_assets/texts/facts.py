@@ -29,9 +29,9 @@ Kind = Literal[
 Unit = Literal["degrees", "times", "s", "correlation", "body lengths", "body lengths/s"]
 
 # Smallest range that counts as movement, in degrees: above the noise of monocular landmarks.
-MOVES_DEG = {"knee": 25.0, "hip": 25.0, "elbow": 35.0, "shoulder": 30.0, "trunk": 20.0, "waist": 35.0}
+MOVES_DEG = {"knee": 25.0, "hip": 25.0, "elbow": 35.0, "shoulder": 30.0, "trunk": 20.0, "waist": 35.0, "side": 20.0}
 # The usual range of motion of a healthy adult in degrees, rounded; only to rank movements of different joints.
-FULL_DEG = {"knee": 140.0, "hip": 120.0, "elbow": 150.0, "shoulder": 180.0, "trunk": 90.0, "waist": 60.0}
+FULL_DEG = {"knee": 140.0, "hip": 120.0, "elbow": 150.0, "shoulder": 180.0, "trunk": 90.0, "waist": 60.0, "side": 40.0}
 MOVES_SPEED = 0.25  # body lengths per second
 STILL_SPEED = 0.12  # body lengths per second, over a whole second
 STILL_S = 2.0
@@ -71,6 +71,8 @@ def measure(motion: Motion) -> list[Fact]:
     """
     signals = angle_signals(motion)
     moving = [facts for joint in MOVES_DEG for facts in _movement(joint, signals, motion)]
+    if any(group[0].joint == "side" for group in moving):  # the same lean, told with its direction
+        moving = [group for group in moving if group[0].joint != "trunk"]
     moving.sort(key=_prominence, reverse=True)
     facts = [fact for group in moving for fact in group]
     return facts + _heights(motion) + _speeds(motion) + _holds(motion, signals)

@@ -12,10 +12,11 @@ from posellm_assets.motion.motion import Motion
 
 Side = Literal["left", "right", "both"] | None
 
-PAIRED = ("knee", "hip", "elbow", "shoulder")
-NEUTRAL_DEG = {"knee": 180.0, "hip": 180.0, "elbow": 180.0, "shoulder": 0.0, "trunk": 0.0, "waist": 0.0}
+PAIRED = ("knee", "hip", "elbow", "shoulder", "side")
+NEUTRAL_DEG = {"knee": 180.0, "hip": 180.0, "elbow": 180.0, "shoulder": 0.0, "trunk": 0.0, "waist": 0.0, "side": 0.0}
 
 # A joint's angle is that between the trunk (upwards from the hips) or the bone before it, and the bone after it.
+SIDEWAYS_SHARE = 0.7  # of the whole lean that must be to a side
 _HINGES = {"knee": ("hip", "knee", "ankle"), "elbow": ("shoulder", "elbow", "wrist")}
 
 
@@ -39,6 +40,12 @@ def angle_signals(motion: Motion) -> dict[tuple[str, Side], np.ndarray]:
     shoulders, hips = _across(motion, "shoulder"), _across(motion, "hip")
     if trunk is not None and shoulders is not None and hips is not None:
         signals["trunk", None] = _angle_between(trunk, np.broadcast_to(np.array([0.0, 1.0, 0.0]), trunk.shape))
+        # To the left or to the right along the hips' line; each side is 0 while the trunk is on the other. A bow seen
+        # from the side has such a part too, from the uncertain depth of the hips: it is not counted.
+        across = hips / np.maximum(np.linalg.norm(hips, axis=-1, keepdims=True), 1e-9)
+        sideways = 90 - _angle_between(trunk, across)
+        sideways = np.where(np.abs(sideways) < SIDEWAYS_SHARE * signals["trunk", None], 0.0 * sideways, sideways)
+        signals["side", "left"], signals["side", "right"] = np.maximum(sideways, 0), np.maximum(-sideways, 0)
         signals["waist", None] = _angle_between(_perpendicular(shoulders, trunk), _perpendicular(hips, trunk))
     return signals
 

@@ -28,8 +28,9 @@ class Movement:
         names, verbs = words()["joints"][self.joint], words()["verbs"][self.joint]
         verb = verbs["away" if _leaves_neutral(angle) or self.counts[0] else "back"]
         if len(self.angles) == 2:
-            return words()["in_turn"].format(left=names["left"], right=names["right"], verb=verb[1])
-        return f"{names[angle.side or 'none']} {verb[angle.side == 'both']}"
+            pattern = verbs.get("in_turn", words()["in_turn"])
+            return pattern.format(left=names["left"], right=names["right"], verb=verb[1])
+        return f"{names[angle.side or 'none']} {verb[angle.side == 'both']}".replace("SIDE", angle.side or "")
 
     @property
     def spans(self) -> list[tuple[float, float]]:

@@ -19,7 +19,7 @@ def wave(seconds: float, period_s: float, low: float, high: float, phase: float 
 
 def athlete(seconds: float = 6.0, size: float = 1.0, noise_m: float = 0.0, seed: int = 0, **flexion) -> Motion:
     """A motion from angles in degrees, each a number or (T,): left/right_knee and _elbow (flexion, 0 straight),
-    _thigh (forward from hanging), _arm (sideways from hanging), and lean (trunk, forward from upright)."""
+    _thigh (forward from hanging), _arm (sideways from hanging), lean (trunk, forward) or side (trunk, to the left)."""
     frames = round(seconds * FPS)
     angle = {name: np.radians(np.broadcast_to(np.asarray(value, float), frames)) for name, value in flexion.items()}
 
@@ -31,6 +31,8 @@ def athlete(seconds: float = 6.0, size: float = 1.0, noise_m: float = 0.0, seed:
 
     lean = of("lean")
     up = np.stack([np.zeros(frames), np.cos(lean), np.sin(lean)], -1)
+    if "side" in angle:
+        up = np.stack([np.sin(angle["side"]), np.cos(angle["side"]), np.zeros(frames)], -1)
     forward = np.stack([np.zeros(frames), -np.sin(lean), np.cos(lean)], -1)
     at = {"pelvis": np.zeros((frames, 3))}
     at["neck"] = size * TRUNK * up

@@ -3,6 +3,7 @@ import pytest
 
 from posellm_assets.motion.augment import change_speed, mirror
 from posellm_assets.motion.motion import Motion
+from posellm_assets.texts.describe import describe
 from posellm_assets.texts.facts import Fact, measure
 from posellm_assets_tests.unit.texts.athletes import FPS, arm_raise, athlete, bow, march, squat, wave
 
@@ -40,6 +41,30 @@ def test_thighs_that_rise_by_turns_are_said_to_take_turns_and_each_is_counted():
     assert only(facts, "alternation", "hip", "both").value < -0.9
     assert only(facts, "repetition", "hip", "left").value == 4
     assert only(facts, "angle", "hip", "right").to_value == pytest.approx(100, abs=2)
+
+
+@pytest.mark.parametrize(("direction", "side"), [(1, "left"), (-1, "right")])
+def test_a_bend_to_one_side_is_told_with_its_direction_and_not_told_twice(direction: int, side: str):
+    facts = measure(athlete(6.0, side=direction * wave(6.0, 2.0, 0, 40)))
+    assert only(facts, "angle", "side", side).to_value == pytest.approx(40, abs=2)
+    assert not [fact for fact in facts if fact.kind == "angle" and fact.joint == "trunk"]
+    assert any(f"The trunk leans to the {side}, from 0 to 40 degrees, 3 times" in text for text in describe(facts))
+
+
+def test_a_bow_is_no_bend_to_a_side():
+    facts = measure(bow(6.0, 2.0, 70.0))
+    assert only(facts, "angle", "trunk", None).to_value == pytest.approx(70, abs=2)
+    assert not [fact for fact in facts if fact.joint == "side"]
+
+
+def test_a_bow_of_somebody_whose_hips_are_seen_askew_is_no_bend_to_a_side():
+    motion = bow(6.0, 2.0, 80.0)
+    joints = motion.joints.copy()
+    for hip, depth_m in ((motion.skeleton.hips[0], 0.08), (motion.skeleton.hips[1], -0.08)):
+        joints[:, hip, 2] += depth_m
+    facts = measure(Motion(joints, FPS, motion.skeleton, motion.filled))
+    assert only(facts, "angle", "trunk", None).to_value == pytest.approx(80, abs=3)
+    assert not [fact for fact in facts if fact.joint == "side"]
 
 
 def test_a_mirrored_motion_gives_the_same_facts_with_the_sides_exchanged():
