@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -104,3 +107,11 @@ def test_a_skeleton_that_does_not_fit_together_is_refused(parents, pairs, compla
 def test_asking_for_an_unknown_joint_says_which_there_are():
     with pytest.raises(ValueError, match=r"no joint 'tail'.*pelvis"):
         BODY.index("tail")
+
+
+def test_what_the_code_server_imports_of_this_room_loads_no_torch():
+    modules = ("config", "skeletons", "motion", "from_poses", "representation", "augment", "errors", "rendering")
+    imports = ", ".join(f"posellm_assets.motion.{name}" for name in (*modules, "lineage", "batches"))
+    code = f"import sys, {imports}; print([name for name in ('torch', 'mediapipe') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -17,11 +17,13 @@ SMALL = TokenizerConfig(codes=32, code_size=8, width=32, encoder_blocks=2, decod
 
 @pytest.fixture(scope="module")
 def tokenizer():
-    """Untrained, but with a codebook that lies among the latents of some people."""
+    """Random weights, with a codebook that lies among the latents of some people."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     features = np.concatenate([encode(moving_person(80, seed)) for seed in range(8)])
     network = Network(features.shape[1], SMALL)
+    for parameter in network.parameters():  # residual branches begin at zero and would hide what they do
+        torch.nn.init.normal_(parameter, std=0.2)
     network.mean, network.std = (
         torch.from_numpy(features.mean(0)).float(),
         torch.from_numpy(features.std(0) + 0.1).float(),
