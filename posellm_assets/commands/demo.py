@@ -1,17 +1,22 @@
 """The demo: footage that the project renders, through the whole graph, to a released model and a table of figures."""
 
+import os
+import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 from rich.console import Console
-from rich.status import Status
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 from posellm_assets.commands.generate import generate_motion
 from posellm_assets.commands.status import overview
-from posellm_assets.defs.local import Progress, bring_up_to_date
-from posellm_assets.demo.footage import render_footage
+from posellm_assets.defs.local import News, bring_up_to_date
+from posellm_assets.demo.footage import plan, render_footage
 from posellm_assets.evaluation.champion import read_champion
 from posellm_assets.footage.scan import drop_zone
 from posellm_assets.lake import Lake, local_path, read_json
@@ -36,29 +41,64 @@ def run_demo(lake: Lake, console: Console) -> None:
     """
     started = time.monotonic()
     settings = load_settings(lake)
-    with dg.DagsterInstance.get() as instance, console.status("starting") as spinner:
-        _render(lake, settings, console, spinner)
-        reason = bring_up_to_date(lake, settings, instance, lambda progress: _say(progress, console, spinner))
-    console.print(f"Nothing left to do: {reason}.")
+    if "DAGSTER_HOME" not in os.environ:
+        raise ValueError("DAGSTER_HOME is not set, so nothing would be kept; run `make demo`, which sets it")
+    log = Path(os.environ["DAGSTER_HOME"]) / "demo.log"
+    with dg.DagsterInstance.get() as instance, _output_to(log, console) as quiet, _progress(quiet) as progress:
+        task = progress.add_task("starting", total=None)
+        _render(lake, settings, progress, task)
+        reason = bring_up_to_date(lake, settings, instance, lambda news: _show(news, progress, task))
+    console.print(f"Nothing left to do: {reason}. What the programs printed is in {log}.", soft_wrap=True)
     _print_figures(lake, settings, console)
     console.print(f"[bold]{time.monotonic() - started:.0f} s[/] in all. `make ui` shows everything that was made.")
 
 
-def _render(lake: Lake, settings: Settings, console: Console, spinner: Status) -> None:
+def _render(lake: Lake, settings: Settings, progress: Progress, task: TaskID) -> None:
     started = time.monotonic()
+    wanted = len(plan(settings.seed))
     clips = 0
     for path in render_footage(local_path(drop_zone(lake)), LocalPool(), settings.seed):
         clips += 1
-        spinner.update(f"rendering footage: {clips} clips, {path.name}")
+        progress.update(task, description=f"render footage: {path.name}", completed=clips, total=wanted)
     if clips:
-        console.print(f"{'render footage':<18} {clips} clips [dim]{time.monotonic() - started:.0f} s[/]")
+        progress.console.print(f"{'render footage':<18} {clips} clips [dim]{time.monotonic() - started:.0f} s[/]")
 
 
-def _say(progress: Progress, console: Console, spinner: Status) -> None:
-    if progress.seconds is None:
-        spinner.update(f"{progress.job}: {progress.message}")
+def _show(news: News, progress: Progress, task: TaskID) -> None:
+    """A finished job becomes a line of its own; everything before moves the bar."""
+    if news.seconds is not None:
+        progress.console.print(f"{news.job:<18} {news.message} [dim]{news.seconds:.0f} s[/]", highlight=False)
+        return
+    counted = re.match(r"(\w+) (\d+)/(\d+): (.*)", news.message)
+    if counted:
+        asset, done, total, key = counted.groups()
+        progress.update(task, description=f"{news.job}: {asset} {key}", completed=int(done), total=int(total))
     else:
-        console.print(f"{progress.job:<18} {progress.message} [dim]{progress.seconds:.0f} s[/]", highlight=False)
+        progress.update(task, description=f"{news.job}: {news.message}", completed=0, total=None)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"), console=console, transient=True
+    )
+
+
+@contextmanager
+def _output_to(log: Path, console: Console) -> Iterator[Console]:
+    """Send what this process and its children print to `log`; yields a console on the terminal that they had.
+
+    MediaPipe, Unsloth and Dagster write to the file descriptors, so nothing less keeps the progress readable.
+    """
+    saved = [os.dup(descriptor) for descriptor in (1, 2)]
+    with log.open("ab") as stream, os.fdopen(os.dup(1), "w") as terminal:
+        for descriptor in (1, 2):
+            os.dup2(stream.fileno(), descriptor)
+        try:
+            yield Console(file=terminal, width=console.width, force_terminal=console.is_terminal)
+        finally:
+            for descriptor, original in zip((1, 2), saved, strict=True):
+                os.dup2(original, descriptor)
+                os.close(original)
 
 
 def _print_figures(lake: Lake, settings: Settings, console: Console) -> None:

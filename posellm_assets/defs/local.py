@@ -25,7 +25,7 @@ AT_ONCE = FootageConfig(settle_s=0, max_files_per_tick=100_000, tick_budget_s=36
 
 
 @dataclass(frozen=True)
-class Progress:
+class News:
     """A line of a run's log, or a job that ended after `seconds`."""
 
     job: str
@@ -37,9 +37,7 @@ class RunFailed(RuntimeError):
     """A job that did not succeed."""
 
 
-def bring_up_to_date(
-    lake: Lake, settings: Settings, instance: dg.DagsterInstance, say: Callable[[Progress], None]
-) -> str:
+def bring_up_to_date(lake: Lake, settings: Settings, instance: dg.DagsterInstance, say: Callable[[News], None]) -> str:
     """Register, ingest and train until there is nothing left to do; returns why there is nothing left.
 
     Raises RunFailed where a training job fails. Videos that cannot be used are left behind with their reason, as in
@@ -76,7 +74,7 @@ def _to_ingest(lake: Lake, instance: dg.DagsterInstance) -> Collection[str]:
 class _Here:
     """Runs jobs in this process and passes on what they log."""
 
-    def __init__(self, lake: Lake, instance: dg.DagsterInstance, say: Callable[[Progress], None]):
+    def __init__(self, lake: Lake, instance: dg.DagsterInstance, say: Callable[[News], None]):
         self.instance = instance
         self.say = say
         logger = _console(say)
@@ -84,7 +82,7 @@ class _Here:
 
     def run(self, job: str, tags: dict[str, str], may_leave_videos_behind: bool = False) -> None:
         started = time.monotonic()
-        self.say(Progress(job, tags.get("dagster/partition") or tags.get(RANGE_START) or "started"))
+        self.say(News(job, tags.get("dagster/partition") or tags.get(RANGE_START) or "started"))
         result = self.definitions.resolve_job_def(job).execute_in_process(
             instance=self.instance, tags=tags, raise_on_error=False, run_config={"loggers": {"console": {}}}
         )
@@ -92,7 +90,7 @@ class _Here:
         if failures and not may_leave_videos_behind:
             raise RunFailed(f"{job} failed (run {result.run_id}): {'; '.join(failures)}")
         message = failures[0].splitlines()[0] if failures else "done"
-        self.say(Progress(job, message, time.monotonic() - started))
+        self.say(News(job, message, time.monotonic() - started))
 
 
 def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
@@ -103,14 +101,14 @@ def _failures(result: dg.ExecuteInProcessResult) -> Iterator[str]:
             yield (user.description if user else None) or (failure.error.to_string() if failure.error else "unknown")
 
 
-def _console(say: Callable[[Progress], None]) -> dg.LoggerDefinition:
+def _console(say: Callable[[News], None]) -> dg.LoggerDefinition:
     """A Dagster logger that hands what assets log to `say` instead of printing every event."""
 
     class Handler(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             meta = getattr(record, "dagster_meta", {})
             if not meta.get("dagster_event"):
-                say(Progress(str(meta.get("job_name", "")), str(meta.get("orig_message", record.getMessage()))))
+                say(News(str(meta.get("job_name", "")), str(meta.get("orig_message", record.getMessage()))))
 
     @dg.logger
     def console(_: dg.InitLoggerContext) -> logging.Logger:
