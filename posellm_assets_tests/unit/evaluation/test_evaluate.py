@@ -8,8 +8,10 @@ import pytest
 
 from posellm_assets.evaluation.config import EvaluateJob, EvaluationConfig, EvaluatorConfig, EvaluatorJob
 from posellm_assets.evaluation.evaluate import run
+from posellm_assets.evaluation.page import render
 from posellm_assets.evaluation.report import curves_png, summary_markdown
 from posellm_assets.evaluation.train_evaluator import run as train_evaluator
+from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets_tests.unit.evaluation.world import quiet
 
 ATTACK = "<script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -102,8 +104,6 @@ def test_an_empty_test_split_is_said_plainly_and_nothing_is_made_up(world, job, 
 
 
 def test_a_snapshot_without_labels_is_measured_by_likelihood_and_retrieval(world, job, tokenizer, tmp_path):
-    from posellm_assets.motion.tokenizer import MotionTokenizer
-
     codes = MotionTokenizer.load(tokenizer)
     train = world.examples("bare-train", world.keys("train"), codes, labelled=False)
     test = world.examples("bare-test", world.keys("test"), codes, labelled=False)
@@ -115,8 +115,6 @@ def test_a_snapshot_without_labels_is_measured_by_likelihood_and_retrieval(world
 
 
 def test_a_snapshot_of_a_single_movement_gives_no_accuracy(world, job, tokenizer, tmp_path):
-    from posellm_assets.motion.tokenizer import MotionTokenizer
-
     codes = MotionTokenizer.load(tokenizer)
     of_squat = {split: [key for key in world.keys(split) if world.label[key] == "squat"] for split in ("train", "test")}
     train, test = (world.examples(f"squat-{split}", keys, codes) for split, keys in of_squat.items())
@@ -141,8 +139,6 @@ def test_a_line_that_is_no_loss_is_named(tmp_path):
 
 
 def test_what_users_wrote_cannot_become_part_of_the_page(job, metrics):
-    from posellm_assets.evaluation.page import render
-
     hostile = json.loads(json.dumps(metrics).replace("squat", json.dumps(ATTACK)[1:-1]))
     rows = [
         {

@@ -1,19 +1,23 @@
 import json
+import random
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from posellm_assets.evaluation.clips import read_clips
+from posellm_assets.evaluation.clips import Clip, read_clips
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
 from posellm_assets.evaluation.evaluator import Evaluator
-from posellm_assets.evaluation.train_evaluator import fit, run
+from posellm_assets.evaluation.train_evaluator import _view, fit, run
 from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.skeletons import BODY
 from posellm_assets_tests.unit.evaluation.world import quiet
-from posellm_assets_tests.unit.texts.athletes import MOVEMENTS, squat
+from posellm_assets_tests.unit.texts.athletes import MOVEMENTS, athlete, squat, wave
 
 CONFIG = EvaluatorConfig(steps=50, batch_size=16, width=64)
 
@@ -57,6 +61,19 @@ def test_the_same_seed_gives_the_same_judge_and_another_seed_another(job):
     clips = read_clips(job.train, job.motions)
     short = CONFIG.model_copy(update={"steps": 4})
     assert fit(clips, short, 0, quiet)[1] == fit(clips, short, 0, quiet)[1] != fit(clips, short, 1, quiet)[1]
+
+
+def test_a_mirrored_view_is_taught_with_the_mirrored_words():
+    motion = athlete(4.0, left_arm=wave(4.0, 2.0, 0, 120))
+    clip = Clip("gym.wave-a.00000000", 0, "original", "gym", None, ("the left arm rises",), (0,) * 20, motion)
+    left, right = (3 * BODY.index(f"{side}_wrist") + 4 - 3 for side in ("left", "right"))
+    choose, seen = random.Random(0), set()
+    for _ in range(20):
+        features, text, _ = _view(clip, CONFIG, choose)
+        moves_left = np.ptp(features[:, left + 1]) > np.ptp(features[:, right + 1])
+        assert text == f"the {'left' if moves_left else 'right'} arm rises"
+        seen.add(text)
+    assert len(seen) == 2
 
 
 def test_a_verdict_does_not_depend_on_what_else_is_judged(job, report, world):
@@ -121,9 +138,6 @@ def test_segments_are_found_again_after_a_gap(world, tmp_path):
         label=dict.fromkeys(split, "squat"),
     )
     path = gapped.examples("gapped", [], None)
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     row = {"key": "gym.squat-z.00000000", "variant": "original", "mirrored": False, "sport": "gym", "texts": ["squat"]}
     rows = [{**row, "segment": 0, "codes": [0] * 10}, {**row, "segment": 1, "codes": [0] * 15}]
     pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), path)

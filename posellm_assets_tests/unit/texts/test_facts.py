@@ -130,6 +130,20 @@ def test_repetitions_are_not_counted_across_a_gap_and_a_gap_is_never_stillness()
     assert not [fact for fact in facts if fact.kind == "hold"]
 
 
+def test_small_dips_between_large_ones_are_not_counted():
+    dips = wave(8.0, 2.0, 0, 110) + wave(8.0, 2.0, 0, 32, phase=0.5) * (wave(8.0, 2.0, 0, 1) < 0.5)
+    (fact,) = [f for f in measure(athlete(8.0, left_elbow=dips)) if f.kind == "repetition" and f.joint == "elbow"]
+    assert fact.value == 4
+
+
+def test_two_still_spans_with_a_gap_between_are_not_one():
+    motion = athlete(12.0)
+    joints = motion.joints.copy()
+    joints[round(5.0 * FPS) : round(7.0 * FPS)] = np.nan
+    hold = only(measure(Motion(joints, FPS, motion.skeleton, motion.filled)), "hold", "body", None)
+    assert hold.value < 5.0 and not hold.start_s < 6.0 < hold.end_s
+
+
 def test_a_clip_in_which_nobody_is_known_has_no_facts():
     motion = squat(4.0, 2.0, 90.0)
     assert measure(Motion(np.full_like(motion.joints, np.nan), FPS, motion.skeleton, motion.filled)) == []
