@@ -131,7 +131,7 @@ def test_repetitions_are_not_counted_across_a_gap_and_a_gap_is_never_stillness()
 
 
 def test_small_dips_between_large_ones_are_not_counted():
-    dips = np.concatenate([wave(1.2, 1.2, 0, 110), wave(0.8, 0.8, 0, 45)] * 4)
+    dips = np.concatenate([wave(1.2, 1.2, 0, 110), wave(0.8, 0.8, 0, 52)] * 4)
     (fact,) = [f for f in measure(athlete(8.0, left_elbow=dips)) if f.kind == "repetition" and f.joint == "elbow"]
     assert fact.value == 4
 
