@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from posellm_assets.poses.landmarker import ImageLandmarker
 
 # How often a clip is looked at for several people: one look costs as much as two frames.
-_LOOK_EVERY_S = 3.0
+_LOOK_EVERY_S = 5.0
 _FEWEST_LOOKS = 4
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
@@ -125,14 +126,14 @@ class Poses:
         values = np.concatenate([stacked[frame, person], np.zeros((len(empty), COUNT, len(CHANNELS)), np.float32)])
         values = np.ascontiguousarray(values[order].transpose(2, 0, 1), dtype=np.float32)
         people = np.concatenate([person, np.zeros(len(empty), person.dtype)])[order]
+        masked = _column(nobody)
         columns = [
-            pa.array(frames[order], pa.int32()),
-            pa.array(self.time_s[frames[order]], pa.float64()),
-            pa.array(people, pa.int16(), mask=nobody),
+            _column(frames[order].astype(np.int32)),
+            _column(self.time_s[frames[order]]),
+            _column(people.astype(np.int16), ~nobody),
         ]
         columns += [
-            pa.FixedSizeListArray.from_arrays(pa.array(channel.ravel()), COUNT, mask=pa.array(nobody))
-            for channel in values
+            pa.FixedSizeListArray.from_arrays(_column(channel.ravel()), COUNT, mask=masked) for channel in values
         ]
         about = {
             "schema_version": SCHEMA_VERSION,
@@ -183,7 +184,7 @@ class Poses:
         time_s[frame] = table["time_s"].to_numpy()
         if not np.isfinite(time_s).all():
             raise InvalidPoses(f"{path} lacks some of its {count} frames; extract the poses again")
-        held = table.filter(pa.compute.is_valid(table["person"]))
+        held = table.filter(pc.is_valid(table["person"]))
         place = held["frame"].to_numpy(), held["person"].to_numpy()
         values = np.full((len(CHANNELS), count, about["people"], COUNT), np.nan, np.float32)
         for channel, name in enumerate(CHANNELS):
@@ -201,3 +202,14 @@ class Poses:
             about["model_sha256"],
             about["parameters"],
         )
+
+
+def _column(values: np.ndarray, valid: np.ndarray | None = None) -> pa.Array:
+    """An Arrow array over the values. `pa.array` would do the same and load pandas, 0.2 CPU seconds in each worker."""
+    data = _bits(values) if values.dtype == bool else pa.py_buffer(np.ascontiguousarray(values))
+    validity = None if valid is None else _bits(valid)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [validity, data])
+
+
+def _bits(values: np.ndarray) -> pa.Buffer:
+    return pa.py_buffer(np.packbits(values, bitorder="little"))
