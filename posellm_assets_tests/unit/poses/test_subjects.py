@@ -66,3 +66,9 @@ def test_nobody_is_nobody() -> None:
     subject = choose_subject(poses_of([np.full((9, 3), np.nan)]))
     assert (subject.person == -1).all()
     assert (subject.tracks, subject.share) == (0, 0.0)
+
+
+def test_a_helper_at_the_edge_and_nearer_to_the_camera_is_not_the_subject() -> None:
+    helper = walking(60, 1050, 1000, px_per_metre=240)
+    poses, athlete = shuffled(poses_of([walking(60, 600, 660, px_per_metre=200), helper]))
+    assert np.array_equal(choose_subject(poses).person, athlete)
