@@ -45,7 +45,13 @@ def make_demo(lake: Path, home: Path) -> Demo:
     """Run `make demo` as a user would."""
     started = time.monotonic()
     result = subprocess.run(
-        ["make", "demo"], cwd=ROOT, env=environment(lake, home), capture_output=True, text=True, timeout=1200, check=False
+        ["make", "demo"],
+        cwd=ROOT,
+        env=environment(lake, home),
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        check=False,
     )
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return Demo(lake, home, result.stdout, time.monotonic() - started)

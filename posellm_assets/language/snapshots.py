@@ -134,8 +134,8 @@ def freeze(
 def build_examples(lake: Lake, snapshot: Snapshot) -> dict[Split, int]:
     """Write the examples of every split; returns how many each holds.
 
-    Train holds the re-tokenised variants of a clip, val and test the original only. Raises SnapshotError where a video's
-    data is no longer the version that was frozen.
+    Train holds the re-tokenised variants of a clip, val and test the original only. Raises SnapshotError where the
+    data of a video is no longer the version that was frozen.
     """
     counts: dict[Split, int] = {}
     for split in SPLITS:
@@ -167,7 +167,7 @@ def _examples(lake: Lake, snapshot: Snapshot, video: SnapshotVideo) -> Sequence[
     for path, frozen in ((captions, video.captions_sha256), (tokens, video.tokens_sha256)):
         if sha256_of(path) != frozen:
             raise SnapshotError(
-                f"{path} has changed since {snapshot.snapshot} was frozen; freeze a new snapshot to train on what it is now"
+                f"{path} has changed since {snapshot.snapshot} was frozen; train on what it is now in a new snapshot"
             )
     texts = [caption.text for caption in read_captions(lake, video.key).texts]
     rows = []

@@ -25,10 +25,10 @@ from posellm_assets import lake
 from posellm_assets.language import checkpoints, models
 from posellm_assets.language.backends import Backend, BackendUnavailable
 from posellm_assets.language.checkpoints import Checkpoint, CheckpointMismatch
-from posellm_assets.language.config import StageConfig, StageJob
+from posellm_assets.language.config import StageConfig, StageJob, Task
 from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.packing import IGNORE, Batch, collate, hidden_states, pack
-from posellm_assets.language.tasks import Clip, Example, UnusableData, build, draw_epoch, fit_texts, read_clips
+from posellm_assets.language.tasks import Clip, Example, UnusableData, View, build, draw_epoch, fit_texts, read_clips
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 from posellm_assets.program import Report
 
@@ -254,6 +254,11 @@ def _summed_loss(model: Any, batch: Batch, masked: bool, bf16: bool) -> torch.Te
     return functional.cross_entropy(scores, batch.labels[:, 1:][labelled], reduction="sum")
 
 
+def _held_out_text(view: View, task: Task) -> str:
+    text = view.texts[0] if view.texts else ""
+    return view.description(text) if task == "m2t" else text
+
+
 @torch.no_grad()
 def _validate(
     model: Any, masked: bool, clips: list[Clip], stage: StageConfig, vocabulary: Vocabulary, bf16: bool
@@ -272,7 +277,7 @@ def _validate(
                 task,
                 clip.key,
                 clip.views[0].codes,
-                clip.views[0].texts[0] if clip.views[0].texts else "",
+                _held_out_text(clip.views[0], task),
                 vocabulary,
                 stage.row_tokens,
                 stage.mask_rate,

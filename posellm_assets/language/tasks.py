@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from posellm_assets.language.config import StageConfig, Task
 from posellm_assets.language.vocabulary import Vocabulary
+from posellm_assets.texts.captions import label_words
 
 _COLUMNS = ["key", "segment", "variant", "label", "texts", "codes"]
 _MIN_CODES = 8
@@ -32,10 +33,20 @@ class UnusableData(ValueError):
 
 @dataclass(frozen=True)
 class View:
-    """One variant of a clip: its codes, and the texts that are true of it."""
+    """One variant of a clip: its codes, the texts that are true of it, and its label in words, where it has one."""
 
     codes: tuple[int, ...]
     texts: tuple[str, ...]
+    label: str | None = None
+
+    def description(self, text: str) -> str:
+        """`text` as the answer to what this motion is: it names the movement first, where that is known.
+
+        Without the name in front, a model that has learned several ways to describe a movement begins with any of
+        them, and whether it knows the movement cannot be read off what it says.
+        """
+        named = self.label is None or text.casefold().startswith(self.label.casefold())
+        return text if named else f"{self.label}: {text}"
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,8 @@ def read_clips(path: Path, codebook_size: int) -> list[Clip]:
                 f"{where} has codes outside the codebook of {codebook_size}: another tokenizer made them"
             )
         clip = (row["key"], row["segment"])
-        views.setdefault(clip, []).append(View(tuple(row["codes"]), tuple(row["texts"] or ())))
+        label = label_words(row["label"]) if row["label"] else None
+        views.setdefault(clip, []).append(View(tuple(row["codes"]), tuple(row["texts"] or ()), label))
         labels[clip] = row["label"]
     return [Clip(clip[0], labels[clip], tuple(variants)) for clip, variants in views.items()]
 
@@ -83,8 +95,10 @@ def fit_texts(clips: Sequence[Clip], vocabulary: Vocabulary, row_tokens: int) ->
     for clip in clips:
         views = []
         for view in clip.views:
-            fits = {text: _room("t2m", vocabulary, text, row_tokens) >= _MIN_CODES for text in view.texts}
-            views.append(View(view.codes, tuple(text for text in view.texts if fits[text])))
+            fits = {
+                text: _room("t2m", vocabulary, view.description(text), row_tokens) >= _MIN_CODES for text in view.texts
+            }
+            views.append(View(view.codes, tuple(text for text in view.texts if fits[text]), view.label))
             left_out += [
                 f"{clip.key}: a text of {len(vocabulary.encode_text(text))} tokens ({text[:40]!r}...) is too long for "
                 f"rows of {row_tokens}; shorten it or raise row_tokens"
@@ -110,6 +124,7 @@ def draw_epoch(
             continue
         task = generator.choices(list(shares), list(shares.values()))[0]
         text = generator.choice(view.texts) if _needs_text(task) else ""
+        text = view.description(text) if task == "m2t" else text
         examples += build(task, clip.key, view.codes, text, vocabulary, stage.row_tokens, stage.mask_rate, generator)
     return examples
 

@@ -57,7 +57,8 @@ def test_no_file_outgrows_a_reader() -> None:
 
 
 def test_the_code_server_loads_neither_torch_nor_mediapipe() -> None:
-    code = "import sys, posellm_assets.definitions; print([m for m in ('torch', 'mediapipe', 'transformers') if m in sys.modules])"
+    heavy = ("torch", "mediapipe", "transformers")
+    code = f"import sys, posellm_assets.definitions; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from posellm_assets.language.packing import IGNORE, collate, pack
-from posellm_assets.language.tasks import UnusableData, build, draw_epoch, fit_texts, read_clips, windows
+from posellm_assets.language.tasks import Clip, UnusableData, View, build, draw_epoch, fit_texts, read_clips, windows
 from posellm_assets_tests.unit.language import samples
 
 CODES = [3, 1, 4, 1, 5, 9, 2, 6]
@@ -102,3 +102,25 @@ def test_codes_of_another_codebook_and_empty_motions_are_refused_by_key(tmp_path
 def test_all_variants_of_a_clip_are_views_of_one_clip(tmp_path: Path) -> None:
     clips = read_clips(samples.examples(tmp_path / "x.parquet", clips_per_label=2, variants=3), 24)
     assert [len(clip.views) for clip in clips] == [3] * 6
+
+
+def test_a_description_names_the_movement_first_and_keeps_the_owners_words() -> None:
+    vocabulary = samples.vocabulary()
+    own_words = "A person bends the knees."
+    view = View(tuple(CODES), (own_words, "squat: both knees bend"), "squat")
+    stage = samples.stage(tasks={"m2t": 1.0})
+    generator = random.Random(0)
+    answers = {
+        vocabulary.decode_text(example.answer[:-1])
+        for _ in range(20)
+        for example in draw_epoch([Clip("k", "squat", (view,))], stage, vocabulary, generator)
+    }
+    assert answers == {f"squat: {own_words}", "squat: both knees bend"}
+    prompts = {
+        tuple(example.prefix)
+        for _ in range(20)
+        for example in draw_epoch(
+            [Clip("k", "squat", (view,))], samples.stage(tasks={"t2m": 1.0}), vocabulary, generator
+        )
+    }
+    assert tuple([vocabulary.t2m, *vocabulary.encode_text(own_words), vocabulary.begin]) in prompts
