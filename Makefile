@@ -45,7 +45,7 @@ test: check
 	$(BIN)/pytest
 
 bench: $(READY)
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@missed=0; for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || missed=1; done; exit $$missed
 
 clean:
 	rm -rf $(VENV)
