@@ -29,7 +29,7 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError, RuntimeError) as error:
-        errors.print(f"[red]error:[/] {error}", highlight=False)
+        errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(1)
 
 
@@ -76,7 +76,7 @@ def describe(video: Path, as_json: JsonOption = False, lake: LakeOption = "data_
         print(json.dumps(result, ensure_ascii=False, indent=2))
         return
     for sentence in result["sentences"]:
-        console.print(f"- {sentence}", highlight=False)
+        console.print(f"- {sentence}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -153,7 +153,9 @@ def demo(lake: LakeOption = "data_lake") -> None:
 def _table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     if not rows:
         return
-    table = Table(*columns, title=title, title_justify="left")
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     console.print(table)

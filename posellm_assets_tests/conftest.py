@@ -64,7 +64,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     return make_demo(folder / "lake", new_home(folder / "home"))
 
 
-@pytest.fixture
 def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:

@@ -123,4 +123,4 @@ def test_a_description_names_the_movement_first_and_keeps_the_owners_words() -> 
             [Clip("k", "squat", (view,))], samples.stage(tasks={"t2m": 1.0}), vocabulary, generator
         )
     }
-    assert tuple([vocabulary.t2m, *vocabulary.encode_text(own_words), vocabulary.begin]) in prompts
+    assert (vocabulary.t2m, *vocabulary.encode_text(own_words), vocabulary.begin) in prompts

@@ -1,0 +1,42 @@
+"""What the demo promises: figures well over chance on athletes that it was not trained on, and no work done twice."""
+
+from posellm_assets.lake import Lake, read_json
+from posellm_assets.language.snapshots import read_snapshot
+from posellm_assets_tests.conftest import Demo, make_demo
+
+
+def test_held_out_motion_is_named_and_generated_motion_recognised(demo: Demo) -> None:
+    metrics = read_json(Lake(demo.lake).report("all-0001") / "metrics.json")
+    figures = metrics["figures"]
+    assert figures["naming_chance"]["value"] < 0.15
+    assert figures["naming_accuracy"]["value"] >= 0.9
+    assert figures["naming_accuracy"]["n"] >= 20
+    assert figures["recognised_generated"]["value"] >= 0.7
+    assert figures["recognised_generated"]["n"] >= 80
+    assert figures["valid_share"]["value"] == 1.0
+
+
+def test_nobody_is_on_both_sides_of_the_split(demo: Demo) -> None:
+    videos = read_snapshot(Lake(demo.lake), "all-0001").videos
+    sides: dict[str, set[str]] = {}
+    for video in videos:
+        sides.setdefault(video.participant or video.key, set()).add(video.split)
+    assert all(len(splits) == 1 for splits in sides.values())
+    assert {split for splits in sides.values() for split in splits} == {"train", "val", "test"}
+
+
+def test_the_demo_prints_its_figures_with_chance_beside_them(demo: Demo) -> None:
+    for expected in ("tokenizer error", "stage3 loss", "motion named in text", "chance 0.10", "report: ", "generated "):
+        assert expected in demo.output
+
+
+def test_a_second_demo_finds_nothing_to_do_and_prints_the_same_table(demo: Demo) -> None:
+    again = make_demo(demo.lake, demo.home)
+    assert "Nothing left to do" in again.output
+    assert "train_generation" not in again.output
+    assert _table(again.output) == _table(demo.output)
+    assert again.seconds < demo.seconds / 3
+
+
+def _table(output: str) -> list[str]:
+    return [line for line in output.splitlines() if line.startswith("│")]

@@ -1,0 +1,48 @@
+"""Every command of the README, run as it is written there, over a finished demo."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from posellm_assets.demo.footage import plan, render_clip
+from posellm_assets.lake import Lake
+from posellm_assets_tests.conftest import ROOT, Demo
+
+RUN_ELSEWHERE = {"make test": "this is it", "make ui": "test_ui.py starts it"}
+
+
+def commands() -> list[str]:
+    """The lines of all shell blocks, in order."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
+@pytest.fixture
+def project(demo: Demo, tmp_path: Path) -> Path:
+    """The project as a user has it after `make demo`, with a clip of their own at hand."""
+    for entry in ROOT.iterdir():
+        if entry.name not in ("data_lake", ".dagster", ".git"):
+            (tmp_path / entry.name).symlink_to(entry)
+    (tmp_path / "data_lake").symlink_to(demo.lake)
+    (tmp_path / ".dagster").symlink_to(demo.home)
+    clip = render_clip(plan(seed=1)[0], tmp_path / "rendered")
+    clip.rename(tmp_path / "clip.mp4")
+    return tmp_path
+
+
+def test_every_command_of_the_readme_works_as_it_is_written(project: Path, demo: Demo) -> None:
+    lines = commands()
+    assert {"make demo", *RUN_ELSEWHERE} <= set(lines), "the README shows the commands that set everything up"
+    script = "\n".join(["set -euxo pipefail", *(line for line in lines if line not in RUN_ELSEWHERE)])
+    environment = {name: value for name, value in os.environ.items() if name not in ("DAGSTER_HOME", "POSELLM_LAKE")}
+    result = subprocess.run(
+        ["bash", "-c", script], cwd=project, env=environment, capture_output=True, text=True, timeout=900, check=False
+    )
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    for made in ("squat.mp4", "squat.json"):
+        assert (project / made).stat().st_size > 1000
+    assert "knee" in result.stdout, "describe says what moves"
+    assert [path.name for path in (Path(str(Lake(demo.lake).raw)) / "tennis").glob("clip.mp4*")] != []

@@ -1,0 +1,92 @@
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from posellm_assets.footage.manifest import FootageManifest, write_manifest
+from posellm_assets.footage.video import VideoInfo
+from posellm_assets.lake import Lake, read_json, write_bytes, write_json
+from posellm_assets.language.snapshots import (
+    Snapshot,
+    SnapshotError,
+    build_examples,
+    freeze,
+    read_snapshot,
+    videos_of_last_snapshot,
+)
+from posellm_assets.texts.captions import Captions, CaptionText, write_captions
+
+INFO = VideoInfo(100, 100, 25.0, 2.0, 50, 0, "h264", "yuv420p", False)
+TRAIN, TEST = "yoga.bend.0000000a", "yoga.bend.0000000b"
+PEOPLE = {TRAIN: "athlete-01", TEST: "athlete-06"}
+"""Their hashes fall into train and test; `test_the_split_is_the_participants` says so."""
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    lake = Lake(tmp_path)
+    for key, participant in PEOPLE.items():
+        write_manifest(
+            lake,
+            FootageManifest(
+                key=key,
+                sport="yoga",
+                label="left side bend",
+                captions=[],
+                participant=participant,
+                source=f"yoga/{participant}.mp4",
+                sha256=key[-8:] * 8,
+                size_bytes=1,
+                video=INFO,
+                registered_at="2026-01-01T00:00:00+00:00",
+            ),
+        )
+        texts = [CaptionText(text="left side bend: the left arm rises", kind="label")]
+        write_captions(lake, Captions(key=key, texts=texts, facts=[]))
+        write_bytes(lake.motion(key), b"motion of " + key.encode())
+        variants = [
+            {"name": "original", "mirrored": False, "codes": [1, 2, 3]},
+            {"name": "mirrored", "mirrored": True, "codes": [4, 5, 6]},
+        ]
+        write_json(lake.motion_tokens("vq-1", key), {"segments": [{"start_s": 0, "end_s": 1, "variants": variants}]})
+    return lake
+
+
+def frozen(lake: Lake, keys: list[str]) -> Snapshot:
+    return freeze(lake, keys, "vq-1", parent=None, settings={"seed": 0})
+
+
+def test_the_split_is_the_participants(lake: Lake) -> None:
+    snapshot = frozen(lake, [TRAIN, TEST])
+    assert (snapshot.keys("train"), snapshot.keys("test")) == ([TRAIN], [TEST])
+
+
+def test_train_holds_the_variants_and_mirrored_text_says_the_other_side(lake: Lake) -> None:
+    snapshot = frozen(lake, [TRAIN, TEST])
+    assert build_examples(lake, snapshot) == {"train": 2, "val": 0, "test": 1}
+    original, mirrored = pq.read_table(str(lake.examples(snapshot.snapshot, "train"))).to_pylist()
+    assert (original["label"], original["codes"]) == ("left side bend", [1, 2, 3])
+    assert (mirrored["label"], mirrored["codes"]) == ("right side bend", [4, 5, 6])
+    assert mirrored["texts"] == ["right side bend: the right arm rises"]
+    (test,) = pq.read_table(str(lake.examples(snapshot.snapshot, "test"))).to_pylist()
+    assert (test["variant"], test["key"]) == ("original", TEST)
+
+
+def test_snapshots_are_numbered_and_never_written_twice(lake: Lake) -> None:
+    first, second = frozen(lake, [TRAIN]), frozen(lake, [TRAIN, TEST])
+    assert (first.snapshot, second.snapshot) == ("all-0001", "all-0002")
+    assert read_snapshot(lake, "all-0001") == first
+    assert videos_of_last_snapshot(lake) == {TRAIN, TEST}
+    assert read_json(lake.snapshot("all-0002"))["settings"] == {"seed": 0}
+
+
+def test_data_that_changed_since_is_refused_and_named(lake: Lake) -> None:
+    snapshot = frozen(lake, [TRAIN, TEST])
+    write_captions(lake, Captions(key=TRAIN, texts=[CaptionText(text="other", kind="user")], facts=[]))
+    with pytest.raises(SnapshotError, match=rf"{TRAIN}\.json has changed since all-0001 was frozen"):
+        build_examples(lake, snapshot)
+
+
+def test_footage_of_test_participants_alone_cannot_be_trained_on(lake: Lake) -> None:
+    with pytest.raises(SnapshotError, match="none of the 1 videos falls into the train split"):
+        frozen(lake, [TEST])

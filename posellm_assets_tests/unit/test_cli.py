@@ -1,0 +1,53 @@
+"""The command line as a script sees it: exit codes, JSON, and sentences instead of tracebacks."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from posellm_assets_tests.clips import write_clip
+
+
+def posellm(*arguments: str, lake: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(Path(sys.executable).with_name("posellm")), *arguments],
+        env={**os.environ, "POSELLM_LAKE": str(lake), **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_clip_is_added_and_shown_as_waiting(tmp_path: Path) -> None:
+    clip = write_clip(tmp_path / "-my serve 🎾.mp4", 1)
+    added = posellm("add", "--sport", "tennis", "--label", "serve", "--", str(clip), lake=tmp_path / "lake")
+    assert added.returncode == 0, added.stderr
+    status = posellm("status", "--json", lake=tmp_path / "lake")
+    assert json.loads(status.stdout)["waiting"] == ["tennis/-my serve 🎾.mp4"]
+
+
+def test_what_a_user_did_wrong_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
+    for arguments, sentence in (
+        (["add", "--sport", "tennis", str(tmp_path / "missing.mp4")], "is not a file"),
+        (["describe", str(tmp_path / "missing.mp4")], "missing.mp4"),
+        (["generate", "a squat", "--out", "x.gif"], "written as .mp4 or .json"),
+        (["generate", "a squat", "--out", "x.mp4"], "no released model yet"),
+    ):
+        result = posellm(*arguments, lake=tmp_path / "lake")
+        assert result.returncode == 1, (arguments, result.stdout)
+        assert sentence in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_misuse_is_exit_code_2(tmp_path: Path) -> None:
+    assert posellm("no-such-command", lake=tmp_path).returncode == 2
+
+
+def test_the_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> None:
+    result = posellm("doctor", "--json", lake=tmp_path / "lake", POSELLM_CACHE=str(tmp_path / "empty"))
+    findings = {finding["name"]: finding for finding in json.loads(result.stdout)}
+    assert result.returncode == 1
+    assert not findings["pose model"]["ok"]
+    assert findings["pose model"]["remedy"] == "posellm models --fetch"
+    assert findings["lake"]["ok"]
