@@ -25,13 +25,14 @@ def build_defs(**overrides: Any) -> dg.Definitions:
     unknown = set(overrides) - set(resources)
     if unknown:
         raise TypeError(f"no such resource: {sorted(unknown)}; there are {sorted(resources)}")
-    stages = (resources | overrides)["lake"].load_settings().language.stages
+    settings = (resources | overrides)["lake"].load_settings()
+    stages, per_run = settings.language.stages, settings.automation.max_videos_per_run
     return dg.Definitions(
         assets=[
             QUARANTINE,
-            video_assets("ingest_videos", [FOOTAGE, POSES, motion.MOTION, CAPTIONS]),
+            video_assets("ingest_videos", [FOOTAGE, POSES, motion.MOTION, CAPTIONS], per_run),
             motion.motion_tokenizer,
-            video_assets("tokenise_videos", [motion.MOTION_TOKENS]),
+            video_assets("tokenise_videos", [motion.MOTION_TOKENS], per_run),
             language.stage_dataset,
             *language.stage_assets(stages),
             evaluation.motion_evaluator,

@@ -18,6 +18,7 @@ from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.intake import WatchState, look
 from posellm_assets.lake import Lake
 from posellm_assets.language.retraining import Tokenise, TrainGeneration, TrainTokenizer, Wait
+from posellm_assets.language.snapshots import snapshot_keys
 from posellm_assets.problems import all_problems
 from posellm_assets.settings import Settings
 
@@ -49,6 +50,8 @@ def bring_up_to_date(lake: Lake, settings: Settings, instance: dg.DagsterInstanc
     instance.add_dynamic_partitions(videos.name or "", new)
     for tags in video_ranges(instance, _to_ingest(lake, instance), settings.automation.max_videos_per_run):
         here.run(jobs.ingest_footage.name, tags, may_leave_videos_behind=True)
+    if snapshot := _unfinished(lake):
+        here.run(jobs.train_generation.name, {"dagster/partition": snapshot})
     while True:
         step = decide(lake, settings, busy=None)
         if isinstance(step, Wait):
@@ -69,6 +72,13 @@ def _to_ingest(lake: Lake, instance: dg.DagsterInstance) -> Collection[str]:
     troubled = {problem.key for problem in all_problems(lake)}
     registered = instance.get_dynamic_partitions(videos.name or "")
     return {key for key in registered if key not in troubled and not lake.captions(key).exists()}
+
+
+def _unfinished(lake: Lake) -> str | None:
+    """The newest snapshot, where its generation was stopped before it had a report; its checkpoints are still there."""
+    snapshots_so_far = snapshot_keys(lake)
+    newest = snapshots_so_far[-1] if snapshots_so_far else None
+    return newest if newest and not (lake.report(newest) / "metrics.json").exists() else None
 
 
 class _Here:

@@ -20,8 +20,6 @@ from posellm_assets.pool import Pool
 from posellm_assets.problems import Problem, clear_problem, find_problem, record_problem
 from posellm_assets.settings import Settings
 
-MAX_VIDEOS_PER_RUN = 200
-
 
 @dataclass(frozen=True)
 class CheckOutcome:
@@ -81,8 +79,11 @@ class VideoAsset:
         return self.spec.key.to_user_string()
 
 
-def video_assets(name: str, assets: Sequence[VideoAsset]) -> dg.AssetsDefinition:
-    """One step, `name`, that makes any selection of `assets` for a range of videos."""
+def video_assets(name: str, assets: Sequence[VideoAsset], max_videos_per_run: int) -> dg.AssetsDefinition:
+    """One step, `name`, that makes any selection of `assets` for a range of videos.
+
+    A backfill makes runs of at most `max_videos_per_run` partitions each.
+    """
 
     @dg.multi_asset(
         name=name,
@@ -90,7 +91,7 @@ def video_assets(name: str, assets: Sequence[VideoAsset]) -> dg.AssetsDefinition
         check_specs=[check for asset in assets for check in asset.checks],
         partitions_def=videos,
         can_subset=True,
-        backfill_policy=dg.BackfillPolicy.multi_run(MAX_VIDEOS_PER_RUN),
+        backfill_policy=dg.BackfillPolicy.multi_run(max_videos_per_run),
         pool=name,
     )
     def step(

@@ -56,7 +56,7 @@ def materialize(
     instance: dg.DagsterInstance, lake: Path, tags: dict[str, str], selection: str = "*"
 ) -> dg.ExecuteInProcessResult:
     return dg.materialize(
-        [video_assets("ingest", [POSES, MOTION])],
+        [video_assets("ingest", [POSES, MOTION], max_videos_per_run=10)],
         instance=instance,
         tags=tags,
         selection=selection,
