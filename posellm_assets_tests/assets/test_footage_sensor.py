@@ -25,7 +25,7 @@ class House:
         self.lake, self.instance, self.cursor = Lake(root), instance, None
         self.resource = LakeResource(root=str(root), settings={"footage": {"settle_s": 0}})
         self.defs = dg.Definitions(
-            assets=[video_assets("ingest_videos", [FOOTAGE]), QUARANTINE],
+            assets=[video_assets("ingest_videos", [FOOTAGE], max_videos_per_run=200), QUARANTINE],
             jobs=[dg.define_asset_job("ingest_footage", selection=dg.AssetSelection.assets("footage"))],
             sensors=[new_footage_sensor],
             resources={"lake": self.resource, "pool": PoolResource(), "programs": Programs()},
