@@ -43,7 +43,11 @@ def ui(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield address
         finally:
             os.killpg(process.pid, signal.SIGINT)
-            process.wait(60)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:  # a run that is in progress keeps the code server
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(30)
 
 
 @pytest.fixture
