@@ -72,10 +72,10 @@ class Lake:
         """Texts about a video and the measured facts behind them (JSON)."""
         return self._of_video("captions", key, ".json")
 
-    @property
-    def captions_folder(self) -> UPath:
-        """The folder of all captions, with a folder for each sport."""
-        return self.root / "captions"
+    def captioned_videos(self) -> list[str]:
+        """The keys of all videos with captions, the last asset of an ingest, from the names in the lake."""
+        folder = self.root / "captions"
+        return sorted(path.name.removesuffix(".json") for path in folder.glob("*/*.json")) if folder.exists() else []
 
     @property
     def tokenizers(self) -> UPath:
@@ -169,7 +169,7 @@ def write_atomic(path: UPath | Path, write: Callable[[BinaryIO], object]) -> Non
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, target)
-        _sync_folder(target.parent)
+        sync(target.parent)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -217,8 +217,9 @@ def is_local(path: UPath | Path) -> bool:
     return isinstance(path, Path) or path.protocol in ("", "file", "local")
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync(path: Path) -> None:
+    """Have a file, or the names in a folder, written to the disk itself."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

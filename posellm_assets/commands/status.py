@@ -15,8 +15,7 @@ from posellm_assets.problems import all_problems
 def overview(lake: Lake) -> dict[str, Any]:
     """Videos per sport, what is not used and why, what waits, snapshots, and the released model (JSON values)."""
     footage = status(lake)
-    captions = lake.captions_folder
-    ready = Counter(sport_of(path.stem) for path in captions.glob("*/*.json")) if captions.exists() else Counter()
+    ready = Counter(map(sport_of, lake.captioned_videos()))
     champion = read_champion(lake)
     not_used = [
         {"what": f"raw/{path}", "why": f"quarantined: {reason}"} for path, reason in footage.quarantined.items()

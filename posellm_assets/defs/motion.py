@@ -81,8 +81,8 @@ def motion_tokenizer(context: dg.AssetExecutionContext, lake: LakeResource, prog
     here, settings = lake.lake(), lake.load_settings()
     train: list[Path] = []
     held_out: list[Path] = []
-    for path in sorted(here.captions_folder.glob("*/*.json")):
-        manifest = read_manifest(here, path.name.removesuffix(".json"))
+    for key in here.captioned_videos():
+        manifest = read_manifest(here, key)
         (train if manifest.split == "train" else held_out).append(local_path(here.motion(manifest.key)))
     out = tokenizer_in_training(here)
     job = TokenizerJob(train=train, held_out=held_out, out=out, config=settings.tokenizer, seed=settings.seed)

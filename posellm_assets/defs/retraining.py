@@ -41,10 +41,8 @@ def decide(lake: Lake, settings: Settings, busy: str | None) -> Step:
     """What is to be done next with the footage in `lake`."""
     lineage = current_lineage(lake)
     troubled = {problem.key for problem in all_problems(lake)}
-    captions = lake.captions_folder
-    ready = {path.name.removesuffix(".json") for path in captions.glob("*/*.json")} if captions.exists() else set()
     return next_step(
-        ready=ready - troubled,
+        ready=set(lake.captioned_videos()) - troubled,
         tokenised=tokenised_videos(lake, lineage) if lineage else (),
         in_snapshot=videos_of_last_snapshot(lake),
         lineage=lineage,

@@ -46,10 +46,10 @@ def write(out: Path, step: int, checkpoint: Checkpoint) -> Path:
     save_file({name: tensor.contiguous() for name, tensor in checkpoint.state.items()}, temporary / _FILES[1])
     lake.write_json(temporary / _FILES[2], checkpoint.position)
     for name in _FILES[:2]:
-        _sync(temporary / name)
+        lake.sync(temporary / name)
     lake.write_json(temporary / "manifest.json", {name: lake.sha256_of(temporary / name) for name in _FILES})
     os.replace(temporary, target)
-    _sync(out)
+    lake.sync(out)
     for _, old in _found(out)[KEEP:]:
         shutil.rmtree(old)
     return target
@@ -106,11 +106,3 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
         parts = (_flat(child, f"{name}.{key}" if name else str(key)) for key, child in value.items())
         return {key: leaf for part in parts for key, leaf in part.items()}
     return {name: value}
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
