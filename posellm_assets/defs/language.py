@@ -84,6 +84,8 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
     last = settings.language.stages[-1].name
     start_from = (snapshot_key, before) if before else (snapshot.parent, last) if snapshot.parent else None
     by_name = {stage.name: stage for stage in settings.language.stages}
+    codes = read_json(lake.tokenizer(snapshot.lineage) / "config.json")["config"]
+    layers = codes.get("layers", 1)
     return StageJob(
         train=local_path(lake.examples(snapshot_key, "train")),
         val=local_path(lake.examples(snapshot_key, "val")),
@@ -91,7 +93,8 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
         stage=by_name[name],
         model=settings.language.model,
         parent=lake.finished_model(*start_from) if start_from else None,
-        codebook_size=read_json(lake.tokenizer(snapshot.lineage) / "config.json")["config"]["codes"],
+        codebook_size=layers * codes["codes"],
+        layers=layers,
         lineage=snapshot.lineage,
         seed=settings.seed,
     )

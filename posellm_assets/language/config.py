@@ -106,7 +106,8 @@ class StageJob(_Config):
     parent: Path | None = Field(
         default=None, description="Finished model folder to start from; none starts from the base"
     )
-    codebook_size: int = Field(gt=0)
+    codebook_size: int = Field(gt=0, description="Codes of all quantiser layers together")
+    layers: int = Field(default=1, gt=0, description="Quantiser layers: so many codes in a row make one time step")
     lineage: str = Field(
         default="", description="Tokenizer lineage of the codes; a parent of another lineage is refused"
     )

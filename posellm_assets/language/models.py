@@ -83,11 +83,11 @@ def load(
 
 
 def add_token_rows(model: Any, vocabulary: Vocabulary, seed: int) -> None:
-    """Give the vocabulary's added tokens rows in the embedding and the head, drawn like the rows that are there.
+    """Give the vocabulary's new tokens rows in the embedding and the head, drawn like the rows that are there.
 
     Rows of other tokens keep their values. Each new row is normal with the mean and deviation of the old rows.
     """
-    old_rows = min(vocabulary.added)
+    old_rows = min(vocabulary.new)
     tied = is_tied(model)
     if model.get_input_embeddings().weight.shape[0] < len(vocabulary):
         model.resize_token_embeddings(len(vocabulary), pad_to_multiple_of=_ROWS_MULTIPLE, mean_resizing=False)
@@ -96,8 +96,8 @@ def add_token_rows(model: Any, vocabulary: Vocabulary, seed: int) -> None:
     with torch.no_grad():
         for layer in layers:
             old = layer.weight[:old_rows].float()
-            noise = torch.randn(len(vocabulary.added), old.shape[1], generator=generator).to(old.device)
-            layer.weight[vocabulary.added] = (old.mean(0) + noise * old.std(0)).to(layer.weight.dtype)
+            noise = torch.randn(len(vocabulary.new), old.shape[1], generator=generator).to(old.device)
+            layer.weight[vocabulary.new] = (old.mean(0) + noise * old.std(0)).to(layer.weight.dtype)
 
 
 def attach_lora(model: Any, config: ModelConfig, vocabulary: Vocabulary, seed: int) -> Any:

@@ -60,8 +60,8 @@ def train(job: StageJob, backend: Backend, report: Report) -> dict[str, Any]:
         checkpoints.check_identity(checkpoint.position["identity"], identity, job.out)
 
     # --- Data, vocabulary and model
-    clips = read_clips(job.train, job.codebook_size)
-    held_out = read_clips(job.val, job.codebook_size) if job.val else []
+    clips = read_clips(job.train, job.codebook_size, job.layers)
+    held_out = read_clips(job.val, job.codebook_size, job.layers) if job.val else []
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     bf16 = job.model.precision == "bf16" or (job.model.precision == "auto" and _bf16_is_fast(device))
     vocabulary, loaded = _start(job, backend, clips, device, bf16)
@@ -225,21 +225,28 @@ def _start(
     halved = bf16 and job.model.method == "lora" and device.type == "cuda"
     dtype = torch.bfloat16 if halved else torch.float32
     row_tokens = job.stage.row_tokens
+    participants = {clip.participant for clip in clips if clip.participant}
+    codes = (job.codebook_size, job.lineage, job.layers)
     if job.parent:
-        vocabulary = Vocabulary.load(job.parent)
-        if (vocabulary.codebook_size, vocabulary.lineage) != (job.codebook_size, job.lineage):
+        vocabulary = Vocabulary.load(job.parent, participants)
+        spoken = (vocabulary.codebook_size, vocabulary.layers, vocabulary.lineage)
+        if spoken != (job.codebook_size, job.layers, job.lineage):
             raise UnusableData(
-                f"{job.parent} speaks {vocabulary.codebook_size} codes of lineage {vocabulary.lineage!r}, the examples "
-                f"have {job.codebook_size} of {job.lineage!r}: new codes need a model that starts from the base"
+                f"{job.parent} speaks {spoken[0]} codes in {spoken[1]} layers of lineage {spoken[2]!r}, the examples "
+                f"have {job.codebook_size} in {job.layers} of {job.lineage!r}: new codes need a model that starts from "
+                "the base"
             )
-        return vocabulary, models.load(str(job.parent), job.model, backend, row_tokens, dtype, device)
+        loaded = models.load(str(job.parent), job.model, backend, row_tokens, dtype, device)
+        if vocabulary.new:
+            models.add_token_rows(loaded.model, vocabulary, job.seed)
+        return vocabulary, loaded
     if job.model.base == "tiny":
         texts = {text for clip in clips for view in clip.views for text in view.texts}
-        vocabulary = Vocabulary(tiny_tokenizer(texts, job.model.tiny.text_tokens), job.codebook_size, job.lineage)
+        vocabulary = Vocabulary(tiny_tokenizer(texts, job.model.tiny.text_tokens), *codes, participants)
         with tempfile.TemporaryDirectory() as folder:
             models.build_tiny(job.model.tiny, vocabulary, job.seed, Path(folder))
             return vocabulary, models.load(folder, job.model, backend, row_tokens, dtype, device)
-    vocabulary = Vocabulary(AutoTokenizer.from_pretrained(job.model.base), job.codebook_size, job.lineage)
+    vocabulary = Vocabulary(AutoTokenizer.from_pretrained(job.model.base), *codes, participants)
     loaded = models.load(job.model.base, job.model, backend, row_tokens, dtype, device)
     models.add_token_rows(loaded.model, vocabulary, job.seed)
     return vocabulary, loaded

@@ -10,6 +10,7 @@ The tasks, in their compact prompt form (no chat template, no separators):
 An example that does not fit a row is split into windows of its motion; it is never cut off.
 """
 
+import dataclasses
 import itertools
 import math
 import random
@@ -23,7 +24,7 @@ from posellm_assets.language.config import StageConfig, Task
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.texts.captions import label_words
 
-_COLUMNS = ["key", "segment", "variant", "label", "texts", "codes"]
+_COLUMNS = ["key", "segment", "variant", "label", "participant", "texts", "codes"]
 _MIN_CODES = 8
 
 
@@ -56,6 +57,7 @@ class Clip:
     key: str
     label: str | None
     views: tuple[View, ...]
+    participant: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,23 +72,33 @@ class Example:
         return len(self.prefix) + len(self.answer)
 
 
-def read_clips(path: Path, codebook_size: int) -> list[Clip]:
-    """Clips in the order of the file; a motion that is empty or of another codebook raises UnusableData by its key."""
+def read_clips(path: Path, codebook_size: int, layers: int = 1) -> list[Clip]:
+    """Clips in the order of the file.
+
+    A motion that is empty, of another codebook, or whose codes are not those of layer 0 to `layers` - 1 in turn raises
+    UnusableData naming its key.
+    """
     views: dict[tuple[str, int], list[View]] = {}
-    labels: dict[tuple[str, int], str | None] = {}
+    facts: dict[tuple[str, int], tuple[str | None, str | None]] = {}
     for row in pq.read_table(path, columns=_COLUMNS).to_pylist():
         where = f"{path}: {row['key']}, segment {row['segment']}, variant {row['variant']}"
-        if not row["codes"]:
+        codes = row["codes"]
+        if not codes:
             raise UnusableData(f"{where} has no motion codes; make the snapshot again")
-        if min(row["codes"]) < 0 or max(row["codes"]) >= codebook_size:
+        if min(codes) < 0 or max(codes) >= codebook_size:
             raise UnusableData(
                 f"{where} has codes outside the codebook of {codebook_size}: another tokenizer made them"
             )
+        size = codebook_size // layers
+        if len(codes) % layers or any(code // size != place % layers for place, code in enumerate(codes)):
+            raise UnusableData(
+                f"{where} has {len(codes)} codes that do not run through {layers} layers in turn; make the snapshot again"
+            )
         clip = (row["key"], row["segment"])
         label = label_words(row["label"]) if row["label"] else None
-        views.setdefault(clip, []).append(View(tuple(row["codes"]), tuple(row["texts"] or ()), label))
-        labels[clip] = row["label"]
-    return [Clip(clip[0], labels[clip], tuple(variants)) for clip, variants in views.items()]
+        views.setdefault(clip, []).append(View(tuple(codes), tuple(row["texts"] or ()), label))
+        facts[clip] = row["label"], row["participant"]
+    return [Clip(clip[0], facts[clip][0], tuple(variants), facts[clip][1]) for clip, variants in views.items()]
 
 
 def fit_texts(clips: Sequence[Clip], vocabulary: Vocabulary, row_tokens: int) -> tuple[list[Clip], list[str]]:
@@ -105,7 +117,7 @@ def fit_texts(clips: Sequence[Clip], vocabulary: Vocabulary, row_tokens: int) ->
                 for text in view.texts
                 if not fits[text]
             ]
-        kept.append(Clip(clip.key, clip.label, tuple(views)))
+        kept.append(dataclasses.replace(clip, views=tuple(views)))
     return kept, sorted(set(left_out))
 
 

@@ -15,28 +15,60 @@ from posellm_assets import lake
 
 _FILE = "vocabulary.json"
 _END_OF_TEXT = "<|endoftext|>"
-_MARKERS = ("<MOT_BEGIN>", "<MOT_END>", "<T2M>", "<M2T>", "<DENOISE>", "<MOTION_MASK>")
+_MARKERS = (
+    "<MOT_BEGIN>",
+    "<MOT_END>",
+    "<T2M>",
+    "<M2T>",
+    "<DENOISE>",
+    "<MOTION_MASK>",
+    "<CONTINUATION>",
+    "<BETWEEN>",
+)
 
 
 class Vocabulary:
-    """A text tokenizer with `codebook_size` motion tokens and the task markers added.
+    """A text tokenizer with motion tokens, task markers and participant markers added.
 
-    Attributes: `codes` (ids by motion code), `begin`, `end`, `t2m`, `m2t`, `denoise`, `mask`, `end_of_text`, `pad`
-    (ids), `start` (ids that the base model expects at the start of every sequence, often none).
+    `codebook_size` counts the motion tokens of all quantiser layers together: code `c` of layer `l` has the id
+    `codes[l * (codebook_size // layers) + c]`, and a motion runs through the layers of one time step before the next.
+
+    Attributes: `codes` (ids by motion code), `layers`, `begin`, `end`, `t2m`, `m2t`, `denoise`, `mask`, `continuation`,
+    `between`, `end_of_text`, `pad` (ids), `participants` (marker id by name), `added` (all ids that the text tokenizer
+    did not bring), `new` (those of them that no model has rows for yet), `start` (ids that the base model expects at
+    the start of every sequence, often none).
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerBase, codebook_size: int, lineage: str = ""):
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        codebook_size: int,
+        lineage: str = "",
+        layers: int = 1,
+        participants: Iterable[str] = (),
+    ):
         if tokenizer.eos_token_id is None:
             raise ValueError(f"{tokenizer.name_or_path}: its tokenizer has no end-of-text token; choose another base")
+        if codebook_size % layers:
+            raise ValueError(f"a codebook of {codebook_size} codes does not divide into {layers} layers")
         self.tokenizer = tokenizer
         self.codebook_size = codebook_size
         self.lineage = lineage
-        names = [*_MARKERS, *(f"<motion_{code}>" for code in range(codebook_size))]
+        self.layers = layers
+        known = len(tokenizer)
+        people = sorted(set(participants))
+        names = [
+            *_MARKERS,
+            *(f"<motion_{code}>" for code in range(codebook_size)),
+            *(f"<PID_{person}>" for person in people),
+        ]
         tokenizer.add_tokens(names, special_tokens=True)
         ids: list[int] = tokenizer.convert_tokens_to_ids(names)
-        self.begin, self.end, self.t2m, self.m2t, self.denoise, self.mask = ids[: len(_MARKERS)]
-        self.codes = ids[len(_MARKERS) :]
+        self.begin, self.end, self.t2m, self.m2t, self.denoise, self.mask, self.continuation, self.between = ids[:8]
+        self.codes = ids[len(_MARKERS) : len(_MARKERS) + codebook_size]
+        self.participants = dict(zip(people, ids[len(_MARKERS) + codebook_size :], strict=True))
         self.added = ids
+        self.new = [token for token in ids if token >= known]
         self.end_of_text: int = tokenizer.eos_token_id
         self.pad: int = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         opening = tokenizer("").input_ids[:1]
@@ -50,6 +82,11 @@ class Vocabulary:
     def code_of(self) -> dict[int, int]:
         """Motion code by token id."""
         return {token: code for code, token in enumerate(self.codes)}
+
+    def layer_codes(self, layer: int) -> list[int]:
+        """The ids of the codes of one quantiser layer, which stand at every `layers`-th place of a motion."""
+        size = self.codebook_size // self.layers
+        return self.codes[layer * size : (layer + 1) * size]
 
     @cached_property
     def text_tokens(self) -> list[int]:
@@ -82,14 +119,25 @@ class Vocabulary:
     def save(self, folder: Path) -> None:
         """Write the tokenizer and `vocabulary.json` into a model folder."""
         self.tokenizer.save_pretrained(folder)
-        lake.write_json(folder / _FILE, {"codebook_size": self.codebook_size, "lineage": self.lineage})
+        record = {
+            "codebook_size": self.codebook_size,
+            "lineage": self.lineage,
+            "layers": self.layers,
+            "participants": sorted(self.participants),
+        }
+        lake.write_json(folder / _FILE, record)
 
     @classmethod
-    def load(cls, folder: Path) -> "Vocabulary":
-        """Read what `save` wrote; a folder that is no motion language model raises FileNotFoundError."""
+    def load(cls, folder: Path, participants: Iterable[str] = ()) -> "Vocabulary":
+        """Read what `save` wrote, with markers for further `participants`.
+
+        Raises FileNotFoundError where `folder` is no motion language model.
+        """
         if not (folder / _FILE).is_file():
             raise FileNotFoundError(f"{folder} holds no {_FILE}: it is not a model that this project trained")
-        return cls(AutoTokenizer.from_pretrained(folder), **lake.read_json(folder / _FILE))
+        record = lake.read_json(folder / _FILE)
+        record["participants"] = [*record.get("participants", ()), *participants]
+        return cls(AutoTokenizer.from_pretrained(folder), **record)
 
 
 def tiny_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:

@@ -99,6 +99,15 @@ def test_codes_of_another_codebook_and_empty_motions_are_refused_by_key(tmp_path
         read_clips(path, 24)
 
 
+def test_codes_out_of_the_turn_of_their_layers_are_refused_by_key(tmp_path: Path) -> None:
+    whole = samples.examples(tmp_path / "x.parquet", codes=[1, 13, 2, 14])
+    assert read_clips(whole, 24, layers=2)[0].views[0].codes == (1, 13, 2, 14)
+    for codes in ([1, 13, 2], [1, 2, 13, 14]):
+        path = samples.examples(tmp_path / "y.parquet", codes=codes)
+        with pytest.raises(UnusableData, match=r"gym\.squat-0\.00000000.*do not run through 2 layers in turn"):
+            read_clips(path, 24, layers=2)
+
+
 def test_all_variants_of_a_clip_are_views_of_one_clip(tmp_path: Path) -> None:
     clips = read_clips(samples.examples(tmp_path / "x.parquet", clips_per_label=2, variants=3), 24)
     assert [len(clip.views) for clip in clips] == [3] * 6
