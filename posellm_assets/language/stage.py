@@ -5,8 +5,6 @@ Writes into the job's `out`: `checkpoint-N/`, `losses.jsonl` (a line per step), 
 the same weights as one that never stopped; on a CPU, and with the same number of threads, to the bit.
 """
 
-import hashlib
-import importlib.metadata
 import json
 import math
 import os
@@ -22,7 +20,7 @@ from torch.nn import functional
 from transformers import AutoTokenizer
 
 from posellm_assets import lake
-from posellm_assets.language import checkpoints, models
+from posellm_assets.language import checkpoints, models, record
 from posellm_assets.language.backends import Backend, BackendUnavailable
 from posellm_assets.language.checkpoints import Checkpoint, CheckpointMismatch
 from posellm_assets.language.config import StageConfig, StageJob, Task
@@ -31,8 +29,6 @@ from posellm_assets.language.packing import IGNORE, Batch, collate, hidden_state
 from posellm_assets.language.tasks import Clip, Example, UnusableData, View, build, draw_epoch, fit_texts, read_clips
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 from posellm_assets.program import Report
-
-_VERSIONS_OF = ("posellm-assets", "torch", "transformers", "peft", "tokenizers", "unsloth")
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -48,7 +44,7 @@ def train(job: StageJob, backend: Backend, report: Report) -> dict[str, Any]:
     started = time.perf_counter()
     torch.set_num_threads(job.threads)
     stage = job.stage
-    identity = _identity(job)
+    identity = record.identity(job)
     result_file = job.out / "result.json"
     if result_file.is_file():
         result: dict[str, Any] = lake.read_json(result_file)
@@ -177,8 +173,8 @@ def train(job: StageJob, backend: Backend, report: Report) -> dict[str, Any]:
         "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
         "precision": "bf16" if bf16 else "float32",
         "threads": job.threads,
-        "versions": _versions(),
-        "code": _code_hash(),
+        "versions": record.versions(),
+        "code": record.code_hash(),
     }
     lake.write_json(result_file, result)
     report(f"{stage.name} is finished: loss {result['first_loss']:.3f} -> {result['final_loss']:.3f}, val {val}")
@@ -371,36 +367,3 @@ def _bf16_is_fast(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu._is_avx512_bf16_supported())
-
-
-def _identity(job: StageJob) -> dict[str, Any]:
-    """What decides the outcome of a job: its settings, and its inputs by content. Where they lie does not."""
-    settings = job.model_dump(mode="json", exclude={"train", "val", "parent", "out", "threads"})
-    del settings["stage"]["checkpoint_every"]
-    return {
-        **settings,
-        "train": lake.sha256_of(job.train),
-        "val": lake.sha256_of(job.val) if job.val else None,
-        "parent": _folder_hash(job.parent, ("*.safetensors", "vocabulary.json")) if job.parent else None,
-    }
-
-
-def _folder_hash(folder: Path, patterns: tuple[str, ...]) -> str:
-    files = sorted(path for pattern in patterns for path in folder.glob(pattern))
-    if not files:
-        raise UnusableData(f"{folder} holds no model; train the stage before this one first")
-    return hashlib.sha256("".join(lake.sha256_of(path) for path in files).encode()).hexdigest()
-
-
-def _code_hash() -> str:
-    return _folder_hash(Path(__file__).parent, ("*.py",))
-
-
-def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
-    for name in _VERSIONS_OF:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found

@@ -92,7 +92,7 @@ def read_clips(path: Path, codebook_size: int, layers: int = 1) -> list[Clip]:
         size = codebook_size // layers
         if len(codes) % layers or any(code // size != place % layers for place, code in enumerate(codes)):
             raise UnusableData(
-                f"{where} has {len(codes)} codes that do not run through {layers} layers in turn; make the snapshot again"
+                f"{where} has codes that do not run through {layers} layers in turn; make the snapshot again"
             )
         clip = (row["key"], row["segment"])
         label = label_words(row["label"]) if row["label"] else None
