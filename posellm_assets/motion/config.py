@@ -1,8 +1,10 @@
 """Settings of the motion room, and the jobs that its two programs are given. Torch-free: the code server imports it."""
 
+import math
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 FRAMES_PER_TOKEN = 4
 
@@ -36,12 +38,19 @@ class MotionConfig(_Config):
 
 
 class TokenizerConfig(_Config):
-    """Shape and training of the motion tokenizer: one code for every four frames.
+    """Shape and training of the motion tokenizer: `layers` codes for every four frames.
 
     The budget is a number of steps, so that a seed gives the same tokenizer again.
     """
 
-    codes: int = Field(default=256, ge=2, description="Size of the codebook")
+    quantizer: Literal["vq", "fsq"] = Field(
+        default="vq", description="vq: learned codes (the best measured); fsq: finite scalar quantisation"
+    )
+    codes: int = Field(default=256, ge=2, description="Codes of a layer")
+    layers: int = Field(default=1, ge=1, description="Residual layers (vq): codes that each four frames are written as")
+    fsq_levels: tuple[int, ...] = Field(
+        default=(), description="fsq: how many levels each number has, e.g. [8, 8, 8]; their product is codes"
+    )
     code_size: int = Field(default=32, ge=2, description="Dimensions of a code vector")
     width: int = Field(default=256, ge=8)
     encoder_blocks: int = Field(default=4, ge=1)
@@ -79,6 +88,24 @@ class TokenizerConfig(_Config):
         if 0 not in phases or min(phases) < 0:
             raise ValueError(f"phases are not negative and 0 is one of them, not {phases}")
         return phases
+
+    @model_validator(mode="after")
+    def _one_quantizer(self) -> "TokenizerConfig":
+        if self.quantizer == "vq" and self.fsq_levels:
+            raise ValueError("fsq_levels belong to quantizer fsq, not vq")
+        if self.quantizer == "fsq":
+            if self.layers != 1:
+                raise ValueError("quantizer fsq has one layer; residual layers belong to vq")
+            if not self.fsq_levels or min(self.fsq_levels) < 2 or math.prod(self.fsq_levels) != self.codes:
+                raise ValueError(
+                    f"the product of fsq_levels {list(self.fsq_levels)}, each 2 or more, must be codes ({self.codes})"
+                )
+        return self
+
+    @property
+    def codebook_size(self) -> int:
+        """How many ids there are: those of all layers."""
+        return self.layers * self.codes
 
     @property
     def min_frames(self) -> int:

@@ -122,6 +122,7 @@ def _write_down(
                 "key": item.motion.stem,
                 "lineage": lineage,
                 "codebook_size": tokenizer.codebook_size,
+                "layers": tokenizer.layers,
                 "fps": tokenizer.fps,
                 "segments": entries,
                 "mpjpe_mm": round(

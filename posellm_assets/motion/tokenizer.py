@@ -13,22 +13,19 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from vector_quantize_pytorch import VectorQuantize
 
 from posellm_assets import lake
 from posellm_assets.motion import representation
 from posellm_assets.motion.config import FRAMES_PER_TOKEN, TokenizerConfig
 from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.quantizers import new_quantizer
 from posellm_assets.motion.skeletons import Skeleton
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 _DILATIONS = (1, 2, 4)
 _FRAMES_AT_ONCE = 1 << 15
-# A code is dead once its moving average of uses falls under a quarter of an even share of the batch. An absolute count,
-# the usual rule, replaces most of the codebook at every step when batches are small.
-_DEAD_SHARE = 0.25
 
 
 class Block(nn.Module):
@@ -68,29 +65,17 @@ class Stack(nn.Module):
 
 
 class Network(nn.Module):
-    """Four frames of normalised features to one code and back, all at token rate: (B, T, D), T a multiple of 4."""
+    """Four frames of normalised features to one code vector and back, at token rate: (B, T, D), T a multiple of 4."""
 
     def __init__(self, features: int, config: TokenizerConfig):
         super().__init__()
-        tokens_per_batch = config.frames_per_batch / FRAMES_PER_TOKEN
         self.features = features
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
         self.front = nn.Linear(FRAMES_PER_TOKEN * features, config.width)
         self.encoder = Stack(config.width, config.encoder_blocks)
         self.to_code = nn.Linear(config.width, config.code_size)
-        self.quantizer = VectorQuantize(
-            dim=config.code_size,
-            codebook_size=config.codes,
-            decay=0.98,
-            commitment_weight=0.25,
-            kmeans_init=True,
-            rotation_trick=True,
-            threshold_ema_dead_code=_DEAD_SHARE * tokens_per_batch / config.codes,
-            sync_codebook=False,
-        )
-        # A revived code begins with an even share, which leaves it time to be used before it counts as dead again.
-        self.quantizer._codebook.reset_cluster_size = tokens_per_batch / config.codes
+        self.quantizer = new_quantizer(config)
         self.from_code = nn.Linear(config.code_size, config.width)
         self.decoder = Stack(config.width, config.decoder_blocks)
         self.back = nn.Linear(config.width, FRAMES_PER_TOKEN * features)
@@ -116,20 +101,13 @@ class Network(nn.Module):
             vectors, _, commitment = self.quantizer(latents)
         return self.frames(vectors), commitment
 
-    @torch.no_grad()
-    def start_codebook(self, latents: Tensor, tokens_per_batch: float) -> None:
-        """K-means over (N, code_size) latents of several batches, weighed as if they had come in one."""
-        codebook = self.quantizer._codebook
-        codebook.init_embed_(latents[None])
-        codebook.cluster_size.mul_(tokens_per_batch / len(latents))
-        codebook.embed_avg.mul_(tokens_per_batch / len(latents))
-
 
 @dataclass(frozen=True)
 class MotionTokenizer:
-    """Writes motions of one skeleton and frame rate as code ids 0 to `codebook_size - 1`, one for every 4 frames.
+    """Writes motions of one skeleton and frame rate as code ids 0 to `codebook_size - 1`, `layers` for every 4 frames.
 
-    `unknown` is what the training motions could not know.
+    The ids of four frames follow one another, layer by layer: id `layer * codes + index` at position
+    `step * layers + layer`. `unknown` is what the training motions could not know.
     """
 
     network: Network
@@ -141,8 +119,13 @@ class MotionTokenizer:
 
     @property
     def codebook_size(self) -> int:
-        """How many codes there are."""
-        return self.config.codes
+        """How many ids there are: those of all layers."""
+        return self.config.codebook_size
+
+    @property
+    def layers(self) -> int:
+        """How many codes stand for four frames."""
+        return self.config.layers
 
     @property
     def lineage(self) -> str:
@@ -172,30 +155,32 @@ class MotionTokenizer:
                 x[row, :frames] = self.network.normalise(representation.encode(motions[i])[:frames])
                 present[row, : counts[i]] = 1
             _, indices, _ = self.network.quantizer(self.network.latents(x, present))
+            ids = indices + torch.arange(self.layers) * self.config.codes
             for row, i in enumerate(batch):
-                codes[i] = indices[row, : counts[i]].tolist()
+                codes[i] = ids[row, : counts[i]].flatten().tolist()
         return codes
 
     def decode(self, codes: Sequence[int]) -> Motion:
-        """The motion of one or more codes, 4 frames each, over the origin and facing +z at first."""
+        """The motion of one or more steps of `layers` codes, 4 frames each, over the origin and facing +z at first."""
         return self.decode_many([codes])[0]
 
     @torch.inference_mode()
     def decode_many(self, sequences: Sequence[Sequence[int]]) -> list[Motion]:
-        """`decode` for many sequences; raises ValueError for an empty one or an id outside the codebook."""
-        for codes in sequences:
-            if not len(codes) or not 0 <= min(codes) <= max(codes) < self.codebook_size:
-                raise ValueError(f"codes are one or more ids from 0 to {self.codebook_size - 1}, not {list(codes)}")
-        counts = [len(codes) for codes in sequences]
+        """`decode` for many sequences.
+
+        Raises ValueError for an empty one, half a step, or an id that is not one of its layer.
+        """
+        indices = [self._indices(codes) for codes in sequences]
+        counts = [len(steps) for steps in indices]
         motions: dict[int, Motion] = {}
         for batch in _batches(counts):
             longest = max(counts[i] for i in batch)
-            ids = torch.zeros(len(batch), longest, dtype=torch.long)
+            ids = torch.zeros(len(batch), longest, self.layers, dtype=torch.long)
             present = torch.zeros(len(batch), longest, 1)
             for row, i in enumerate(batch):
-                ids[row, : counts[i]] = torch.tensor(list(sequences[i]))
+                ids[row, : counts[i]] = indices[i]
                 present[row, : counts[i]] = 1
-            rebuilt = self.network.frames(self.network.quantizer.get_output_from_indices(ids), present)
+            rebuilt = self.network.frames(self.network.quantizer.vectors(ids), present)
             features = (rebuilt * self.network.std + self.network.mean).numpy()
             for row, i in enumerate(batch):
                 frames = features[row, : counts[i] * FRAMES_PER_TOKEN]
@@ -247,6 +232,16 @@ class MotionTokenizer:
             unknown=tuple(description["unknown"]),
             seed=description["seed"],
         )
+
+    def _indices(self, codes: Sequence[int]) -> Tensor:
+        """(steps, layers) indices within their layers; raises as `decode_many` says."""
+        layers = f", {self.layers} layers of {self.config.codes} in turn" if self.layers > 1 else ""
+        if not len(codes) or len(codes) % self.layers:
+            raise ValueError(f"codes are one or more ids from 0 to {self.codebook_size - 1}{layers}, not {len(codes)}")
+        indices = torch.tensor(list(codes)).reshape(-1, self.layers) - torch.arange(self.layers) * self.config.codes
+        if not 0 <= int(indices.min()) <= int(indices.max()) < self.config.codes:
+            raise ValueError(f"codes are ids from 0 to {self.codebook_size - 1}{layers}, not {list(codes)}")
+        return indices
 
     def _weights(self) -> bytes:
         return safetensors.torch.save(self.network.state_dict())

@@ -114,8 +114,7 @@ class Training:
         """Begin the codebook where the untrained encoder's latents lie."""
         with torch.no_grad(), self._autocast():
             latents = [self.network.latents(self.windows.draw(self.rng)) for _ in range(_CODEBOOK_BATCHES)]
-        tokens_per_batch = self.job.config.frames_per_batch / FRAMES_PER_TOKEN
-        self.network.start_codebook(torch.cat([batch.flatten(0, 1) for batch in latents]), tokens_per_batch)
+        self.network.quantizer.start(torch.cat([batch.flatten(0, 1) for batch in latents]))
 
     def run(self, report: Report) -> None:
         """Train to the last step, with a checkpoint on the way every `checkpoint_every` steps."""

@@ -6,6 +6,7 @@ import torch
 
 from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.errors import acceleration_error_m_per_s2, mpjpe_mm
+from posellm_assets.motion.quantizers import Codebooks
 from posellm_assets.motion.representation import encode, placed
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
@@ -15,13 +16,12 @@ from posellm_assets_tests.unit.motion.test_motion import PUPPET
 SMALL = TokenizerConfig(codes=32, code_size=8, width=32, encoder_blocks=2, decoder_blocks=2, frames_per_batch=256)
 
 
-@pytest.fixture(scope="module")
-def tokenizer():
-    """Random weights, with a codebook that lies among the latents of some people."""
+def untrained(config):
+    """Random weights, with codes that lie among the latents of some people."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     features = np.concatenate([encode(moving_person(80, seed)) for seed in range(8)])
-    network = Network(features.shape[1], SMALL)
+    network = Network(features.shape[1], config)
     for parameter in network.parameters():  # residual branches begin at zero and would hide what they do
         torch.nn.init.normal_(parameter, std=0.2)
     network.mean, network.std = (
@@ -29,9 +29,19 @@ def tokenizer():
         torch.from_numpy(features.std(0) + 0.1).float(),
     )
     with torch.no_grad():
-        network.start_codebook(network.latents(network.normalise(features)[None])[0], 64)
+        network.quantizer.start(network.latents(network.normalise(features)[None])[0])
     network.eval()
-    return MotionTokenizer(network, SMALL, BODY, FPS, ("scale",), seed=0)
+    return MotionTokenizer(network, config, BODY, FPS, ("scale",), seed=0)
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return untrained(SMALL)
+
+
+@pytest.fixture(scope="module")
+def residual():
+    return untrained(SMALL.model_copy(update={"layers": 3}))
 
 
 def test_every_four_frames_are_a_code_and_a_code_is_four_frames(tokenizer):
@@ -114,39 +124,77 @@ def test_codes_outside_the_codebook_are_refused(tokenizer, codes):
         tokenizer.decode(codes)
 
 
+def test_residual_layers_follow_one_another_in_one_flat_list_of_ids(residual):
+    motion = moving_person(42)
+    ids = residual.encode(motion)
+    assert (residual.layers, residual.codebook_size, len(ids)) == (3, 96, 30)
+    assert [code // 32 for code in ids] == [0, 1, 2] * 10
+    assert residual.encode_many([moving_person(90, 1), motion])[1] == ids
+    assert len(residual.decode(ids)) == 40
+
+
+def test_every_layer_brings_the_code_vector_nearer_to_the_latent(residual):
+    network = residual.network
+    with torch.no_grad():
+        latents = network.latents(network.normalise(encode(moving_person(80)))[None])
+        _, indices, _ = network.quantizer(latents)
+        coarse = [layer.embed[0][indices[..., i]] for i, layer in enumerate(network.quantizer.layers)]
+    apart = [(latents - sum(coarse[:layers])).norm().item() for layers in (1, 2, 3)]
+    assert apart[0] > apart[1] > apart[2]
+
+
+def test_half_a_step_and_layers_out_of_turn_are_refused(residual):
+    with pytest.raises(ValueError, match="3 layers of 32 in turn, not 4"):
+        residual.decode([0, 32, 64, 0])
+    with pytest.raises(ValueError, match="3 layers of 32 in turn"):
+        residual.decode([0, 64, 32])
+
+
+def test_finite_scalars_write_and_read_a_motion():
+    fsq = untrained(SMALL.model_copy(update={"quantizer": "fsq", "fsq_levels": (2, 4, 4)}))
+    ids = fsq.encode(moving_person(80))
+    assert len(set(ids)) > 3 and all(0 <= code < 32 for code in ids)
+    with torch.no_grad():
+        latents = fsq.network.latents(fsq.network.normalise(encode(moving_person(80)))[None])
+        vectors, indices, _ = fsq.network.quantizer(latents)
+    assert indices.flatten().tolist() == ids
+    torch.testing.assert_close(fsq.network.quantizer.vectors(indices), vectors)
+
+
 @pytest.mark.parametrize("tokens", [16, 64, 512])
 def test_small_batches_do_not_throw_the_codebook_away(tokens):
     """With an absolute count as limit, a batch of 512 vectors loses 373 of 512 codes at every step."""
     torch.manual_seed(0)
-    config = TokenizerConfig(codes=512, code_size=8, width=16, frames_per_batch=tokens * 4)
-    quantizer = Network(30, config).quantizer.train()
+    config = TokenizerConfig(codes=512, code_size=8, width=16, frames_per_batch=tokens * 4, layers=2)
+    quantizer = Codebooks(config).train()
     vectors = torch.randn(20_000, 8)
-    quantizer._codebook.init_embed_(vectors[None])
-    quantizer._codebook.cluster_size.fill_(tokens / 512)
-    quantizer._codebook.embed_avg.copy_(quantizer._codebook.embed * tokens / 512)
+    quantizer.start(vectors)
     replaced = []
     for _ in range(200):
-        before = quantizer._codebook.embed.clone()
-        quantizer(vectors[torch.randint(len(vectors), (1, tokens))].reshape(1, tokens, 8))
-        moved = (quantizer._codebook.embed - before).norm(dim=-1)
-        replaced.append((moved > 1.0).sum().item())
-    assert np.mean(replaced) < 512 * 0.01
+        before = [layer.embed.clone() for layer in quantizer.layers]
+        quantizer(vectors[torch.randint(len(vectors), (1, tokens))])
+        moved = [(layer.embed - old).norm(dim=-1) for layer, old in zip(quantizer.layers, before, strict=True)]
+        replaced.append([(far > 0.5 * old.norm(dim=-1)).sum().item() for far, old in zip(moved, before, strict=True)])
+    assert (np.mean(replaced, axis=0) < 512 * 0.01).all()
 
 
 def test_a_code_that_nothing_uses_is_put_where_it_is_needed():
     torch.manual_seed(0)
-    config = TokenizerConfig(codes=16, code_size=4, width=16, frames_per_batch=256)
-    quantizer = Network(30, config).quantizer.train()
-    near, far = torch.randn(1, 64, 4), torch.randn(1, 64, 4) + 100
-    quantizer._codebook.init_embed_(far)
+    quantizer = Codebooks(TokenizerConfig(codes=16, code_size=4, width=16, frames_per_batch=256)).train()
+    near, far = torch.randn(1, 64, 4), torch.randn(64, 4) + 100
+    quantizer.start(far)
     for _ in range(300):
         quantizer(near + 0.1 * torch.randn_like(near))
-    assert (quantizer._codebook.embed.norm(dim=-1) < 10).all()
+    assert (quantizer.layers[0].embed.norm(dim=-1) < 10).all()
 
 
-def test_the_whole_state_of_the_quantiser_is_saved():
+QUANTIZERS = [{}, {"layers": 2}, {"quantizer": "fsq", "fsq_levels": (4, 4)}]
+
+
+@pytest.mark.parametrize("settings", QUANTIZERS)
+def test_the_whole_state_of_the_quantiser_is_saved(settings):
     torch.manual_seed(0)
-    config = TokenizerConfig(codes=16, code_size=4, width=16, frames_per_batch=256)
+    config = TokenizerConfig(codes=16, code_size=4, width=16, frames_per_batch=256, **settings)
     first, second = Network(30, config).train(), Network(30, config).train()
     batches = torch.randn(6, 4, 64, 30)
     for batch in batches[:3]:
@@ -159,6 +207,19 @@ def test_the_whole_state_of_the_quantiser_is_saved():
         second(batch)
     for name, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name]), name
+
+
+def test_the_gradient_passes_the_quantiser_once_however_many_layers_there_are():
+    torch.manual_seed(0)
+    latents = torch.randn(1, 64, 4)
+    for layers in (1, 4):
+        quantizer = Codebooks(TokenizerConfig(codes=16, code_size=4, layers=layers)).train()
+        quantizer.start(latents[0])
+        free = latents.clone().requires_grad_()
+        vectors, _, _ = quantizer(free)
+        vectors.sum().backward()
+        turned_and_scaled = vectors.norm(dim=-1) / latents.norm(dim=-1) * 2.0  # |(1, 1, 1, 1)| = 2
+        torch.testing.assert_close(free.grad.norm(dim=-1), turned_and_scaled.detach(), rtol=1e-3, atol=1e-3)
 
 
 def test_errors_are_in_the_units_that_they_say():

@@ -172,7 +172,14 @@ def test_the_loss_measures_in_metres_what_the_decoded_motion_shows():
 
 @pytest.mark.parametrize(
     ("settings", "complaint"),
-    [({"windows": (18,)}, "multiple of 4"), ({"speeds": (0.9,)}, "1.0 is one of them"), ({"phases": (2,)}, "0 is one")],
+    [
+        ({"windows": (18,)}, "multiple of 4"),
+        ({"speeds": (0.9,)}, "1.0 is one of them"),
+        ({"phases": (2,)}, "0 is one"),
+        ({"quantizer": "fsq", "codes": 512, "fsq_levels": (8, 8)}, "product of fsq_levels"),
+        ({"quantizer": "fsq", "codes": 64, "fsq_levels": (8, 8), "layers": 2}, "has one layer"),
+        ({"fsq_levels": (8, 8)}, "belong to quantizer fsq"),
+    ],
 )
 def test_settings_that_cannot_work_are_refused(settings, complaint):
     with pytest.raises(ValueError, match=complaint):
