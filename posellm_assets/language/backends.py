@@ -15,8 +15,10 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
+from posellm_assets.language.config import Refusal
 
-class BackendUnavailable(RuntimeError):
+
+class BackendUnavailable(Refusal):
     """The backend that was asked for cannot be used here; the message says why and what to do."""
 
 

@@ -16,13 +16,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from posellm_assets import lake
+from posellm_assets.language.config import Refusal
 from posellm_assets.program import Report
 
 KEEP = 2
+_CURES = r"stage\.(?!name)|model\.precision$|train$|val$"
 _FILES = ("weights.safetensors", "state.safetensors", "position.json")
 
 
-class CheckpointMismatch(ValueError):
+class CheckpointMismatch(Refusal):
     """A checkpoint that belongs to another configuration or data set; the message names what differs."""
 
 
@@ -35,8 +37,8 @@ class Checkpoint:
     position: dict[str, Any]
 
 
-def write(out: Path, step: int, checkpoint: Checkpoint) -> Path:
-    """Write `out/checkpoint-<step>` and remove all but the newest `KEEP`."""
+def write(out: Path, step: int, checkpoint: Checkpoint, best: int | None = None) -> Path:
+    """Write `out/checkpoint-<step>` and remove all but the newest `KEEP` and the one of step `best`."""
     target = out / f"checkpoint-{step}"
     temporary = out / f".checkpoint-{step}.tmp"
     for leftover in [*out.glob(".checkpoint-*.tmp"), target]:
@@ -50,8 +52,9 @@ def write(out: Path, step: int, checkpoint: Checkpoint) -> Path:
     lake.write_json(temporary / "manifest.json", {name: lake.sha256_of(temporary / name) for name in _FILES})
     os.replace(temporary, target)
     lake.sync(out)
-    for _, old in _found(out)[KEEP:]:
-        shutil.rmtree(old)
+    for old_step, old in _found(out)[KEEP:]:
+        if old_step != best:
+            shutil.rmtree(old)
     return target
 
 
@@ -60,26 +63,55 @@ def read_newest(out: Path, report: Report) -> Checkpoint | None:
     for _, folder in _found(out):
         problem = _problem(folder)
         if problem is None:
-            return Checkpoint(
-                load_file(folder / _FILES[0]), load_file(folder / _FILES[1]), lake.read_json(folder / _FILES[2])
-            )
+            return _read(folder)
         report(f"{folder.name} is passed over: {problem}")
     return None
 
 
+def read(out: Path, step: int) -> Checkpoint:
+    """The checkpoint of `step`; raises CheckpointMismatch where it is not there or not whole."""
+    folder = out / f"checkpoint-{step}"
+    problem = _problem(folder)
+    if problem:
+        raise CheckpointMismatch(f"{folder} cannot be used: {problem}. Remove {out} and train again.")
+    return _read(folder)
+
+
 def check_identity(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> None:
     """Raise CheckpointMismatch naming every setting and data set in which a checkpoint's job differs from this one."""
+    _refuse(_differences(found, wanted), out)
+
+
+def check_cure(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> list[str]:
+    """What was changed after a step broke, as sentences.
+
+    Settings of the stage, the precision and the clips may have been; anything else raises CheckpointMismatch.
+    """
+    different = _differences(found, wanted)
+    _refuse({name: what for name, what in different.items() if not re.match(_CURES, name)}, out)
+    return list(different.values())
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
     before, now = _flat(found), _flat(wanted)
-    different = [
-        f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
+    return {
+        name: f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
         for name in sorted(before.keys() | now.keys())
         if before.get(name) != now.get(name)
-    ]
+    }
+
+
+def _refuse(different: dict[str, str], out: Path) -> None:
     if different:
         raise CheckpointMismatch(
-            f"{out} holds checkpoints of another job: {'; '.join(different)}. "
+            f"{out} holds checkpoints of another job: {'; '.join(different.values())}. "
             "Go back to those settings, use another folder, or remove this one."
         )
+
+
+def _read(folder: Path) -> Checkpoint:
+    weights, state, position = _FILES
+    return Checkpoint(load_file(folder / weights), load_file(folder / state), lake.read_json(folder / position))
 
 
 def _found(out: Path) -> list[tuple[int, Path]]:

@@ -8,7 +8,11 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-Task = Literal["motion", "t2m", "m2t", "denoise"]
+Task = Literal["motion", "t2m", "m2t", "denoise", "continuation", "between"]
+
+
+class Refusal(ValueError):
+    """A job that cannot be done as it is; the message says why and what to do."""
 
 
 class _Config(BaseModel):
@@ -67,6 +71,22 @@ class StageConfig(_Config):
     checkpoint_every: int | None = Field(
         default=None, gt=0, description="Steps between checkpoints, beside the ones at half and at the end of the stage"
     )
+    gradient_checkpointing: bool = Field(
+        default=False,
+        description="Compute activations a second time instead of keeping them: less memory, a third slower",
+    )
+    evaluate_every: int | None = Field(default=None, gt=0, description="Steps between evaluations on held-out clips")
+    patience: int | None = Field(
+        default=None,
+        gt=0,
+        description="Stop after so many evaluations in a row without a lower loss and keep the best weights",
+    )
+
+    @model_validator(mode="after")
+    def _patience_has_evaluations(self) -> "StageConfig":
+        if self.patience and not self.evaluate_every:
+            raise ValueError(f"stage {self.name}: patience counts evaluations, so evaluate_every must be given too")
+        return self
 
     @model_validator(mode="after")
     def _tasks_can_be_drawn(self) -> "StageConfig":

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
 from transformers.utils import logging
 
 from posellm_assets.language.backends import Backend, BackendUnavailable
-from posellm_assets.language.config import ModelConfig, TinyConfig
+from posellm_assets.language.config import ModelConfig, Refusal, TinyConfig
 from posellm_assets.language.packing import isolates
 from posellm_assets.language.vocabulary import Vocabulary
 
@@ -26,7 +26,7 @@ _ROWS_MULTIPLE = 64
 logging.disable_progress_bar()
 
 
-class UnsupportedModel(ValueError):
+class UnsupportedModel(Refusal):
     """A base model that this room cannot train correctly; the message says what it does differently."""
 
 

@@ -1,13 +1,24 @@
-"""What a finished stage is traced back to: the identity of its job, library versions and the hash of this room."""
+"""What a stage leaves beside its checkpoints: its losses, the finished model, and what both are traced back to."""
 
 import hashlib
 import importlib.metadata
+import json
+import os
+import resource
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from posellm_assets import lake
+from posellm_assets.language import models
 from posellm_assets.language.config import StageJob
+from posellm_assets.language.lengths import Lengths
+from posellm_assets.language.start import BASE
 from posellm_assets.language.tasks import UnusableData
+from posellm_assets.language.vocabulary import Vocabulary
 
 _VERSIONS_OF = ("posellm-assets", "torch", "transformers", "peft", "tokenizers", "unsloth")
 
@@ -45,3 +56,37 @@ def versions() -> dict[str, str | None]:
         except importlib.metadata.PackageNotFoundError:
             found[name] = None
     return found
+
+
+def losses_until(path: Path, step: int, write: bool) -> list[dict[str, Any]]:
+    """The logged losses up to `step`; with `write`, what a killed process logged beyond it leaves the file."""
+    kept = path.read_bytes().splitlines(keepends=True)[:step] if path.is_file() else []
+    if write:
+        lake.write_bytes(path, b"".join(kept))
+    return [json.loads(line) for line in kept]
+
+
+def append_loss(path: Path, entry: dict[str, Any]) -> None:
+    """Add a line to `losses.jsonl`."""
+    with path.open("a") as log:
+        log.write(json.dumps(entry) + "\n")
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """The most memory that training has taken so far: of the GPU, or of this process where there is none."""
+    if device.type == "cuda":
+        return round(torch.cuda.max_memory_allocated(device) / 1e6, 1)
+    unit = 1 if sys.platform == "darwin" else 1024  # macOS counts bytes, Linux kilobytes
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
+
+
+def write_final(model: Any, vocabulary: Vocabulary, lengths: Lengths, out: Path) -> None:
+    """Write `out/final` under another name first, so that a killed process leaves no half of it."""
+    temporary, final = out / ".final.tmp", out / "final"
+    for leftover in (temporary, final):
+        shutil.rmtree(leftover, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    models.save(model, vocabulary, temporary)
+    lengths.write(temporary)
+    os.replace(temporary, final)
+    shutil.rmtree(out / BASE, ignore_errors=True)

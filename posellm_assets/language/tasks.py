@@ -2,12 +2,16 @@
 
 The tasks, in their compact prompt form (no chat template, no separators):
 
-    motion    <T2M> <MOT_BEGIN>                                    -> codes <MOT_END>
-    t2m       <T2M> text <MOT_BEGIN>                               -> codes <MOT_END>
-    m2t       <M2T> <MOT_BEGIN> codes <MOT_END>                    -> text end-of-text
-    denoise   <DENOISE> <MOT_BEGIN> masked codes <MOT_END> <MOT_BEGIN> -> codes <MOT_END>
+    motion        <T2M> <MOT_BEGIN>                                              -> codes <MOT_END>
+    t2m           <T2M> text <MOT_BEGIN>                                         -> codes <MOT_END>
+    m2t           <M2T> <MOT_BEGIN> codes <MOT_END>                              -> text end-of-text
+    denoise       <DENOISE> <MOT_BEGIN> masked codes <MOT_END> <MOT_BEGIN>       -> codes <MOT_END>
+    continuation  <CONTINUATION> <MOT_BEGIN> first codes                         -> the other codes <MOT_END>
+    between       <BETWEEN> <MOT_BEGIN> first <MOTION_MASK> last codes <MOT_END> <MOT_BEGIN>
+                                                                                 -> the codes between <MOT_END>
 
-An example that does not fit a row is split into windows of its motion; it is never cut off.
+After `<T2M>` the marker of a participant may stand. An example that does not fit a row is split into windows of its
+motion, between two time steps; it is never cut off.
 """
 
 import dataclasses
@@ -20,15 +24,19 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from posellm_assets.language.config import StageConfig, Task
+from posellm_assets.language.config import Refusal, StageConfig, Task
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.texts.captions import label_words
 
 _COLUMNS = ["key", "segment", "variant", "label", "participant", "texts", "codes"]
 _MIN_CODES = 8
+_PARTICIPANT_SHARE = 0.5
+_WITH_TEXT = ("t2m", "m2t")
+# A continuation needs a step to go on from and one to answer, an in-between one more.
+_MIN_STEPS = {"continuation": 2, "between": 3}
 
 
-class UnusableData(ValueError):
+class UnusableData(Refusal):
     """The examples, or the model to start from, do not fit the job."""
 
 
@@ -126,19 +134,31 @@ def draw_epoch(
 ) -> list[Example]:
     """One pass over the clips: for each a variant, one of its texts and a task, all drawn afresh.
 
-    A view without texts takes the stage's tasks that need none; where the stage has none of those, it is not used.
+    A view takes the stage's tasks that it can serve (`serves`); where the stage has none of those, it is not used. Half
+    of the motions of a known participant are asked for with the participant's marker.
     """
     examples = []
     for clip in clips:
         view = generator.choice(clip.views)
-        shares = {task: share for task, share in stage.tasks.items() if share and (view.texts or not _needs_text(task))}
+        shares = {task: share for task, share in stage.tasks.items() if share and serves(view, task, vocabulary.layers)}
         if not shares:
             continue
         task = generator.choices(list(shares), list(shares.values()))[0]
-        text = generator.choice(view.texts) if _needs_text(task) else ""
+        text = generator.choice(view.texts) if task in _WITH_TEXT else ""
         text = view.description(text) if task == "m2t" else text
-        examples += build(task, clip.key, view.codes, text, vocabulary, stage.row_tokens, stage.mask_rate, generator)
+        known = clip.participant in vocabulary.participants
+        who = clip.participant if known and generator.random() < _PARTICIPANT_SHARE else None
+        examples += build(
+            task, clip.key, view.codes, text, vocabulary, stage.row_tokens, stage.mask_rate, generator, who
+        )
     return examples
+
+
+def serves(view: View, task: Task, layers: int) -> bool:
+    """Whether a view has what the task needs: a text, or enough time steps to take some away."""
+    if task in _WITH_TEXT:
+        return bool(view.texts)
+    return len(view.codes) // layers >= _MIN_STEPS.get(task, 1)
 
 
 def build(
@@ -150,39 +170,48 @@ def build(
     row_tokens: int,
     mask_rate: float = 0.0,
     generator: random.Random | None = None,
+    participant: str | None = None,
 ) -> list[Example]:
     """The examples of one task on one motion: one, or one per window where the motion is too long for a row.
 
-    Raises UnusableData where the text leaves no room for motion.
+    `generator` draws what is masked, continued or left out; the default draws the same each time. Raises UnusableData
+    where the text leaves no room for motion.
     """
     room = _room(task, vocabulary, text, row_tokens)
-    if room < 1:
+    if room < vocabulary.layers:
         raise UnusableData(f"{key}: the text {text[:40]!r}... fills a row of {row_tokens} tokens; shorten it")
+    generator = generator or random.Random(0)
     examples = []
-    for window in windows(codes, room):
+    for window in windows(codes, room, vocabulary.layers):
         motion = vocabulary.encode_codes(window)
+        answer = [*motion, vocabulary.end]
         if task == "m2t":
             prefix, answer = m2t_prefix(window, vocabulary), [*vocabulary.encode_text(text), vocabulary.end_of_text]
         elif task == "denoise":
-            hidden = [vocabulary.mask if generator and generator.random() < mask_rate else token for token in motion]
-            prefix = [
-                *vocabulary.start,
-                vocabulary.denoise,
-                vocabulary.begin,
-                *hidden,
-                vocabulary.end,
-                vocabulary.begin,
-            ]
-            answer = [*motion, vocabulary.end]
+            prefix = _denoise_prefix(motion, mask_rate, vocabulary, generator)
+        elif task == "continuation":
+            start = vocabulary.layers * _part(len(window) // vocabulary.layers, 0.25, 0.75, generator)
+            prefix, answer = continuation_prefix(window[:start], vocabulary), answer[start:]
+        elif task == "between":
+            steps = len(window) // vocabulary.layers
+            gap = _part(steps - 1, 0.2, 0.5, generator)
+            start = generator.randint(1, steps - gap - 1) * vocabulary.layers
+            stop = start + gap * vocabulary.layers
+            prefix = between_prefix(window[:start], window[stop:], vocabulary)
+            answer = [*motion[start:stop], vocabulary.end]
         else:
-            prefix, answer = t2m_prefix(text, vocabulary), [*motion, vocabulary.end]
+            prefix = t2m_prefix(text, vocabulary, participant)
         examples.append(Example(key, prefix, answer))
     return examples
 
 
-def t2m_prefix(text: str, vocabulary: Vocabulary) -> list[int]:
-    """The ids that ask for a motion; an empty text asks for any motion."""
-    return [*vocabulary.start, vocabulary.t2m, *vocabulary.encode_text(text), vocabulary.begin]
+def t2m_prefix(text: str, vocabulary: Vocabulary, participant: str | None = None) -> list[int]:
+    """The ids that ask for a motion, in the manner of `participant` where one is named; an empty text asks for any.
+
+    Raises ValueError for a participant that the vocabulary has no marker for.
+    """
+    who = [] if participant is None else [vocabulary.participant(participant)]
+    return [*vocabulary.start, vocabulary.t2m, *who, *vocabulary.encode_text(text), vocabulary.begin]
 
 
 def m2t_prefix(codes: Sequence[int], vocabulary: Vocabulary) -> list[int]:
@@ -190,20 +219,43 @@ def m2t_prefix(codes: Sequence[int], vocabulary: Vocabulary) -> list[int]:
     return [*vocabulary.start, vocabulary.m2t, vocabulary.begin, *vocabulary.encode_codes(codes), vocabulary.end]
 
 
-def windows(codes: Sequence[int], room: int) -> list[Sequence[int]]:
-    """`codes` cut into as few windows of at most `room` codes as will do, of nearly equal length."""
-    count = math.ceil(len(codes) / room)
-    bounds = [round(index * len(codes) / count) for index in range(count + 1)]
+def continuation_prefix(codes: Sequence[int], vocabulary: Vocabulary) -> list[int]:
+    """The ids that ask how a motion goes on."""
+    return [*vocabulary.start, vocabulary.continuation, vocabulary.begin, *vocabulary.encode_codes(codes)]
+
+
+def between_prefix(first: Sequence[int], last: Sequence[int], vocabulary: Vocabulary) -> list[int]:
+    """The ids that ask what comes between two pieces of a motion."""
+    before, after = vocabulary.encode_codes(first), vocabulary.encode_codes(last)
+    shown = [vocabulary.begin, *before, vocabulary.mask, *after, vocabulary.end]
+    return [*vocabulary.start, vocabulary.between, *shown, vocabulary.begin]
+
+
+def _denoise_prefix(
+    motion: Sequence[int], mask_rate: float, vocabulary: Vocabulary, generator: random.Random
+) -> list[int]:
+    hidden = [vocabulary.mask if generator.random() < mask_rate else token for token in motion]
+    shown = [vocabulary.begin, *hidden, vocabulary.end]
+    return [*vocabulary.start, vocabulary.denoise, *shown, vocabulary.begin]
+
+
+def _part(steps: int, least: float, most: float, generator: random.Random) -> int:
+    """Some of `steps`, at least one and not all: a share between `least` and `most`."""
+    return min(max(1, round(generator.uniform(least, most) * steps)), steps - 1)
+
+
+def windows(codes: Sequence[int], room: int, layers: int = 1) -> list[Sequence[int]]:
+    """`codes` cut between time steps of `layers` codes, into as few windows of at most `room` codes as will do, of
+    nearly equal length."""
+    steps = len(codes) // layers
+    count = math.ceil(steps / (room // layers))
+    bounds = [round(index * steps / count) * layers for index in range(count + 1)]
     return [codes[start:stop] for start, stop in itertools.pairwise(bounds)]
-
-
-def _needs_text(task: Task) -> bool:
-    return task in ("t2m", "m2t")
 
 
 def _room(task: Task, vocabulary: Vocabulary, text: str, row_tokens: int) -> int:
     """How many codes fit beside everything else of an example."""
-    markers = len(vocabulary.start) + 4
+    markers = len(vocabulary.start) + 6
     if task == "denoise":
-        return (row_tokens - markers - 1) // 2
+        return (row_tokens - markers) // 2
     return row_tokens - markers - len(vocabulary.encode_text(text))

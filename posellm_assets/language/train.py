@@ -1,14 +1,279 @@
-"""Train one stage: `python -m posellm_assets.language.train JOB.json`, where JOB.json is a `StageJob`.
+"""Train one stage, read from top to bottom: job, data, model, steps, checkpoints, the finished model.
 
-Killed and started again with the same job, it goes on from the newest valid checkpoint. The loop itself is `stage.py`;
-this module only sees to it that Unsloth, where it is used, is imported before anything that it patches.
+    python -m posellm_assets.language.train JOB.json                                      JOB.json is a `StageJob`
+    torchrun --nproc-per-node 2 -m posellm_assets.language.train JOB.json
+
+Writes into the job's `out`: `checkpoint-N/`, `losses.jsonl` (a line per step), `final/` (the model) and, last,
+`result.json`. Everything random comes from the job's seed and the step, so that a killed and restarted job ends with
+the same weights as one that never stopped; on a CPU, and with the same number of threads and processes, to the bit.
 """
 
+import math
+import random
 import sys
+import time
+from pathlib import Path
+from typing import Any
 
+from posellm_assets import lake
 from posellm_assets.language import backends
-from posellm_assets.language.config import StageJob
-from posellm_assets.program import read_config, reporting
+from posellm_assets.language.config import Refusal, StageJob, Task
+from posellm_assets.program import Report, read_config, reporting
+
+
+class NonFiniteLoss(Refusal):
+    """The loss or its gradient became NaN or infinite; the message names the clips of the step."""
+
+
+def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str, Any]:
+    """Train `job` to its end and return what `result.json` holds; a job that is finished already is left as it is.
+
+    Raises UnusableData, UnsupportedModel or BackendUnavailable where data or model do not fit the job,
+    CheckpointMismatch where `out` belongs to another one, and NonFiniteLoss, after saving the state before that step.
+    """
+    # Imported here, because Unsloth patches transformers and `backends.choose` must have imported it before.
+    import torch
+
+    from posellm_assets.language import checkpoints, models, optimizer, record
+    from posellm_assets.language.lengths import Lengths
+    from posellm_assets.language.losses import mean_loss, summed_loss, validate
+    from posellm_assets.language.packing import collate
+    from posellm_assets.language.processes import together
+    from posellm_assets.language.rows import Rows
+    from posellm_assets.language.start import start
+    from posellm_assets.language.tasks import UnusableData, fit_texts, read_clips
+
+    with together() as processes:
+        # --- What this job is, and what is there of it already
+        started = time.perf_counter()
+        torch.set_num_threads(job.threads)
+        stage, device = job.stage, processes.device
+        say: Report = report if processes.first else lambda message: None
+        identity = record.identity(job)
+        result_file = job.out / "result.json"
+        if result_file.is_file():
+            result: dict[str, Any] = lake.read_json(result_file)
+            checkpoints.check_identity(result["identity"], identity, job.out)
+            say(f"{stage.name} is finished already: {job.out / 'final'}")
+            return result
+        checkpoint = checkpoints.read_newest(job.out, say)
+        changed: list[str] = []
+        if checkpoint and checkpoint.position["broke"]:
+            # What broke the step may have been put right since; what makes the model what it is may not have changed.
+            changed = checkpoints.check_cure(checkpoint.position["identity"], identity, job.out)
+        elif checkpoint:
+            checkpoints.check_identity(checkpoint.position["identity"], identity, job.out)
+
+        # --- Data, vocabulary and model
+        clips = read_clips(job.train, job.codebook_size, job.layers)
+        held_out = read_clips(job.val, job.codebook_size, job.layers) if job.val else []
+        rows_per_step = stage.rows_per_batch * stage.batches_per_step
+        if rows_per_step < processes.count:
+            raise UnusableData(
+                f"{processes.count} processes cannot share the {rows_per_step} rows of a step: raise them"
+            )
+        if stage.patience and not held_out:
+            raise UnusableData(f"{stage.name}: patience needs held-out clips, and {job.val} has none")
+        participants = {clip.participant for clip in clips if clip.participant}
+        if checkpoint:
+            participants = set(checkpoint.position["participants"])
+        bf16 = job.model.precision == "bf16" or (job.model.precision == "auto" and _bf16_is_fast(device))
+        vocabulary, loaded = start(job, backend, clips, participants, bf16, processes, resumed=checkpoint is not None)
+        model, masked = loaded.model, loaded.masked
+        if job.model.method == "lora":
+            model = models.attach_lora(model, job.model, vocabulary, job.seed)
+        if stage.gradient_checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        clips, left_out = fit_texts(clips, vocabulary, stage.row_tokens)
+        held_out, held_out_left_out = fit_texts(held_out, vocabulary, stage.row_tokens)
+        left_out += held_out_left_out
+        for sentence in left_out:
+            say(f"left out: {sentence}")
+        rows = Rows(clips, stage, vocabulary, job.seed)
+        trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        adamw = optimizer.adamw(trained, stage)
+
+        def evaluate() -> dict[Task, dict[str, Any]]:
+            return validate(model, masked, bf16, held_out, stage, vocabulary, processes)
+
+        # --- Where to go on
+        position: dict[str, Any]
+        if checkpoint:
+            position = {**checkpoint.position, "identity": identity, "broke": False}
+            position["changed"] += changed
+            optimizer.restore(checkpoint, trained, adamw)
+            rows.seek(position["epoch"], position["row"])
+            say("; ".join([f"goes on from step {position['step']} of {stage.steps}", *changed]))
+        else:
+            position = {
+                "identity": identity,
+                "participants": sorted(participants),
+                "step": 0,
+                "tokens": 0,
+                "labelled_tokens": 0,
+                "seconds": 0.0,
+                "val_before": evaluate(),
+                "best": {"step": 0, "loss": None},
+                "evaluations_since_best": 0,
+                "broke": False,
+                "changed": [],
+            }
+        losses = record.losses_until(job.out / "losses.jsonl", position["step"], write=processes.first)
+        parameters = {True: 0, False: 0}
+        for weight in model.parameters():
+            parameters[weight.requires_grad] += weight.numel()
+        say(
+            f"{stage.name}: {len(clips)} clips, {parameters[True]:,} of {sum(parameters.values()):,} parameters "
+            f"trained, {loaded.backend.name} ({loaded.backend.reason}), {processes.count} x {device}, "
+            f"{'bf16' if bf16 else 'float32'}"
+        )
+
+        def save() -> None:
+            if processes.first:
+                kept = position["best"]["step"] if stage.patience else None
+                now = optimizer.to_checkpoint(trained, adamw, {**position, "epoch": rows.epoch, "row": rows.row})
+                checkpoints.write(job.out, position["step"], now, kept)
+            processes.wait()
+
+        # --- Steps
+        model.train()
+        before, began = position["seconds"], time.perf_counter()
+        while position["step"] < stage.steps and not _out_of_patience(position, stage.patience):
+            step_began, step = time.perf_counter(), position["step"] + 1
+            torch.manual_seed(random.Random(f"{job.seed}/{step}/{processes.rank}").getrandbits(63))  # for dropout
+            learning_rate = optimizer.learning_rate(stage, step)
+            for group in adamw.param_groups:
+                group["lr"] = learning_rate
+            place = rows.epoch, rows.row
+            taken = rows.take(rows_per_step)
+            examples = [example for row in taken for example in row]
+            labelled = sum(len(example.answer) for example in examples)
+            mine = processes.share(taken)
+            loss_sum = torch.zeros((), device=device)
+            for first in range(0, len(mine), stage.rows_per_batch):
+                batch = collate(mine[first : first + stage.rows_per_batch], stage.row_tokens, vocabulary.pad).to(device)
+                part = summed_loss(model, batch, masked, bf16) / labelled
+                part.backward()
+                loss_sum += part.detach()
+            processes.add_up([loss_sum, *(weight.grad for weight in trained.values() if weight.grad is not None)])
+            loss = float(loss_sum)
+            norm = float(torch.nn.utils.clip_grad_norm_(trained.values(), stage.max_gradient_norm))
+            if not math.isfinite(loss + norm):
+                rows.seek(*place)
+                position["broke"] = True
+                save()
+                raise NonFiniteLoss(_what_broke(step, loss, norm, {example.key for example in examples}, job.out))
+            adamw.step()
+            adamw.zero_grad(set_to_none=True)
+
+            seconds = time.perf_counter() - step_began
+            tokens = sum(map(len, examples))
+            entry = {
+                "step": step,
+                "loss": loss,
+                "lr": learning_rate,
+                "grad_norm": norm,
+                "tokens_per_s": round(tokens / seconds, 1),
+                "labels_per_s": round(labelled / seconds, 1),
+                "memory_mb": record.peak_memory_mb(device),
+            }
+            position["step"] = step
+            position["tokens"] += tokens
+            position["labelled_tokens"] += labelled
+            position["seconds"] = before + time.perf_counter() - began
+            if stage.evaluate_every and step % stage.evaluate_every == 0:
+                entry["val_loss"] = mean_loss(evaluate(), stage)
+                best = position["best"]["loss"]
+                if best is None or entry["val_loss"] < best:
+                    position["best"] = {"step": step, "loss": entry["val_loss"]}
+                    position["evaluations_since_best"] = 0
+                else:
+                    position["evaluations_since_best"] += 1
+            losses.append(entry)
+            if processes.first:
+                record.append_loss(job.out / "losses.jsonl", entry)
+            if step % max(1, stage.steps // 10) == 0:
+                say(f"{stage.name} step {step}/{stage.steps}: {_in_words(entry)}")
+            every = stage.checkpoint_every
+            last = step == stage.steps or _out_of_patience(position, stage.patience)
+            is_best = stage.patience and position["best"]["step"] == step
+            if last or is_best or step == max(1, stage.steps // 2) or (every and step % every == 0):
+                save()
+
+        # --- The finished model and its record
+        if stage.patience and position["best"]["step"]:
+            optimizer.restore_weights(checkpoints.read(job.out, position["best"]["step"]), trained)
+        val = evaluate()
+        tail = [entry["loss"] for entry in losses[-max(1, len(losses) // 10) :]]
+        result = {
+            "stage": stage.name,
+            "identity": identity,
+            "changed": position["changed"],
+            "parent": str(job.parent) if job.parent else None,
+            "seed": job.seed,
+            "steps": position["step"],
+            "best_step": position["best"]["step"] if stage.patience else position["step"],
+            "epochs": rows.epoch + 1,
+            "first_loss": losses[0]["loss"],
+            "final_loss": sum(tail) / len(tail),
+            "final_loss_steps": len(tail),
+            "val_before": position["val_before"],
+            "val": val,
+            "clips": len(clips),
+            "clips_without_text": sum(not any(view.texts for view in clip.views) for clip in clips),
+            "left_out": left_out,
+            "tokens": position["tokens"],
+            "labelled_tokens": position["labelled_tokens"],
+            "step_seconds": round(position["seconds"], 2),
+            "seconds_of_last_start": round(time.perf_counter() - started, 2),
+            "tokens_per_s": round(position["tokens"] / position["seconds"], 1),
+            "labels_per_s": round(position["labelled_tokens"] / position["seconds"], 1),
+            "peak_memory_mb": record.peak_memory_mb(device),
+            "trained_parameters": parameters[True],
+            "backend": {"name": loaded.backend.name, "reason": loaded.backend.reason},
+            "packing": "explicit mask" if masked else "positions",
+            "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+            "precision": "bf16" if bf16 else "float32",
+            "threads": job.threads,
+            "processes": processes.count,
+            "versions": record.versions(),
+            "code": record.code_hash(),
+        }
+        if processes.first:
+            record.write_final(model, vocabulary, Lengths.of(clips, stage.row_tokens), job.out)
+            lake.write_json(result_file, result)
+        processes.wait()
+        say(f"{stage.name} is finished: loss {result['first_loss']:.3f} -> {result['final_loss']:.3f}, val {val}")
+        return result
+
+
+def _bf16_is_fast(device: Any) -> bool:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _out_of_patience(position: dict[str, Any], patience: int | None) -> bool:
+    return patience is not None and position["evaluations_since_best"] >= patience
+
+
+def _in_words(entry: dict[str, Any]) -> str:
+    held_out = f", held out {entry['val_loss']:.3f}" if "val_loss" in entry else ""
+    return (
+        f"loss {entry['loss']:.3f}{held_out}, learning rate {entry['lr']:.2g}, gradient {entry['grad_norm']:.2f}, "
+        f"{entry['labels_per_s']:,.0f} label tokens/s, {entry['memory_mb']:,.0f} MB"
+    )
+
+
+def _what_broke(step: int, loss: float, norm: float, keys: set[str], out: Path) -> str:
+    return (
+        f"the loss is {loss:.4g} and its gradient's norm {norm:.4g} at step {step}, on these clips: "
+        f"{', '.join(sorted(keys))}. The state before this step is in {out / f'checkpoint-{step - 1}'}: lower the "
+        "stage's learning rate, or repair or remove a clip, and start the same command again, which goes on from there "
+        "(or from the checkpoint before it, if you remove that one)"
+    )
 
 
 def main() -> None:
@@ -16,13 +281,8 @@ def main() -> None:
     job = read_config(StageJob)
     with reporting() as report:
         try:
-            backend = backends.choose(job.model.backend)
-            from posellm_assets.language import stage
-        except backends.BackendUnavailable as error:
-            sys.exit(f"{job.stage.name}: {error}")
-        try:
-            stage.train(job, backend, report)
-        except stage.REFUSALS as error:
+            train(job, backends.choose(job.model.backend), report)
+        except Refusal as error:
             sys.exit(f"{job.stage.name}: {error}")
 
 

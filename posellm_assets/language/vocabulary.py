@@ -88,6 +88,13 @@ class Vocabulary:
         size = self.codebook_size // self.layers
         return self.codes[layer * size : (layer + 1) * size]
 
+    def participant(self, name: str) -> int:
+        """The id of a participant's marker; a participant that has none raises ValueError naming those that do."""
+        if name not in self.participants:
+            known = ", ".join(self.participants) or "none"
+            raise ValueError(f"the model knows no participant {name!r}; it knows: {known}")
+        return self.participants[name]
+
     @cached_property
     def text_tokens(self) -> list[int]:
         """The ids that a generated text may contain, without the end of text; ascending."""

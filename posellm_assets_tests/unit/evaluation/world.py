@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from posellm_assets.language.backends import choose
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob, TinyConfig
 from posellm_assets.language.snapshots import EXAMPLE_SCHEMA
-from posellm_assets.language.stage import train as train_stage
+from posellm_assets.language.train import train as train_stage
 from posellm_assets.motion.augment import mirror
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.motion import Motion

@@ -4,12 +4,12 @@ from typing import Any
 import pytest
 import torch
 
-from posellm_assets.language import stage
 from posellm_assets.language.backends import Backend
 from posellm_assets.language.config import SamplingConfig
 from posellm_assets.language.decoding import LengthControl, MotionLM
 from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.tasks import build
+from posellm_assets.language.train import train
 from posellm_assets_tests.unit.language import samples
 
 SERVE = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9]
@@ -31,7 +31,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> MotionLM:
 
 def trained_for(folder: Path, **changes: Any) -> MotionLM:
     job = samples.job(folder, stage_changes=changes)
-    stage.train(job, Backend("hf", "asked for"), lambda message: None)
+    train(job, Backend("hf", "asked for"), lambda message: None)
     return MotionLM.load(job.out / "final")
 
 

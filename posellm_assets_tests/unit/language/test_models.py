@@ -22,10 +22,11 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from posellm_assets.language import backends, models, stage
+from posellm_assets.language import backends, models
 from posellm_assets.language.backends import Backend, BackendUnavailable
 from posellm_assets.language.config import ModelConfig
 from posellm_assets.language.decoding import MotionLM
+from posellm_assets.language.train import train
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 from posellm_assets_tests.unit.language import samples
 
@@ -67,7 +68,7 @@ def test_any_base_takes_a_lora_step_that_moves_the_new_rows_and_no_old_one(tmp_p
     source = base(name, tmp_path / "base")
     model = ModelConfig(base=str(source), method="lora", lora_rank=4, backend="hf", precision="float32")
     job = samples.job(tmp_path, stage_changes={"steps": 1, "weight_decay": 0.5}, model=model)
-    result = stage.train(job, HF, print)
+    result = train(job, HF, print)
     assert 0 < result["final_loss"] < 20
     assert result["packing"] == ("explicit mask" if name == "opt" else "positions")
 
@@ -89,7 +90,7 @@ def test_any_base_takes_a_lora_step_that_moves_the_new_rows_and_no_old_one(tmp_p
 def test_rows_longer_than_a_base_can_read_are_refused(tmp_path: Path) -> None:
     model = ModelConfig(base=str(base("opt", tmp_path / "base")), backend="hf")
     with pytest.raises(models.UnsupportedModel, match="reads at most 128 tokens: set row_tokens"):
-        stage.train(samples.job(tmp_path, stage_changes={"row_tokens": 256}, model=model), HF, print)
+        train(samples.job(tmp_path, stage_changes={"row_tokens": 256}, model=model), HF, print)
 
 
 def test_the_rows_of_new_tokens_move_in_embedding_and_head_alike(tmp_path: Path) -> None:
@@ -98,7 +99,7 @@ def test_the_rows_of_new_tokens_move_in_embedding_and_head_alike(tmp_path: Path)
     for steps in (1, 8):
         model = ModelConfig(base=str(source), method="lora", backend="hf", precision="float32")
         job = samples.job(tmp_path, f"out{steps}", {"steps": steps, "learning_rate": 0.01}, model=model)
-        stage.train(job, HF, print)
+        train(job, HF, print)
         finals.append(AutoModelForCausalLM.from_pretrained(job.out / "final"))
         new = Vocabulary.load(job.out / "final").codes
     for layer in ("get_input_embeddings", "get_output_embeddings"):

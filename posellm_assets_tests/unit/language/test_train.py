@@ -11,10 +11,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from posellm_assets.language import stage
+from posellm_assets.language import train as program
 from posellm_assets.language.backends import Backend
 from posellm_assets.language.checkpoints import CheckpointMismatch
 from posellm_assets.language.config import ModelConfig, StageJob
+from posellm_assets.language.tasks import UnusableData
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets_tests.unit.language import samples
 
@@ -22,7 +23,7 @@ HF = Backend("hf", "asked for")
 
 
 def train(job: StageJob, said: list[str] | None = None) -> dict[str, Any]:
-    return stage.train(job, HF, (said if said is not None else []).append)
+    return program.train(job, HF, (said if said is not None else []).append)
 
 
 def start(job: StageJob) -> subprocess.Popen[str]:
@@ -103,9 +104,9 @@ def test_a_parent_that_speaks_another_codebook_is_refused(tmp_path: Path) -> Non
     first = samples.job(tmp_path, "one", {"steps": 1})
     train(first)
     for changes in ({"codebook_size": 25}, {"lineage": "newer"}):
-        with pytest.raises(stage.UnusableData, match="new codes need a model that starts from the base"):
+        with pytest.raises(UnusableData, match="new codes need a model that starts from the base"):
             train(samples.job(tmp_path, "two", parent=first.out / "final", **changes))
-    with pytest.raises(stage.UnusableData, match="train the stage before this one first"):
+    with pytest.raises(UnusableData, match="train the stage before this one first"):
         train(samples.job(tmp_path, "three", parent=tmp_path / "nowhere"))
 
 
@@ -144,7 +145,7 @@ def test_a_loss_that_is_not_a_number_stops_the_stage_names_the_clips_and_saves_n
 
 def test_a_stage_that_none_of_the_clips_can_serve_is_an_error(tmp_path: Path) -> None:
     train_file = samples.examples(tmp_path / "silent.parquet", texts=[])
-    with pytest.raises(stage.UnusableData, match="none of 12 clips can be used"):
+    with pytest.raises(UnusableData, match="none of 12 clips can be used"):
         train(samples.job(tmp_path, stage_changes={"tasks": {"t2m": 1.0}}, train=train_file))
 
 

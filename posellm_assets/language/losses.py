@@ -1,0 +1,81 @@
+"""The loss of packed rows, and its mean per answer token on held-out clips."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from posellm_assets.language import models
+from posellm_assets.language.config import StageConfig, Task
+from posellm_assets.language.packing import IGNORE, Batch, collate, hidden_states, pack
+from posellm_assets.language.processes import Processes
+from posellm_assets.language.tasks import Clip, View, build, serves
+from posellm_assets.language.vocabulary import Vocabulary
+
+
+def summed_loss(model: Any, batch: Batch, masked: bool, bf16: bool) -> torch.Tensor:
+    """Cross-entropy summed over the labelled tokens; the head is applied to those only."""
+    with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=bf16):
+        hidden = hidden_states(models.body(model), batch, masked)
+        labelled = batch.labels[:, 1:] != IGNORE
+        scores = models.logits(model, hidden[:, :-1][labelled])
+    return functional.cross_entropy(scores, batch.labels[:, 1:][labelled], reduction="sum")
+
+
+@torch.no_grad()
+def validate(
+    model: Any,
+    masked: bool,
+    bf16: bool,
+    clips: Sequence[Clip],
+    stage: StageConfig,
+    vocabulary: Vocabulary,
+    processes: Processes,
+) -> dict[Task, dict[str, Any]]:
+    """Mean loss per answer token on held-out clips for each task of the stage, with the number of tokens and clips.
+
+    Leaves the model in training mode.
+    """
+    model.eval()
+    result: dict[Task, dict[str, Any]] = {}
+    for task in (task for task, share in stage.tasks.items() if share):
+        used = [clip for clip in clips if serves(clip.views[0], task, vocabulary.layers)]
+        generator = random.Random(0)
+        examples = [
+            example
+            for clip in used
+            for example in build(
+                task,
+                clip.key,
+                clip.views[0].codes,
+                _text(clip.views[0], task),
+                vocabulary,
+                stage.row_tokens,
+                stage.mask_rate,
+                generator,
+            )
+        ]
+        total = torch.zeros((), device=processes.device)
+        rows = processes.share(pack(examples, stage.row_tokens))
+        for start in range(0, len(rows), stage.rows_per_batch):
+            batch = collate(rows[start : start + stage.rows_per_batch], stage.row_tokens, vocabulary.pad)
+            total += summed_loss(model, batch.to(processes.device), masked, bf16)
+        processes.add_up([total])
+        tokens = sum(len(example.answer) for example in examples)
+        if tokens:
+            result[task] = {"loss": float(total) / tokens, "tokens": tokens, "clips": len(used)}
+    model.train()
+    return result
+
+
+def mean_loss(validated: dict[Task, dict[str, Any]], stage: StageConfig) -> float:
+    """The losses that `validate` found as one number, each task counting as much as it does in the stage."""
+    shares = [stage.tasks[task] for task in validated]
+    return sum(share * part["loss"] for share, part in zip(shares, validated.values(), strict=True)) / sum(shares)
+
+
+def _text(view: View, task: Task) -> str:
+    text = view.texts[0] if view.texts else ""
+    return view.description(text) if task == "m2t" else text

@@ -1,0 +1,63 @@
+"""The processes that train one model together: one alone, or as many as `torchrun` started.
+
+Each process computes the gradient of its share of every step's rows; the sums over all processes are the gradient of
+the whole step, so that any number of them gives the losses of one, but for the order in which floats are added.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+import torch
+from torch import distributed
+
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that train together: its number, how many there are, and its device."""
+
+    rank: int
+    count: int
+    device: torch.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and reports."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[Item]) -> list[Item]:
+        """The part of `items` that is this process's work."""
+        return list(items[self.rank :: self.count])
+
+    def add_up(self, tensors: Iterable[torch.Tensor]) -> None:
+        """Replace each tensor by its sum over all processes, which must call this with the same shapes."""
+        if self.count > 1:
+            # One tensor at a time, so that the order of additions does not depend on how they are grouped.
+            for work in [distributed.all_reduce(tensor, async_op=True) for tensor in tensors]:
+                work.wait()
+
+    def wait(self) -> None:
+        """Go on only when every process has come here."""
+        if self.count > 1:
+            distributed.barrier()
+
+
+@contextmanager
+def together() -> Iterator[Processes]:
+    """Join the processes that `torchrun` started with this one; without it, this one is alone."""
+    rank, count = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    device = torch.device("cpu")
+    if torch.cuda.is_available():
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        torch.cuda.set_device(device)
+    if count > 1:
+        distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Processes(rank, count, device)
+    finally:
+        if count > 1:
+            distributed.destroy_process_group()
