@@ -106,12 +106,15 @@ STAGES: tuple[StageConfig, ...] = (
 class SamplingConfig(_Config):
     """How motion is drawn from the model, and how long it may get (lengths relative to the median of the text)."""
 
-    temperature: float = Field(default=0.7, gt=0)
+    temperature: float = Field(default=0.7, ge=0, description="0 takes the likeliest code at every place")
     top_p: float = Field(default=0.9, gt=0, le=1)
+    own_codes: bool = Field(
+        default=False, description="Of a text that was seen in training, only the codes that it was seen with"
+    )
     min_length: float = Field(default=0.6, ge=0, description="Shortest motion, as a share of the median length")
     max_length: float = Field(default=1.4, ge=1, description="Longest motion, as a share of the median length")
     end_slope: float = Field(
-        default=0.25, ge=0, description="Added to the end's logit for each code beyond the median length"
+        default=0.25, ge=0, description="Added to the end's logit for each time step beyond the median length"
     )
 
 

@@ -1,12 +1,11 @@
 """Motion from text, text from motion, and how likely either is, with a trained model.
 
-Works on ids. Generated motion obeys the grammar (begin, codes, end) by construction: only the head's rows of the codes
-and of the end are computed, so nothing else can be drawn. Everything is batched and uses the model's key-value cache.
+Works on ids. What is generated obeys the grammar by construction: a motion is codes whose quantiser layers take turns,
+and ends after a whole time step; a text is text tokens. Of the head only the rows of the tokens that may come next are
+computed. Everything is batched over a key-value cache, and a row that has ended leaves the batch.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +17,14 @@ from posellm_assets.language import models
 from posellm_assets.language.config import SamplingConfig
 from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.packing import IGNORE, collate, hidden_states, isolates, pack
+from posellm_assets.language.sampling import Choices, LengthControl, MotionDraw
+from posellm_assets.language.scoring import LabelTree
+from posellm_assets.language.stepping import stepper_for
 from posellm_assets.language.tasks import build, m2t_prefix, t2m_prefix, windows
 from posellm_assets.language.vocabulary import Vocabulary
 
 _BATCH = 32
 _MAX_TEXT_TOKENS = 96
-
-
-@dataclass(frozen=True)
-class LengthControl:
-    """Bounds on a generated motion, in codes: never under `minimum` nor over `maximum`, drawn to end after `target`."""
-
-    minimum: int
-    target: int
-    maximum: int
-
-    @classmethod
-    def around(cls, median: int, sampling: SamplingConfig) -> "LengthControl":
-        """The bounds for a text whose motions have `median` codes."""
-        minimum = max(1, int(sampling.min_length * median))
-        return cls(minimum, median, max(minimum + 4, int(sampling.max_length * median)))
 
 
 class MotionLM:
@@ -49,6 +36,7 @@ class MotionLM:
         self.lengths = lengths
         self.device = next(model.parameters()).device
         self._masked = not isolates(models.body(model), len(vocabulary), masked=False)
+        self._stepper = stepper_for(model)
 
     @classmethod
     def load(cls, folder: Path) -> "MotionLM":
@@ -64,77 +52,56 @@ class MotionLM:
         seed: int = 0,
         sampling: SamplingConfig | None = None,
         lengths: Sequence[LengthControl] | None = None,
+        participants: Sequence[str | None] | None = None,
     ) -> list[list[int]]:
-        """A motion (list of codes) for each text.
+        """A motion (list of codes) for each text, in the manner of a participant where one is named.
 
         Sample `i` is drawn from `seed + i` alone: it does not depend on what else is in the batch. `lengths` gives the
-        bounds per text; without it they come from the lengths of the training motions.
+        bounds per text; without it they come from the lengths of the training motions, within what the model was
+        trained on. Raises ValueError for a participant that the model does not know, and where a text with the asked
+        length is longer than the model can read.
         """
         sampling = sampling or SamplingConfig()
+        people = participants or [None] * len(texts)
+        prefixes = [t2m_prefix(text, self.vocabulary, person) for text, person in zip(texts, people, strict=True)]
         if lengths is None:
-            lengths = [LengthControl.around(self.lengths.expected(text), sampling) for text in texts]
-        legal = [self.vocabulary.end, *self.vocabulary.codes]
-        prefixes = [t2m_prefix(text, self.vocabulary) for text in texts]
-        motions: list[list[int]] = [[] for _ in texts]
-        for chosen in _batches([len(prefix) for prefix in prefixes]):
-            bounds = [lengths[index] for index in chosen]
-            low, target, high = (
-                torch.tensor([getattr(bound, name) for bound in bounds], device=self.device)
-                for name in ("minimum", "target", "maximum")
-            )
-            uniform = torch.stack([_uniform(seed + index, int(high.max()) + 1) for index in chosen]).to(self.device)
-
-            def draw(
-                scores: torch.Tensor,
-                step: int,
-                low: torch.Tensor = low,
-                target: torch.Tensor = target,
-                high: torch.Tensor = high,
-                uniform: torch.Tensor = uniform,
-            ) -> torch.Tensor:
-                scores[:, 0] += sampling.end_slope * (step - target).clamp(min=0)
-                scores[:, 0] = scores[:, 0].masked_fill(step < low, -math.inf)
-                scores[:, 1:] = scores[:, 1:].masked_fill((step >= high)[:, None], -math.inf)
-                return _sample(scores, sampling.temperature, sampling.top_p, uniform[:, step])
-
-            for index, row in zip(chosen, self._generate([prefixes[i] for i in chosen], legal, draw), strict=True):
-                motions[index] = [choice - 1 for choice in row]
-        return motions
+            lengths = [
+                LengthControl.around(self._steps(self.lengths.expected(text)), sampling).within(self._room(prefix))
+                for text, prefix in zip(texts, prefixes, strict=True)
+            ]
+        own = [self.lengths.codes.get(text) if sampling.own_codes else None for text in texts]
+        return self._motions(prefixes, lengths, own, seed, sampling)
 
     def text_from_motion(self, motions: Sequence[Sequence[int]]) -> list[str]:
         """The likeliest text, token by token, for each motion (codes). Of a motion longer than the model was trained
         on, the window in the middle is described."""
-        legal = [self.vocabulary.end_of_text, *self.vocabulary.text_tokens]
+        choices = Choices(self.model, [self.vocabulary.end_of_text, *self.vocabulary.text_tokens])
         middles = [parts[len(parts) // 2] for parts in map(self._windows, motions)]
         prefixes = [m2t_prefix(codes, self.vocabulary) for codes in middles]
         texts = [""] * len(motions)
 
-        def draw(scores: torch.Tensor, step: int) -> torch.Tensor:
-            if step == _MAX_TEXT_TOKENS:
-                return torch.zeros(len(scores), dtype=torch.long, device=scores.device)
-            return scores.argmax(-1)
+        def draw(hidden: torch.Tensor, step: int, live: torch.Tensor) -> torch.Tensor:
+            return choices.scores(hidden).argmax(-1) + choices.first
 
         for chosen in _batches([len(prefix) for prefix in prefixes]):
-            for index, row in zip(chosen, self._generate([prefixes[i] for i in chosen], legal, draw), strict=True):
-                texts[index] = self.vocabulary.decode_text([legal[choice] for choice in row])
+            limits = [self._limit(prefixes[index], _MAX_TEXT_TOKENS) for index in chosen]
+            rows = self._generate([prefixes[i] for i in chosen], limits, self.vocabulary.end_of_text, draw)
+            for index, row in zip(chosen, rows, strict=True):
+                texts[index] = self.vocabulary.decode_text(row)
         return texts
 
-    @torch.inference_mode()
     def score_labels(self, motions: Sequence[Sequence[int]], labels: Sequence[str]) -> torch.Tensor:
         """(motions, labels) float32: log-probability that the text of a motion begins with a label.
 
         A label that begins another one ("jump", "jump rope") counts without the other's share. Motions longer than the
-        model was trained on get the mean over their windows. The motion is read once for all labels.
+        model was trained on get the mean over their windows. Raises ValueError for empty or repeated labels.
         """
-        spelled = [self.vocabulary.encode_text(label) for label in labels]
-        if not all(spelled) or len({tuple(ids) for ids in spelled}) < len(spelled):
-            raise ValueError(f"labels must be different from each other and not empty, got {list(labels)}")
+        tree = LabelTree([self.vocabulary.encode_text(label) for label in labels])
         parts = [(index, window) for index, codes in enumerate(motions) for window in self._windows(codes)]
         prefixes = [m2t_prefix(window, self.vocabulary) for _, window in parts]
         scores = torch.zeros(len(parts), len(labels))
         for chosen in _batches([len(prefix) for prefix in prefixes]):
-            scores[chosen] = self._continuations([prefixes[i] for i in chosen], spelled).cpu()
-        scores = _without_longer_labels(scores, spelled)
+            scores[chosen] = tree.scores(self.model, [prefixes[index] for index in chosen])
         owners = torch.tensor([index for index, _ in parts])
         counts = torch.bincount(owners, minlength=len(motions))
         return torch.zeros(len(motions), len(labels)).index_add_(0, owners, scores) / counts[:, None]
@@ -166,107 +133,105 @@ class MotionLM:
 
     def _windows(self, codes: Sequence[int]) -> list[Sequence[int]]:
         """A motion in pieces that the model was trained on, with half a row left for its text."""
-        return windows(codes, self.lengths.row_tokens // 2)
+        return windows(codes, self.lengths.row_tokens // 2, self.vocabulary.layers)
+
+    def _steps(self, codes: int) -> int:
+        return max(1, codes // self.vocabulary.layers)
+
+    def _room(self, prefix: Sequence[int]) -> int:
+        """How many time steps of motion fit behind `prefix` in a row of the training."""
+        return self._steps(self.lengths.row_tokens - len(prefix) - 1)
+
+    def _limit(self, prefix: Sequence[int], wanted: int) -> int:
+        """`wanted` tokens, or as many as the model can read after `prefix`."""
+        positions = getattr(self.model.config, "max_position_embeddings", None)
+        return min(wanted, positions - len(prefix)) if positions else wanted
+
+    def _motions(
+        self,
+        prefixes: Sequence[Sequence[int]],
+        bounds: Sequence[LengthControl],
+        own: Sequence[Sequence[int] | None],
+        seed: int,
+        sampling: SamplingConfig,
+    ) -> list[list[int]]:
+        """The codes drawn after each prefix; `own` are the only codes that a row may use, None for all."""
+        vocabulary = self.vocabulary
+        layers = vocabulary.layers
+        for prefix, bound in zip(prefixes, bounds, strict=True):
+            tokens = bound.maximum * layers
+            if self._limit(prefix, tokens) < tokens:
+                raise ValueError(
+                    f"a prompt of {len(prefix)} tokens and a motion of {tokens} codes are more than the model can "
+                    "read; ask for a shorter motion"
+                )
+        # A motion ends after a whole time step, so only the codes of the first layer have the end beside them.
+        grammar = [Choices(self.model, [vocabulary.end, *vocabulary.layer_codes(0)])]
+        grammar += [Choices(self.model, vocabulary.layer_codes(layer)) for layer in range(1, layers)]
+        motions: list[list[int]] = [[] for _ in prefixes]
+        for chosen in _batches([bound.target for bound in bounds]):
+            draw = MotionDraw(
+                grammar,
+                vocabulary,
+                [bounds[index] for index in chosen],
+                [own[index] for index in chosen],
+                [seed + index for index in chosen],
+                sampling,
+                self.device,
+            )
+            limits = [bounds[index].maximum * layers for index in chosen]
+            rows = self._generate([prefixes[index] for index in chosen], limits, vocabulary.end, draw)
+            for index, row in zip(chosen, rows, strict=True):
+                motions[index] = [vocabulary.code_of[token] for token in row]
+        return motions
 
     @torch.inference_mode()
     def _generate(
-        self, prefixes: list[list[int]], legal: list[int], draw: Callable[[torch.Tensor, int], torch.Tensor]
+        self,
+        prefixes: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        end: int,
+        draw: Callable[[torch.Tensor, int, torch.Tensor], torch.Tensor],
     ) -> list[list[int]]:
-        """Continue each prefix with indices into `legal`, drawn by `draw(scores, step)`, until it draws index 0."""
-        rows = torch.tensor(legal, device=self.device)
-        ids, attention, positions = self._left_padded(prefixes)
-        cache = None
-        ended = torch.zeros(len(prefixes), dtype=torch.bool, device=self.device)
-        drawn: list[torch.Tensor] = []
-        while not bool(ended.all()):
-            output = models.body(self.model)(
-                input_ids=ids,
-                attention_mask=attention,
-                position_ids=positions,
-                past_key_values=cache,
-                use_cache=True,
-            )
-            cache = output.past_key_values
-            choice = draw(models.logits(self.model, output.last_hidden_state[:, -1], rows), len(drawn))
-            choice = choice.masked_fill(ended, 0)
-            ended = ended | (choice == 0)
-            drawn.append(choice)
-            ids, positions = rows[choice][:, None], positions[:, -1:] + 1
-            attention = functional.pad(attention, (0, 1), value=1)
-        table = torch.stack(drawn, 1).tolist()
-        return [row[: row.index(0)] for row in table]
+        """Continue each prefix with the tokens that `draw(hidden, step, live rows)` gives, until it gives `end` or the
+        row's limit is reached."""
+        hidden = self._stepper.read(prefixes, max(limits))
+        live = list(range(len(prefixes)))
+        index = torch.tensor(live, device=self.device)
+        rows: list[list[int]] = [[] for _ in prefixes]
+        for step in range(max(limits)):
+            tokens = draw(hidden, step, index)
+            ended = []
+            for place, (row, token) in enumerate(zip(live, tokens.tolist(), strict=True)):
+                if token != end:
+                    rows[row].append(token)
+                if token == end or len(rows[row]) == limits[row]:
+                    ended.append(place)
+            if len(ended) == len(live):
+                break
+            if ended:
+                order = _without(len(live), ended)
+                live = [live[place] for place in order]
+                index = torch.tensor(live, device=self.device)
+                tokens = tokens[order]
+                self._stepper.keep(order)
+            hidden = self._stepper.step(tokens)
+        return rows
 
-    def _continuations(self, prefixes: list[list[int]], spelled: list[list[int]]) -> torch.Tensor:
-        """(prefixes, continuations): summed log-probabilities, with each prefix read once into the cache."""
-        count, longest = len(spelled), max(map(len, spelled))
-        ids, attention, positions = self._left_padded(prefixes)
-        first = models.body(self.model)(input_ids=ids, attention_mask=attention, position_ids=positions, use_cache=True)
-        tokens = torch.full((count, longest), self.vocabulary.pad, device=self.device)
-        used = torch.zeros_like(tokens, dtype=torch.bool)
-        for index, label in enumerate(spelled):
-            tokens[index, : len(label)] = torch.tensor(label, device=self.device)
-            used[index, : len(label)] = True
-        hidden = first.last_hidden_state[:, -1:].repeat_interleave(count, 0)
-        if longest > 1:
-            cache = first.past_key_values
-            cache.batch_repeat_interleave(count)
-            steps = torch.arange(1, longest, device=self.device)
-            rest = models.body(self.model)(
-                input_ids=tokens[:, :-1].repeat(len(prefixes), 1),
-                attention_mask=functional.pad(attention.repeat_interleave(count, 0), (0, longest - 1), value=1),
-                position_ids=positions[:, -1:].repeat_interleave(count, 0) + steps,
-                past_key_values=cache,
-                use_cache=True,
-            )
-            hidden = torch.cat([hidden, rest.last_hidden_state], 1)
-        likelihood = models.logits(self.model, hidden).log_softmax(-1)
-        chosen = likelihood.gather(-1, tokens.repeat(len(prefixes), 1)[..., None])[..., 0]
-        return (chosen * used.repeat(len(prefixes), 1)).sum(1).view(len(prefixes), count)
 
-    def _left_padded(self, prefixes: list[list[int]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Ids, attention mask and positions, each (prefixes, longest), aligned at the end."""
-        longest = max(map(len, prefixes))
-        ids = torch.full((len(prefixes), longest), self.vocabulary.pad)
-        attention = torch.zeros_like(ids)
-        for index, prefix in enumerate(prefixes):
-            ids[index, longest - len(prefix) :] = torch.tensor(prefix)
-            attention[index, longest - len(prefix) :] = 1
-        positions = (attention.cumsum(1) - 1).clamp(min=0)
-        return ids.to(self.device), attention.to(self.device), positions.to(self.device)
+def _without(count: int, ended: Sequence[int]) -> list[int]:
+    """The places of a batch of `count` rows without the ended ones: each gap is filled from the back, because moving
+    one row is cheaper than moving all that follow."""
+    order = list(range(count))
+    for place in reversed(ended):
+        last = order.pop()
+        if place < len(order):
+            order[place] = last
+    return order
 
 
 def _batches(sizes: Sequence[int]) -> Iterator[list[int]]:
-    """Indices in batches of similar size, so that little is padded."""
+    """Indices in batches of similar size, so that little is padded and rows end at about the same time."""
     order = sorted(range(len(sizes)), key=sizes.__getitem__)
     for start in range(0, len(order), _BATCH):
         yield order[start : start + _BATCH]
-
-
-def _uniform(seed: int, count: int) -> torch.Tensor:
-    return torch.rand(count, generator=torch.Generator().manual_seed(seed))
-
-
-def _sample(scores: torch.Tensor, temperature: float, top_p: float, uniform: torch.Tensor) -> torch.Tensor:
-    """Draw one index per row from the smallest set of choices that holds `top_p` of the probability (nucleus sampling,
-    Holtzman et al. 2020), by inverting the cumulative distribution at `uniform`."""
-    probability, order = (scores / temperature).softmax(-1).sort(-1, descending=True)
-    mass = probability.cumsum(-1)
-    kept = torch.where(mass - probability < top_p, probability, 0.0).cumsum(-1)
-    place = torch.searchsorted(kept, (uniform * kept[:, -1])[:, None], right=True).clamp(max=kept.shape[1] - 1)
-    return order.gather(-1, place)[:, 0]
-
-
-def _without_longer_labels(scores: torch.Tensor, spelled: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Take from each label's probability that of the labels that continue it, so that no text counts for two."""
-    result = scores.clone()
-    for index, label in enumerate(spelled):
-        longer = [other for other, ids in enumerate(spelled) if len(ids) > len(label) and ids[: len(label)] == label]
-        outermost = [o for o in longer if not any(_begins(spelled[p], spelled[o]) for p in longer if p != o)]
-        if outermost:
-            share = (torch.logsumexp(scores[:, outermost], 1) - scores[:, index]).clamp(max=-1e-6)
-            result[:, index] = scores[:, index] + torch.log1p(-share.exp())
-    return result
-
-
-def _begins(label: Sequence[int], other: Sequence[int]) -> bool:
-    return len(label) < len(other) and other[: len(label)] == label

@@ -5,7 +5,6 @@ the next generation and decoding all load it in one way.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,8 +133,8 @@ def body(model: Any) -> Any:
     return (model.get_base_model() if isinstance(model, PeftModel) else model).base_model
 
 
-def logits(model: Any, hidden: torch.Tensor, rows: Sequence[int] | torch.Tensor | None = None) -> torch.Tensor:
-    """(..., size) hidden states to (..., vocabulary) float32 logits, or to those of the given `rows` of the head."""
+def logits(model: Any, hidden: torch.Tensor, rows: slice | None = None) -> torch.Tensor:
+    """(..., size) hidden states to (..., vocabulary) float32 logits, or to those of a slice of the head's rows."""
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
     head = inner.get_output_embeddings()
     if rows is None:

@@ -6,8 +6,9 @@ import torch
 
 from posellm_assets.language.backends import Backend
 from posellm_assets.language.config import SamplingConfig
-from posellm_assets.language.decoding import LengthControl, MotionLM
+from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.lengths import Lengths
+from posellm_assets.language.sampling import LengthControl
 from posellm_assets.language.tasks import build
 from posellm_assets.language.train import train
 from posellm_assets_tests.unit.language import samples
