@@ -20,7 +20,14 @@ from posellm_assets.language.packing import IGNORE, collate, hidden_states, isol
 from posellm_assets.language.sampling import Choices, LengthControl, MotionDraw
 from posellm_assets.language.scoring import LabelTree
 from posellm_assets.language.stepping import stepper_for
-from posellm_assets.language.tasks import build, m2t_prefix, t2m_prefix, windows
+from posellm_assets.language.tasks import (
+    between_prefix,
+    build,
+    continuation_prefix,
+    m2t_prefix,
+    t2m_prefix,
+    windows,
+)
 from posellm_assets.language.vocabulary import Vocabulary
 
 _BATCH = 32
@@ -64,13 +71,38 @@ class MotionLM:
         sampling = sampling or SamplingConfig()
         people = participants or [None] * len(texts)
         prefixes = [t2m_prefix(text, self.vocabulary, person) for text, person in zip(texts, people, strict=True)]
-        if lengths is None:
-            lengths = [
-                LengthControl.around(self._steps(self.lengths.expected(text)), sampling).within(self._room(prefix))
-                for text, prefix in zip(texts, prefixes, strict=True)
-            ]
+        lengths = lengths or self._bounds(prefixes, [self.lengths.expected(text) for text in texts], sampling)
         own = [self.lengths.codes.get(text) if sampling.own_codes else None for text in texts]
         return self._motions(prefixes, lengths, own, seed, sampling)
+
+    def continue_motion(
+        self,
+        beginnings: Sequence[Sequence[int]],
+        seed: int = 0,
+        sampling: SamplingConfig | None = None,
+        lengths: Sequence[LengthControl] | None = None,
+    ) -> list[list[int]]:
+        """What may follow each beginning (codes). `lengths` bounds what is added, as in `motion_from_text`; without it
+        the whole is about as long as the training motions."""
+        sampling = sampling or SamplingConfig()
+        prefixes = [continuation_prefix(codes, self.vocabulary) for codes in beginnings]
+        missing = [self.lengths.overall - len(codes) for codes in beginnings]
+        bounds = lengths or self._bounds(prefixes, missing, sampling)
+        return self._motions(prefixes, bounds, [None] * len(prefixes), seed, sampling)
+
+    def between(
+        self,
+        gaps: Sequence[tuple[Sequence[int], Sequence[int]]],
+        seed: int = 0,
+        sampling: SamplingConfig | None = None,
+        lengths: Sequence[LengthControl] | None = None,
+    ) -> list[list[int]]:
+        """What may come between the two motions (codes) of each gap; the rest as in `continue_motion`."""
+        sampling = sampling or SamplingConfig()
+        prefixes = [between_prefix(before, after, self.vocabulary) for before, after in gaps]
+        missing = [self.lengths.overall - len(before) - len(after) for before, after in gaps]
+        bounds = lengths or self._bounds(prefixes, missing, sampling)
+        return self._motions(prefixes, bounds, [None] * len(prefixes), seed, sampling)
 
     def text_from_motion(self, motions: Sequence[Sequence[int]]) -> list[str]:
         """The likeliest text, token by token, for each motion (codes). Of a motion longer than the model was trained
@@ -135,12 +167,17 @@ class MotionLM:
         """A motion in pieces that the model was trained on, with half a row left for its text."""
         return windows(codes, self.lengths.row_tokens // 2, self.vocabulary.layers)
 
-    def _steps(self, codes: int) -> int:
-        return max(1, codes // self.vocabulary.layers)
-
-    def _room(self, prefix: Sequence[int]) -> int:
-        """How many time steps of motion fit behind `prefix` in a row of the training."""
-        return self._steps(self.lengths.row_tokens - len(prefix) - 1)
+    def _bounds(
+        self, prefixes: Sequence[Sequence[int]], medians: Sequence[int], sampling: SamplingConfig
+    ) -> list[LengthControl]:
+        """Around the medians (codes), within what a row of the training has room for behind each prefix."""
+        layers, row_tokens = self.vocabulary.layers, self.lengths.row_tokens
+        return [
+            LengthControl.around(max(1, median // layers), sampling).within(
+                max(1, (row_tokens - len(prefix) - 1) // layers)
+            )
+            for prefix, median in zip(prefixes, medians, strict=True)
+        ]
 
     def _limit(self, prefix: Sequence[int], wanted: int) -> int:
         """`wanted` tokens, or as many as the model can read after `prefix`."""
