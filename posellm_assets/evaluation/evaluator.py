@@ -91,9 +91,18 @@ class Evaluator(nn.Module):
         """(N, M) similarities of feature windows (T, D) and texts, over the temperature."""
         return self._encode(motions) @ self.text_encoder(texts).T / self.config.temperature
 
-    @torch.inference_mode()
     def similarity(self, motions: Sequence[Motion], texts: Sequence[str]) -> np.ndarray:
-        """(N, M) cosine similarities. A motion longer than a training window is judged by the mean of its windows.
+        """(N, M) cosine similarities; errors as in `embed_motions`."""
+        return self.embed_motions(motions) @ self.embed_texts(texts).T
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """(M, E) unit vectors."""
+        return self.text_encoder(texts).numpy()
+
+    @torch.inference_mode()
+    def embed_motions(self, motions: Sequence[Motion]) -> np.ndarray:
+        """(N, E) unit vectors. A motion longer than a training window is judged by the mean of its windows.
 
         Raises ValueError for a motion of another skeleton or frame rate, or shorter than 4 frames.
         """
@@ -102,11 +111,11 @@ class Evaluator(nn.Module):
             parts = self._windows(motion)
             owners += [index] * len(parts)
             windows += parts
-        embedded = torch.cat(
-            [self._encode(windows[start : start + _BATCH]) for start in range(0, len(windows), _BATCH)]
-        )
-        total = torch.zeros(len(motions), embedded.shape[1]).index_add_(0, torch.tensor(owners), embedded)
-        return (functional.normalize(total, dim=-1) @ self.text_encoder(texts).T).numpy()
+        total = torch.zeros(len(motions), self.config.embedding_size)
+        for start in range(0, len(windows), _BATCH):
+            embedded = self._encode(windows[start : start + _BATCH])
+            total.index_add_(0, torch.tensor(owners[start : start + _BATCH]), embedded)
+        return functional.normalize(total, dim=-1).numpy()
 
     def _windows(self, motion: Motion) -> list[np.ndarray]:
         if motion.skeleton != self.skeleton or motion.fps != self.fps:

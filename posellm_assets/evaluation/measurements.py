@@ -7,8 +7,11 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, nearest_labels
 from posellm_assets.evaluation.clips import Clip, Example
+from posellm_assets.evaluation.distributions import RANKS, chance_of_precision, matching
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.figures import Figures, Labelled
 from posellm_assets.evaluation.metrics import (
@@ -18,7 +21,6 @@ from posellm_assets.evaluation.metrics import (
     edit_distance,
     length_error,
     named_label,
-    r_precision,
     share,
 )
 from posellm_assets.language.config import SamplingConfig
@@ -187,23 +189,27 @@ def agreement_with_held_out(
 
 def retrieval(figures: Figures, evaluator: Evaluator, test: Sequence[Clip], samples: Sequence[Sample]) -> None:
     """R-Precision of held-out texts: real motion, and motion generated from each text. Needs no labels."""
-    names = [f"r_precision_{k}_{of}" for k in (1, 3) for of in ("real", "generated", "chance")]
+    names = [f"r_precision_{k}_{of}" for k in RANKS for of in ("real", "generated", "chance")]
     described = described_clips(test)
     if len(described) < 2:
         return figures.skip(names, NO_TEST if not test else "fewer than two different texts in the test split")
     texts = [clip.texts[-1] for clip in described]
-    truth = list(range(len(texts)))
-    real = evaluator.similarity([clip.motion for clip in described], texts)
-    drawn = [(index, sample.motion) for index, sample in enumerate(samples) if sample.motion is not None]
-    generated = evaluator.similarity([motion for _, motion in drawn], texts) if drawn else None
-    for k in (1, 3):
-        figures.overall[f"r_precision_{k}_real"] = r_precision(real, truth, k)
-        figures.overall[f"r_precision_{k}_chance"] = Figure(value=min(1.0, k / len(texts)), n=len(texts))
-        if generated is not None:
-            found = r_precision(generated, [index for index, _ in drawn], k)
-            # An invalid motion was asked for and is not found.
-            figures.overall[f"r_precision_{k}_generated"] = share(round(found.value * found.n), len(samples))
+    embedded = evaluator.embed_texts(texts)
+    real = matching(evaluator.embed_motions([clip.motion for clip in described]), embedded, texts)
+    generated = matching(_embedded(evaluator, samples), embedded, texts)
+    for k, of_real, of_generated in zip(RANKS, real.r_precision, generated.r_precision, strict=True):
+        figures.overall[f"r_precision_{k}_real"] = of_real
+        figures.overall[f"r_precision_{k}_generated"] = of_generated
+        figures.overall[f"r_precision_{k}_chance"] = Figure(value=chance_of_precision(texts, k), n=len(texts))
     return None
+
+
+def _embedded(evaluator: Evaluator, samples: Sequence[Sample]) -> np.ndarray:
+    """(N, E) embeddings, NaN where a sample is not valid."""
+    vectors = np.full((len(samples), evaluator.config.embedding_size), np.nan, np.float32)
+    valid = [index for index, sample in enumerate(samples) if sample.motion is not None]
+    vectors[valid] = evaluator.embed_motions([sample.motion for sample in samples if sample.motion is not None])
+    return vectors
 
 
 def described_clips(test: Sequence[Clip]) -> list[Clip]:

@@ -11,13 +11,17 @@ Z_95 = 1.959964
 
 
 class Figure(BaseModel):
-    """A measured value, the number of independent cases behind it, and its 95 % interval where one can be given."""
+    """A measured value, the number of independent cases behind it, and its 95 % interval where one can be given.
+
+    With `repeats`, the interval is that of the mean over so many repeats of the measuring with the same cases.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     value: float
     n: int
     interval: tuple[float, float] | None = None
+    repeats: int | None = None
 
 
 def share(successes: int, n: int) -> Figure:
@@ -57,23 +61,6 @@ def average(values: Sequence[float], weights: Sequence[float] | None = None) -> 
     return Figure(value=mean, n=len(cases), interval=(mean - half, mean + half))
 
 
-def r_precision(similarity: np.ndarray, groups: Sequence[Any], k: int) -> Figure:
-    """R-Precision@k of text-motion retrieval (Guo et al. 2022): the share of motions whose text is among the best k.
-
-    Args:
-        similarity: (N, M) of N motions to M texts.
-        groups: the text that is right for each motion, as an index into the M texts.
-        k: how many of the best texts count.
-    """
-    best = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    return share(int(sum(group in row for group, row in zip(groups, best, strict=True))), len(similarity))
-
-
-def chance_of_precision(texts: int, k: int) -> float:
-    """What R-Precision@k gives to a guess among `texts` texts."""
-    return min(1.0, k / texts)
-
-
 def edit_distance(first: Sequence[int], second: Sequence[int]) -> float:
     """Levenshtein distance of two code sequences over the longer length: 0 for the same, 1 for nothing shared."""
     if not first and not second:
@@ -92,6 +79,18 @@ def length_error(generated: int, references: Sequence[int]) -> float:
     """How far a generated length is from the median of the reference lengths, as a share of that median."""
     median = float(np.median(references))
     return abs(generated - median) / median
+
+
+def distinct_n(sequences: Sequence[Sequence[int]], n: int) -> Figure:
+    """The share of runs of `n` codes that are different from all others (distinct-n, Li et al. 2016).
+
+    It falls as more is compared, so it is to be read beside real sequences of the same number and length. Raises
+    ValueError where no sequence has `n` codes.
+    """
+    runs = [tuple(codes[start : start + n]) for codes in sequences for start in range(len(codes) - n + 1)]
+    if not runs:
+        raise ValueError(f"distinct-{n} needs a sequence of at least {n} codes")
+    return Figure(value=len(set(runs)) / len(runs), n=len(sequences))
 
 
 def confusion(truth: Sequence[str], predicted: Sequence[str | None], labels: Sequence[str]) -> list[list[int]]:

@@ -19,8 +19,9 @@ from torch.nn import functional
 from posellm_assets import lake
 from posellm_assets.evaluation.clips import Clip, read_clips
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
+from posellm_assets.evaluation.distributions import RANKS, chance_of_precision, matching
 from posellm_assets.evaluation.evaluator import FRAMES_PER_STEP, Evaluator
-from posellm_assets.evaluation.metrics import accuracy, chance_of_precision, r_precision
+from posellm_assets.evaluation.metrics import accuracy
 from posellm_assets.motion.augment import change_speed, mirror
 from posellm_assets.motion.representation import encode
 from posellm_assets.program import Report, read_config, reporting
@@ -108,14 +109,15 @@ def held_out(evaluator: Evaluator, train: Sequence[Clip], test: Sequence[Clip]) 
         truth = [labels.index(clip.label or "") for clip in labelled]
         figures["accuracy"] = accuracy(truth, similarity.argmax(1).tolist()).model_dump()
         figures["accuracy_chance"] = 1 / len(labels)
-    texts = list(dict.fromkeys(clip.texts[-1] for clip in test if clip.texts))
     described = [clip for clip in test if clip.texts]
-    if len(texts) >= 2:
-        similarity = evaluator.similarity([clip.motion for clip in described], texts)
-        truth = [texts.index(clip.texts[-1]) for clip in described]
-        for k in (1, 3):
-            figures[f"r_precision_{k}"] = r_precision(similarity, truth, k).model_dump()
-            figures[f"r_precision_{k}_chance"] = chance_of_precision(len(texts), k)
+    texts = [clip.texts[-1] for clip in described]
+    if len(set(texts)) < 2:
+        return {**figures, "r_precision": None, "r_precision_reason": "fewer than two different held-out texts"}
+    found = matching(evaluator.embed_motions([clip.motion for clip in described]), evaluator.embed_texts(texts), texts)
+    for k, figure in zip(RANKS, found.r_precision, strict=True):
+        figures[f"r_precision_{k}"] = figure.model_dump()
+        figures[f"r_precision_{k}_chance"] = chance_of_precision(texts, k)
+    figures["mm_dist"] = found.mm_dist.model_dump()
     return figures
 
 

@@ -9,10 +9,10 @@ from posellm_assets.evaluation.metrics import (
     accuracy,
     average,
     confusion,
+    distinct_n,
     edit_distance,
     length_error,
     named_label,
-    r_precision,
     share,
 )
 
@@ -75,10 +75,12 @@ def test_length_error_is_measured_against_the_median_reference():
     assert length_error(15, [10, 10, 40]) == pytest.approx(0.5) and length_error(10, [8, 12]) == 0
 
 
-def test_r_precision_counts_a_motion_whose_text_is_among_the_best_k():
-    similarity = np.array([[0.9, 0.5, 0.1], [0.9, 0.5, 0.1], [0.9, 0.5, 0.1]])
-    values = [r_precision(similarity, [0, 1, 2], k).value for k in (1, 2, 3)]
-    assert values == pytest.approx([1 / 3, 2 / 3, 1])
+def test_distinct_n_is_the_share_of_runs_that_are_different():
+    # Runs of two: 12, 21, 12 and 12: two different ones of four.
+    assert distinct_n([[1, 2, 1, 2], [1, 2], [3]], 2).value == pytest.approx(2 / 4)
+    assert distinct_n([[1, 1, 2]], 1).value == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="at least 3 codes"):
+        distinct_n([[1, 2]], 3)
 
 
 def test_confusion_has_a_column_for_texts_that_name_no_label():
