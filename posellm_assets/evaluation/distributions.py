@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posellm_assets.evaluation.metrics import Z_95, Figure
+from posellm_assets.evaluation.metrics import Z_95, Figure, average, share
 
 REPEATS = 20
 BATCH = 32  # texts that a motion's own is ranked among
@@ -20,10 +20,11 @@ _TIE = 1e-6  # distances that float32 cannot tell apart
 
 
 class Matching(NamedTuple):
-    """How well motions and texts find each other: R-Precision at each of `RANKS`, and their distance (MM-Dist)."""
+    """How well motions and texts find each other: R-Precision at each of `RANKS`, and their distance (MM-Dist), which
+    is None where no motion is valid."""
 
     r_precision: tuple[Figure, ...]
-    mm_dist: Figure
+    mm_dist: Figure | None
 
 
 def matching(
@@ -34,6 +35,8 @@ def matching(
     Each text is one of a batch of 32 with different texts (of all different texts, where there are fewer); counted is
     the share of motions whose own text is among the k nearest. A text that lies as near as the own one counts as
     nearer, so that nobody wins by saying the same of everything. What does not fill a batch waits for another repeat.
+    Where one batch holds all pairs and there is one draw of each, nothing is left to repeat: the interval is then that
+    over the pairs.
 
     Args:
         motions: (S, N, E) embeddings of S draws for each of N texts, or (N, E). NaN where nothing valid was drawn,
@@ -48,20 +51,25 @@ def matching(
     draws = motions[None] if motions.ndim == 2 else motions
     if len(set(groups)) < 2:
         raise ValueError("R-Precision needs at least two different texts")
-    found = np.empty((repeats, len(RANKS)))
-    distances = np.empty(repeats)
-    for repeat, rng in enumerate(_generators(seed, repeats)):
-        batches = _batches(groups, min(BATCH, len(set(groups))), rng)
+    n, size = len(groups), min(BATCH, len(set(groups)))
+    certain = len(draws) == 1 and size == n
+    found, distances = [], []
+    for rng in _generators(seed, 1 if certain else repeats):
+        batches = _batches(groups, size, rng)
         chosen = draws[rng.integers(len(draws), size=batches.shape), batches]
         apart = np.linalg.norm(chosen[:, :, None] - texts[batches][:, None], axis=-1)
         own = np.diagonal(apart, axis1=1, axis2=2)
         # NaN compares false: the own text is then not even found at the last rank.
         nearer = (apart <= own[..., None] + _TIE).sum(-1) - 1
-        nearer = np.where(np.isnan(own), len(groups), nearer)
-        found[repeat] = [(nearer < k).mean() for k in RANKS]
-        distances[repeat] = np.nanmean(own) if np.isfinite(own).any() else np.nan
-    n = len(groups)
-    return Matching(tuple(over_repeats(column, n) for column in found.T), over_repeats(distances, n))
+        nearer = np.where(np.isnan(own), BATCH, nearer)
+        found.append([(nearer < k).mean() for k in RANKS])
+        distances.append(own[np.isfinite(own)])
+    measured = all(len(own) for own in distances)
+    if certain:
+        precision = tuple(share(round(value * n), n) for value in found[0])
+        return Matching(precision, average(distances[0].tolist()) if measured else None)
+    precision = tuple(over_repeats(column, n) for column in np.transpose(found))
+    return Matching(precision, over_repeats([own.mean() for own in distances], n) if measured else None)
 
 
 def chance_of_precision(groups: Sequence[Hashable], k: int) -> float:
@@ -161,7 +169,7 @@ def over_repeats(values: Sequence[float] | np.ndarray, n: int) -> Figure:
     values = np.asarray(values, dtype=np.float64)
     half = Z_95 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
     mean = float(values.mean())
-    interval = (mean - float(half), mean + float(half)) if half > 1e-12 else None
+    interval = (mean - float(half), mean + float(half)) if half > 1e-6 * abs(mean) else None
     return Figure(value=mean, n=n, interval=interval, repeats=len(values))
 
 

@@ -6,6 +6,7 @@ drops every letter that is not ASCII, and with it most of what other languages s
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
@@ -62,7 +63,7 @@ def _corpus(metric: BLEU | CHRF, texts: Sequence[str], references: Sequence[Sequ
     _check(texts, references)
     most = max(len(given) for given in references)
     # sacrebleu wants one list for each reference; it leaves out what is None.
-    columns = [[given[column] if column < len(given) else None for given in references] for column in range(most)]
+    columns: Any = [[given[column] if column < len(given) else None for given in references] for column in range(most)]
     score = metric.corpus_score(list(texts), columns, n_bootstrap=RESAMPLES if len(texts) > 1 else 1)
     value = score.score / 100
     if len(texts) < 2:

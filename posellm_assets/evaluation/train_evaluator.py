@@ -117,7 +117,7 @@ def held_out(evaluator: Evaluator, train: Sequence[Clip], test: Sequence[Clip]) 
     for k, figure in zip(RANKS, found.r_precision, strict=True):
         figures[f"r_precision_{k}"] = figure.model_dump()
         figures[f"r_precision_{k}_chance"] = chance_of_precision(texts, k)
-    figures["mm_dist"] = found.mm_dist.model_dump()
+    figures["mm_dist"] = found.mm_dist.model_dump() if found.mm_dist else None
     return figures
 
 

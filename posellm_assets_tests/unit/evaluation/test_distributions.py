@@ -14,6 +14,7 @@ from posellm_assets.evaluation.distributions import (
     over_repeats,
     shrunk_covariance,
 )
+from posellm_assets.evaluation.metrics import average, share
 
 THREE = np.array([[0.0], [1.0], [3.0]])
 
@@ -38,8 +39,9 @@ def test_a_text_that_is_the_same_for_everything_finds_nothing():
 def test_an_invalid_draw_is_never_found_and_has_no_distance():
     motions = np.array([[0.0], [np.nan], [3.0]])
     assert precision(motions, THREE) == pytest.approx([2 / 3] * 3)
-    assert matching(motions, THREE, [0, 1, 2]).mm_dist.value == 0
-    assert precision(np.full((3, 1), np.nan), THREE) == [0, 0, 0]
+    assert matching(motions, THREE, [0, 1, 2]).mm_dist == average([0.0, 0.0])
+    nothing = matching(np.full((3, 1), np.nan), THREE, [0, 1, 2])
+    assert [figure.value for figure in nothing.r_precision] == [0, 0, 0] and nothing.mm_dist is None
 
 
 def test_two_of_the_same_text_never_compete():
@@ -65,8 +67,12 @@ def test_the_draws_of_a_text_take_turns():
     assert low < figure.value < high < low + 0.4
 
 
-def test_what_nothing_was_left_to_chance_in_has_no_interval_and_a_seed_repeats():
-    assert matching(THREE, THREE, [0, 1, 2]).r_precision[0].interval is None
+def test_where_nothing_is_left_to_chance_the_interval_is_over_the_pairs():
+    found = matching(THREE, THREE + 1, [0, 1, 2])
+    assert found.r_precision[2] == share(3, 3) and found.mm_dist == average([1.0, 1.0, 1.0])
+
+
+def test_a_seed_repeats_and_another_does_not():
     rng = np.random.default_rng(0)
     texts, motions = rng.normal(size=(2, 50, 4))
     assert precision(motions, texts) == precision(motions, texts) != precision(motions, texts, seed=1)
