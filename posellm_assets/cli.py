@@ -17,6 +17,10 @@ app = typer.Typer(
     help="Raw sports footage in, a motion language model out.",
     pretty_exceptions_enable=False,
 )
+import_app = typer.Typer(no_args_is_help=True, help="Bring in what is not footage.")
+export_app = typer.Typer(no_args_is_help=True, help="Take out what was made.")
+app.add_typer(import_app, name="import")
+app.add_typer(export_app, name="export")
 console = Console()
 errors = Console(stderr=True)
 
@@ -79,10 +83,50 @@ def describe(video: Path, as_json: JsonOption = False, lake: LakeOption = "data_
         console.print(f"- {sentence}", highlight=False, soft_wrap=True)
 
 
+@import_app.command("motion")
+def import_motion(
+    paths: list[Path],
+    sport: Annotated[str, typer.Option(help="Folder of the drop zone, for instance tennis.")],
+    lake: LakeOption = "data_lake",
+    label: Annotated[str | None, typer.Option(help="What the motions show, for instance serve.")] = None,
+    participant: Annotated[str | None, typer.Option(help="Who moves; keeps a person on one side of the split.")] = None,
+    unit: Annotated[str | None, typer.Option(help="m, cm, mm, in, or metres for one unit of the file.")] = None,
+    up: Annotated[str | None, typer.Option(help="The axis that points up: y, z or -y.")] = None,
+    handedness: Annotated[str | None, typer.Option(help="Of the axes: right or left.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second, where the file does not say it.")] = None,
+) -> None:
+    """Bring in motion capture: BVH, .npy arrays, parquet, or folders of them, into the drop zone."""
+    from posellm_assets.commands import motion_files
+    from posellm_assets.motion.sources import declared
+
+    said = declared(unit=unit, up=up, handedness=handedness, fps=fps)
+    for path, motion in motion_files.import_motion(Lake(lake), paths, sport, said, label, participant):
+        about = f"{motion.duration_s:.1f} s, {len(motion.skeleton)} joints"
+        judged = "; ".join(f"{key} {motion.parameters[key]}" for key in ("unit", "up") if key in motion.parameters)
+        console.print(f"added {path} ({about}; {judged})", highlight=False, soft_wrap=True)
+
+
+@export_app.command("motion")
+def export_motion(
+    key: str,
+    to: Annotated[str, typer.Option(help="bvh, npy, mp4 or gif.")] = "bvh",
+    out: Annotated[Path | None, typer.Option(help="The file to write; KEY.<format> here if not given.")] = None,
+    origin: Annotated[str, typer.Option("--from", help="motion, or tokens: what the codes say of it.")] = "motion",
+    lake: LakeOption = "data_lake",
+) -> None:
+    """Write the motion of a clip for another program."""
+    from posellm_assets.commands import motion_files
+
+    if origin not in ("motion", "tokens"):
+        raise ValueError(f"--from is motion or tokens, not {origin}")
+    path = out or Path(f"{key}.{to}")
+    console.print(motion_files.export_motion(Lake(lake), key, path, origin), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+
+
 @app.command()
 def generate(
     text: str,
-    out: Annotated[Path, typer.Option(help="x.mp4 for a clip, x.json for joints and codes.")],
+    out: Annotated[Path, typer.Option(help="x.mp4, x.gif, x.bvh, x.npy, or x.json for joints and codes.")],
     seed: int = 0,
     lake: LakeOption = "data_lake",
 ) -> None:

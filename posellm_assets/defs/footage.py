@@ -11,8 +11,10 @@ import dagster as dg
 
 from posellm_assets.defs.common import spec
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
+from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import FootageManifest
 from posellm_assets.footage.register import refresh_manifest
+from posellm_assets.footage.video import VideoInfo
 from posellm_assets.lake import Lake
 
 MAX_ROWS = 500
@@ -31,7 +33,6 @@ def check_footage(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outc
 
 def footage_metadata(lake: Lake, manifest: FootageManifest) -> dict[str, Any]:
     """What the UI shows of a video."""
-    video = manifest.video
     return {
         "sport": manifest.sport,
         "label": manifest.label or "(none)",
@@ -41,9 +42,17 @@ def footage_metadata(lake: Lake, manifest: FootageManifest) -> dict[str, Any]:
         "source": dg.MetadataValue.path(str(lake.raw / manifest.source)),
         "sha256": manifest.sha256,
         "size_bytes": manifest.size_bytes,
-        "duration_s": round(video.duration_s, 3),
+        "duration_s": round(manifest.video.duration_s, 3),
+        "fps": round(manifest.video.fps, 3),
+        **_content(manifest.video),
+    }
+
+
+def _content(video: VideoInfo | CaptureInfo) -> dict[str, Any]:
+    if isinstance(video, CaptureInfo):
+        return {"frames": video.frames, "motion capture": f"{video.joints} joints, skeleton {video.skeleton}"}
+    return {
         "frames": video.frame_count or 0,
-        "fps": round(video.fps, 3),
         "picture": f"{video.width} x {video.height}, rotated by {video.rotation_deg} degrees",
         "encoding": f"{video.codec}, {video.pixel_format}",
         "variable_frame_rate": video.variable_frame_rate,
@@ -60,7 +69,7 @@ FOOTAGE = VideoAsset(
     spec=spec(
         "footage",
         "footage",
-        "A registered video: its file checked again, its labels read again from sidecar, table and folder.",
+        "A registered video or motion capture: checked again, its labels read again from sidecar, table and folder.",
         kinds={"mp4", "json"},
         code_version="1",
     ),

@@ -8,13 +8,16 @@ import dagster as dg
 from upath import UPath
 
 from posellm_assets.defs.common import OWNERS, every_video, spec
+from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.poses import POSES
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
+from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of
 from posellm_assets.motion.batches import tokenise_batch
 from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
+from posellm_assets.motion.from_capture import motion_from_capture
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage, tokenizer_in_training
 from posellm_assets.motion.motion import Motion
@@ -26,8 +29,7 @@ def make_motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcom
     """The chosen subject's movement of many videos."""
     for key in keys:
         try:
-            poses = Poses.read(tools.lake.poses(key))
-            motion = motion_from_poses(poses.of(choose_subject(poses)), tools.settings.motion)
+            motion = _motion_of(tools, key)
         except ValueError as error:
             yield key, str(error)
             continue
@@ -39,6 +41,14 @@ def make_motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcom
                 data_version=sha256_of(tools.lake.motion(key)),
             ),
         )
+
+
+def _motion_of(tools: Tools, key: str) -> Motion:
+    manifest = read_manifest(tools.lake, key)
+    if isinstance(manifest.video, CaptureInfo):
+        return motion_from_capture(Motion.read(tools.lake.raw / manifest.source), tools.settings.motion)
+    poses = Poses.read(tools.lake.poses(key))
+    return motion_from_poses(poses.of(choose_subject(poses)), tools.settings.motion)
 
 
 def _metadata(lake: Lake, key: str, motion: Motion, min_segment_s: float) -> dict[str, Any]:
@@ -57,14 +67,15 @@ MOTION = VideoAsset(
     spec=spec(
         "motion",
         "motion",
-        "The subject's movement in body coordinates: gap-filled, filtered, resampled, size and heading normalised.",
+        "The subject's movement in body coordinates: gap-filled, filtered, resampled, size and heading normalised. "
+        "Motion capture keeps its size and its way over the floor.",
         kinds={"parquet"},
-        deps=["poses"],
+        deps=["footage", "poses"],
         code_version="1",
     ),
     work=make_motion,
     path=Lake.motion,
-    needs=(POSES,),
+    needs=(FOOTAGE, POSES),
 )
 
 

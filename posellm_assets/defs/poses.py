@@ -9,6 +9,7 @@ from posellm_assets.defs.common import columns, jpeg, spec
 from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
+from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake, local_path, sha256_of
 from posellm_assets.poses.extract import Clip, PoseSummary, extract_clips
@@ -22,6 +23,11 @@ def extract_poses(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outc
     clips = [_clip(tools.lake, key) for key in keys]
     for key, result in extract_clips(clips, tools.pool, tools.settings.poses):
         yield key, str(result) if isinstance(result, Exception) else _done(tools.lake, key, result)
+
+
+def _is_video(lake: Lake, key: str) -> bool:
+    """Whether there is a picture to look for a person in; motion capture has none."""
+    return not (lake.footage(key).exists() and isinstance(read_manifest(lake, key).video, CaptureInfo))
 
 
 def _clip(lake: Lake, key: str) -> Clip:
@@ -60,7 +66,7 @@ POSES = VideoAsset(
     spec=spec(
         "poses",
         "poses",
-        "MediaPipe landmarks for every frame and person in view.",
+        "MediaPipe landmarks for every frame and person in view. Motion capture has no picture, so it has none.",
         kinds={"mediapipe", "parquet"},
         deps=["footage"],
         code_version="1",
@@ -68,6 +74,7 @@ POSES = VideoAsset(
     work=extract_poses,
     path=Lake.poses,
     needs=(FOOTAGE,),
+    applies=_is_video,
     checks=(
         *(dg.AssetCheckSpec(name, asset="poses", blocking=True, partitions_def=videos) for name in BLOCKING),
         *(dg.AssetCheckSpec(name, asset="poses", partitions_def=videos) for name in WARNING),

@@ -64,7 +64,9 @@ class VideoAsset:
     """One asset with a partition per video.
 
     `work` makes the asset for many keys and yields each key with its outcome as soon as it is known; `path` is where
-    the asset of a key lies; `needs` names the per-video assets that must be there and have passed.
+    the asset of a key lies; `needs` names the per-video assets that must be there and have passed. Where `applies` says
+    no there is nothing to make: the partition stays empty, which is neither a success nor a failure, and who needs the
+    asset of other keys goes without.
     """
 
     spec: dg.AssetSpec
@@ -72,6 +74,7 @@ class VideoAsset:
     path: Callable[[Lake, str], UPath]
     needs: tuple["VideoAsset", ...] = ()
     checks: tuple[dg.AssetCheckSpec, ...] = ()
+    applies: Callable[[Lake, str], bool] = lambda _lake, _key: True
 
     @property
     def name(self) -> str:
@@ -111,7 +114,10 @@ def video_assets(name: str, assets: Sequence[VideoAsset], max_videos_per_run: in
 
 
 def _make(tools: Tools, asset: VideoAsset, keys: Sequence[str]) -> dict[str, str]:
-    """Make `asset` for `keys`; the reasons of those that did not pass, by key."""
+    """Make `asset` for the `keys` that it applies to; the reasons of those that did not pass, by key."""
+    keys, elsewhere = [key for key in keys if asset.applies(tools.lake, key)], len(keys)
+    if elsewhere > len(keys):
+        tools.context.log.info(f"{asset.name}: nothing to make for {elsewhere - len(keys)} of {elsewhere} videos")
     reasons = {key: reason for key in keys if (reason := _blocked(tools.lake, asset, key))}
     wanted = [key for key in keys if key not in reasons]
     for number, (key, outcome) in enumerate(asset.work(tools, wanted), start=1):
@@ -132,6 +138,8 @@ def _make(tools: Tools, asset: VideoAsset, keys: Sequence[str]) -> dict[str, str
 
 def _blocked(lake: Lake, asset: VideoAsset, key: str) -> str:
     for needed in asset.needs:
+        if not needed.applies(lake, key):
+            continue
         if problem := find_problem(lake, needed.name, key):
             return f"{problem.step}: {problem.reason}"
         if not needed.path(lake, key).exists():

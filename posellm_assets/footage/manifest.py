@@ -7,6 +7,7 @@ import unicodedata
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.keys import check_video_key
 from posellm_assets.footage.splits import Split, split_of
 from posellm_assets.footage.video import VideoInfo
@@ -29,7 +30,8 @@ class FootageManifest(BaseModel):
     """Path of the file below `lake.raw`, with forward slashes."""
     sha256: str
     size_bytes: int
-    video: VideoInfo
+    video: VideoInfo | CaptureInfo
+    """What the file holds; motion capture goes the way of a video."""
     registered_at: str
     """UTC, ISO 8601."""
 

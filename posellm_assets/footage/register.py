@@ -10,6 +10,14 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
+from posellm_assets.footage.capture import (
+    FOREIGN_SUFFIXES,
+    SUFFIX,
+    CaptureInfo,
+    UnreadableCapture,
+    is_capture,
+    probe_capture,
+)
 from posellm_assets.footage.keys import slug, sport_of, video_key
 from posellm_assets.footage.labels import (
     LabelError,
@@ -41,14 +49,14 @@ def register(lake: Lake, source: str) -> Outcome:
     outcome = Outcome(path=source, size=before.st_size, mtime_ns=before.st_mtime_ns, status="quarantined")
     changed_ns = labels_changed_ns(raw / source)
     registry = registry_of(lake)
-    readable: tuple[Labels, VideoInfo] | None = None
+    readable: tuple[Labels, VideoInfo | CaptureInfo] | None = None
     try:
         labels = read_labels(raw, source)
         outcome = _with(outcome, sha256=sha256_of(raw / source))
-        readable = labels, probe(raw / source)
+        readable = labels, _probe(raw / source)
     except FileNotFoundError:
         raise
-    except UnreadableVideo as error:
+    except (UnreadableVideo, UnreadableCapture) as error:
         outcome = _with(outcome, reason=str(error))
     except LabelError as error:
         outcome = _with(outcome, reason=str(error), retry_after_ns=changed_ns)
@@ -130,6 +138,14 @@ def _plain_file(raw: Path, source: str) -> os.stat_result:
     return found
 
 
+def _probe(path: Path) -> VideoInfo | CaptureInfo:
+    if is_capture(path.name):
+        return probe_capture(path)
+    if path.suffix.lower() in FOREIGN_SUFFIXES:
+        raise UnreadableCapture("motion capture comes in with `posellm import motion FILE --sport SPORT`")
+    return probe(path)
+
+
 def _check_unchanged(raw: Path, source: str, before: os.stat_result) -> None:
     after = _plain_file(raw, source)
     if (after.st_size, after.st_mtime_ns, after.st_ino) != (before.st_size, before.st_mtime_ns, before.st_ino):
@@ -140,13 +156,14 @@ def _with(outcome: Outcome, **update: object) -> Outcome:
     return Outcome.model_validate({**outcome.model_dump(), **update})
 
 
-def _decide(lake: Lake, registry: Registry, found: Outcome, labels: Labels, info: VideoInfo) -> Outcome:
+def _decide(lake: Lake, registry: Registry, found: Outcome, labels: Labels, info: VideoInfo | CaptureInfo) -> Outcome:
     """Decide what a readable file is: a new video, one that moved, or a duplicate. The registry is held."""
     sha256 = found.sha256 or ""
-    sport, name = PurePosixPath(found.path).parts[0], PurePosixPath(found.path).stem
+    file = PurePosixPath(found.path)
+    name = file.name[: -len(SUFFIX)] if is_capture(file.name) else file.stem
     key = registry.key_of.get(sha256)
     if key is None:
-        key = video_key(sport, name, sha256)
+        key = video_key(file.parts[0], name, sha256)
         if key in registry.sha256_of:
             reason = f"its key {key} is taken by other footage (the names and 8 hash digits agree); rename this file"
             return _with(found, reason=reason)

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.resampling import read_at
 
 
 def mirror(motion: Motion) -> Motion:
@@ -16,20 +17,12 @@ def mirror(motion: Motion) -> Motion:
 def change_speed(motion: Motion, factor: float) -> Motion:
     """The motion played `factor` times as fast at the same frame rate, by linear interpolation.
 
-    Frames between a known and an unknown one are unknown; those made from a filled one count as filled. Raises
-    ValueError where `factor` is not positive.
+    Raises ValueError where `factor` is not positive.
     """
     if not factor > 0:
         raise ValueError(f"a speed factor is positive, not {factor}")
     last = len(motion) - 1
-    position = np.linspace(0, last, int(last / factor) + 1)
-    before = position.astype(int)
-    after = np.minimum(before + 1, last)
-    share = (position - before).astype(np.float32)[:, None, None]
-    joints = np.where(
-        share > 0, (1 - share) * motion.joints[before] + share * motion.joints[after], motion.joints[before]
-    )
-    return replace(motion, joints=joints, filled=motion.filled[before] | motion.filled[after])
+    return read_at(motion, np.linspace(0, last, int(last / factor) + 1))
 
 
 def shift_phase(motion: Motion, frames: int) -> Motion:

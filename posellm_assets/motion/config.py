@@ -14,9 +14,12 @@ class _Config(BaseModel):
 
 
 class MotionConfig(_Config):
-    """How landmarks of a video become a motion."""
+    """How landmarks of a video, or a motion-capture file, become a motion."""
 
     fps: float = Field(default=20.0, gt=0, description="Frame rate of every motion and tokenizer")
+    skeleton: Literal["body", "source"] = Field(
+        default="body", description="Motion capture on the skeleton that videos have, or on its own"
+    )
     gap_s: float = Field(default=0.2, ge=0, description="Gaps up to this long are filled and flagged")
     min_visibility: float = Field(
         default=0.5,

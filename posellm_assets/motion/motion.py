@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from upath import UPath
 
+from posellm_assets.footage.capture import METADATA_KEY
 from posellm_assets.lake import write_atomic
 from posellm_assets.motion.skeletons import Skeleton
 
 SCHEMA_VERSION = 1
-_METADATA_KEY = b"posellm_motion"
 
 
 class UnreadableMotion(ValueError):
@@ -101,7 +101,7 @@ class Motion:
         )
         time_s = self.start_s + np.arange(len(self)) / self.fps
         table = pa.table({"time_s": time_s, "filled": self.filled, "joints": joints})
-        table = table.replace_schema_metadata({_METADATA_KEY: json.dumps(about, allow_nan=False)})
+        table = table.replace_schema_metadata({METADATA_KEY: json.dumps(about, allow_nan=False)})
         write_atomic(path, lambda stream: pq.write_table(table, stream, compression="zstd", compression_level=3))
 
     @classmethod
@@ -113,10 +113,10 @@ class Motion:
             except (pa.ArrowException, OSError) as error:
                 raise UnreadableMotion(f"{path} is not a readable parquet file ({error}); make it again") from error
         metadata = table.schema.metadata or {}
-        if _METADATA_KEY not in metadata:
-            raise UnreadableMotion(f"{path} is parquet but not a motion: its schema has no {_METADATA_KEY.decode()!r}")
+        if METADATA_KEY not in metadata:
+            raise UnreadableMotion(f"{path} is parquet but not a motion: its schema has no {METADATA_KEY.decode()!r}")
         try:
-            about = json.loads(metadata[_METADATA_KEY])
+            about = json.loads(metadata[METADATA_KEY])
             if about["schema_version"] != SCHEMA_VERSION:
                 raise UnreadableMotion(
                     f"{path} has version {about['schema_version']} of the motion schema, this is {SCHEMA_VERSION}; "

@@ -1,7 +1,7 @@
 """Motions as pictures: a video of stick figures side by side, and the numbers that a page needs to draw them itself."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from PIL import Image
 from upath import UPath
 
 from posellm_assets.lake import write_bytes
@@ -35,24 +36,40 @@ def render_video(motions: Sequence[Motion], path: UPath | Path, titles: Sequence
     Shorter motions wait, faded, in their last frame; frames without a person show the floor. The same motions give the
     same bytes. Raises ValueError where there is nothing to draw, or frame rates or the number of titles differ.
     """
+    pictures = _pictures(motions, titles)
+    buffer = BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(motions[0].fps).limit_denominator(1000))
+        stream.width, stream.height = PANEL * len(motions), PANEL + _TITLE
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1
+        stream.options = {"crf": "20", "preset": "veryfast"}
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    write_bytes(path, buffer.getvalue())
+
+
+def render_gif(motions: Sequence[Motion], path: UPath | Path, titles: Sequence[str]) -> None:
+    """Write what `render_video` shows as an animated GIF, which plays for ever and wherever pictures do."""
+    first, *rest = [Image.fromarray(picture) for picture in _pictures(motions, titles)]
+    # A GIF counts in hundredths of a second: single frames are rounded so that the whole keeps its time.
+    ends = np.round(np.arange(len(rest) + 2) * 100 / motions[0].fps).astype(int) * 10
+    buffer = BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=rest, duration=np.diff(ends).tolist(), loop=0)
+    write_bytes(path, buffer.getvalue())
+
+
+def _pictures(motions: Sequence[Motion], titles: Sequence[str]) -> Iterator[np.ndarray]:
+    """The frames (H, W, 3) uint8 RGB of motions side by side; what cannot be drawn is refused before the first."""
     if not motions or not all(motion.known.any() for motion in motions):
         raise ValueError("nothing to render: each motion needs at least one known frame")
     if len({motion.fps for motion in motions}) > 1 or len(titles) != len(motions):
         raise ValueError("motions side by side need one frame rate and a title each")
     reach_m = max(_reach_m(motion) for motion in motions)
     panels = [_Panel(motion, title, reach_m) for motion, title in zip(motions, titles, strict=True)]
-    buffer = BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(motions[0].fps).limit_denominator(1000))
-        stream.width, stream.height = PANEL * len(panels), PANEL + _TITLE
-        stream.pix_fmt = "yuv420p"
-        stream.thread_count = 1
-        stream.options = {"crf": "20", "preset": "veryfast"}
-        for index in range(max(map(len, motions))):
-            picture = np.concatenate([panel.draw(index) for panel in panels], axis=1)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    write_bytes(path, buffer.getvalue())
+    frames = range(max(map(len, motions)))
+    return (np.concatenate([panel.draw(index) for panel in panels], axis=1) for index in frames)
 
 
 def motion_to_json(motion: Motion) -> dict[str, Any]:

@@ -1,0 +1,93 @@
+"""Motion files into the drop zone, and motions of the lake out of it. `--from tokens` loads torch."""
+
+from collections import Counter
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+from posellm_assets.footage.capture import SUFFIX
+from posellm_assets.footage.keys import check_video_key, slug
+from posellm_assets.footage.labels import Labels, checked_labels, sidecar_of
+from posellm_assets.footage.register import add_files
+from posellm_assets.lake import Lake, local_path, read_json, write_json
+from posellm_assets.motion.exporting import write_motion
+from posellm_assets.motion.importing import Import, motion_files, read_motions
+from posellm_assets.motion.lineage import current_lineage
+from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.rendering import render_gif, render_video
+from posellm_assets.motion.representation import placed
+from posellm_assets.motion.sources import Declaration
+
+Origin = Literal["motion", "tokens"]
+
+
+def import_motion(
+    lake: Lake, paths: list[Path], sport: str, said: Declaration, label: str | None, participant: str | None
+) -> list[tuple[Path, Motion]]:
+    """Make motion files of `paths` and place them in the drop zone, with a sidecar of what is said about them.
+
+    `label` and `participant` win over what a file says. Everything is read before the first file is placed. Returns
+    the paths in the lake with their motions. Raises ValueError or OSError naming the file and what is wrong with it.
+    """
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        motions: dict[Path, Motion] = {}
+        taken: Counter[str] = Counter()
+        for path in motion_files(paths):
+            for found in read_motions(path, said):
+                stem = slug(found.name)
+                taken[stem] += 1
+                target = folder / f"{stem}{f'-{taken[stem]}' if taken[stem] > 1 else ''}{SUFFIX}"
+                found.motion.write(target)
+                labels = _labels(found, path)
+                if labels != Labels():
+                    write_json(sidecar_of(target), labels.model_dump(exclude_defaults=True))
+                motions[target] = found.motion
+        placed_at = add_files(lake, list(motions), sport, label, participant)
+    return list(zip(placed_at, motions.values(), strict=True))
+
+
+def export_motion(lake: Lake, key: str, out: Path, origin: Origin) -> str:
+    """Write the motion of a clip, or what its tokens say, to `out`, and say in a sentence what was written.
+
+    BVH, which knows no gaps, gets the longest stretch without one; so does all that comes from tokens. A picture of
+    tokens shows them beside the motion that they were made from. Raises FileNotFoundError or ValueError where the clip
+    has no motion or no tokens, or `out` has another ending.
+    """
+    check_video_key(key)
+    if not lake.motion(key).exists():
+        raise FileNotFoundError(
+            f"{key} has no motion in {lake.root}; `posellm status` says which clips do, and why not"
+        )
+    motion = Motion.read(lake.motion(key))
+    if origin == "tokens":
+        original, motion = _from_tokens(lake, key, motion)
+        if out.suffix in (".mp4", ".gif"):
+            draw = render_video if out.suffix == ".mp4" else render_gif
+            draw([original, motion], out, [f"{key}: motion", "from its tokens"])
+            return f"{out}: {motion.duration_s:.1f} s of {key}, and beside it what its tokens say"
+    whole = len(motion)
+    if out.suffix == ".bvh":
+        motion = max(motion.segments(0.0), key=len)
+    write_motion(motion, out, key)
+    part = f" of {whole / motion.fps:.1f} s (the longest stretch without a gap)" if len(motion) < whole else ""
+    return f"{out}: {motion.duration_s:.1f} s{part} of {key}{', from its tokens' if origin == 'tokens' else ''}"
+
+
+def _labels(found: Import, path: Path) -> Labels:
+    said = {"label": found.label, "captions": list(found.captions), "participant": found.participant}
+    return checked_labels({key: value for key, value in said.items() if value}, f"{path}: {found.name}")
+
+
+def _from_tokens(lake: Lake, key: str, motion: Motion) -> tuple[Motion, Motion]:
+    """The longest stretch that has tokens, standing over the origin, and what the tokens say of it."""
+    from posellm_assets.motion.tokenizer import MotionTokenizer
+
+    lineage = current_lineage(lake)
+    if lineage is None or not lake.motion_tokens(lineage, key).exists():
+        raise FileNotFoundError(f"{key} has no tokens of the tokenizer in use; materialize motion_tokens for it first")
+    segments = read_json(lake.motion_tokens(lineage, key))["segments"]
+    longest = max(segments, key=lambda segment: len(segment["variants"][0]["codes"]))
+    made = MotionTokenizer.load(local_path(lake.tokenizer(lineage))).decode(longest["variants"][0]["codes"])
+    start = round((longest["start_s"] - motion.start_s) * motion.fps)
+    return placed(motion.cut(start, start + len(made))), made

@@ -1,0 +1,91 @@
+"""Motion files of any kind as motions with what is said about them: one function for everything that comes in."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from posellm_assets.footage.capture import METADATA_KEY
+from posellm_assets.motion.arrays import NAME_COLUMNS, TEXT_COLUMNS, motion_from_npy, motions_from_parquet
+from posellm_assets.motion.bvh import motion_from_bvh
+from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.sources import Declaration, UnusableSource, read_declaration
+
+ENDINGS = (".bvh", ".npy", ".parquet")
+
+
+@dataclass(frozen=True)
+class Import:
+    """One motion that came in: its name (not yet fit for a path) and what its file says about it."""
+
+    name: str
+    motion: Motion
+    label: str | None = None
+    captions: tuple[str, ...] = ()
+    participant: str | None = None
+
+
+def motion_files(paths: list[Path]) -> list[Path]:
+    """The given files, and the motion files in the given folders, in order of their names.
+
+    Raises FileNotFoundError where a path or a motion in a folder is missing.
+    """
+    found: list[Path] = []
+    for path in paths:
+        inside = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS) if path.is_dir() else [path]
+        if not inside or not inside[0].is_file():
+            raise FileNotFoundError(f"{path}: there is no motion file ({', '.join(ENDINGS)})")
+        found += inside
+    return found
+
+
+def read_motions(path: Path, by_hand: Declaration) -> Iterator[Import]:
+    """Every motion of a file: one of a BVH file, an array or our own parquet, any number of a table's.
+
+    Raises ValueError naming the file and what is wrong with it, OSError where it cannot be read.
+    """
+    try:
+        said = read_declaration(path, by_hand)
+        kind = path.suffix.lower()
+        if kind == ".bvh":
+            yield Import(path.stem, motion_from_bvh(path, said))
+        elif kind == ".npy":
+            yield Import(path.stem, motion_from_npy(path, said))
+        elif kind == ".parquet" and _is_ours(path):
+            yield Import(path.name.removesuffix(".parquet").removesuffix(".motion"), Motion.read(path))
+        elif kind == ".parquet":
+            for number, (row, motion) in enumerate(motions_from_parquet(path, said), start=1):
+                yield _import(row, motion, f"{path.stem}-{number}")
+        else:
+            raise UnusableSource(f"motion comes in as {', '.join(ENDINGS)}; a video goes in with `posellm add`")
+    except UnusableSource as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        return METADATA_KEY in (pq.read_schema(path).metadata or {})
+    except pa.ArrowException as error:
+        raise UnusableSource(f"this is not a readable parquet file ({error}); copy it again") from error
+
+
+def _import(row: dict[str, Any], motion: Motion, name: str) -> Import:
+    """What a row says. Takes of one recording count as one participant's where nobody is named."""
+    captions: list[str] = []
+    for column in TEXT_COLUMNS:
+        said = row.get(column) or []
+        captions += [said] if isinstance(said, str) else [str(text) for text in said]
+    return Import(
+        name=next((str(row[column]) for column in NAME_COLUMNS if row.get(column)), name),
+        motion=motion,
+        label=_text(row.get("label")),
+        captions=tuple(dict.fromkeys(captions)),
+        participant=_text(row.get("participant")) or _text(row.get("recording")),
+    )
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value not in (None, "") else None
