@@ -1,6 +1,5 @@
 """Motion files into the drop zone, and motions of the lake out of it. `--from tokens` loads torch."""
 
-from collections import Counter
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -9,7 +8,8 @@ from posellm_assets.footage.capture import SUFFIX
 from posellm_assets.footage.keys import check_video_key, slug
 from posellm_assets.footage.labels import Labels, checked_labels, sidecar_of
 from posellm_assets.footage.register import add_files
-from posellm_assets.lake import Lake, local_path, read_json, write_json
+from posellm_assets.footage.scan import drop_zone
+from posellm_assets.lake import Lake, local_path, read_json, sha256_of, write_json
 from posellm_assets.motion.exporting import write_motion
 from posellm_assets.motion.importing import Import, motion_files, read_motions
 from posellm_assets.motion.lineage import current_lineage
@@ -32,13 +32,9 @@ def import_motion(
     with TemporaryDirectory() as name:
         folder = Path(name)
         motions: dict[Path, Motion] = {}
-        taken: Counter[str] = Counter()
         for path in motion_files(paths):
             for found in read_motions(path, said):
-                stem = slug(found.name)
-                taken[stem] += 1
-                target = folder / f"{stem}{f'-{taken[stem]}' if taken[stem] > 1 else ''}{SUFFIX}"
-                found.motion.write(target)
+                target = _written(found, folder, drop_zone(lake) / slug(sport))
                 labels = _labels(found, path)
                 if labels != Labels():
                     write_json(sidecar_of(target), labels.model_dump(exclude_defaults=True))
@@ -74,6 +70,18 @@ def export_motion(lake: Lake, key: str, out: Path, origin: Origin) -> str:
     return f"{out}: {motion.duration_s:.1f} s{part} of {key}{', from its tokens' if origin == 'tokens' else ''}"
 
 
+def _written(found: Import, folder: Path, placed: Path) -> Path:
+    """The motion as a file of `folder`; named after its content too where another take has its name."""
+    new = folder / "new"
+    found.motion.write(new)
+    sha256, stem = sha256_of(new), slug(found.name)
+    for target in (folder / f"{stem}{SUFFIX}", folder / f"{stem}-{sha256[:8]}{SUFFIX}"):
+        others = [path for path in (target, placed / target.name) if path.exists() and sha256_of(path) != sha256]
+        if not others:
+            break
+    return new.rename(target)
+
+
 def _labels(found: Import, path: Path) -> Labels:
     said = {"label": found.label, "captions": list(found.captions), "participant": found.participant}
     return checked_labels({key: value for key, value in said.items() if value}, f"{path}: {found.name}")
@@ -81,13 +89,13 @@ def _labels(found: Import, path: Path) -> Labels:
 
 def _from_tokens(lake: Lake, key: str, motion: Motion) -> tuple[Motion, Motion]:
     """The longest stretch that has tokens, standing over the origin, and what the tokens say of it."""
-    from posellm_assets.motion.tokenizer import MotionTokenizer
-
     lineage = current_lineage(lake)
     if lineage is None or not lake.motion_tokens(lineage, key).exists():
         raise FileNotFoundError(f"{key} has no tokens of the tokenizer in use; materialize motion_tokens for it first")
     segments = read_json(lake.motion_tokens(lineage, key))["segments"]
     longest = max(segments, key=lambda segment: len(segment["variants"][0]["codes"]))
+    from posellm_assets.motion.tokenizer import MotionTokenizer
+
     made = MotionTokenizer.load(local_path(lake.tokenizer(lineage))).decode(longest["variants"][0]["codes"])
     start = round((longest["start_s"] - motion.start_s) * motion.fps)
     return placed(motion.cut(start, start + len(made))), made

@@ -63,7 +63,7 @@ _TRUNK: dict[str, tuple[str, ...]] = {
 }
 
 _PREFIX = re.compile(r"^.*:|^(mixamorig\d*|character\d*|bip\d+|def|j_bip|m_avg|f_avg)[ _.-]", re.IGNORECASE)
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_WORD = re.compile(r"^[LRlr](?=[A-Z])|[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 _SIDES: dict[str, Side] = {"l": "left_", "left": "left_", "r": "right_", "right": "right_"}
 
 

@@ -31,7 +31,7 @@ def test_what_a_user_did_wrong_is_one_sentence_and_exit_code_1(tmp_path: Path) -
     for arguments, sentence in (
         (["add", "--sport", "tennis", str(tmp_path / "missing.mp4")], "is not a file"),
         (["describe", str(tmp_path / "missing.mp4")], "missing.mp4"),
-        (["generate", "a squat", "--out", "x.gif"], "written as .mp4 or .json"),
+        (["generate", "a squat", "--out", "x.avi"], "written as .bvh, .npy, .mp4, .gif or .json"),
         (["generate", "a squat", "--out", "x.mp4"], "no released model yet"),
     ):
         result = posellm(*arguments, lake=tmp_path / "lake")

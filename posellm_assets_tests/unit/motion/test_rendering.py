@@ -1,10 +1,12 @@
 import json
+from dataclasses import replace
 
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
-from posellm_assets.motion.rendering import PANEL, motion_to_json, render_video
+from posellm_assets.motion.rendering import PANEL, motion_to_json, render_gif, render_video
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets_tests.unit.motion.people import STANDING, moving_person, random_motion
 from posellm_assets_tests.unit.motion.test_motion import PUPPET
@@ -74,6 +76,20 @@ def test_the_same_motion_gives_the_same_bytes(tmp_path):
     for name in ("a.mp4", "b.mp4"):
         render_video([moving_person(12)], tmp_path / name, ["Übung · 1"])
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_a_gif_shows_the_same_in_the_same_time(tmp_path):
+    motions = [replace(moving_person(15), fps=30.0), replace(moving_person(9), fps=30.0)]
+    render_gif(motions, tmp_path / "a.gif", ["real", "made"])
+    with Image.open(tmp_path / "a.gif") as picture:
+        assert (picture.width, picture.n_frames) == (2 * PANEL, 15)
+        durations_ms = []
+        for frame in range(picture.n_frames):
+            picture.seek(frame)
+            durations_ms.append(picture.info["duration"])
+        shown = np.asarray(picture.convert("RGB")).astype(int)
+    assert sum(durations_ms) == 500
+    assert min(coloured(shown, 0)) > 300
 
 
 def test_any_skeleton_can_be_drawn(tmp_path):
