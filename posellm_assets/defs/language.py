@@ -96,6 +96,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
         codebook_size=layers * codes["codes"],
         layers=layers,
         lineage=snapshot.lineage,
+        tokenizer=local_path(lake.tokenizer(snapshot.lineage)),
         seed=settings.seed,
     )
 

@@ -134,6 +134,10 @@ class StageJob(_Config):
     lineage: str = Field(
         default="", description="Tokenizer lineage of the codes; a parent of another lineage is refused"
     )
+    tokenizer: Path | None = Field(
+        default=None,
+        description="Folder of the motion tokenizer: new code tokens begin as near to one another as its codes are",
+    )
     seed: int = 0
     threads: int = Field(
         default=1, gt=0, description="Torch threads; resuming is bit-identical only for the same number"

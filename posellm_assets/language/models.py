@@ -8,6 +8,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn import functional
@@ -87,16 +88,45 @@ def add_token_rows(model: Any, vocabulary: Vocabulary, seed: int) -> None:
     Rows of other tokens keep their values. Each new row is normal with the mean and deviation of the old rows.
     """
     old_rows = min(vocabulary.new)
-    tied = is_tied(model)
     if model.get_input_embeddings().weight.shape[0] < len(vocabulary):
         model.resize_token_embeddings(len(vocabulary), pad_to_multiple_of=_ROWS_MULTIPLE, mean_resizing=False)
     generator = torch.Generator().manual_seed(seed)
-    layers = [model.get_input_embeddings()] if tied else [model.get_input_embeddings(), model.get_output_embeddings()]
     with torch.no_grad():
-        for layer in layers:
+        for layer in _token_layers(model):
             old = layer.weight[:old_rows].float()
             noise = torch.randn(len(vocabulary.new), old.shape[1], generator=generator).to(old.device)
             layer.weight[vocabulary.new] = (old.mean(0) + noise * old.std(0)).to(layer.weight.dtype)
+
+
+def place_codes(model: Any, vocabulary: Vocabulary, vectors: np.ndarray, seed: int) -> None:
+    """Give the code tokens rows that lie to one another as the tokenizer's code vectors (codebook_size, D) do.
+
+    A random projection of the vectors keeps their distances (Johnson and Lindenstrauss 1984); it gets the mean and
+    deviation of the text tokens' rows. Each code occurs seldom in a few hundred clips, and so what is learned of one
+    serves those beside it from the start.
+    """
+    text_rows = min(vocabulary.added)
+    generator = torch.Generator().manual_seed(seed)
+    by_layer = torch.from_numpy(vectors.copy()).unflatten(0, (vocabulary.layers, -1))
+    by_layer = by_layer - by_layer.mean(1, keepdim=True)
+    directions = (by_layer / by_layer.std((1, 2), keepdim=True)).flatten(0, 1)
+    with torch.no_grad():
+        for layer in _token_layers(model):
+            old = layer.weight[:text_rows].float()
+            projection = (
+                torch.randn(directions.shape[1], old.shape[1], generator=generator) / directions.shape[1] ** 0.5
+            )
+            rows = old.mean(0) + (directions @ projection).to(old.device) * old.std(0)
+            layer.weight[vocabulary.codes] = rows.to(layer.weight.dtype)
+
+
+def _token_layers(model: Any) -> list[Any]:
+    """The embedding and, where it has rows of its own, the head."""
+    return (
+        [model.get_input_embeddings()]
+        if is_tied(model)
+        else [model.get_input_embeddings(), model.get_output_embeddings()]
+    )
 
 
 def attach_lora(model: Any, config: ModelConfig, vocabulary: Vocabulary, seed: int) -> Any:

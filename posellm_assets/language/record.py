@@ -25,12 +25,13 @@ _VERSIONS_OF = ("posellm-assets", "torch", "transformers", "peft", "tokenizers",
 
 def identity(job: StageJob) -> dict[str, Any]:
     """What decides the outcome of a job: its settings, and its inputs by content. Where they lie does not."""
-    settings = job.model_dump(mode="json", exclude={"train", "val", "parent", "out", "threads"})
+    settings = job.model_dump(mode="json", exclude={"train", "val", "parent", "out", "threads", "tokenizer"})
     del settings["stage"]["checkpoint_every"]
     return {
         **settings,
         "train": lake.sha256_of(job.train),
         "val": lake.sha256_of(job.val) if job.val else None,
+        "tokenizer": job.tokenizer is not None,  # which one, the lineage says
         "parent": _folder_hash(job.parent, ("*.safetensors", "vocabulary.json")) if job.parent else None,
     }
 

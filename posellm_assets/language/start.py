@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from transformers import AutoTokenizer
 
@@ -14,6 +15,7 @@ from posellm_assets.language.config import StageJob
 from posellm_assets.language.processes import Processes
 from posellm_assets.language.tasks import Clip, UnusableData
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
+from posellm_assets.motion.tokenizer import MotionTokenizer
 
 # The built-in base of a stage in training; it goes when the stage is finished.
 BASE = "base"
@@ -58,11 +60,27 @@ def start(
             tokenizer = tiny_tokenizer(texts, job.model.tiny.text_tokens)
             _build(job, Vocabulary(tokenizer, *codes, participants), folder)
         processes.wait()
-        return Vocabulary.load(folder), models.load(str(folder), job.model, backend, row_tokens, dtype, device)
-    vocabulary = Vocabulary(AutoTokenizer.from_pretrained(job.model.base), *codes, participants)
-    loaded = models.load(job.model.base, job.model, backend, row_tokens, dtype, device)
-    models.add_token_rows(loaded.model, vocabulary, job.seed)
+        vocabulary = Vocabulary.load(folder)
+        loaded = models.load(str(folder), job.model, backend, row_tokens, dtype, device)
+    else:
+        vocabulary = Vocabulary(AutoTokenizer.from_pretrained(job.model.base), *codes, participants)
+        loaded = models.load(job.model.base, job.model, backend, row_tokens, dtype, device)
+        models.add_token_rows(loaded.model, vocabulary, job.seed)
+    if job.tokenizer:
+        models.place_codes(loaded.model, vocabulary, _code_vectors(job.tokenizer, job.lineage), job.seed)
     return vocabulary, loaded
+
+
+def _code_vectors(folder: Path, lineage: str) -> np.ndarray:
+    try:
+        tokenizer = MotionTokenizer.load(folder)
+    except ValueError as error:
+        raise UnusableData(str(error)) from error
+    if tokenizer.lineage != lineage:
+        raise UnusableData(
+            f"{folder} is tokenizer {tokenizer.lineage}, but the codes were made by {lineage or 'another'}"
+        )
+    return tokenizer.code_vectors()
 
 
 def _build(job: StageJob, vocabulary: Vocabulary, folder: Path) -> None:

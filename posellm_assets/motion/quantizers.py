@@ -61,6 +61,10 @@ class Codebooks(nn.Module):
         """(B, N, code_size) of indices (B, N, layers)."""
         return torch.stack([layer.embed[0][indices[..., i]] for i, layer in enumerate(self.layers)]).sum(0)
 
+    def codes(self) -> Tensor:
+        """(layers * codes, code_size): what each code adds to the sum of its step."""
+        return torch.cat([layer.embed[0] for layer in self.layers])
+
     @torch.no_grad()
     def start(self, latents: Tensor) -> None:
         """K-means over (N, code_size) latents of several batches, weighed as if they had come in one."""
@@ -91,6 +95,10 @@ class FiniteScalars(nn.Module):
     def vectors(self, indices: Tensor) -> Tensor:
         """(B, N, code_size) of indices (B, N, 1)."""
         return self.scalars.indices_to_codes(indices[..., 0])
+
+    def codes(self) -> Tensor:
+        """(codes, code_size): the vector of each code."""
+        return self.vectors(torch.arange(self.scalars.codebook_size)[None, :, None])[0]
 
     def start(self, latents: Tensor) -> None:
         """Nothing to begin with: the codes stand fast."""

@@ -187,6 +187,11 @@ class MotionTokenizer:
                 motions[i] = representation.decode(frames, self.skeleton, self.fps, self.unknown)
         return [motions[i] for i in range(len(sequences))]
 
+    @torch.inference_mode()
+    def code_vectors(self) -> np.ndarray:
+        """(codebook_size, code_size) float32: what each id stands for in the space in which codes were chosen."""
+        return self.network.quantizer.codes().float().numpy()
+
     def save(self, folder: Path) -> str:
         """Write `model.safetensors` and, last, `config.json` into `folder`; returns the lineage."""
         weights = self._weights()

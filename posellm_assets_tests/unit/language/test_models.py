@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import (
@@ -118,6 +119,26 @@ def test_a_soft_cap_on_the_logits_is_reproduced() -> None:
         assert torch.allclose(models.logits(model, hidden), model(input_ids=ids).logits, atol=1e-5)
         chosen = models.logits(model, hidden, rows=[5, 7])
     assert torch.allclose(chosen, models.logits(model, hidden)[..., [5, 7]], atol=1e-5)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_code_tokens_begin_as_near_to_each_other_as_the_codes_of_each_layer_are(tied: bool) -> None:
+    vocabulary = Vocabulary(tiny_tokenizer(["a text of the world"], 300), codebook_size=24, layers=2)
+    shape = {**SHAPE, "hidden_size": 512}
+    model = Qwen3ForCausalLM(Qwen3Config(vocab_size=len(vocabulary), **shape, tie_word_embeddings=tied))
+    vectors = np.random.default_rng(0).normal(size=(24, 8)).astype(np.float32)
+    vectors[12:] = 5 + 0.1 * vectors[12:]  # what a second layer adds is smaller
+    before = model.get_input_embeddings().weight.detach().clone()
+    models.place_codes(model, vocabulary, vectors, seed=0)
+    for weight in (model.get_input_embeddings().weight, model.get_output_embeddings().weight):
+        for first, last in ((0, 12), (12, 24)):
+            wanted = torch.pdist(torch.from_numpy(vectors[first:last]))
+            got = torch.pdist(weight[vocabulary.codes[first:last]].detach())
+            assert torch.corrcoef(torch.stack([wanted, got]))[0, 1] > 0.9
+        assert float(weight.detach()[vocabulary.codes].std()) == pytest.approx(float(before.std()), rel=0.2)
+    after = model.get_input_embeddings().weight
+    others = [token for token in range(len(vocabulary)) if token not in vocabulary.codes]
+    assert torch.equal(after[others], before[others])
 
 
 def test_a_head_that_does_more_than_we_reproduce_is_refused() -> None:

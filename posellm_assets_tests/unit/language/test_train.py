@@ -17,6 +17,10 @@ from posellm_assets.language.checkpoints import CheckpointMismatch
 from posellm_assets.language.config import ModelConfig, StageJob
 from posellm_assets.language.tasks import UnusableData
 from posellm_assets.language.vocabulary import Vocabulary
+from posellm_assets.motion.config import TokenizerConfig
+from posellm_assets.motion.representation import layout
+from posellm_assets.motion.skeletons import BODY
+from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets_tests.unit.language import samples
 
 HF = Backend("hf", "asked for")
@@ -108,6 +112,20 @@ def test_a_parent_that_speaks_another_codebook_is_refused(tmp_path: Path) -> Non
             train(samples.job(tmp_path, "two", parent=first.out / "final", **changes))
     with pytest.raises(UnusableData, match="train the stage before this one first"):
         train(samples.job(tmp_path, "three", parent=tmp_path / "nowhere"))
+
+
+def test_codes_of_another_tokenizer_than_the_one_given_are_refused(tmp_path: Path) -> None:
+    config = TokenizerConfig(codes=samples.CODEBOOK_SIZE, code_size=8, width=16)
+    network = Network(layout(BODY).size, config)
+    lineage = MotionTokenizer(network, config, BODY, 20.0, (), seed=0).save(tmp_path / "tokenizer")
+    changes = {"tokenizer": tmp_path / "tokenizer"}
+    with pytest.raises(UnusableData, match=f"is tokenizer {lineage}, but the codes were made by vq-other"):
+        train(samples.job(tmp_path, "other", lineage="vq-other", **changes))
+    with pytest.raises(UnusableData, match="is not a finished motion tokenizer"):
+        train(samples.job(tmp_path, "nowhere", lineage=lineage, tokenizer=tmp_path / "nowhere"))
+    alike, plain = (samples.job(tmp_path, name, {"steps": 1}, lineage=lineage) for name in ("alike", "plain"))
+    alike = alike.model_copy(update=changes)
+    assert train(alike)["final_loss"] != train(plain)["final_loss"]
 
 
 def test_checkpoints_of_another_job_are_refused_with_the_difference_named(tmp_path: Path) -> None:

@@ -53,6 +53,15 @@ def test_every_four_frames_are_a_code_and_a_code_is_four_frames(tokenizer):
     assert back.known.all()
 
 
+def test_the_vectors_of_a_step_s_codes_add_up_to_what_is_decoded(residual):
+    finite = untrained(SMALL.model_copy(update={"quantizer": "fsq", "fsq_levels": (4, 8)}))
+    for each in (residual, finite):
+        ids = [layer * each.config.codes + 7 for layer in range(each.layers)]
+        summed = each.network.quantizer.vectors(torch.full((1, 1, each.layers), 7))[0, 0]
+        np.testing.assert_allclose(each.code_vectors()[ids].sum(0), summed.detach(), atol=1e-5)
+        assert each.code_vectors().shape == (each.codebook_size, each.config.code_size)
+
+
 def test_a_motion_has_the_same_codes_alone_and_in_a_batch_with_longer_ones(tokenizer):
     motions = [moving_person(frames, seed) for seed, frames in enumerate((16, 97, 40, 200, 23, 64))]
     assert tokenizer.encode_many(motions) == [tokenizer.encode(motion) for motion in motions]
