@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from posellm_assets.lake import Lake
+from posellm_assets.texts.config import Language
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -70,12 +71,17 @@ def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def describe(video: Path, as_json: JsonOption = False, lake: LakeOption = "data_lake") -> None:
+def describe(
+    video: Path,
+    language: Annotated[Language, typer.Option(help="Language of the sentences.")] = "en",
+    as_json: JsonOption = False,
+    lake: LakeOption = "data_lake",
+) -> None:
     """Say what moves in a video: which joints, how far, how often. Nothing is stored."""
     from posellm_assets.commands.describe import describe_video
     from posellm_assets.settings import load_settings
 
-    result = describe_video(video, load_settings(Lake(lake)))
+    result = describe_video(video, load_settings(Lake(lake)), language)
     if as_json:
         print(json.dumps(result, ensure_ascii=False, indent=2))
         return

@@ -39,6 +39,11 @@ class Lake:
         return self.root / "raw"
 
     @property
+    def glossary(self) -> UPath:
+        """The user's own sport glossaries: `glossary/<sport>.yaml`."""
+        return self.root / "glossary"
+
+    @property
     def registry(self) -> UPath:
         """One JSON line for every footage file that was seen: registered, duplicate or quarantined."""
         return self.root / "footage" / "registry.jsonl"

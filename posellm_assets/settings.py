@@ -24,6 +24,7 @@ from posellm_assets.lake import Lake, is_local
 from posellm_assets.language.config import STAGES, ModelConfig, SamplingConfig, StageConfig
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig
 from posellm_assets.poses.config import PoseConfig
+from posellm_assets.texts.config import TextsConfig
 
 SETTINGS_FILE = "posellm.yaml"
 
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     footage: FootageConfig = FootageConfig()
     poses: PoseConfig = PoseConfig()
     motion: MotionConfig = MotionConfig()
+    texts: TextsConfig = TextsConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     language: LanguageConfig = LanguageConfig()
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -11,12 +11,13 @@ from posellm_assets.poses.extract import Clip, extract_clips
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import choose_subject
 from posellm_assets.settings import Settings
+from posellm_assets.texts.config import Language
 from posellm_assets.texts.describe import describe
 from posellm_assets.texts.facts import measure
 
 
-def describe_video(video: Path, settings: Settings) -> dict[str, Any]:
-    """Sentences about the movement in `video`, the measured facts behind them, and the verdicts on its poses.
+def describe_video(video: Path, settings: Settings, language: Language) -> dict[str, Any]:
+    """What moves in `video`: sentences in `language`, the measured facts behind them, and the verdicts on its poses.
 
     Raises ValueError where the video cannot be read or shows nobody well enough to say anything.
     """
@@ -36,7 +37,7 @@ def describe_video(video: Path, settings: Settings) -> dict[str, Any]:
     facts = measure(motion_from_poses(poses.of(choose_subject(poses)), settings.motion))
     return {
         "video": str(video),
-        "sentences": describe(facts),
+        "sentences": describe(facts, language),
         "facts": [fact.model_dump(mode="json") for fact in facts],
         "checks": [check.model_dump(mode="json") for check in summary.quality.checks],
     }

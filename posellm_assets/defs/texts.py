@@ -7,10 +7,12 @@ import dagster as dg
 from posellm_assets.defs.common import spec
 from posellm_assets.defs.motion import MOTION
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
+from posellm_assets.footage.keys import sport_of
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake, sha256_of
 from posellm_assets.motion.motion import Motion
 from posellm_assets.texts.captions import captions_for, write_captions
+from posellm_assets.texts.glossary import glossary_of
 
 
 def caption(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -19,14 +21,24 @@ def caption(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
         manifest = read_manifest(tools.lake, key)
         try:
             motion = Motion.read(tools.lake.motion(key))
+            glossary = glossary_of(sport_of(key), tools.lake)
         except ValueError as error:
             yield key, str(error)
             continue
         captions = captions_for(
-            key, motion, sport=manifest.sport, label=manifest.label, user_captions=manifest.captions
+            key,
+            motion,
+            sport=manifest.sport,
+            label=manifest.label,
+            user_captions=manifest.captions,
+            user_language=manifest.language,
+            languages=tools.settings.texts.languages,
+            glossary=glossary,
         )
         write_captions(tools.lake, captions)
-        lines = "\n".join(f"- *{text.kind}*: {text.text}" for text in captions.texts)
+        lines = "\n".join(
+            f"- *{text.kind}, {text.language or 'language not said'}*: {text.text}" for text in captions.texts
+        )
         metadata = {
             "texts": dg.MetadataValue.md(lines),
             "facts": len(captions.facts),
@@ -42,7 +54,7 @@ CAPTIONS = VideoAsset(
         "Texts about a video: the owner's own words, its label, and facts measured on the movement.",
         kinds={"json"},
         deps=["motion"],
-        code_version="1",
+        code_version="2",
     ),
     work=caption,
     path=Lake.captions,

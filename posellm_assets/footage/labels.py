@@ -17,7 +17,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 TABLE = "labels.csv"
-COLUMNS = ("file", "label", "caption", "participant")
+COLUMNS = ("file", "label", "caption", "participant", "language")
 MAX_SIDECAR_BYTES = 64 * 1024
 MAX_TABLE_BYTES = 16 * 1024 * 1024
 MAX_NAME = 200
@@ -51,6 +51,8 @@ class Labels(BaseModel):
     captions: list[Caption] = Field(default=[], max_length=MAX_CAPTIONS)
     participant: Name | None = None
     """Who moves. Everything of one participant is in one split."""
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
+    """The language of the label and the captions (ISO 639: en, es, zh, ...)."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def read_labels(drop_zone: Path, source: str) -> Labels:
         label=side.label or table.label or folder.label,
         captions=side.captions or table.captions,
         participant=side.participant or table.participant,
+        language=side.language or table.language,
     )
 
 

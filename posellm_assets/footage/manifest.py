@@ -25,6 +25,8 @@ class FootageManifest(BaseModel):
     label: str | None
     captions: list[str]
     """The owner's words about the clip, verbatim."""
+    language: str | None = None
+    """The language of those words and of the label, where the owner said it."""
     participant: str | None
     source: str
     """Path of the file below `lake.raw`, with forward slashes."""

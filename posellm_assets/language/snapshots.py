@@ -20,7 +20,7 @@ from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.splits import Split
 from posellm_assets.lake import Lake, read_json, sha256_of, write_atomic, write_json
 from posellm_assets.texts.captions import read_captions
-from posellm_assets.texts.mirror import mirror_text
+from posellm_assets.texts.mirror import can_mirror, mirror_text
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
@@ -163,13 +163,16 @@ def _frozen_video(lake: Lake, key: str, lineage: str) -> SnapshotVideo:
 
 
 def _examples(lake: Lake, snapshot: Snapshot, video: SnapshotVideo) -> Sequence[dict[str, Any]]:
-    captions, tokens = lake.captions(video.key), lake.motion_tokens(snapshot.lineage, video.key)
-    for path, frozen in ((captions, video.captions_sha256), (tokens, video.tokens_sha256)):
+    said, tokens = lake.captions(video.key), lake.motion_tokens(snapshot.lineage, video.key)
+    for path, frozen in ((said, video.captions_sha256), (tokens, video.tokens_sha256)):
         if sha256_of(path) != frozen:
             raise SnapshotError(
                 f"{path} has changed since {snapshot.snapshot} was frozen; train on what it is now in a new snapshot"
             )
-    texts = [caption.text for caption in read_captions(lake, video.key).texts]
+    captions = read_captions(lake, video.key).texts
+    texts = [caption.text for caption in captions]
+    # Of words in a language whose sides are not known nothing true can be said about the mirror image.
+    mirrored = [mirror_text(caption.text, caption.language) for caption in captions if can_mirror(caption.language)]
     rows = []
     for number, segment in enumerate(read_json(tokens)["segments"]):
         for variant in segment["variants"]:
@@ -184,7 +187,7 @@ def _examples(lake: Lake, snapshot: Snapshot, video: SnapshotVideo) -> Sequence[
                     "sport": video.sport,
                     "label": mirror_text(video.label) if video.label and variant["mirrored"] else video.label,
                     "participant": video.participant,
-                    "texts": [mirror_text(text) for text in texts] if variant["mirrored"] else texts,
+                    "texts": mirrored if variant["mirrored"] else texts,
                     "codes": variant["codes"],
                 }
             )

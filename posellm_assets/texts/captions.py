@@ -1,34 +1,50 @@
 """Captions of a clip: its owner's words first and verbatim, then its label with measured facts, or the facts alone.
 
-Phrasings are data (`words.yaml`), chosen by a generator seeded with the video key. Nothing is said that was not
+Phrasings are data (`words/`, `sports/`), chosen by a generator seeded with the video key. Nothing is said that was not
 measured or given. Captions leave out what a change of speed by 20 % makes untrue (exact times), because training uses
 such variants.
 """
 
 import random
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from posellm_assets.lake import Lake, read_json, write_json
 from posellm_assets.motion.motion import Motion
-from posellm_assets.texts.facts import Fact, measure
-from posellm_assets.texts.wording import Movement, movements, words
+from posellm_assets.texts.config import Language
+from posellm_assets.texts.fact import Fact
+from posellm_assets.texts.facts import measure
+from posellm_assets.texts.glossary import NO_GLOSSARY, Glossary, named
+from posellm_assets.texts.wording import RELATIONS, Movement, movements, relation_words, words
 
 # Movements told in each caption: a short one first, which a small model can learn to say.
 MOVEMENTS_TOLD = (1, 2, 2)
+RELATION_TOLD = 1  # the caption that tells a relation of body parts, where there is one, instead of a second movement
 # Periods (s) that stay quick or slow when a clip is played up to 20 % slower or faster.
 QUICK_S, SLOW_S = 0.8, 3.6
 
 
 class CaptionText(BaseModel):
-    """One caption and where it comes from: the owner, the label (with facts), or facts alone."""
+    """One caption and where it comes from: the owner, the label (with facts), or facts alone.
+
+    `language` is None for words whose owner did not say in which language they are.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: str
     kind: Literal["user", "label", "facts"]
+    language: str | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _before_languages(cls, content: Any) -> Any:
+        """Captions written before they had a language: ours were English, an owner's may be in any."""
+        if isinstance(content, dict) and "language" not in content:
+            return {**content, "language": None if content.get("kind") == "user" else "en"}
+        return content
 
 
 class Captions(BaseModel):
@@ -46,25 +62,49 @@ def label_words(label: str) -> str:
     return " ".join(label.replace("_", " ").replace("-", " ").split()).lower()
 
 
-def captions_for(key: str, motion: Motion, *, sport: str, label: str | None, user_captions: Sequence[str]) -> Captions:
-    """Measure `motion` and word what was found; the same key gives the same captions.
+def captions_for(
+    key: str,
+    motion: Motion,
+    *,
+    sport: str,
+    label: str | None,
+    user_captions: Sequence[str],
+    user_language: str | None = None,
+    languages: Sequence[Language] = ("en",),
+    glossary: Glossary = NO_GLOSSARY,
+) -> Captions:
+    """Measure `motion` and word what was found in each of `languages`; the same key gives the same captions.
 
-    A labelled clip gets its label's words alone and with facts; every such caption begins with the label's words. A
-    clip without a label gets facts alone. Where nothing was measured and nothing given, there are no texts.
+    A labelled clip gets its label's words alone, and with facts; every such caption begins with the name of the
+    movement: the owner's own in their language (`user_language`, else the first of `languages`), in the others the
+    glossary's where it knows the label. A clip without a label gets facts alone. Where nothing was measured and nothing
+    given, there are no texts.
     """
     facts = measure(motion)
     choose = random.Random(key)
-    texts = [CaptionText(text=text, kind="user") for text in user_captions if text.strip()]
-    said = [text for text in (_facts_text(facts, motion, choose, told) for told in MOVEMENTS_TOLD) if text]
-    if label and label_words(label):
-        name = label_words(label)
-        patterns = choose.sample(words()["caption"]["labelled"], len(MOVEMENTS_TOLD))
-        texts.append(CaptionText(text=name, kind="label"))
-        for pattern, fact_text in zip(patterns, said, strict=False):
-            caption = pattern.format(label=name, sport=label_words(sport), facts=fact_text)
-            texts.append(CaptionText(text=caption, kind="label"))
-    else:
-        texts += [CaptionText(text=text, kind="facts") for text in said]
+    texts = [CaptionText(text=text, kind="user", language=user_language) for text in user_captions if text.strip()]
+    owners = label_words(label or "")
+    label_language = user_language or languages[0]
+    if owners:
+        texts.append(CaptionText(text=owners, kind="label", language=label_language))
+    for language in languages:
+        told = _facts_texts(facts, motion, choose, language)
+        if not owners:
+            texts += [CaptionText(text=text, kind="facts", language=language) for text in told]
+            continue
+        names = named(owners, language, glossary)
+        name = owners if language == label_language or not names else names[0]
+        sport_name = label_words(sport)
+        if language != label_language:
+            sport_name = glossary.sport.get(language, sport_name)
+        patterns = words(language)["caption"]
+        phrasings = patterns["labelled"] + glossary.captions.get(language, [])
+        said = [] if name == owners else [name]
+        if synonyms := [other for other in names if other.lower() != name]:
+            said.append(choose.choice(patterns["synonym"]).format(label=name, synonym=choose.choice(synonyms)))
+        for phrasing, text in zip(choose.sample(phrasings, len(MOVEMENTS_TOLD)), told, strict=False):
+            said.append(phrasing.format(label=name, sport=sport_name, facts=text))
+        texts += [CaptionText(text=text, kind="label", language=language) for text in said]
     return Captions(key=key, texts=list(dict.fromkeys(texts)), facts=facts)
 
 
@@ -84,20 +124,31 @@ def read_captions(lake: Lake, key: str) -> Captions:
         raise ValueError(f"{key}: the captions {path} are damaged; materialize `captions` again: {error}") from error
 
 
-def _facts_text(facts: list[Fact], motion: Motion, choose: random.Random, told: int) -> str:
-    """The `told` largest movements in one phrase, or the stillness of a clip that is still for most of its length."""
-    patterns = words()["caption"]
-    phrases = [_movement_text(movement, choose) for movement in movements(facts)[:told]]
+def _facts_texts(facts: list[Fact], motion: Motion, choose: random.Random, language: Language) -> list[str]:
+    """Phrases of the largest movements, one for each of `MOVEMENTS_TOLD`; empty where nothing was measured."""
+    patterns = words(language)["caption"]
     still_s = sum(fact.value for fact in facts if fact.kind == "hold")
-    if still_s > 0.5 * len(motion.joints) / motion.fps:
-        phrases = [choose.choice(patterns["still"]), *phrases[:1]]
-    if len(phrases) < 2:
-        return "".join(phrases)
-    return choose.choice(patterns["joined"]).format(first=phrases[0], second=phrases[1])
+    relation = next((fact for fact in facts if fact.kind in RELATIONS), None)
+    texts = []
+    for number, told in enumerate(MOVEMENTS_TOLD):
+        phrases = [_movement_text(movement, choose, language) for movement in movements(facts)[:told]]
+        if still_s > 0.5 * len(motion.joints) / motion.fps:
+            phrases = [choose.choice(patterns["still"]), *phrases[:1]]
+        if number == RELATION_TOLD and relation is not None:
+            phrases = [*phrases[:1], _relation_text(relation, choose, language)]
+        joined = choose.choice(patterns["joined"])
+        texts.append(joined.format(first=phrases[0], second=phrases[1]) if len(phrases) > 1 else "".join(phrases))
+    return [text for text in texts if text]
 
 
-def _movement_text(movement: Movement, choose: random.Random) -> str:
-    patterns = words()["caption"]
+def _relation_text(fact: Fact, choose: random.Random, language: Language) -> str:
+    count = choose.choice(words(language)["caption"]["count"])
+    times = fact.times or 1
+    return relation_words(fact, language) + (count.format(n=times) if times > 1 else "")
+
+
+def _movement_text(movement: Movement, choose: random.Random, language: Language) -> str:
+    patterns = words(language)["caption"]
     count = choose.choice(patterns["count"])
     # Sides that were counted differently are not given one count.
     times = max(movement.counts) if max(movement.counts) - min(movement.counts) <= 1 else 0
@@ -106,7 +157,7 @@ def _movement_text(movement: Movement, choose: random.Random) -> str:
         pace = patterns["quick"] if movement.period_s <= QUICK_S else patterns["slow"] * (movement.period_s >= SLOW_S)
     start, end = (sum(values) / len(values) for values in zip(*movement.spans, strict=True))
     return choose.choice(patterns["movement"]).format(
-        who_verb=movement.who_verb,
+        who_verb=movement.who_verb(language),
         pace=pace,
         count=count.format(n=times) + patterns["each"] * (len(movement.angles) == 2) if times > 1 else "",
         start=_rounded(start),

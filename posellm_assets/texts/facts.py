@@ -5,28 +5,22 @@ traced to frames. How the signals are taken from the joints is in `signals.py`; 
 `describe.py`.
 """
 
-from typing import Literal
-
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from posellm_assets.motion.motion import Motion
+from posellm_assets.texts.coordination import orders, symmetry
+from posellm_assets.texts.fact import Fact, Side, frame_times, new_fact
+from posellm_assets.texts.relations import relation_facts
 from posellm_assets.texts.repetition import repetitions
 from posellm_assets.texts.signals import (
     NEUTRAL_DEG,
     PAIRED,
-    Side,
     angle_signals,
-    body_length,
-    hand_height,
+    axes,
+    in_picture,
     limb_speeds,
     stillness_speed,
 )
-
-Kind = Literal[
-    "angle", "repetition", "period", "alternation", "over_head", "over_shoulders", "speed", "hold", "posture"
-]
-Unit = Literal["degrees", "times", "s", "correlation", "body lengths", "body lengths/s"]
 
 # Smallest range that counts as movement, in degrees: above the noise of monocular landmarks.
 MOVES_DEG = {"knee": 25.0, "hip": 25.0, "elbow": 35.0, "shoulder": 30.0, "trunk": 20.0, "waist": 35.0, "side": 20.0}
@@ -35,33 +29,11 @@ FULL_DEG = {"knee": 140.0, "hip": 120.0, "elbow": 150.0, "shoulder": 180.0, "tru
 MOVES_SPEED = 0.25  # body lengths per second
 STILL_SPEED = 0.12  # body lengths per second, over a whole second
 STILL_S = 2.0
-ABOVE = 0.08  # body lengths over the shoulders (or the ears) that a hand must reach to be called above them
 POSTURE: tuple[tuple[str, Side], ...] = (
     ("trunk", None), ("knee", "left"), ("knee", "right"), ("hip", "left"), ("hip", "right")
 )  # fmt: skip
-HANDS: tuple[Side, ...] = ("both", "left", "right")
 TOGETHER = 0.6  # correlation above which two sides are one movement
 IN_TURN = -0.3
-
-
-class Fact(BaseModel):
-    """One measured number.
-
-    For an angle, `value` is where the movement starts and `to_value` the turning point; repeated movements give the
-    medians over the repetitions. `side` is "both" where the mean of left and right was measured, None for the trunk.
-    `start_s` and `end_s` are times of the clip (s).
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    kind: Kind
-    joint: str
-    side: Literal["left", "right", "both"] | None
-    value: float
-    to_value: float | None = None
-    unit: Unit
-    start_s: float
-    end_s: float
 
 
 def measure(motion: Motion) -> list[Fact]:
@@ -74,8 +46,9 @@ def measure(motion: Motion) -> list[Fact]:
     if any(group[0].joint == "side" for group in moving):  # the same lean, told with its direction
         moving = [group for group in moving if group[0].joint != "trunk"]
     moving.sort(key=_prominence, reverse=True)
-    facts = [fact for group in moving for fact in group]
-    return facts + _heights(motion) + _speeds(motion) + _holds(motion, signals)
+    facts = [one for group in moving for one in group]
+    facts += orders(moving, signals, NEUTRAL_DEG, motion)
+    return facts + relation_facts(motion) + _speeds(motion) + _holds(motion, signals)
 
 
 def _movement(joint: str, signals: dict[tuple[str, Side], np.ndarray], motion: Motion) -> list[list[Fact]]:
@@ -93,7 +66,11 @@ def _movement(joint: str, signals: dict[tuple[str, Side], np.ndarray], motion: M
     if correlation >= TOGETHER:
         both = _one_side(joint, "both", (left + right) / 2, motion)
         if both:
-            return [both]
+            directions = axes(motion)
+            # Of somebody seen from the side the far limb is guessed: nothing is said of how it compares.
+            seen = directions is not None and in_picture(motion, directions[0])[np.isfinite(left + right)].mean() > 0.5
+            alike = symmetry(joint, left, right, both[0].start_s, both[0].end_s) if seen else None
+            return [[*both, alike] if alike else both]
     repeated = all(any(fact.kind == "repetition" for fact in facts) for facts in sides.values())
     if correlation <= IN_TURN and repeated:
         start_s, end_s = _span(np.isfinite(left + right), motion)
@@ -118,30 +95,23 @@ def _one_side(joint: str, side: Side, signal: np.ndarray | None, motion: Motion)
     low, high = np.nanpercentile(away, (2, 98))
     if high - low < MOVES_DEG[joint]:
         return []
-    times = _times(motion)
+    times = frame_times(motion)
     found = repetitions(away, motion.fps, smallest=MOVES_DEG[joint])
     if len(found.peaks) >= 2:
         start_s, end_s = times[found.start], times[found.end]
         values = (np.median(signal[found.valleys]), np.median(signal[found.peaks]))
         facts = [_angle(joint, side, values, start_s, end_s)]
-        facts.append(_fact("repetition", joint, side, len(found.peaks), "times", start_s, end_s))
+        facts.append(new_fact("repetition", joint, side, len(found.peaks), "times", start_s, end_s))
         if found.period_s is not None:
-            facts.append(_fact("period", joint, side, found.period_s, "s", start_s, end_s))
+            facts.append(new_fact("period", joint, side, found.period_s, "s", start_s, end_s))
         return facts
     first, last = sorted((int(np.nanargmin(np.abs(away - low))), int(np.nanargmin(np.abs(away - high)))))
     return [_angle(joint, side, (signal[first], signal[last]), times[first], times[last])]
 
 
 def _angle(joint: str, side: Side, values: tuple[float, float], start_s: float, end_s: float) -> Fact:
-    fact = _fact("angle", joint, side, values[0], "degrees", start_s, end_s)
+    fact = new_fact("angle", joint, side, values[0], "degrees", start_s, end_s)
     return fact.model_copy(update={"to_value": round(float(values[1]), 1)})
-
-
-def _fact(kind: Kind, joint: str, side: Side, value: float, unit: Unit, start_s: float, end_s: float) -> Fact:
-    return Fact(
-        kind=kind, joint=joint, side=side, value=round(float(value), 2), unit=unit,
-        start_s=round(float(start_s), 3), end_s=round(float(end_s), 3),
-    )  # fmt: skip
 
 
 def _prominence(group: list[Fact]) -> float:
@@ -151,31 +121,10 @@ def _prominence(group: list[Fact]) -> float:
     return max(shares) * (1.0 + 0.5 * ("repetition" in kinds) + 1.0 * ("period" in kinds))
 
 
-def _heights(motion: Motion) -> list[Fact]:
-    """How high the hands get over the head, or else over the shoulders; for both hands, the lower one counts."""
-    facts = [_highest(motion, "over_head", side) or _highest(motion, "over_shoulders", side) for side in HANDS]
-    found = [fact for fact in facts if fact is not None]
-    both = [fact for fact in found if fact.side == "both"]
-    # One hand is told of beside both only where it gets to the head and the other does not.
-    return [fact for fact in found if not both or fact.side == "both" or fact.kind != both[0].kind]
-
-
-def _highest(motion: Motion, kind: Literal["over_head", "over_shoulders"], side: Side) -> Fact | None:
-    length = body_length(motion)
-    height = hand_height(motion, side, kind.removeprefix("over_"))
-    if length is None or height is None or np.isfinite(height).sum() < motion.fps:
-        return None
-    top = float(np.nanpercentile(height, 98))
-    if top / length < ABOVE:
-        return None
-    time_s = _times(motion)[int(np.nanargmin(np.abs(height - top)))]
-    return _fact(kind, "wrist", side, top / length, "body lengths", time_s, time_s)
-
-
 def _speeds(motion: Motion) -> list[Fact]:
     """Peak speed of the fastest hand and of the fastest foot, relative to the hips."""
     facts = []
-    times = _times(motion)
+    times = frame_times(motion)
     for joint in ("wrist", "ankle"):
         best: Fact | None = None
         for side, speed in limb_speeds(motion, joint).items():
@@ -184,7 +133,7 @@ def _speeds(motion: Motion) -> list[Fact]:
             top = float(np.nanpercentile(speed, 98))
             frame = int(np.nanargmin(np.abs(speed - top)))
             if top > MOVES_SPEED and (best is None or top > best.value):
-                best = _fact("speed", joint, side, top, "body lengths/s", times[frame], times[frame])
+                best = new_fact("speed", joint, side, top, "body lengths/s", times[frame], times[frame])
         if best is not None:
             facts.append(best)
     return facts
@@ -196,19 +145,19 @@ def _holds(motion: Motion, signals: dict[tuple[str, Side], np.ndarray]) -> list[
     first, length = _longest_run(still)
     if length < STILL_S * motion.fps:
         return []
-    times = _times(motion)
+    times = frame_times(motion)
     span = slice(first, first + length)
     for (joint, _), signal in signals.items():
         held = signal[span][np.isfinite(signal[span])]
         if len(held) and np.ptp(np.percentile(held, (2, 98))) >= MOVES_DEG[joint]:
             return []  # a movement too slow to be seen in a second
     start_s, end_s = float(times[first]), float(times[first + length - 1])
-    facts = [_fact("hold", "body", None, end_s - start_s, "s", start_s, end_s)]
+    facts = [new_fact("hold", "body", None, end_s - start_s, "s", start_s, end_s)]
     for joint, side in POSTURE:
         held = signals.get((joint, side))
         if held is not None and np.isfinite(held[span]).mean() > 0.5:
             value = float(np.nanmedian(held[span]))
-            facts.append(_fact("posture", joint, side, value, "degrees", start_s, end_s))
+            facts.append(new_fact("posture", joint, side, value, "degrees", start_s, end_s))
     return facts
 
 
@@ -229,11 +178,7 @@ def _correlation(left: np.ndarray, right: np.ndarray) -> float:
     return float(np.corrcoef(left[seen], right[seen])[0, 1])
 
 
-def _times(motion: Motion) -> np.ndarray:
-    return motion.start_s + np.arange(len(motion.joints)) / motion.fps
-
-
 def _span(seen: np.ndarray, motion: Motion) -> tuple[float, float]:
     frames = np.flatnonzero(seen)
-    times = _times(motion)
+    times = frame_times(motion)
     return round(float(times[frames[0]]), 3), round(float(times[frames[-1]]), 3)

@@ -36,7 +36,7 @@ def repetitions(signal: np.ndarray, fps: float, smallest: float) -> Repetitions:
     low, high = np.nanpercentile(signal, (5, 95))
     prominence = max(smallest, (high - low) / 2)
     peaks, valleys, gaps, agreement = [], [], [], []
-    for first, last in _finite_runs(signal):
+    for first, last in finite_runs(signal):
         if last - first < SHORTEST_RUN_S * fps:
             continue
         run = gaussian_filter1d(signal[first:last], SMOOTHING_S * fps, mode="nearest")
@@ -72,7 +72,7 @@ def _autocorrelation(signal: np.ndarray, lag: int) -> float:
     return float(np.corrcoef(early, late)[0, 1])
 
 
-def _finite_runs(signal: np.ndarray) -> list[tuple[int, int]]:
+def finite_runs(signal: np.ndarray) -> list[tuple[int, int]]:
     """(first, past the last) frame of every run without a gap."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], np.isfinite(signal).astype(int), [0]])))
     return [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]

@@ -4,13 +4,10 @@ Angles are those of clinical practice where landmarks allow it: a straight knee,
 arm 0, an upright trunk 0. Joints are found by name; one that a skeleton lacks gives no signal.
 """
 
-from typing import Literal
-
 import numpy as np
 
 from posellm_assets.motion.motion import Motion
-
-Side = Literal["left", "right", "both"] | None
+from posellm_assets.texts.fact import Side
 
 PAIRED = ("knee", "hip", "elbow", "shoulder", "side")
 NEUTRAL_DEG = {"knee": 180.0, "hip": 180.0, "elbow": 180.0, "shoulder": 0.0, "trunk": 0.0, "waist": 0.0, "side": 0.0}
@@ -64,14 +61,26 @@ def body_length(motion: Motion) -> float | None:
     return float(sum(np.nanmedian(length) for length in lengths)) or None
 
 
-def hand_height(motion: Motion, side: Side, over: str) -> np.ndarray | None:
-    """Height of a wrist, or of the lower one for "both", over the head joint or the shoulders' middle; (T,) metres."""
-    sides = ("left", "right") if side == "both" else (side,)
-    wrists = [_joint(motion, f"{one}_wrist") for one in sides]
-    reference = _middle(motion, "shoulder") if over == "shoulders" else _joint(motion, over)
-    if reference is None or any(wrist is None for wrist in wrists):
+def axes(motion: Motion) -> tuple[np.ndarray, np.ndarray] | None:
+    """Level unit vectors to the left of the hips and to where they face, each (T, 3)."""
+    hips = _across(motion, "hip")
+    if hips is None:
         return None
-    return np.min([wrist[:, 1] for wrist in wrists if wrist is not None], axis=0) - reference[:, 1]
+    level = hips * np.array([1.0, 0.0, 1.0])
+    left = level / np.maximum(np.linalg.norm(level, axis=-1, keepdims=True), 1e-9)
+    return left, np.stack([-left[:, 2], left[:, 1], left[:, 0]], axis=-1)
+
+
+def in_picture(motion: Motion, direction: np.ndarray) -> np.ndarray:
+    """(T,) bool: whether level unit vectors (T, 3) lie within 45 degrees of the plane that the camera saw.
+
+    All True for a motion that does not come from one camera.
+    """
+    if "turned_rad" not in motion.parameters:
+        return np.ones(len(motion), bool)
+    angle = motion.parameters["turned_rad"]
+    towards_camera = np.array([np.sin(angle), 0.0, np.cos(angle)])
+    return np.abs(direction @ towards_camera) <= np.sqrt(0.5)
 
 
 def limb_speeds(motion: Motion, joint: str) -> dict[Side, np.ndarray]:
@@ -82,9 +91,9 @@ def limb_speeds(motion: Motion, joint: str) -> dict[Side, np.ndarray]:
         return speeds
     sides: tuple[Side, ...] = ("left", "right")
     for side in sides:
-        point = _joint(motion, f"{side}_{joint}")
-        if point is not None:
-            speeds[side] = _speed(point - centre, motion.fps) / length
+        limb = point(motion, f"{side}_{joint}")
+        if limb is not None:
+            speeds[side] = _speed(limb - centre, motion.fps) / length
     return speeds
 
 
@@ -96,7 +105,7 @@ def stillness_speed(motion: Motion) -> np.ndarray:
     """
     length, centre = body_length(motion), _middle(motion, "hip")
     names = [f"{side}_{joint}" for side in ("left", "right") for joint in ("wrist", "knee", "ankle", "shoulder")]
-    points = [point for point in (_joint(motion, name) for name in names) if point is not None]
+    points = [found for found in (point(motion, name) for name in names) if found is not None]
     if length is None or centre is None or not points:
         return np.full(len(motion.joints), np.inf)
     half = max(1, round(motion.fps / 2))
@@ -107,14 +116,14 @@ def stillness_speed(motion: Motion) -> np.ndarray:
     return np.where(np.isfinite(speed), speed, np.inf)
 
 
-def _joint(motion: Motion, name: str) -> np.ndarray | None:
+def point(motion: Motion, name: str) -> np.ndarray | None:
     """(T, 3) in double precision, or None where the skeleton has no such joint."""
     joints = motion.skeleton.joints
     return motion.joints[:, joints.index(name)].astype(np.float64) if name in joints else None
 
 
 def _between(motion: Motion, start: str, end: str) -> np.ndarray | None:
-    first, last = _joint(motion, start), _joint(motion, end)
+    first, last = point(motion, start), point(motion, end)
     return None if first is None or last is None else last - first
 
 
@@ -124,7 +133,7 @@ def _across(motion: Motion, joint: str) -> np.ndarray | None:
 
 
 def _middle(motion: Motion, joint: str) -> np.ndarray | None:
-    left, right = _joint(motion, f"left_{joint}"), _joint(motion, f"right_{joint}")
+    left, right = point(motion, f"left_{joint}"), point(motion, f"right_{joint}")
     return None if left is None or right is None else (left + right) / 2
 
 

@@ -1,4 +1,4 @@
-"""Facts grouped into movements, and the English words for them; shared by the captions and the descriptions."""
+"""Facts grouped into movements, and the words for them in each language, shared by captions and descriptions."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,8 +8,10 @@ from typing import Any
 
 import yaml
 
-from posellm_assets.texts.facts import Fact
+from posellm_assets.texts.fact import Fact
 from posellm_assets.texts.signals import NEUTRAL_DEG
+
+RELATIONS = ("above", "below", "near", "beside", "ahead")
 
 
 @dataclass(frozen=True)
@@ -21,16 +23,17 @@ class Movement:
     counts: tuple[int, ...]
     period_s: float | None
 
-    @property
-    def who_verb(self) -> str:
+    def who_verb(self, language: str) -> str:
         """ "both knees bend", "the left arm comes down"."""
-        angle = self.angles[0]
-        names, verbs = words()["joints"][self.joint], words()["verbs"][self.joint]
-        verb = verbs["away" if _leaves_neutral(angle) or self.counts[0] else "back"]
+        angle, said = self.angles[0], words(language)
+        names, verbs = said["joints"][self.joint], said["verbs"][self.joint]
+        one, several = verbs["away" if _leaves_neutral(angle) or self.counts[0] else "back"]
         if len(self.angles) == 2:
-            pattern = verbs.get("in_turn", words()["in_turn"])
-            return pattern.format(left=names["left"], right=names["right"], verb=verb[1])
-        return f"{names[angle.side or 'none']} {verb[angle.side == 'both']}".replace("SIDE", angle.side or "")
+            if self.joint == "side":
+                return said["trunk_in_turn"]
+            return said["in_turn"].format(left=names["left"], right=names["right"], verb=several)
+        verb = (several if angle.side == "both" else one).format(side=said["sides"].get(angle.side, ""))
+        return said["who_verb"].format(who=names[angle.side or "none"], verb=verb)
 
     @property
     def spans(self) -> list[tuple[float, float]]:
@@ -39,9 +42,14 @@ class Movement:
 
 
 @cache
-def words() -> dict[str, Any]:
-    """The words of `words.yaml`."""
-    return yaml.safe_load(files("posellm_assets.texts").joinpath("words.yaml").read_text(encoding="utf-8"))
+def words(language: str) -> dict[str, Any]:
+    """The words of one of `config.LANGUAGES`, from `words/`."""
+    return yaml.safe_load(files(__package__).joinpath("words", f"{language}.yaml").read_text(encoding="utf-8"))
+
+
+def relation_words(fact: Fact, language: str) -> str:
+    """What a relation says, without its numbers: "both hands are above the head"."""
+    return words(language)["relations"][f"{fact.joint}_{fact.kind}_{fact.other}"][fact.side]
 
 
 def movements(facts: Iterable[Fact]) -> list[Movement]:

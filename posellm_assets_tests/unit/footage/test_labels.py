@@ -35,6 +35,7 @@ def test_what_people_write_is_kept_verbatim(raw):
         "label": "  Aufschlag „slice“ 🎾 ",
         "captions": ["line one\nline two", 'a "quote", a ; and |'],
         "participant": "Žofie",
+        "language": "de",
     }
     (raw / "tennis" / "a.mp4.json").write_text(json.dumps(said, ensure_ascii=False))
     labels = read_labels(raw, "tennis/a.mp4")

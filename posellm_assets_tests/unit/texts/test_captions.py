@@ -7,7 +7,8 @@ from posellm_assets.lake import Lake
 from posellm_assets.motion.motion import Motion
 from posellm_assets.texts.captions import captions_for, label_words, read_captions, write_captions
 from posellm_assets.texts.describe import describe
-from posellm_assets.texts.facts import Fact, measure
+from posellm_assets.texts.fact import Fact
+from posellm_assets.texts.facts import measure
 from posellm_assets_tests.unit.texts.athletes import arm_raise, athlete, march, squat, wave
 
 KEY = "fitness.squats.0123abcd"
@@ -124,7 +125,10 @@ def test_a_hold_is_described_with_its_posture():
 
 
 def test_hands_above_the_head_are_described():
-    assert any(s.startswith("Both hands get above the head") for s in describe(measure(arm_raise(6.0, 1.5, 175.0))))
+    assert any(
+        s.startswith("Both hands are above the head, by up to 0.")
+        for s in describe(measure(arm_raise(6.0, 1.5, 175.0)))
+    )
 
 
 def test_an_unknown_kind_of_fact_is_refused():

@@ -4,7 +4,8 @@ import pytest
 from posellm_assets.motion.augment import change_speed, mirror
 from posellm_assets.motion.motion import Motion
 from posellm_assets.texts.describe import describe
-from posellm_assets.texts.facts import Fact, measure
+from posellm_assets.texts.fact import Fact
+from posellm_assets.texts.facts import measure
 from posellm_assets_tests.unit.texts.athletes import FPS, arm_raise, athlete, bow, march, squat, wave
 
 
@@ -102,8 +103,9 @@ def test_a_very_slow_movement_is_not_called_holding_still():
 
 
 def test_hands_over_the_head_are_told_and_hands_at_the_hips_are_not():
-    assert only(measure(arm_raise(6.0, 1.5, 175.0)), "over_head", "wrist", "both").value > 0.1
-    assert not [fact for fact in measure(squat(6.0, 1.5, 90.0)) if fact.kind.startswith("over")]
+    above = only(measure(arm_raise(6.0, 1.5, 175.0)), "above", "wrist", "both")
+    assert (above.other, above.times) == ("head", 4) and above.value > 0.2
+    assert not [fact for fact in measure(squat(6.0, 1.5, 90.0)) if fact.kind == "above"]
 
 
 def test_peak_speed_is_that_of_the_swing_in_body_lengths():

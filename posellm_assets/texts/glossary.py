@@ -1,0 +1,103 @@
+"""What movements are called, sport by sport: names and synonyms in each language, and phrasings of that sport.
+
+Glossaries are data: the project's own in `sports/`, a user's in the lake's folder `glossary/`, one YAML file each. A
+sport without a glossary, or a label that none knows, is written as its owner wrote it.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from importlib.resources import files
+from string import Formatter
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from posellm_assets.lake import Lake
+from posellm_assets.texts.config import Language
+from posellm_assets.texts.wording import words
+
+Names = dict[Language, list[str]]
+
+
+class Glossary(BaseModel):
+    """One sport: its folders in the drop zone, its name, its movements by any key, and more phrasings of captions.
+
+    A phrasing begins with {label} and a name before a colon is what a description is recognised by, so it reads
+    "{label} ...: {facts}".
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folders: list[str] = Field(min_length=1)
+    sport: dict[Language, str] = {}
+    terms: dict[str, Names] = {}
+    captions: dict[Language, list[str]] = {}
+
+    @field_validator("captions")
+    @classmethod
+    def _filled(cls, captions: dict[Language, list[str]]) -> dict[Language, list[str]]:
+        for pattern in (pattern for patterns in captions.values() for pattern in patterns):
+            names = {name for _, name, _, _ in Formatter().parse(pattern) if name is not None}
+            if not names <= {"label", "sport", "facts"} or "facts" not in names or not pattern.startswith("{label}"):
+                raise ValueError(f"{pattern!r}: begins with {{label}}, holds {{facts}}, and may hold {{sport}}")
+        return captions
+
+    def names(self, label: str) -> Names:
+        """The names of the movement that `label`, in words, names in any language; empty where it is not known."""
+        for names in self.terms.values():
+            if any(label == name.lower() for spelled in names.values() for name in spelled):
+                return names
+        return {}
+
+
+NO_GLOSSARY = Glossary(folders=["none"])
+
+
+def glossary_of(sport: str, lake: Lake | None = None) -> Glossary:
+    """The glossary of a sport: the project's, with what the lake's own says of the same folder laid over it.
+
+    Raises ValueError naming the file and the key where a file of the lake is not a glossary.
+    """
+    own = next((glossary for glossary in _shipped() if sport in glossary.folders), NO_GLOSSARY)
+    for path in sorted(lake.glossary.glob("*.yaml")) if lake is not None and lake.glossary.exists() else ():
+        users = _read(path.read_text(encoding="utf-8"), str(path))
+        if sport in users.folders:
+            return Glossary(
+                folders=users.folders,
+                sport=own.sport | users.sport,
+                terms=users.terms | own.terms | users.terms,  # the user's first, and in place of ours
+                captions=own.captions | users.captions,
+            )
+    return own
+
+
+def named(label: str, language: Language, glossary: Glossary) -> list[str]:
+    """`label` (in words) as it is called in `language`: its name, then synonyms; empty where no glossary knows it.
+
+    "left lunge" is looked up as "lunge" and gets its side back.
+    """
+    names = glossary.names(label).get(language, [])
+    side, _, rest = label.partition(" ")
+    if names or side not in words("en")["sides"]:
+        return names
+    sided, sides = words(language)["caption"]["sided"], words(language)["sides"]
+    return [sided.format(label=name, side=sides[side]) for name in glossary.names(rest).get(language, [])]
+
+
+@cache
+def _shipped() -> tuple[Glossary, ...]:
+    folder = files(__package__).joinpath("sports")
+    found: Iterable[Any] = sorted(folder.iterdir(), key=lambda path: path.name)
+    return tuple(_read(path.read_text(encoding="utf-8"), path.name) for path in found if path.name.endswith(".yaml"))
+
+
+def _read(text: str, where: str) -> Glossary:
+    try:
+        return Glossary.model_validate(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where} is not YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}") from error
