@@ -135,16 +135,10 @@ def _facts_texts(facts: list[Fact], motion: Motion, choose: random.Random, langu
         if still_s > 0.5 * len(motion.joints) / motion.fps:
             phrases = [choose.choice(patterns["still"]), *phrases[:1]]
         if number == RELATION_TOLD and relation is not None:
-            phrases = [*phrases[:1], _relation_text(relation, choose, language)]
+            phrases = [*phrases[:1], relation_words(relation, language)]
         joined = choose.choice(patterns["joined"])
         texts.append(joined.format(first=phrases[0], second=phrases[1]) if len(phrases) > 1 else "".join(phrases))
     return [text for text in texts if text]
-
-
-def _relation_text(fact: Fact, choose: random.Random, language: Language) -> str:
-    count = choose.choice(words(language)["caption"]["count"])
-    times = fact.times or 1
-    return relation_words(fact, language) + (count.format(n=times) if times > 1 else "")
 
 
 def _movement_text(movement: Movement, choose: random.Random, language: Language) -> str:

@@ -21,7 +21,8 @@ DIFFERENT_DEG = 35.0
 LATER_S = 0.25
 LATER_SHARE = 0.12
 ONE_ACT_S = 3.0  # movements done once that lie further apart are told by their times
-LATEST_SHARE = 0.35  # of a repetition: from there on nobody can say which of the two came first
+LATEST_SHARE = 0.25  # of a repetition: later than that it may as well be the other that came first
+SAME_PERIOD = 1.15  # of two movements that belong to one another, the longer over the shorter
 AGREEING = 0.8  # share of the repetitions that must keep the order
 ORDERED = 3  # how many of the largest movements are compared
 
@@ -73,13 +74,18 @@ def _order(one: _Moving, two: _Moving, motion: Motion) -> Fact | None:
     begins = [_begins(angle, group, away, motion) for angle, group, away in (one, two)]
     if not len(begins[0]) or not len(begins[1]):
         return None
-    lags = [float(begins[1][np.argmin(np.abs(begins[1] - at))] - at) for at in begins[0]]
+    # A repetition that the clip cuts off on one side has no partner: the shorter list is matched to the longer.
+    fewer, more = sorted(begins, key=len)
+    lags = [float(more[np.argmin(np.abs(more - at))] - at) * (1 if fewer is begins[0] else -1) for at in fewer]
     typical = float(np.median(lags))
     least, most = LATER_S, ONE_ACT_S
     if repeated[0]:
-        if len(begins[0]) != len(begins[1]) or len(begins[0]) < 2:
+        if abs(len(begins[0]) - len(begins[1])) > 1 or min(map(len, begins)) < 2:
             return None
-        period_s = float(np.median(np.diff(begins[0])))
+        periods = [float(np.median(np.diff(times))) for times in begins]
+        period_s = min(periods)
+        if max(periods) > SAME_PERIOD * period_s:
+            return None
         least, most = max(LATER_S, LATER_SHARE * period_s), LATEST_SHARE * period_s
     kept = sum(np.sign(lag) == np.sign(typical) and abs(lag) >= least / 2 for lag in lags)
     if not least <= abs(typical) <= most or kept < AGREEING * len(lags):

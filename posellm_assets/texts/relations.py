@@ -31,8 +31,8 @@ class Relation(BaseModel):
     other: str
     sides: Literal["each", "both", "pair"]
     threshold: float = Field(alias="from", gt=0)
-    unless: str | None = None
-    """A relation of the same sides that says more; where it was found this one is not told."""
+    unless: tuple[str, ...] = ()
+    """Relations of the same sides that say more; where one was found this one is not told."""
     elbow_bent: float | None = None
     """Degrees that the elbow must be bent by."""
     why: str
@@ -76,7 +76,7 @@ def relation_facts(motion: Motion) -> list[Fact]:
     length = body_length(motion)
     found: dict[str, list[Fact]] = {}
     for relation in known_relations().relations if length is not None else ():
-        told = [] if relation.unless is None else [one.side for one in found.get(relation.unless, [])]
+        told = [one.side for name in relation.unless for one in found.get(name, [])]
         if "both" not in told:
             found[relation.name] = [one for one in _told(relation, motion, length or 1.0) if one.side not in told]
     return [one for facts in found.values() for one in facts]

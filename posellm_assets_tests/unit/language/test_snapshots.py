@@ -41,7 +41,7 @@ def lake(tmp_path: Path) -> Lake:
                 registered_at="2026-01-01T00:00:00+00:00",
             ),
         )
-        texts = [CaptionText(text="left side bend: the left arm rises", kind="label")]
+        texts = [CaptionText(text="left side bend: the left arm rises", kind="label", language="en")]
         write_captions(lake, Captions(key=key, texts=texts, facts=[]))
         write_bytes(lake.motion(key), b"motion of " + key.encode())
         variants = [
@@ -72,6 +72,17 @@ def test_train_holds_the_variants_and_mirrored_text_says_the_other_side(lake: La
     assert (test["variant"], test["key"]) == ("original", TEST)
 
 
+def test_each_text_is_mirrored_in_its_language_and_left_out_where_its_sides_are_not_known(lake: Lake) -> None:
+    said = [("brazo izquierdo", "es"), ("左臂", "zh"), ("le bras gauche", "fr"), ("left, izquierda, 左", None)]
+    texts = [CaptionText(text=text, kind="user", language=language) for text, language in said]
+    write_captions(lake, Captions(key=TRAIN, texts=texts, facts=[]))
+    snapshot = frozen(lake, [TRAIN])
+    build_examples(lake, snapshot)
+    original, mirrored = pq.read_table(str(lake.examples(snapshot.snapshot, "train"))).to_pylist()
+    assert original["texts"] == [text for text, _ in said]
+    assert mirrored["texts"] == ["brazo derecho", "右臂", "right, derecha, 右"]
+
+
 def test_snapshots_are_numbered_and_never_written_twice(lake: Lake) -> None:
     first, second = frozen(lake, [TRAIN]), frozen(lake, [TRAIN, TEST])
     assert (first.snapshot, second.snapshot) == ("all-0001", "all-0002")
@@ -82,7 +93,7 @@ def test_snapshots_are_numbered_and_never_written_twice(lake: Lake) -> None:
 
 def test_data_that_changed_since_is_refused_and_named(lake: Lake) -> None:
     snapshot = frozen(lake, [TRAIN, TEST])
-    write_captions(lake, Captions(key=TRAIN, texts=[CaptionText(text="other", kind="user")], facts=[]))
+    write_captions(lake, Captions(key=TRAIN, texts=[CaptionText(text="other", kind="user", language=None)], facts=[]))
     with pytest.raises(SnapshotError, match=rf"{TRAIN}\.json has changed since all-0001 was frozen"):
         build_examples(lake, snapshot)
 
