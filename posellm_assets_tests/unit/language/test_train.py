@@ -117,6 +117,7 @@ def test_a_parent_that_speaks_another_codebook_is_refused(tmp_path: Path) -> Non
 def test_codes_of_another_tokenizer_than_the_one_given_are_refused(tmp_path: Path) -> None:
     config = TokenizerConfig(codes=samples.CODEBOOK_SIZE, code_size=8, width=16)
     network = Network(layout(BODY).size, config)
+    torch.nn.init.normal_(network.quantizer.layers[0].embed)
     lineage = MotionTokenizer(network, config, BODY, 20.0, (), seed=0).save(tmp_path / "tokenizer")
     changes = {"tokenizer": tmp_path / "tokenizer"}
     with pytest.raises(UnusableData, match=f"is tokenizer {lineage}, but the codes were made by vq-other"):
