@@ -200,6 +200,41 @@ def demo(lake: LakeOption = "data_lake") -> None:
     run_demo(Lake(lake), console)
 
 
+@export_app.command("dataset")
+def export_dataset(
+    source: Annotated[
+        str | None, typer.Argument(help="A snapshot or a folder of examples; the newest snapshot where none is named.")
+    ] = None,
+    *,
+    to: Annotated[str, typer.Option(help="alpaca, chat, parquet or motion-llm.")],
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    lake: LakeOption = "data_lake",
+) -> None:
+    """Write the examples of a snapshot as a dataset with its card."""
+    from posellm_assets.commands.dataset import export_examples
+
+    counts = export_examples(Lake(lake), source, to, out)
+    written = ", ".join(f"{split} {count}" for split, count in counts.items())
+    console.print(f"{out}: {written} records", highlight=False, soft_wrap=True)
+
+
+@import_app.command("dataset")
+def import_dataset(
+    file: Annotated[Path, typer.Argument(help="Motion-LLM JSON: text_query, motion_tokens, participant_id.")],
+    codes: Annotated[int, typer.Option(min=1, help="Codebook size of the tokenizer that made the codes.")],
+    out: Annotated[Path, typer.Option(help="Folder for examples, jobs and models.")],
+    lake: LakeOption = "data_lake",
+) -> None:
+    """Make a motion-LLM dataset ready to train on."""
+    from posellm_assets.commands.dataset import import_examples
+    from posellm_assets.settings import load_settings
+
+    counts, jobs = import_examples(file, codes, out, load_settings(Lake(lake)))
+    console.print(f"{out}: {', '.join(f'{split} {count}' for split, count in counts.items())} motions; train with")
+    for job in jobs:
+        console.print(f"python -m posellm_assets.language.train {job}", highlight=False, soft_wrap=True)
+
+
 def _table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
     if not rows:
         return
