@@ -74,8 +74,8 @@ class Lengths(BaseModel):
     def _most_like(self, text: str) -> str | None:
         """The known text or label that shares the most with `text`, or None where none shares enough.
 
-        Shared are groups of three letters, so that inflected words and languages without spaces are found too, and
-        rare ones count more (weighted Jaccard index, weights log(texts / texts with the group)).
+        Shared are pairs of letters, so that inflected words and languages without spaces are found too, and rare ones
+        count more (weighted Jaccard index, weights log(texts / texts with the group)).
         """
         frequent = Counter({gram: len(texts) for gram, texts in self._texts_by_gram.items()})
         known = len({*self.texts, *self.labels})
@@ -104,4 +104,4 @@ class Lengths(BaseModel):
 
 def _grams(text: str) -> set[str]:
     padded = f" {text.casefold().strip()} "
-    return {padded[start : start + 3] for start in range(max(1, len(padded) - 2))}
+    return {padded[start : start + 2] for start in range(len(padded) - 1)}

@@ -85,10 +85,13 @@ class FusedStepper:
             config.num_key_value_heads,
             config.head_dim,
         )
-        self._epsilon = config.rms_norm_eps
         self._embedding = model.model.embed_tokens.weight.detach()
-        self._norm = model.model.norm.weight.detach()
+        self._norm = model.model.norm.weight.detach() * config.hidden_size**0.5
         self._layers = [_FusedLayer(layer, self._heads, self._groups) for layer in model.model.layers]
+        self._floor, self._head_floor = (
+            torch.tensor((size * config.rms_norm_eps) ** 0.5, device=self._norm.device, dtype=self._norm.dtype)
+            for size in (config.hidden_size, self._size)
+        )
         self._frequencies = model.model.rotary_emb.inv_freq.double()
 
     def read(self, prefixes: Sequence[Sequence[int]], room: int) -> torch.Tensor:
@@ -141,9 +144,9 @@ class FusedStepper:
         cos, sin = self._cos[start:stop], self._sin[start:stop]
         state = functional.embedding(ids.flatten(), self._embedding)
         for layer, keys, values in zip(self._layers, self._keys, self._values, strict=True):
-            normal = functional.rms_norm(state, state.shape[1:], layer.norm, self._epsilon)
-            projected = torch.mm(normal, layer.qkv).view(rows, count, turned + groups, size)
-            qk = functional.rms_norm(projected[:, :, :turned], (size,), None, self._epsilon) * layer.qk_norm
+            projected = torch.addmm(layer.no_qkv, _unit(state, self._floor), layer.qkv)
+            projected = projected.view(rows, count, turned + groups, size)
+            qk = _unit(projected[:, :, :turned], self._head_floor) * layer.qk_norm
             qk = torch.addcmul(qk * cos, qk.roll(size // 2, -1), sin)
             keys[..., start:stop] = qk[:, :, heads:].permute(0, 2, 3, 1)
             values[:, :, start:stop] = projected[:, :, turned:].transpose(1, 2)
@@ -154,26 +157,37 @@ class FusedStepper:
             mixed = torch.bmm(scores.softmax(-1), values[:, :, :stop].flatten(0, 1))
             mixed = mixed.view(rows, heads, count, size).transpose(1, 2).reshape(rows * count, -1)
             state = torch.addmm(state, mixed, layer.out)
-            normal = functional.rms_norm(state, state.shape[1:], layer.mlp_norm, self._epsilon)
-            gate, up = torch.mm(normal, layer.gate_up).chunk(2, -1)
+            gate, up = torch.addmm(layer.no_gate_up, _unit(state, self._floor), layer.gate_up).chunk(2, -1)
             state = torch.addmm(state, functional.silu(gate) * up, layer.down)
         last = state.view(rows, count, -1)[:, -1]
-        return functional.rms_norm(last, last.shape[1:], self._norm, self._epsilon)
+        return _unit(last, self._floor) * self._norm
 
 
 class _FusedLayer:
-    """The weights of one layer, laid out for products from the left."""
+    """The weights of one layer, laid out for products from the left, each with the scale of the norm before it.
+
+    `no_qkv` and `no_gate_up` are zeros: adding to something makes the product of a single row 1.5 times as fast.
+    """
 
     def __init__(self, layer: Any, heads: int, groups: int):
         attention, mlp = layer.self_attn, layer.mlp
-        self.norm = layer.input_layernorm.weight.detach()
-        self.mlp_norm = layer.post_attention_layernorm.weight.detach()
-        self.qkv = _fused(attention.q_proj, attention.k_proj, attention.v_proj)
-        self.out = _fused(attention.o_proj)
-        self.gate_up = _fused(mlp.gate_proj, mlp.up_proj)
-        self.down = _fused(mlp.down_proj)
+        norm, mlp_norm = layer.input_layernorm.weight.detach(), layer.post_attention_layernorm.weight.detach()
+        self.qkv = _fused(norm, attention.q_proj, attention.k_proj, attention.v_proj)
+        self.out = _fused(None, attention.o_proj)
+        self.gate_up = _fused(mlp_norm, mlp.gate_proj, mlp.up_proj)
+        self.down = _fused(None, mlp.down_proj)
+        self.no_qkv, self.no_gate_up = torch.zeros_like(self.qkv[0]), torch.zeros_like(self.gate_up[0])
         query, key = attention.q_norm.weight.detach(), attention.k_norm.weight.detach()
-        self.qk_norm = torch.cat([(query * attention.scaling).expand(heads, -1), key.expand(groups, -1)])
+        scales = torch.cat([(query * attention.scaling).expand(heads, -1), key.expand(groups, -1)])
+        self.qk_norm = scales * attention.head_dim**0.5
+
+
+def _unit(state: torch.Tensor, floor: torch.Tensor) -> torch.Tensor:
+    """`state` over its length: root mean square normalisation up to sqrt(size), which the weights that follow contain.
+
+    `floor` is sqrt(size * epsilon). Three operations where the library's takes eight.
+    """
+    return state / torch.hypot(torch.linalg.vector_norm(state, 2, -1, True), floor)
 
 
 def left_padded(prefixes: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
@@ -187,8 +201,11 @@ def left_padded(prefixes: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.
     return ids, attention
 
 
-def _fused(*layers: Any) -> torch.Tensor:
-    return torch.cat([layer.weight.detach() for layer in layers]).t().contiguous()
+def _fused(norm: torch.Tensor | None, *layers: Any) -> torch.Tensor:
+    weight = torch.cat([layer.weight.detach() for layer in layers])
+    if norm is not None:
+        weight = weight * (norm * len(norm) ** 0.5)
+    return weight.t().contiguous()
 
 
 def _can_fuse(model: Any) -> bool:
