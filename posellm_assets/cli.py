@@ -133,16 +133,20 @@ def export_motion(
 def generate(
     text: str,
     out: Annotated[Path, typer.Option(help="x.mp4, x.gif, x.bvh, x.npy, or x.json for joints and codes.")],
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same motion.")] = 0,
+    samples: Annotated[int, typer.Option(min=1, help="How many, side by side or in numbered files.")] = 1,
+    length: Annotated[float | None, typer.Option(help="Seconds; as long as in training by default.")] = None,
+    participant: Annotated[str | None, typer.Option(help="In the manner of a participant of the training.")] = None,
     lake: LakeOption = "data_lake",
 ) -> None:
     """Generate a motion from a text with the released model."""
-    from posellm_assets.commands.generate import generate_motion
+    from posellm_assets.commands.generate import generate_motions
     from posellm_assets.settings import load_settings
 
     here = Lake(lake)
-    motion = generate_motion(here, load_settings(here), text, out, seed)
-    console.print(f"{out}: {motion.duration_s:.1f} s of motion for {text!r}", highlight=False, soft_wrap=True)
+    motions = generate_motions(here, load_settings(here), text, out, seed, samples, length, participant)
+    seconds = ", ".join(f"{motion.duration_s:.1f}" for motion in motions)
+    console.print(f"{out}: {seconds} s of motion for {text!r}", highlight=False, soft_wrap=True)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
-from posellm_assets.commands.generate import generate_motion
+from posellm_assets.commands.generate import generate_motions
 from posellm_assets.commands.status import overview
 from posellm_assets.defs.local import News, bring_up_to_date
 from posellm_assets.demo.footage import plan, render_footage
@@ -112,7 +112,7 @@ def _print_figures(lake: Lake, settings: Settings, console: Console) -> None:
         table.add_row(name, value)
     console.print(table)
     out = local_path(lake.report(champion.snapshot)) / "generated.mp4"
-    motion = generate_motion(lake, settings, PROMPT, out, settings.seed)
+    (motion,) = generate_motions(lake, settings, PROMPT, out, settings.seed)
     report = out.with_name("index.html").absolute()
     console.print(
         f"generated {motion.duration_s:.1f} s of motion for {PROMPT!r}: {out}", highlight=False, soft_wrap=True

@@ -1,21 +1,35 @@
-"""From a text to a motion, with the released model. Loads torch; only the command line imports this."""
+"""From a text to motions, with the released model. Loads torch; only the command line imports this."""
 
 from pathlib import Path
 
 from posellm_assets.evaluation.champion import read_champion
 from posellm_assets.lake import Lake, local_path, write_json
 from posellm_assets.language.decoding import MotionLM
+from posellm_assets.language.sampling import LengthControl
+from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.exporting import ENDINGS, write_motion
 from posellm_assets.motion.motion import Motion
-from posellm_assets.motion.rendering import motion_to_json
+from posellm_assets.motion.rendering import motion_to_json, render_gif, render_video
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.settings import Settings
 
 
-def generate_motion(lake: Lake, settings: Settings, text: str, out: Path, seed: int) -> Motion:
-    """Generate a motion for `text` and write it to `out`: as `write_motion` does, or as `.json`, joints and codes.
+def generate_motions(
+    lake: Lake,
+    settings: Settings,
+    text: str,
+    out: Path,
+    seed: int,
+    samples: int = 1,
+    duration_s: float | None = None,
+    participant: str | None = None,
+) -> list[Motion]:
+    """Generate `samples` motions for `text`, the first from `seed`, the next from `seed + 1`, and write them to `out`.
 
-    Raises ValueError where `out` ends in something else or nothing has been released yet.
+    A clip or GIF shows them side by side; of the endings that hold one motion (`.json` with joints and codes, and those
+    of `write_motion`), several motions are files with a number each: x-1.bvh, x-2.bvh. Without `duration_s` they are
+    about as long as the training motions of the text. Raises ValueError where `out` ends in something else, nothing has
+    been released yet, or the model cannot do what is asked.
     """
     if out.suffix not in (*ENDINGS, ".json"):
         raise ValueError(f"{out}: a motion is written as {', '.join(ENDINGS)} or .json")
@@ -26,11 +40,28 @@ def generate_motion(lake: Lake, settings: Settings, text: str, out: Path, seed: 
         )
     model = MotionLM.load(champion.model(lake))
     tokenizer = MotionTokenizer.load(local_path(lake.tokenizer(champion.lineage)))
-    (codes,) = model.motion_from_text([text], seed=seed, sampling=settings.language.sampling)
-    motion = tokenizer.decode(codes)
-    if out.suffix in ENDINGS:
-        write_motion(motion, out, text)
+    lengths = None
+    if duration_s is not None:
+        steps = max(1, round(duration_s * tokenizer.fps / FRAMES_PER_TOKEN))
+        lengths = [LengthControl(steps, steps, steps)] * samples
+    rows = model.motion_from_text([text] * samples, seed, settings.language.sampling, lengths, [participant] * samples)
+    motions = tokenizer.decode_many(rows)
+    if out.suffix == ".mp4":
+        render_video(motions, out, [text] * samples)
+    elif out.suffix == ".gif":
+        render_gif(motions, out, [text] * samples)
     else:
-        provenance = {"text": text, "seed": seed, "snapshot": champion.snapshot, "lineage": champion.lineage}
-        write_json(out, {**provenance, "codes": codes, "motion": motion_to_json(motion)})
-    return motion
+        for number, (codes, motion) in enumerate(zip(rows, motions, strict=True)):
+            path = out if samples == 1 else out.with_stem(f"{out.stem}-{number + 1}")
+            if out.suffix != ".json":
+                write_motion(motion, path, text)
+                continue
+            provenance = {
+                "text": text,
+                "participant": participant,
+                "seed": seed + number,
+                "snapshot": champion.snapshot,
+                "lineage": champion.lineage,
+            }
+            write_json(path, {**provenance, "codes": codes, "motion": motion_to_json(motion)})
+    return motions
