@@ -214,7 +214,8 @@ def encode(stream: BinaryIO, pictures: Iterator[np.ndarray], size_px: int) -> No
         video = container.add_stream("libx264", rate=Fraction(FPS))
         video.width = video.height = size_px
         video.pix_fmt = "yuv420p"
-        video.options = {"crf": "22", "preset": "veryfast", "threads": "1"}
+        # x264's macroblock tree reads memory that it has not written, so that now and then a clip came out otherwise.
+        video.options = {"crf": "22", "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
         for picture in pictures:
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
         container.mux(video.encode())
