@@ -1,0 +1,87 @@
+"""Motion from held-out texts, beside the training clip whose text is nearest: how near each comes to held-out motion.
+
+The edit distance is to held-out clips of the very text. The judge is the project's evaluator, trained on the training
+clips: it has seen the motion that retrieval returns together with its text, which flatters retrieval's R-Precision.
+"""
+
+import math
+import random
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from mocap import Take
+
+from posellm_assets.evaluation.distributions import matching
+from posellm_assets.evaluation.evaluator import Evaluator
+from posellm_assets.evaluation.metrics import edit_distance
+from posellm_assets.motion.motion import Motion
+
+R_PRECISION_AT = 3
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Means over the prompts of one way to make motion; `edit_distance` is NaN where it has no meaning."""
+
+    prompts: int
+    valid: float
+    edit_distance: float
+    r_precision: float
+
+
+def nearest_by_text(train: Sequence[Take], texts: Sequence[str], seed: int) -> list[int]:
+    """For each text the index of a training clip with the nearest text: cosine of words weighed by their rarity.
+
+    Of several equally near clips, most often takes of the very text, one is drawn.
+    """
+    known = [Counter(_words(take.text)) for take in train]
+    rarity = {word: math.log(len(train) / count) for word, count in Counter(w for bag in known for w in bag).items()}
+    columns = {word: index for index, word in enumerate(rarity)}
+    bags = np.stack([_bag(words, rarity, columns) for words in known])
+    choose = random.Random(seed)
+    found = []
+    for text in texts:
+        near = bags @ _bag(Counter(_words(text)), rarity, columns)
+        found.append(choose.choice(np.flatnonzero(near > near.max() - 1e-9).tolist()))
+    return found
+
+
+def agreement(
+    texts: Sequence[str],
+    codes: Sequence[Sequence[int]] | None,
+    motions: Sequence[Motion | None],
+    held_out: Sequence[Take],
+    held_out_codes: Sequence[Sequence[int]],
+    judge: Evaluator,
+) -> Agreement:
+    """Measure the motion made for each of `texts`: `motions` are None where invalid, `codes` None for real motion."""
+    distances = []
+    for text, made in zip(texts, codes or [], strict=codes is not None):
+        references = [row for take, row in zip(held_out, held_out_codes, strict=True) if take.text == text]
+        distances.append(min(edit_distance(made, row) for row in references))
+    valid = [motion is not None for motion in motions]
+    made_of = judge.embed_motions([motion for motion in motions if motion is not None])
+    embedded = np.full((len(motions), made_of.shape[1]), np.nan)
+    embedded[valid] = made_of
+    precision = matching(embedded, judge.embed_texts(texts), texts).r_precision[R_PRECISION_AT - 1]
+    return Agreement(
+        prompts=len(texts),
+        valid=sum(valid) / len(texts),
+        edit_distance=float(np.mean(distances)) if distances else math.nan,
+        r_precision=precision.value,
+    )
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
+
+
+def _bag(words: Counter[str], rarity: dict[str, float], columns: dict[str, int]) -> np.ndarray:
+    bag = np.zeros(len(columns))
+    for word, count in words.items():
+        if word in columns:
+            bag[columns[word]] = count * rarity[word]
+    return bag / max(float(np.linalg.norm(bag)), 1e-9)
