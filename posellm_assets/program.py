@@ -5,7 +5,7 @@ Pipes where the process was started by it and to standard output otherwise, so t
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -31,6 +31,22 @@ def read_config(model: type[Config], arguments: list[str] | None = None) -> Conf
         return model.model_validate_json(Path(arguments[0]).read_bytes())
     except (OSError, ValidationError) as error:
         sys.exit(f"{arguments[0]}: {error}")
+
+
+def run_program(name: str, model: type[Config], run: Callable[[Config, Report], object]) -> None:
+    """Run a program on the configuration of the command line, with one torch thread.
+
+    Errors that are the user's to mend (ValueError, FileNotFoundError) end it with one sentence that begins with `name`.
+    """
+    import torch  # not at the top: the code server imports this module and loads no torch
+
+    config = read_config(model)
+    torch.set_num_threads(1)
+    with reporting() as report:
+        try:
+            run(config, report)
+        except (ValueError, FileNotFoundError) as error:
+            sys.exit(f"{name}: {error}")
 
 
 @contextmanager

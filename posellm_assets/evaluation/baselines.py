@@ -1,7 +1,9 @@
 """What a model has to beat: counting codes, copying the nearest training clip, always saying the same."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -41,12 +43,27 @@ class CodeStatistics:
         return list(zip([self._end, *codes], [*codes, self._end], strict=True))
 
 
-def nearest_labels(
-    train: Sequence[Sequence[int]], labels: Sequence[str], test: Sequence[Sequence[int]], codebook_size: int
-) -> list[str]:
-    """For each test sequence the label of the training sequence with the most similar histogram of codes (cosine)."""
+def nearest_by_codes(train: Sequence[Sequence[int]], test: Sequence[Sequence[int]], codebook_size: int) -> list[int]:
+    """For each test sequence the training sequence with the most similar histogram of codes (cosine)."""
     known, asked = (_histograms(sequences, codebook_size) for sequences in (train, test))
-    return [labels[index] for index in (asked @ known.T).argmax(1)]
+    return [int(index) for index in (asked @ known.T).argmax(1)]
+
+
+def nearest_by_text(train: Sequence[Sequence[str]], asked: Sequence[str]) -> list[int]:
+    """For each text asked for the training clip that has the most similar one (Dice coefficient of the words and pairs
+    of words), the first where several are equal.
+
+    Args:
+        train: the texts of each training clip.
+        asked: the texts to find.
+    """
+    known = [(index, _words_and_pairs(text)) for index, texts in enumerate(train) for text in texts]
+
+    def nearest(text: str) -> int:
+        words = _words_and_pairs(text)
+        return max(known, key=lambda other: 2 * len(words & other[1]) / (len(words) + len(other[1])))[0]
+
+    return [nearest(text) for text in asked]
 
 
 def majority_label(labels: Sequence[str]) -> str:
@@ -60,3 +77,8 @@ def _histograms(sequences: Sequence[Sequence[int]], codebook_size: int) -> np.nd
         float
     )
     return histograms / np.linalg.norm(histograms, axis=1, keepdims=True)
+
+
+def _words_and_pairs(text: str) -> frozenset[str]:
+    words = re.findall(r"\w+", text.lower()) or [""]
+    return frozenset([*words, *(f"{first} {second}" for first, second in pairwise(words))])

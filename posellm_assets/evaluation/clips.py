@@ -55,20 +55,33 @@ def read_clips(path: str, motions: Mapping[str, str]) -> list[Clip]:
 
     Raises ValueError where a video has no motion file in `motions`, or one that is not what was tokenised.
     """
+    return with_motions(originals(read_examples(path)), motions)
+
+
+def with_motions(examples: Iterable[Example], motions: Mapping[str, str]) -> list[Clip]:
+    """The clips of examples as they were filmed, by video; all segments of a video have to be among them.
+
+    Raises ValueError as `read_clips` does.
+    """
     by_key: dict[str, list[Example]] = defaultdict(list)
-    for example in originals(read_examples(path)):
+    for example in examples:
         by_key[example.key].append(example)
     clips = []
-    for key, examples in by_key.items():
+    for key, segments in by_key.items():
         if key not in motions:
-            raise ValueError(f"{key} is among the examples of {path}, but no motion file was given for it")
-        clips += _with_motion(examples, Motion.read(Path(motions[key])), motions[key])
+            raise ValueError(f"{key} is among the examples, but no motion file was given for it")
+        clips += _with_motion(segments, Motion.read(Path(motions[key])), motions[key])
     return clips
 
 
 def originals(examples: Iterable[Example]) -> list[Example]:
     """The examples that are not augmented."""
     return [example for example in examples if example.variant == "original"]
+
+
+def place(example: Example) -> tuple[str, int]:
+    """What tells an example from all others of its split that were filmed: key of the video and segment."""
+    return example.key, example.segment
 
 
 def _with_motion(examples: list[Example], motion: Motion, path: str) -> list[Clip]:

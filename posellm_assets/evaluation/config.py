@@ -48,6 +48,8 @@ class EvaluationConfig(BaseModel):
     evaluator: EvaluatorConfig = EvaluatorConfig()
     gate: GateConfig = GateConfig()
     samples_per_label: int = Field(default=10, ge=1, description="Motions generated for each label")
+    texts: int = Field(default=100, ge=2, description="Held-out texts that motions are generated from, at most")
+    samples_per_text: int = Field(default=10, ge=1, description="Motions generated from each held-out text")
 
 
 class EvaluatorJob(BaseModel):
@@ -73,7 +75,7 @@ class EvaluateJob(BaseModel):
     evaluator: str = Field(description="Folder of the trained evaluator")
     train: str = Field(description="Examples of the train split (parquet)")
     test: str = Field(description="Examples of the test split (parquet)")
-    motions: dict[str, str] = Field(description="Motion file of every video key in the test examples")
+    motions: dict[str, str] = Field(description="Motion file of every video key in the examples")
     losses: dict[str, str] = Field(default={}, description="Stage name to its losses.jsonl")
     snapshot: str | None = Field(default=None, description="Manifest of the snapshot (JSON), shown in the report")
     sampling: SamplingConfig = SamplingConfig()

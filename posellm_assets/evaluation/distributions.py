@@ -78,17 +78,21 @@ def chance_of_precision(groups: Sequence[Hashable], k: int) -> float:
 
 
 def diversity(embeddings: np.ndarray, pairs: int = 300, seed: int = 0, repeats: int = REPEATS) -> Figure:
-    """Mean distance of two motions drawn at random (Guo et al. 2022): 300 pairs or what (N, E) allows, which is n.
+    """Mean distance of motions of two texts drawn at random (Guo et al. 2022): 300 pairs or what N allows, which is n.
 
-    To be read beside that of real motion: neither smaller nor larger is better. Raises ValueError for N < 2.
+    To be read beside that of real motion: neither smaller nor larger is better. `embeddings` are (S, N, E) of S draws
+    for each of N texts, or (N, E). Raises ValueError for N < 2.
     """
-    count = min(pairs, len(embeddings) // 2)
+    draws = embeddings[None] if embeddings.ndim == 2 else embeddings
+    texts = draws.shape[1]
+    count = min(pairs, texts // 2)
     if count < 1:
         raise ValueError("diversity needs at least two motions")
     values = []
     for rng in _generators(seed, repeats):
-        first, second = rng.permutation(len(embeddings))[: 2 * count].reshape(2, count)
-        values.append(np.linalg.norm(embeddings[first] - embeddings[second], axis=-1).mean())
+        drawn = draws[rng.integers(len(draws), size=texts), np.arange(texts)]
+        first, second = rng.permutation(texts)[: 2 * count].reshape(2, count)
+        values.append(np.linalg.norm(drawn[first] - drawn[second], axis=-1).mean())
     return over_repeats(values, count)
 
 

@@ -5,8 +5,9 @@ beside real motion).
 """
 
 import platform
-import sys
+import random
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ import torch
 import transformers
 
 from posellm_assets import __version__, lake
-from posellm_assets.evaluation import measurements
-from posellm_assets.evaluation.clips import originals, read_clips, read_examples
+from posellm_assets.evaluation import motion_to_text, text_to_motion
+from posellm_assets.evaluation.baselines import nearest_by_text
+from posellm_assets.evaluation.clips import Clip, Example, originals, place, read_clips, read_examples, with_motions
 from posellm_assets.evaluation.config import EvaluateJob
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.figures import Figures
@@ -23,57 +25,52 @@ from posellm_assets.evaluation.gate import decide
 from posellm_assets.evaluation.losses import read_losses
 from posellm_assets.evaluation.page import render
 from posellm_assets.evaluation.showcase import showcase
+from posellm_assets.evaluation.text_to_motion import Asked
 from posellm_assets.language.decoding import MotionLM
+from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenizer import MotionTokenizer
-from posellm_assets.program import Report, read_config, reporting
+from posellm_assets.program import Report, run_program
 
-
-def main() -> None:
-    """Read the job, measure, write the report."""
-    job = read_config(EvaluateJob)
-    torch.set_num_threads(1)
-    with reporting() as report:
-        try:
-            run(job, report)
-        except (ValueError, FileNotFoundError) as error:
-            sys.exit(f"evaluation: {error}")
+OTHERS = 4  # real training clips for each held-out text, from which the floor of FID is drawn
 
 
 def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     """Measure the model of `job`, write metrics.json and index.html into `job.out`; returns the metrics."""
     started_s = time.process_time()
     train = read_examples(job.train)
+    filmed = originals(train)
     test = read_clips(job.test, job.motions)
     model = MotionLM.load(Path(job.model))
     tokenizer = MotionTokenizer.load(Path(job.tokenizer))
     evaluator = Evaluator.load(Path(job.evaluator))
     size = tokenizer.codebook_size
+    reconstructed = tokenizer.decode_many([clip.codes for clip in test]) if test else []
     figures = Figures()
 
-    measurements.likelihood(figures, model, test, [example.codes for example in train], size)
-    said = measurements.naming(figures, model, train, test, size)
+    motion_to_text.likelihood(figures, model, test, [example.codes for example in train], size)
+    said = model.text_from_motion([clip.codes for clip in test]) if test else []
+    motion_to_text.naming(figures, model, train, test, said, size)
+    motion_to_text.wording(figures, evaluator, filmed, test, said, reconstructed, size, job.seed)
     report(f"evaluation: {len(test)} held-out clips described")
 
     labels = sorted({example.label for example in train if example.label})
-    filmed = originals(train)
-    prompts = measurements.label_prompts(filmed, job.config.samples_per_label)
-    samples = measurements.generate(model, tokenizer, prompts, job.sampling, job.seed)
-    reconstructions = tokenizer.decode_many([clip.codes for clip in test]) if test else []
-    measurements.recognition(figures, evaluator, labels, samples, test, reconstructions)
-    measurements.agreement_with_held_out(figures, samples, filmed, test)
-    described = measurements.described_clips(test)
-    texts = [(clip.texts[-1], clip.sport, clip.label) for clip in described]
-    from_texts = measurements.generate(model, tokenizer, texts, job.sampling, job.seed + len(samples))
-    measurements.retrieval(figures, evaluator, test, from_texts)
-    report(f"evaluation: {len(samples) + len(from_texts)} motions generated and judged")
+    prompts = text_to_motion.label_prompts(filmed, job.config.samples_per_label)
+    samples = text_to_motion.generate(model, tokenizer, prompts, job.sampling, job.seed)
+    asked = _asked(job, model, tokenizer, filmed, test, reconstructed, first_seed=job.seed + len(samples))
+    drawn = [sample for draw in asked.draws for sample in draw]
+    text_to_motion.recognition(figures, evaluator, labels, samples, test, reconstructed)
+    text_to_motion.validity(figures, [*samples, *drawn])
+    text_to_motion.held_out_texts(figures, evaluator, asked, job.seed)
+    text_to_motion.agreement_with_held_out(figures, asked, filmed, test, job.seed)
+    report(f"evaluation: {len(samples) + len(drawn)} motions generated and judged")
 
     metrics: dict[str, Any] = {
         **figures.to_json(),
         "labels": labels,
         "test_clips": len(test),
         "said": [
-            {"key": clip.key, "segment": clip.segment, "label": clip.label, "text": said[clip.key, clip.segment]}
-            for clip in test
+            {"key": clip.key, "segment": clip.segment, "label": clip.label, "text": text}
+            for clip, text in zip(test, said, strict=True)
         ],
         "provenance": _provenance(job, tokenizer.lineage),
     }
@@ -86,12 +83,41 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
         metrics,
         champion=champion,
         losses={stage: read_losses(Path(path)) for stage, path in job.losses.items()},
-        rows=showcase(evaluator, labels, samples or from_texts, test, reconstructions, said),
+        rows=showcase(evaluator, labels, asked, samples, dict(zip(map(place, test), said, strict=True))),
     )
     lake.write_bytes(out / "index.html", page.encode())
     lake.write_json(out / "metrics.json", metrics)
     report(f"evaluation: report written to {out / 'index.html'} after {metrics['seconds']} s")
     return metrics
+
+
+def _asked(
+    job: EvaluateJob,
+    model: MotionLM,
+    tokenizer: MotionTokenizer,
+    filmed: Sequence[Example],
+    test: Sequence[Clip],
+    reconstructed: Sequence[Motion],
+    first_seed: int,
+) -> Asked:
+    """Held-out texts, the motions generated from them, and the real motions that these are read beside."""
+    clips = text_to_motion.asked_clips(test, job.config.texts, job.seed)
+    texts = [clip.texts[-1] for clip in clips]
+    prompts = [(text, clip.sport, clip.label) for text, clip in zip(texts, clips, strict=True)]
+    drawn = text_to_motion.generate(model, tokenizer, prompts * job.config.samples_per_text, job.sampling, first_seed)
+    after = dict(zip(map(place, test), reconstructed, strict=True))
+    nearest = nearest_by_text([example.texts for example in filmed], texts)
+    others = random.Random(job.seed).sample(range(len(filmed)), min(OTHERS * len(clips), len(filmed)))
+    # Only these videos' motions are read: a lake holds more than an evaluation needs.
+    keys = {filmed[index].key for index in (*nearest, *others)}
+    real = {place(clip): clip for clip in with_motions((e for e in filmed if e.key in keys), job.motions)}
+    return Asked(
+        clips=clips,
+        draws=[drawn[start : start + len(clips)] for start in range(0, len(drawn), len(clips) or 1)],
+        nearest=[real[place(filmed[index])] for index in nearest],
+        reconstructed=[after[place(clip)] for clip in clips],
+        others=[real[place(filmed[index])] for index in others],
+    )
 
 
 def _provenance(job: EvaluateJob, lineage: str) -> dict[str, Any]:
@@ -117,4 +143,4 @@ def _provenance(job: EvaluateJob, lineage: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    run_program("evaluation", EvaluateJob, run)

@@ -4,9 +4,16 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
-from posellm_assets.evaluation.metrics import Figure
+from posellm_assets.evaluation.metrics import Figure, share
 
 Value = TypeVar("Value")
+
+NO_TEST = (
+    "the test split is empty: no clip belongs to a participant of the test split; add footage of more participants"
+)
+NO_LABELS = "no clip of the test split has a label"
+ONE_LABEL = "the training clips have fewer than two labels, so there is nothing to tell apart"
+ONE_TEXT = "fewer than two different texts in the test split"
 
 
 class Labelled(Protocol):
@@ -37,16 +44,41 @@ class Figures:
         measure: Callable[[Sequence[Value]], Figure],
     ) -> None:
         """Measure the values of all cases, and those of each sport and each label."""
-        sports: dict[str, list[Value]] = defaultdict(list)
-        labels: dict[str, list[Value]] = defaultdict(list)
-        for case, value in zip(cases, values, strict=True):
-            sports[case.sport].append(value)
-            if case.label is not None:
-                labels[case.label].append(value)
-        self.overall[name] = measure(values)
-        for table, groups in ((self.by_sport, sports), (self.by_label, labels)):
-            for group, members in groups.items():
-                table[group][name] = measure(members)
+        for figures, members in self._groups(cases, self.by_sport, self.by_label):
+            figures[name] = measure([values[index] for index in members])
+
+    def add_accuracy(self, name: str, cases: Sequence[Labelled], predicted: Sequence[str | None]) -> None:
+        """Add the share of cases whose label was predicted."""
+        right = [case.label == found for case, found in zip(cases, predicted, strict=True)]
+        self.add(name, cases, right, lambda values: share(sum(values), len(values)))
+
+    def add_together(
+        self,
+        names: Sequence[str],
+        cases: Sequence[Labelled],
+        measure: Callable[[list[int]], Sequence[Figure | None]],
+    ) -> None:
+        """Measure several figures at once, given the indices of all cases and then those of each sport.
+
+        What cannot be measured of a group, for which `measure` gives None, is left out of the group's table.
+        """
+        for figures, members in self._groups(cases, self.by_sport):
+            found = zip(names, measure(members), strict=True)
+            figures.update({name: figure for name, figure in found if figure is not None})
+
+    def _groups(
+        self, cases: Sequence[Labelled], *tables: dict[str, dict[str, Figure]]
+    ) -> list[tuple[dict[str, Figure], list[int]]]:
+        """What to fill and the indices of its cases: all of them, and those of each group of the tables."""
+        groups: list[tuple[dict[str, Figure], list[int]]] = [(self.overall, list(range(len(cases))))]
+        for table in tables:
+            members: dict[str, list[int]] = defaultdict(list)
+            for index, case in enumerate(cases):
+                group = case.sport if table is self.by_sport else case.label
+                if group is not None:
+                    members[group].append(index)
+            groups += [(table[group], indices) for group, indices in members.items()]
+        return groups
 
     def skip(self, names: Sequence[str], reason: str) -> None:
         """Say why figures could not be measured."""

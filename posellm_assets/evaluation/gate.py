@@ -6,7 +6,7 @@ from typing import Any
 
 from posellm_assets.evaluation.config import GateConfig
 
-LOWER_IS_BETTER = frozenset({"nll_per_code", "length_error", "edit_distance"})
+_LOWER_IS_BETTER = ("nll_per_code", "length_error", "edit_distance", "fid", "mm_dist")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def decide(metrics: Mapping[str, Any], champion: Mapping[str, Any] | None, gate:
             worse.append(f"{name} is {old['value']:.3f} for the champion and could not be measured here: {why}.")
         else:
             margin = _margin(old, gate)
-            loss = (new["value"] - old["value"]) * (1 if name in LOWER_IS_BETTER else -1)
+            loss = (new["value"] - old["value"]) * (1 if lower_is_better(name) else -1)
             sentence = (
                 f"{name}: {new['value']:.3f} (n={new['n']}) against the champion's {old['value']:.3f} "
                 f"(n={old['n']}, margin {margin:.3f})"
@@ -54,6 +54,11 @@ def decide(metrics: Mapping[str, Any], champion: Mapping[str, Any] | None, gate:
         reason = "No retained figure exists for both models, so the champion stays until one can be compared."
         return Decision(False, (reason, *left_out))
     return Decision(not worse, (*worse, *kept, *left_out))
+
+
+def lower_is_better(name: str) -> bool:
+    """Whether a figure of a report is better where it is smaller."""
+    return name.startswith(_LOWER_IS_BETTER)
 
 
 def _margin(figure: Mapping[str, Any], gate: GateConfig) -> float:

@@ -10,13 +10,14 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from posellm_assets.evaluation.gate import LOWER_IS_BETTER
+from posellm_assets.evaluation.gate import lower_is_better
 from posellm_assets.evaluation.losses import Curve, smoothed
-from posellm_assets.evaluation.report import HEADLINES, shown
+from posellm_assets.evaluation.report import HEADLINES, reasons
+from posellm_assets.evaluation.tables import LAYOUTS, Column, Layout, bounds, shown
 
 CHART = (280, 130)  # width and height of a loss curve, in the units of its drawing
 
-# The columns of the tables by sport and by label.
+# The columns of the table by label.
 COLUMNS: tuple[tuple[str, str], ...] = (
     ("naming_accuracy", "named by the text"),
     ("scoring_accuracy", "likeliest label"),
@@ -54,9 +55,10 @@ def render(
         headlines=[
             _headline(metrics["figures"], *headline) for headline in HEADLINES if headline[0] in metrics["figures"]
         ],
-        absent=_reasons(metrics["absent"]),
+        absent=reasons(metrics["absent"]),
+        tables=[table for layout in LAYOUTS if (table := _table(layout, metrics))],
         columns=COLUMNS,
-        tables=[("By sport", "sport", metrics["by_sport"]), ("By label", "label", metrics["by_label"])],
+        by_label=metrics["by_label"],
         cell=_cell,
         curves=[_chart(stage, curve) for stage, curve in losses.items()],
         chart=CHART,
@@ -97,11 +99,39 @@ def _cell(figures: Mapping[str, Any], name: str) -> str:
     return f"{shown(figure['value'], name in SHARES)} (n={figure['n']})" if figure else "–"
 
 
-def _reasons(absent: Mapping[str, str]) -> list[tuple[str, list[str]]]:
-    """Each reason once, with the figures that it explains."""
-    return [
-        (reason, [name for name, why in absent.items() if why == reason]) for reason in dict.fromkeys(absent.values())
-    ]
+def _table(layout: Layout, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A table over all clips and one for each sport, without the columns and rows in which nothing was measured."""
+    groups = [("all", metrics["figures"]), *metrics["by_sport"].items()]
+    parts = [(name, figures) for name, figures in groups if layout.present(figures)]
+    if not parts or parts[0][0] != "all":
+        return None
+    return {
+        "title": layout.title,
+        "notes": layout.notes,
+        "overall": _filled(layout, parts[0][1]),
+        "by_sport": [(sport, _filled(layout, figures)) for sport, figures in parts[1:]],
+    }
+
+
+def _filled(layout: Layout, figures: Mapping[str, Any]) -> dict[str, Any]:
+    columns = [c for c in layout.columns if any(layout.figure(figures, row, c) for row, _ in layout.rows)]
+    rows = []
+    for row, title in layout.rows:
+        found = [(layout.figure(figures, row, column), column) for column in columns]
+        if any(figure for figure, _ in found):
+            rows.append({"title": title, "own": row == layout.rows[0][0], "cells": [_written(*pair) for pair in found]})
+    return {"columns": columns, "rows": rows}
+
+
+def _written(figure: Mapping[str, Any] | None, column: Column) -> dict[str, str] | None:
+    if figure is None:
+        return None
+    repeats = f", {figure['repeats']}×" if figure.get("repeats") else ""
+    return {
+        "value": shown(figure["value"], column.is_share),
+        "interval": bounds(figure, column.is_share),
+        "n": f"n={figure['n']}{repeats}",
+    }
 
 
 def _chart(stage: str, curve: Curve) -> dict[str, Any]:
@@ -127,7 +157,7 @@ def _comparison(figures: Mapping[str, Any], champion: Mapping[str, Any]) -> list
     return [
         {
             "name": name,
-            "better": "lower" if name in LOWER_IS_BETTER else "higher",
+            "better": "lower" if lower_is_better(name) else "higher",
             "new": _cell(figures, name),
             "old": _cell(champion, name),
         }

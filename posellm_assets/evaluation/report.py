@@ -11,6 +11,7 @@ from typing import Any
 from upath import UPath
 
 from posellm_assets.evaluation.losses import read_losses, smoothed
+from posellm_assets.evaluation.tables import LAYOUTS, Column, Layout, bounds, shown
 
 # Name, what it is, whether it is a share, and the figures that it is to be read beside.
 HEADLINES: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
@@ -43,9 +44,14 @@ HEADLINES: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
     ("valid_share", "A generated motion can be decoded", True, ()),
     (
         "r_precision_3_generated",
-        "A motion generated from a held-out text is among the 3 nearest to it",
+        "The held-out text that a motion was generated from is among the 3 nearest to it",
         True,
-        (("r_precision_3_real", "real motion"), ("r_precision_3_chance", "chance")),
+        (
+            ("r_precision_3_real", "real motion"),
+            ("r_precision_3_reconstructed", "real, after the tokenizer"),
+            ("r_precision_3_nearest", "nearest training clip by text"),
+            ("r_precision_3_chance", "chance"),
+        ),
     ),
     (
         "nll_per_code",
@@ -58,12 +64,11 @@ HEADLINES: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
         ),
     ),
     (
-        "edit_distance",
+        "edit_distance_generated",
         "Edit distance to the nearest held-out take (0 the same, 1 nothing shared)",
         False,
-        (("edit_distance_real", "real training takes"),),
+        (("edit_distance_real", "another take (floor)"), ("edit_distance_shuffled", "takes of other labels")),
     ),
-    ("length_error", "Length against held-out takes (share of their median that is missed)", False, ()),
 )
 
 
@@ -77,15 +82,13 @@ def summary_markdown(metrics: Mapping[str, Any]) -> str:
                 f"{words} {shown(figures[other]['value'], is_share)}" for other, words in beside if other in figures
             ]
             figure = figures[name]
-            value = shown(figure["value"], is_share)
-            lines.append(
-                f"| {title} | **{value}**{_interval(figure, is_share)} | {', '.join(others)} | {figure['n']} |"
-            )
-    reasons = dict.fromkeys(metrics["absent"].values())
-    missing = [
-        f"- not measured ({', '.join(name for name, why in metrics['absent'].items() if why == reason)}): {reason}"
-        for reason in reasons
-    ]
+            value, interval = shown(figure["value"], is_share), bounds(figure, is_share)
+            between = f" ({interval})" if interval else ""
+            lines.append(f"| {title} | **{value}**{between} | {', '.join(others)} | {figure['n']} |")
+    for layout in LAYOUTS:
+        if layout.present(figures):
+            lines += ["", *_table(layout, figures)]
+    missing = [f"- not measured ({', '.join(names)}): {reason}" for reason, names in reasons(metrics["absent"])]
     decision = metrics.get("decision")
     verdict = (
         [f"\n{'Released' if decision['promote'] else 'Not released'}: {' '.join(decision['reasons'])}"]
@@ -95,16 +98,25 @@ def summary_markdown(metrics: Mapping[str, Any]) -> str:
     return "\n".join([*lines, *([""] if missing else []), *missing, *verdict])
 
 
-def shown(value: float, is_share: bool) -> str:
-    """A figure as it is written for people."""
-    return f"{value * 100:.0f} %" if is_share else f"{value:.2f}"
+def reasons(absent: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """Each reason once, with the figures that it explains."""
+    return [
+        (reason, [name for name, why in absent.items() if why == reason]) for reason in dict.fromkeys(absent.values())
+    ]
 
 
-def _interval(figure: Mapping[str, Any], is_share: bool) -> str:
-    if not figure.get("interval"):
-        return ""
-    low, high = figure["interval"]
-    return f" ({low * 100:.0f} to {high * 100:.0f} %)" if is_share else f" ({low:.2f} to {high:.2f})"
+def _table(layout: Layout, figures: Mapping[str, Any]) -> list[str]:
+    def cell(row: str, column: Column) -> str:
+        figure = layout.figure(figures, row, column)
+        return f"{shown(figure['value'], column.is_share)} (n={figure['n']})" if figure else ""
+
+    heads = [layout.title, *(column.heading for column in layout.columns)]
+    return [
+        f"| {' | '.join(heads)} |",
+        f"|{' --- |' * len(heads)}",
+        *(f"| {' | '.join([title, *(cell(row, column) for column in layout.columns)])} |"
+          for row, title in layout.rows),
+    ]  # fmt: skip
 
 
 def curves_png(losses: Mapping[str, UPath | Path]) -> bytes:

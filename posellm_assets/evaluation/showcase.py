@@ -1,60 +1,102 @@
-"""What the report plays: for each prompt a real motion, what the tokenizer keeps of it, and a generated one."""
+"""What the report plays: for a text the real motion, what the tokenizer keeps of it, and a generated one."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from posellm_assets.evaluation.clips import Clip
+from posellm_assets.evaluation.clips import Clip, place
 from posellm_assets.evaluation.evaluator import Evaluator
-from posellm_assets.evaluation.measurements import Sample, judged
+from posellm_assets.evaluation.text_to_motion import Asked, Sample, judged
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import placed
 
-MAX_PROMPTS = 12
+BEST_AND_WORST = 3
+MAX_OTHERS = 8
 MAX_S = 6.0
+_BEST, _WORST = (f"The {BEST_AND_WORST} that fit their texts {how}" for how in ("best", "worst"))
+_OTHERS = "Others"
 
 
 def showcase(
     evaluator: Evaluator,
     labels: Sequence[str],
+    asked: Asked,
     samples: Sequence[Sample],
-    test: Sequence[Clip],
-    reconstructions: Sequence[Motion],
     said: Mapping[tuple[str, int], str],
 ) -> list[dict[str, Any]]:
-    """A row for each prompt (at most `MAX_PROMPTS`): the panels, each with its motion and what the judge says of it.
+    """A row for each text shown: its section, and the panels, each with its motion and what the judge says of it.
 
-    A prompt without a held-out clip of its own shows the generated motion alone.
+    Of the first draws for the held-out texts those that the judge finds nearest to their texts and farthest from them
+    (none, where there are not twice as many), and one of each label besides. Without held-out texts, what was generated
+    from labels. `said` is the model's text about each held-out clip.
     """
     rows = []
-    for prompt in list(dict.fromkeys(sample.prompt for sample in samples))[:MAX_PROMPTS]:
-        sample = next(sample for sample in samples if sample.prompt == prompt)
-        panels: list[tuple[str, Motion | None]] = []
-        heard = None
-        for clip, reconstruction in zip(test, reconstructions, strict=True):
-            if prompt == clip.label or prompt in clip.texts:
-                # Codes stand for four frames each: the real motion is cut to theirs, so that the two stay in step.
-                real = clip.motion.cut(0, len(reconstruction))
-                panels = [(f"real: {clip.key}", real), ("after the tokenizer", reconstruction)]
-                heard = said[clip.key, clip.segment]
-                break
-        panels.append(("generated", sample.motion))
-        verdicts = (
-            judged(evaluator, labels, [motion for _, motion in panels]) if len(labels) > 1 else [None] * len(panels)
-        )
-        rows.append(
-            {
-                "prompt": prompt,
-                "label": sample.label,
-                "heard": heard,
-                "panels": [
-                    {"title": title, "verdict": verdict, "motion": _played(motion)}
-                    for (title, motion), verdict in zip(panels, verdicts, strict=True)
-                ],
-            }
-        )
+    for section, index in _chosen(evaluator, asked):
+        clip, after, sample = asked.clips[index], asked.reconstructed[index], asked.draws[0][index]
+        # Codes stand for four frames each: the real motion is cut to theirs, so that the two stay in step.
+        real = clip.motion.cut(0, len(after))
+        panels = [(f"real: {clip.key}", real), ("after the tokenizer", after), ("generated", sample.motion)]
+        rows.append(_row(evaluator, labels, section, sample, said[place(clip)], panels))
+    if not rows:
+        firsts = {sample.prompt: sample for sample in reversed(samples)}
+        for sample in list(reversed(firsts.values()))[:MAX_OTHERS]:
+            rows.append(_row(evaluator, labels, _OTHERS, sample, None, [("generated", sample.motion)]))
     return rows
+
+
+def _chosen(evaluator: Evaluator, asked: Asked) -> list[tuple[str, int]]:
+    """(section, index of the text) in the order of the page."""
+    drawn = [(index, sample.motion) for index, sample in enumerate(asked.draws[0] if asked.draws else [])]
+    valid = [(index, motion) for index, motion in drawn if motion is not None]
+    ranked: list[int] = []
+    if len(valid) >= 2 * BEST_AND_WORST:
+        texts = evaluator.embed_texts([asked.texts[index] for index, _ in valid])
+        fit = (evaluator.embed_motions([motion for _, motion in valid]) * texts).sum(1)
+        ranked = [valid[place][0] for place in np.argsort(-fit, kind="stable")]
+    best, worst = ranked[:BEST_AND_WORST], ranked[::-1][:BEST_AND_WORST]
+    one_of_each: dict[str, int] = {}
+    for index, clip in enumerate(asked.clips):
+        if index not in (*best, *worst):
+            one_of_each.setdefault(_movement(clip), index)
+    others = list(one_of_each.values())[:MAX_OTHERS]
+    return [*((_BEST, index) for index in best), *((_WORST, index) for index in worst),
+            *((_OTHERS, index) for index in others)]  # fmt: skip
+
+
+def _movement(clip: Clip) -> str:
+    return clip.label or clip.texts[-1]
+
+
+def _row(
+    evaluator: Evaluator,
+    labels: Sequence[str],
+    section: str,
+    sample: Sample,
+    heard: str | None,
+    panels: Sequence[tuple[str, Motion | None]],
+) -> dict[str, Any]:
+    motions = [motion for _, motion in panels]
+    verdicts = judged(evaluator, labels, motions) if len(labels) > 1 else [None] * len(panels)
+    return {
+        "section": section,
+        "prompt": sample.prompt,
+        "label": sample.label,
+        "heard": heard,
+        "panels": [
+            {
+                "title": title,
+                "verdict": verdict,
+                "fit": _fit(evaluator, motion, sample.prompt),
+                "motion": _played(motion),
+            }
+            for (title, motion), verdict in zip(panels, verdicts, strict=True)
+        ],
+    }
+
+
+def _fit(evaluator: Evaluator, motion: Motion | None, text: str) -> float | None:
+    return None if motion is None else float(evaluator.similarity([motion], [text])[0, 0])
 
 
 def _played(motion: Motion | None) -> dict[str, Any] | None:

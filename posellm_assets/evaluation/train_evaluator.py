@@ -5,7 +5,6 @@ report says how well it does on real held-out clips: a judge has to be judged fi
 """
 
 import random
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -24,19 +23,8 @@ from posellm_assets.evaluation.evaluator import FRAMES_PER_STEP, Evaluator
 from posellm_assets.evaluation.metrics import accuracy
 from posellm_assets.motion.augment import change_speed, mirror
 from posellm_assets.motion.representation import encode
-from posellm_assets.program import Report, read_config, reporting
+from posellm_assets.program import Report, run_program
 from posellm_assets.texts.mirror import mirror_text
-
-
-def main() -> None:
-    """Read the job, train, write the evaluator and its report."""
-    job = read_config(EvaluatorJob)
-    torch.set_num_threads(1)
-    with reporting() as report:
-        try:
-            run(job, report)
-        except (ValueError, FileNotFoundError) as error:
-            sys.exit(f"evaluator: {error}")
 
 
 def run(job: EvaluatorJob, report: Report) -> dict[str, Any]:
@@ -79,11 +67,10 @@ def fit(clips: Sequence[Clip], config: EvaluatorConfig, seed: int, report: Repor
     losses = []
     for step in range(config.steps):
         views = [_view(choose.choice(choose.choice(groups)), config, choose) for _ in range(config.batch_size)]
-        names = [name for _, _, name in views]
-        same = torch.tensor([[a == b for a in names] for b in names], dtype=torch.float32)
-        wanted = same / same.sum(1, keepdim=True)
-        scores = evaluator([features for features, _, _ in views], [text for _, text, _ in views])
-        loss = (functional.cross_entropy(scores, wanted) + functional.cross_entropy(scores.T, wanted)) / 2
+        texts = [text for _, text, _ in views]
+        fits = torch.tensor([[text in fitting for text in texts] for _, _, fitting in views], dtype=torch.float32)
+        scores = evaluator([features for features, _, _ in views], texts)
+        loss = (_contrast(scores, fits) + _contrast(scores.T, fits.T)) / 2
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -121,17 +108,27 @@ def held_out(evaluator: Evaluator, train: Sequence[Clip], test: Sequence[Clip]) 
     return figures
 
 
+def _contrast(scores: torch.Tensor, fits: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of each row of (B, B) scores, its weight spread over all that fits."""
+    return functional.cross_entropy(scores, fits / fits.sum(1, keepdim=True))
+
+
 def _groups(clips: Sequence[Clip]) -> list[list[Clip]]:
-    """Clips that the same texts fit, so that each movement is drawn as often as any other."""
+    """Clips of the same movement, so that each movement is drawn as often as any other."""
     groups: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         groups[f"label {clip.label}" if clip.label else f"key {clip.key}"].append(clip)
     return list(groups.values())
 
 
-def _view(clip: Clip, config: EvaluatorConfig, choose: random.Random) -> tuple[np.ndarray, str, str]:
-    """(features of a window, a text that fits it, the name of what it shows), mirrored and sped up by chance."""
-    motion, text, name = clip.motion, choose.choice(clip.texts), clip.label or clip.key
+def _view(clip: Clip, config: EvaluatorConfig, choose: random.Random) -> tuple[np.ndarray, str, frozenset[str]]:
+    """(features of a window, a text that fits it, all texts that do), mirrored and sped up by chance.
+
+    What another clip of the same label is told to do in more words fits this one only if it is told the same: were all
+    texts of a label to fit, a judge would not learn what tells one squat from another.
+    """
+    motion, text = clip.motion, choose.choice(clip.texts)
+    fitting = frozenset([*clip.texts, *([clip.label] if clip.label else [])])
     if clip.label and choose.random() < 0.5:
         text = clip.label
     speed = choose.choice(config.speeds)
@@ -140,10 +137,9 @@ def _view(clip: Clip, config: EvaluatorConfig, choose: random.Random) -> tuple[n
     motion = change_speed(motion.cut(start, start + max(frames, 2 * FRAMES_PER_STEP)), speed)
     if choose.random() < 0.5:
         motion, text = mirror(motion), mirror_text(text)
-        # Only what has a side is another movement in the mirror.
-        name = mirror_text(name) if clip.label else f"{name} mirrored"
-    return encode(motion), text, name
+        fitting = frozenset(mirror_text(other) for other in fitting)
+    return encode(motion), text, fitting
 
 
 if __name__ == "__main__":
-    main()
+    run_program("evaluator", EvaluatorJob, run)

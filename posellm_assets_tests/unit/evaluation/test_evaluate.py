@@ -37,7 +37,7 @@ def job(world, tokenizer, trained) -> EvaluateJob:
         motions=world.motions,
         losses={"stage": str(model.parent / "losses.jsonl")},
         out=str(world.folder / "report"),
-        config=EvaluationConfig(samples_per_label=2),
+        config=EvaluationConfig(samples_per_label=2, samples_per_text=3),
     )
 
 
@@ -64,13 +64,36 @@ def test_the_model_has_learned_more_than_counting_codes_can_tell(metrics):
 def test_the_figures_are_counted_over_the_right_clips(metrics):
     figures = metrics["figures"]
     assert figures["naming_accuracy"]["n"] == figures["recognised_real"]["n"] == 8
-    assert figures["recognised_generated"]["n"] == figures["valid_share"]["n"] == 4 * 2
+    assert figures["recognised_generated"]["n"] == 4 * 2 and figures["valid_share"]["n"] == 4 * 2 + 8 * 3
+    assert figures["edit_distance_generated"]["n"] == 8 * 3 and figures["edit_distance_nearest"]["n"] == 8
+    assert figures["edit_distance_real"]["n"] == 20
+    assert {figures[f"{name}_generated"]["n"] for name in ("r_precision_1", "mm_dist", "fid", "multimodality")} == {8}
+    assert figures["diversity_generated"]["n"] == 4 and figures["fid_real"]["n"] == 8
+    assert metrics["by_sport"]["gym"]["r_precision_1_generated"]["n"] == 4
+    assert metrics["by_sport"]["gym"]["bleu_said"]["n"] == 4
     assert {sport: part["naming_accuracy"]["n"] for sport, part in metrics["by_sport"].items()} == {
         "drill": 4,
         "gym": 4,
     }
     assert metrics["by_label"]["squat"]["recognised_generated"]["n"] == 2
     assert sum(map(sum, metrics["confusion"]["naming"]["counts"])) == 8
+
+
+def test_each_table_stands_between_what_is_right_and_what_is_not(metrics):
+    value = {name: figure["value"] for name, figure in metrics["figures"].items()}
+    assert value["r_precision_3_real"] > value["r_precision_3_shuffled"]
+    assert value["mm_dist_real"] < value["mm_dist_shuffled"]
+    assert value["edit_distance_real"] < value["edit_distance_shuffled"]
+    assert value["label_said_real"] == 1 and value["label_said_shuffled"] < 1
+    for name in ("bleu", "rouge_l", "chrf", "r_precision_3"):
+        assert value[f"{name}_said_real"] > value[f"{name}_said_shuffled"]
+
+
+def test_repeats_are_said_and_have_an_interval(metrics):
+    for name in ("r_precision_1_generated", "fid_generated", "diversity_real", "multimodality_generated"):
+        figure = metrics["figures"][name]
+        low, high = figure["interval"]
+        assert figure["repeats"] == 20 and low < figure["value"] < high
 
 
 def test_grammar_makes_every_generated_motion_decodable(metrics):
@@ -92,7 +115,10 @@ def test_a_champion_of_the_same_figures_is_replaced_and_compared_in_the_page(job
 def test_the_page_needs_nothing_from_elsewhere(job, metrics):
     page = (Path(job.out) / "index.html").read_text()
     assert not re.findall(r"""(?:src|href)=["'](?!#)|https?://|@import|url\(""", page)
-    assert page.count("<canvas") == 4 * 3
+    # Three best, three worst, and one each for the labels of the two clips that are left.
+    assert page.count("<canvas") in (7 * 3, 8 * 3)
+    headings = re.findall(r'<h3 class="group">(.*?)</h3>', page)
+    assert headings == ["The 3 that fit their texts best", "The 3 that fit their texts worst", "Others"]
 
 
 def test_an_empty_test_split_is_said_plainly_and_nothing_is_made_up(world, job, tmp_path):
@@ -120,12 +146,15 @@ def test_a_snapshot_of_a_single_movement_gives_no_accuracy(world, job, tokenizer
     train, test = (world.examples(f"squat-{split}", keys, codes) for split, keys in of_squat.items())
     found = run(job.model_copy(update={"train": train, "test": test, "out": str(tmp_path)}), quiet)
     assert "fewer than two labels" in found["absent"]["naming_accuracy"]
-    assert {"valid_share", "length_error", "edit_distance"} <= set(found["figures"])
+    assert {"valid_share", "length_error_generated", "edit_distance_generated"} <= set(found["figures"])
+    assert "'shuffled'" in found["absent"]["edit_distance_shuffled"]
 
 
 def test_the_summary_holds_the_figure_its_baselines_and_its_sample_size(metrics):
     (line,) = [line for line in summary_markdown(metrics).splitlines() if "names its movement" in line]
     assert "chance 25 %" in line and line.endswith("| 8 |")
+    (line,) = [line for line in summary_markdown(metrics).splitlines() if "nearest training clip by text |" in line]
+    assert line.count("(n=8)") > 6
 
 
 def test_loss_curves_become_a_picture(job):
@@ -139,13 +168,14 @@ def test_a_line_that_is_no_loss_is_named(tmp_path):
 
 
 def test_what_users_wrote_cannot_become_part_of_the_page(job, metrics):
-    hostile = json.loads(json.dumps(metrics).replace("squat", json.dumps(ATTACK)[1:-1]))
+    hostile = json.loads(re.sub("squat|gym", json.dumps(ATTACK)[1:-1], json.dumps(metrics)))
     rows = [
         {
+            "section": ATTACK,
             "prompt": ATTACK,
             "label": ATTACK,
             "heard": ATTACK,
-            "panels": [{"title": ATTACK, "verdict": ATTACK, "motion": None}],
+            "panels": [{"title": ATTACK, "verdict": ATTACK, "fit": None, "motion": None}],
         }
     ]
     hostile["provenance"]["snapshot"] = {
@@ -179,4 +209,4 @@ def test_a_browser_plays_the_motions_of_the_report(job, metrics, tmp_path):
         capture_output=True, text=True, timeout=60,
     )  # fmt: skip
     (drawn,) = re.findall(r'data-drawn="([\d,]+)"', done.stdout)
-    assert len(drawn.split(",")) == 12 and all(int(pixels) > 500 for pixels in drawn.split(","))
+    assert len(drawn.split(",")) == page.count("<canvas") and all(int(pixels) > 500 for pixels in drawn.split(","))

@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 
-from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, nearest_labels
+from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, nearest_by_codes, nearest_by_text
 from posellm_assets.evaluation.metrics import (
     accuracy,
     average,
@@ -126,5 +126,10 @@ def test_a_bigram_predicts_what_repeats_better_than_a_unigram():
 
 def test_baselines_copy_the_nearest_clip_and_the_commonest_label():
     train = [[0, 0, 1], [2, 2, 3], [2, 3, 3]]
-    assert nearest_labels(train, ["walk", "jump", "jump"], [[0, 1, 1, 0], [3, 2]], 4) == ["walk", "jump"]
+    assert nearest_by_codes(train, [[0, 1, 1, 0], [3, 2, 2], [3, 3, 2]], 4) == [0, 1, 2]
     assert majority_label(["walk", "jump", "jump"]) == "jump" and majority_label(["walk", "jump"]) == "jump"
+
+
+def test_the_nearest_clip_by_text_shares_words_and_their_order():
+    train = [["walk", "walk: both knees bend"], ["the left arm rises"], ["rises the arm left"]]
+    assert nearest_by_text(train, ["Both knees bend twice", "the left arm rises up", "walk"]) == [0, 1, 0]

@@ -1,0 +1,119 @@
+"""The two tables of a report as data: which figure stands in which row and column, and how it is written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Column:
+    """A measure: the stem of its figures' names, its heading, and which way is better (or none is)."""
+
+    name: str
+    heading: str
+    better: str
+    is_share: bool = True
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Rows by the ending of their figures' names, columns by the beginning; a few figures have names of their own."""
+
+    title: str
+    rows: tuple[tuple[str, str], ...]
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...]
+    names: Mapping[tuple[str, str], str]
+
+    def figure(self, figures: Mapping[str, Any], row: str, column: Column) -> Mapping[str, Any] | None:
+        """The figure of a cell, where it was measured."""
+        return figures.get(self.names.get((column.name, row), f"{column.name}_{row}"))
+
+    def present(self, figures: Mapping[str, Any]) -> bool:
+        """Whether any cell was measured."""
+        return any(self.figure(figures, row, column) for row, _ in self.rows for column in self.columns)
+
+
+_PRECISION = tuple(Column(f"r_precision_{k}", f"R@{k}", "higher") for k in (1, 2, 3))
+_MM_DIST = Column("mm_dist", "MM-Dist", "lower", is_share=False)
+
+T2M = Layout(
+    title="Motion from text",
+    rows=(
+        ("generated", "this model"),
+        ("real", "real motion"),
+        ("reconstructed", "real, after the tokenizer (ceiling)"),
+        ("nearest", "nearest training clip by text"),
+        ("shuffled", "real motion of another text"),
+        ("chance", "a guess"),
+    ),
+    columns=(
+        *_PRECISION,
+        _MM_DIST,
+        Column("fid", "FID", "lower", is_share=False),
+        Column("diversity", "Diversity", "as real", is_share=False),
+        Column("multimodality", "MModality", "", is_share=False),
+        Column("edit_distance", "edit distance", "lower", is_share=False),
+        Column("length_error", "length error", "lower"),
+        Column("valid", "valid", "higher"),
+        Column("distinct_1", "distinct-1", "as real"),
+        Column("distinct_2", "distinct-2", "as real"),
+    ),
+    notes=(
+        "R-Precision (R@k), MM-Dist, FID, Diversity and MModality (Guo et al. 2022) are measured in the space of this "
+        "report's judge and cannot be compared with published ones. Where a figure says 20×, its interval is that of "
+        "the mean over 20 choices of batches, pairs and draws with the same clips (none, where all 20 came out the "
+        "same); the other intervals are over the n cases.",
+        "FID is against the real held-out clips, with shrunk covariances; the row “real motion” is as many real "
+        "training clips, chosen anew 20 times. It falls with n, so only rows of the same n can be compared.",
+        "Edit distance and length error are against the held-out takes of the same label; the row “real motion” is the "
+        "floor: what training takes of that label, by other people, reach.",
+    ),
+    names={("valid", "generated"): "valid_share"},
+)
+
+M2T = Layout(
+    title="Text from motion",
+    rows=(
+        ("said", "this model"),
+        ("said_real", "a text of the clip itself"),
+        ("said_reconstructed", "the same, motion after the tokenizer (ceiling)"),
+        ("said_nearest", "nearest training clip by motion"),
+        ("said_shuffled", "text of another clip"),
+        ("said_majority", "commonest label"),
+        ("said_chance", "a guess"),
+    ),
+    columns=(
+        Column("label", "names the label", "higher"),
+        *_PRECISION,
+        _MM_DIST,
+        Column("bleu", "BLEU", "higher"),
+        Column("rouge_l", "ROUGE-L", "higher"),
+        Column("chrf", "chrF", "higher"),
+    ),
+    notes=(
+        "The last text of each clip is the row “a text of the clip itself”; all rows are compared with the clip's "
+        "other texts. Captions tell one movement in several phrasings, so even that row is far from 100 %.",
+        "R-Precision ranks the texts of a batch by how near they lie to the real motion; a text that is said of "
+        "several motions counts against each of them.",
+    ),
+    names={
+        ("label", "said_majority"): "naming_majority",
+        ("label", "said_chance"): "naming_chance",
+    },
+)  # fmt: skip
+
+LAYOUTS = (T2M, M2T)
+
+
+def shown(value: float, is_share: bool) -> str:
+    """A figure as it is written for people."""
+    return f"{value * 100:.0f} %" if is_share else f"{value:.2f}"
+
+
+def bounds(figure: Mapping[str, Any], is_share: bool) -> str:
+    """The interval of a figure, or nothing."""
+    if not figure.get("interval"):
+        return ""
+    low, high = figure["interval"]
+    return f"{low * 100:.0f} to {high * 100:.0f} %" if is_share else f"{low:.2f} to {high:.2f}"

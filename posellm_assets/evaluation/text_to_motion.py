@@ -1,0 +1,294 @@
+"""Motion from text: what is generated, whether it can be decoded, and whether the judge finds in it what was asked for.
+
+Each function takes clips and fills `Figures`; a figure that cannot be measured is skipped with its reason.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from posellm_assets.evaluation.clips import Clip, Example
+from posellm_assets.evaluation.distributions import (
+    RANKS,
+    chance_of_precision,
+    diversity,
+    fid,
+    matching,
+    multimodality,
+)
+from posellm_assets.evaluation.evaluator import Evaluator
+from posellm_assets.evaluation.figures import NO_LABELS, NO_TEST, ONE_LABEL, ONE_TEXT, Figures
+from posellm_assets.evaluation.metrics import (
+    Figure,
+    average,
+    confusion,
+    distinct_n,
+    edit_distance,
+    length_error,
+    share,
+)
+from posellm_assets.language.config import SamplingConfig
+from posellm_assets.language.decoding import MotionLM
+from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.tokenizer import MotionTokenizer
+
+MATCHING = (*(f"r_precision_{k}" for k in RANKS), "mm_dist")
+SHUFFLES = 10
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A generated motion: what was asked, the codes that came, and the motion they stand for (None where invalid)."""
+
+    prompt: str
+    sport: str
+    label: str | None
+    codes: tuple[int, ...]
+    motion: Motion | None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Held-out texts, one for each of N clips, and the motions that answer them.
+
+    `draws` are S lists of N generated samples, `nearest` the N training clips with the most similar texts,
+    `reconstructed` the N clips' own motions after the tokenizer, and `others` training clips taken at random.
+    """
+
+    clips: list[Clip]
+    draws: list[list[Sample]]
+    nearest: list[Clip]
+    reconstructed: list[Motion]
+    others: list[Clip]
+
+    @property
+    def texts(self) -> list[str]:
+        """What is asked for: the last text of each clip, which says most."""
+        return [clip.texts[-1] for clip in self.clips]
+
+
+def label_prompts(train: Sequence[Example], samples_per_label: int) -> list[tuple[str, str, str | None]]:
+    """(prompt, sport, label): every label of the training clips, `samples_per_label` times, in its commonest sport."""
+    sports: dict[str, Counter[str]] = {}
+    for clip in train:
+        if clip.label:
+            sports.setdefault(clip.label, Counter())[clip.sport] += 1
+    return [
+        (label, counts.most_common(1)[0][0], label)
+        for label, counts in sorted(sports.items())
+        for _ in range(samples_per_label)
+    ]
+
+
+def asked_clips(test: Sequence[Clip], most: int, seed: int) -> list[Clip]:
+    """Held-out clips with different texts, at most `most`, chosen at random where there are more."""
+    by_text = {clip.texts[-1]: clip for clip in reversed(test) if clip.texts}
+    clips = list(reversed(by_text.values()))
+    if len(clips) <= most:
+        return clips
+    return [clips[index] for index in sorted(random.Random(seed).sample(range(len(clips)), most))]
+
+
+def generate(
+    model: MotionLM,
+    tokenizer: MotionTokenizer,
+    prompts: Sequence[tuple[str, str, str | None]],
+    sampling: SamplingConfig,
+    seed: int,
+) -> list[Sample]:
+    """A motion for each (prompt, sport, label); sample i is drawn from `seed + i`."""
+    if not prompts:
+        return []
+    codes = model.motion_from_text([prompt for prompt, _, _ in prompts], seed, sampling)
+    valid = [_decodable(row, tokenizer) for row in codes]
+    motions = iter(tokenizer.decode_many([row for row, fine in zip(codes, valid, strict=True) if fine]))
+    return [
+        Sample(prompt, sport, label, tuple(row), next(motions) if fine else None)
+        for (prompt, sport, label), row, fine in zip(prompts, codes, valid, strict=True)
+    ]
+
+
+def recognition(
+    figures: Figures, evaluator: Evaluator, labels: Sequence[str], samples: Sequence[Sample], test: Sequence[Clip],
+    reconstructions: Sequence[Motion],
+) -> None:  # fmt: skip
+    """Whether the judge finds the label that was asked for: in generated motion, in the real one, and in the real one
+    after the tokenizer (what is lost there, no language model can give back)."""
+    names = ("recognised_generated", "recognised_reconstructed", "recognised_real", "recognised_chance")
+    if len(labels) < 2:
+        return figures.skip(names, ONE_LABEL)
+    figures.overall["recognised_chance"] = Figure(value=1 / len(labels), n=len(labels))
+    found = judged(evaluator, labels, [sample.motion for sample in samples])
+    figures.add_accuracy("recognised_generated", samples, found)
+    asked = [sample.label or "" for sample in samples]
+    counts = confusion(asked, found, labels)
+    figures.confusions["recognition"] = {"labels": list(labels), "counts": counts}
+    real = [(clip, motion) for clip, motion in zip(test, reconstructions, strict=True) if clip.label]
+    if not real:
+        return figures.skip(names[1:3], NO_LABELS if test else NO_TEST)
+    clips = [clip for clip, _ in real]
+    figures.add_accuracy(names[1], clips, judged(evaluator, labels, [motion for _, motion in real]))
+    figures.add_accuracy(names[2], clips, judged(evaluator, labels, [clip.motion for clip in clips]))
+    return None
+
+
+def judged(evaluator: Evaluator, labels: Sequence[str], motions: Sequence[Motion | None]) -> list[str | None]:
+    """The label whose text fits each motion best; None where there is no motion."""
+    present = [motion for motion in motions if motion is not None]
+    best = iter(evaluator.similarity(present, labels).argmax(1).tolist() if present else [])
+    return [None if motion is None else labels[next(best)] for motion in motions]
+
+
+def validity(figures: Figures, samples: Sequence[Sample]) -> None:
+    """The share of generated code sequences that stand for a motion."""
+    if not samples:
+        return figures.skip(["valid_share"], "nothing was generated: no clip has a text or a label to ask for")
+    valid = [sample.motion is not None for sample in samples]
+    return figures.add("valid_share", samples, valid, lambda cases: share(sum(cases), len(cases)))
+
+
+def held_out_texts(figures: Figures, evaluator: Evaluator, asked: Asked, seed: int) -> None:
+    """The field's measures of motion for held-out texts, for the model and for what it is read beside.
+
+    Beside `generated` stand `real` (the clip that the text is about), `reconstructed` (that clip after the tokenizer:
+    the ceiling for any model of its codes), `nearest` (the training clip with the most similar text) and `shuffled`
+    (the real motion of another text). FID is against the real held-out clips; its `real` is that of as many real
+    training clips, which another good sample cannot be expected to beat.
+    """
+    rows = ("generated", "real", "reconstructed", "nearest", "shuffled")
+    names = [f"{name}_{row}" for row in rows for name in (*MATCHING, "diversity")]
+    names += [f"fid_{row}" for row in rows[:-1]] + ["multimodality_generated", "r_precision_1_chance"]
+    if len(asked.clips) < 2:
+        return figures.skip(names, ONE_TEXT if asked.clips else NO_TEST)
+    texts = asked.texts
+    spoken = evaluator.embed_texts(texts)
+    generated = np.stack([_embedded(evaluator, draw) for draw in asked.draws])
+    real = evaluator.embed_motions([clip.motion for clip in asked.clips])
+    motions = {
+        "generated": generated,
+        "real": real[None],
+        "reconstructed": evaluator.embed_motions(asked.reconstructed)[None],
+        "nearest": evaluator.embed_motions([clip.motion for clip in asked.nearest])[None],
+        "shuffled": real[shuffled(len(texts), SHUFFLES, seed)],
+    }
+    others = evaluator.embed_motions([clip.motion for clip in asked.others])
+    for row, draws in motions.items():
+        add_matching(figures, row, asked.clips, draws, spoken, texts, seed)
+        whole = draws[:, np.isfinite(draws).all((0, 2))]
+        if whole.shape[1] < 2:
+            figures.skip([f"diversity_{row}", f"fid_{row}"], "fewer than two of the motions could be decoded")
+            continue
+        figures.overall[f"diversity_{row}"] = diversity(whole, seed=seed)
+        if row == "real" and len(others) < 2:
+            figures.skip(["fid_real"], "fewer than two training clips")
+        elif row != "shuffled":
+            draw = _some(others, len(real)) if row == "real" else _one_of_each(whole)
+            figures.overall[f"fid_{row}"] = fid(real, draw, seed)
+        if row == "generated" and len(draws) > 1:
+            figures.overall["multimodality_generated"] = multimodality(whole, seed=seed)
+    for k in RANKS:
+        figures.overall[f"r_precision_{k}_chance"] = Figure(value=chance_of_precision(texts, k), n=len(texts))
+    return None
+
+
+def add_matching(
+    figures: Figures, row: str, clips: Sequence[Clip], motions: np.ndarray, texts: np.ndarray, groups: Sequence[str],
+    seed: int,
+) -> None:  # fmt: skip
+    """R-Precision and MM-Dist of (S, N, E) motions and (N, E) texts, for all and by sport, as `<measure>_<row>`."""
+
+    def measure(members: list[int]) -> list[Figure | None]:
+        if len({groups[index] for index in members}) < 2:
+            return [None for _ in MATCHING]
+        about = [groups[index] for index in members]
+        found = matching(motions[:, members], texts[members], about, seed)
+        return [*found.r_precision, found.mm_dist]
+
+    figures.add_together([f"{name}_{row}" for name in MATCHING], clips, measure)
+
+
+def agreement_with_held_out(
+    figures: Figures, asked: Asked, train: Sequence[Example], test: Sequence[Clip], seed: int
+) -> None:
+    """Length and normalised edit distance of codes to the held-out takes of the same label, and distinct-n.
+
+    Only held-out takes are references: beside training takes, a model that repeats them by heart looks best. `real` is
+    the floor, what training takes of the same label (other people's) reach; `shuffled` are real takes of other labels.
+    """
+    n_grams = (1, 2)
+    rows = ("generated", "real", "nearest", "shuffled")
+    names = [f"{name}_{row}" for row in rows for name in ("length_error", "edit_distance")]
+    names += [f"distinct_{n}_{row}" for n in n_grams for row in ("generated", "real", "nearest")]
+    references = {label: [clip.codes for clip in test if clip.label == label] for label in {c.label for c in test}}
+    kept = [index for index, clip in enumerate(asked.clips) if clip.label]
+    takes = [clip for clip in train if clip.label and clip.label in references]
+    if not kept:
+        return figures.skip(names, NO_LABELS if test else NO_TEST)
+    clips = [asked.clips[index] for index in kept]
+    drawn = [draw[index] for draw in asked.draws for index in kept]
+    order = shuffled(len(clips), 1, seed)[0]
+    cases: dict[str, list[tuple[Clip | Sample | Example, tuple[int, ...]]]] = {
+        "generated": [(sample, sample.codes) for sample in drawn if sample.codes],
+        "real": [(clip, clip.codes) for clip in takes],
+        "nearest": [(clip, asked.nearest[index].codes) for clip, index in zip(clips, kept, strict=True)],
+        "shuffled": [(clip, clips[other].codes) for clip, other in zip(clips, order, strict=True)
+                     if clips[other].label != clip.label],
+    }  # fmt: skip
+    for row, pairs in cases.items():
+        if not pairs:
+            figures.skip(
+                [f"{name}_{row}" for name in ("length_error", "edit_distance")],
+                f"no clip of the labels asked for can stand in the row {row!r}",
+            )
+            continue
+        about = [case for case, _ in pairs]
+        wanted = [(codes, references[case.label]) for case, codes in pairs]
+        lengths = [length_error(len(codes), [len(other) for other in held_out]) for codes, held_out in wanted]
+        distances = [min(edit_distance(codes, other) for other in held_out) for codes, held_out in wanted]
+        figures.add(f"length_error_{row}", about, lengths, average)
+        figures.add(f"edit_distance_{row}", about, distances, average)
+    for n in n_grams:
+        for row, codes in (
+            ("generated", [sample.codes for sample in asked.draws[0]]),
+            ("real", [clip.codes for clip in asked.clips]),
+            ("nearest", [clip.codes for clip in asked.nearest]),
+        ):
+            if any(len(sequence) >= n for sequence in codes):
+                figures.overall[f"distinct_{n}_{row}"] = distinct_n(codes, n)
+    return None
+
+
+def shuffled(count: int, times: int, seed: int) -> np.ndarray:
+    """(times, count) indices in which nothing stays in its own place; `count` is at least 2."""
+    rng = np.random.default_rng(seed)
+    orders = np.empty((times, count), int)
+    for order, row in zip((rng.permutation(count) for _ in range(times)), orders, strict=True):
+        row[order] = np.roll(order, 1)
+    return orders
+
+
+def _one_of_each(draws: np.ndarray) -> Callable[[np.random.Generator], np.ndarray]:
+    texts = np.arange(draws.shape[1])
+    return lambda rng: draws[rng.integers(len(draws), size=len(texts)), texts]
+
+
+def _some(vectors: np.ndarray, count: int) -> Callable[[np.random.Generator], np.ndarray]:
+    return lambda rng: vectors[rng.permutation(len(vectors))[:count]]
+
+
+def _embedded(evaluator: Evaluator, samples: Sequence[Sample]) -> np.ndarray:
+    """(N, E) embeddings, NaN where a sample is not valid."""
+    vectors = np.full((len(samples), evaluator.config.embedding_size), np.nan, np.float32)
+    valid = [index for index, sample in enumerate(samples) if sample.motion is not None]
+    vectors[valid] = evaluator.embed_motions([sample.motion for sample in samples if sample.motion is not None])
+    return vectors
+
+
+def _decodable(codes: Sequence[int], tokenizer: MotionTokenizer) -> bool:
+    """Whether codes are whole time steps whose layers take turns, as `MotionTokenizer.decode` wants them."""
+    per_layer = tokenizer.codebook_size // tokenizer.layers
+    in_turn = all(code // per_layer == place % tokenizer.layers for place, code in enumerate(codes))
+    return bool(codes) and len(codes) % tokenizer.layers == 0 and in_turn
