@@ -177,12 +177,11 @@ def measure(data: Data, folder: Path, seed: int, console: Console) -> Outcome:
         names=named(data, model, judge),
         motion=text_to_motion(data, model, judge, seed),
     )
-    right = {
-        way: np.mean([a.label == b for a, b in zip(data.asked, row, strict=True)]) for way, row in outcome.names.items()
-    }
+    truth = [take.label for take in data.asked]
+    right = [f"{np.mean(np.array(row) == truth):.3f} by {way}" for way, row in outcome.names.items()]
     console.print(
         f"seed {seed}: language model {cpu} CPU s, evaluator {judged.cpu_s:.0f} CPU s; {outcome.nll:.3f} nats per code; "
-        f"named {', '.join(f'{share_right:.3f} by {way}' for way, share_right in right.items())}; {outcome.motion[GENERATED]}"
+        f"named {', '.join(right)}; {GENERATED} {outcome.motion[GENERATED]}"
     )
     return outcome
 
