@@ -47,3 +47,14 @@ def choose(wanted: Literal["auto", "hf", "unsloth"]) -> Backend:
     if wanted == "unsloth":
         raise BackendUnavailable(f"{problem}; or set model.backend to 'hf'")
     return Backend("hf", f"auto: {problem}")
+
+
+def check_quantiser() -> None:
+    """Raise BackendUnavailable where bitsandbytes, which keeps a frozen base in 4 bits, cannot be used."""
+    try:
+        importlib.import_module("bitsandbytes")
+    except (ImportError, OSError, RuntimeError) as error:
+        raise BackendUnavailable(
+            f"4-bit training needs bitsandbytes ({error}): pip install 'posellm-assets[qlora]', or set model.method to "
+            "'lora'"
+        ) from error

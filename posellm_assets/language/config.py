@@ -15,6 +15,9 @@ class Refusal(ValueError):
     """A job that cannot be done as it is; the message says why and what to do."""
 
 
+Method = Literal["full", "lora", "qlora"]
+
+
 class _Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -39,7 +42,11 @@ class ModelConfig(_Config):
         default="tiny",
         description="Where training starts without a parent: 'tiny', a Hugging Face id or a local folder",
     )
-    method: Literal["full", "lora"] = "full"
+    method: Method = Field(
+        default="full",
+        description="'full' trains every weight, 'lora' small matrices beside a frozen base, 'qlora' the same beside a "
+        "base in 4 bits",
+    )
     lora_rank: int = Field(default=16, gt=0)
     lora_alpha: int = Field(default=32, gt=0)
     lora_dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -52,6 +59,14 @@ class ModelConfig(_Config):
         description="Arithmetic of the forward pass; 'auto' takes bf16 where the processor is fast at it",
     )
     tiny: TinyConfig = TinyConfig()
+
+    @model_validator(mode="after")
+    def _four_bits_of_something_learned(self) -> "ModelConfig":
+        if self.base == "tiny" and self.method == "qlora":
+            raise ValueError(
+                "method 'qlora' keeps a pretrained base in 4 bits; 'tiny' is none: set base, or method full"
+            )
+        return self
 
 
 class StageConfig(_Config):

@@ -1,22 +1,25 @@
-"""The language model: building the tiny base, loading any causal language model, new token rows, LoRA.
+"""The language model: building the tiny base, loading any causal language model, new token rows, the finished folder.
 
 A finished model is a plain Hugging Face folder with the vocabulary beside it, whatever made it, so that the next stage,
 the next generation and decoding all load it in one way.
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
 from torch.nn import functional
-from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, Qwen3Config, Qwen3ForCausalLM
 from transformers.utils import logging
 
-from posellm_assets.language.backends import Backend, BackendUnavailable
-from posellm_assets.language.config import ModelConfig, Refusal, TinyConfig
+from posellm_assets.language import adapters
+from posellm_assets.language.adapters import is_adapted, is_tied
+from posellm_assets.language.backends import Backend, BackendUnavailable, check_quantiser
+from posellm_assets.language.bases import UnsupportedModel, read_base_config
+from posellm_assets.language.config import ModelConfig, TinyConfig
 from posellm_assets.language.packing import isolates
 from posellm_assets.language.vocabulary import Vocabulary
 
@@ -24,10 +27,6 @@ _ROWS_MULTIPLE = 64
 
 # Bars of transformers would fill the run's log with lines that say nothing.
 logging.disable_progress_bar()
-
-
-class UnsupportedModel(Refusal):
-    """A base model that this room cannot train correctly; the message says what it does differently."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +66,13 @@ def load(
 ) -> LoadedModel:
     """Load the causal language model `source` (folder or id) for training and check that we can train it right.
 
-    Raises BackendUnavailable where Unsloth was asked for by name and cannot load it, UnsupportedModel where the model's
-    head or attention is not what packing and the sliced head rely on.
+    Raises BackendUnavailable where Unsloth was asked for by name and cannot load it or 4 bits need a library that is
+    not there, UnsupportedModel where the base cannot be trained here (see `bases`) or its head or attention is not what
+    packing and the sliced head rely on.
     """
+    read_base_config(source, config.method)
+    if config.method == "qlora":
+        check_quantiser()
     if backend.name == "unsloth":
         try:
             model = _load_unsloth(source, config, row_tokens, dtype)
@@ -78,24 +81,52 @@ def load(
             if config.backend == "unsloth":
                 raise BackendUnavailable(f"Unsloth cannot load {source}: {error}; set model.backend to 'hf'") from error
             backend = Backend("hf", f"auto: Unsloth cannot load {source}: {error}")
-    model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype).to(device)
+    model = load_plain(source, dtype, quantised=config.method == "qlora").to(device)
     return LoadedModel(model, backend, _needs_mask(model, source, row_tokens))
 
 
-def add_token_rows(model: Any, vocabulary: Vocabulary, seed: int) -> None:
-    """Give the vocabulary's new tokens rows in the embedding and the head, drawn like the rows that are there.
+def load_plain(source: str, dtype: torch.dtype, quantised: bool = False) -> Any:
+    """The model `source` through transformers, its linear layers in 4 bits where `quantised`.
 
-    Rows of other tokens keep their values. Each new row is normal with the mean and deviation of the old rows.
+    4 bits are NormalFloat with double quantisation (QLoRA, Dettmers et al. 2023); embedding, head and norms stay as
+    they are. Raises UnsupportedModel where the weights are not in safetensors or not all there.
     """
-    old_rows = min(vocabulary.new)
-    if model.get_input_embeddings().weight.shape[0] < len(vocabulary):
-        model.resize_token_embeddings(len(vocabulary), pad_to_multiple_of=_ROWS_MULTIPLE, mean_resizing=False)
+    four_bits = {"bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True, "bnb_4bit_compute_dtype": dtype}
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            source,
+            dtype=dtype,
+            quantization_config=BitsAndBytesConfig(load_in_4bit=True, **four_bits) if quantised else None,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except OSError as error:
+        raise UnsupportedModel(
+            f"{source}: no weights in safetensors ({str(error).splitlines()[0]}); other formats can run "
+            "code when they are opened and are not read here"
+        ) from error
+    if info["missing_keys"]:
+        raise UnsupportedModel(f"{source} lacks weights that a language model needs: {min(info['missing_keys'])}, ...")
+    return _steady(model)
+
+
+def add_token_rows(model: Any, vocabulary: Vocabulary, tokens: Sequence[int], seed: int) -> None:
+    """Give `tokens`, which the model does not know, rows in the embedding and the head, drawn like the old ones.
+
+    Rows of other tokens keep their values. Each new row is normal with the mean and deviation of the old rows. So are
+    rows that only fill up the matrix: they count in every softmax too.
+    """
+    before = model.get_input_embeddings().weight.shape[0]
+    _make_room(model, vocabulary)
+    filling = range(max(before, len(vocabulary)), model.get_input_embeddings().weight.shape[0])
+    drawn = [*tokens, *filling]
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for layer in _token_layers(model):
-            old = layer.weight[:old_rows].float()
-            noise = torch.randn(len(vocabulary.new), old.shape[1], generator=generator).to(old.device)
-            layer.weight[vocabulary.new] = (old.mean(0) + noise * old.std(0)).to(layer.weight.dtype)
+            old = layer.weight[: min(tokens)].float()
+            noise = torch.randn(len(drawn), old.shape[1], generator=generator).to(old.device)
+            layer.weight[drawn] = (old.mean(0) + noise * old.std(0)).to(layer.weight.dtype)
 
 
 def place_codes(model: Any, vocabulary: Vocabulary, vectors: np.ndarray, seed: int) -> None:
@@ -129,43 +160,35 @@ def _token_layers(model: Any) -> list[Any]:
     )
 
 
-def attach_lora(model: Any, config: ModelConfig, vocabulary: Vocabulary, seed: int) -> Any:
-    """Freeze `model`; train LoRA on every linear layer and, of embedding and head, the added tokens' rows only."""
-    torch.manual_seed(seed)
-    embedding = _name_of(model, model.get_input_embeddings())
-    head = _name_of(model, model.get_output_embeddings())
-    indices = dict.fromkeys([embedding] if is_tied(model) else [embedding, head], vocabulary.added)
-    return get_peft_model(
-        model,
-        LoraConfig(
-            r=config.lora_rank,
-            lora_alpha=config.lora_alpha,
-            lora_dropout=config.lora_dropout,
-            target_modules="all-linear",
-            trainable_token_indices=indices,
-            task_type="CAUSAL_LM",
-        ),
-    )
-
-
 def save(model: Any, vocabulary: Vocabulary, folder: Path) -> None:
-    """Write a trained model as a plain folder, LoRA merged; the adapter alone is kept under `adapter/`."""
-    if isinstance(model, PeftModel):
-        model.save_pretrained(folder / "adapter", save_embedding_layers=False)
-        model = model.merge_and_unload()
+    """Write a trained model as a plain folder, LoRA merged; the adapter alone is kept under `adapter/`.
+
+    A 4-bit base is merged into as it was trained on: its quantised weights, written out in full.
+    """
+    if is_adapted(model):
+        adapters.save(model, folder)
+        inner = model.get_base_model()
+        if getattr(inner, "is_loaded_in_4bit", False):
+            model = _in_full(inner, vocabulary, folder)
+        else:
+            model = model.merge_and_unload()
     model.config.use_cache = True
+    ends = model.generation_config.eos_token_id
+    own = [vocabulary.end_of_text, vocabulary.end]
+    model.generation_config.eos_token_id = sorted({*own, *(ends if isinstance(ends, list) else [ends or own[0]])})
+    model.generation_config.pad_token_id = vocabulary.pad
     model.save_pretrained(folder)
     vocabulary.save(folder)
 
 
 def body(model: Any) -> Any:
     """The part of a causal language model that turns ids into hidden states, adapters included."""
-    return (model.get_base_model() if isinstance(model, PeftModel) else model).base_model
+    return (model.get_base_model() if is_adapted(model) else model).base_model
 
 
 def logits(model: Any, hidden: torch.Tensor, rows: slice | None = None) -> torch.Tensor:
     """(..., size) hidden states to (..., vocabulary) float32 logits, or to those of a slice of the head's rows."""
-    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    inner = model.get_base_model() if is_adapted(model) else model
     head = inner.get_output_embeddings()
     if rows is None:
         scores = head(hidden).float()
@@ -174,11 +197,6 @@ def logits(model: Any, hidden: torch.Tensor, rows: slice | None = None) -> torch
         scores = functional.linear(hidden, head.weight[rows], bias).float()
     cap = getattr(inner.config, "final_logit_softcapping", None)
     return torch.tanh(scores / cap) * cap if cap else scores
-
-
-def is_tied(model: Any) -> bool:
-    """Whether the head shares its weights with the embedding."""
-    return bool(model.get_input_embeddings().weight.data_ptr() == model.get_output_embeddings().weight.data_ptr())
 
 
 @torch.no_grad()
@@ -192,8 +210,21 @@ def check_head(model: Any, source: str) -> None:
         raise UnsupportedModel(f"{source}: its head is more than a matrix product and a soft cap; choose another base")
 
 
+@torch.no_grad()
+def _looks_ahead(model: Any) -> bool:
+    """Whether the last token of a text changes what is computed for the ones before it."""
+    ids = torch.arange(8, device=next(model.parameters()).device)[None]
+    states = [
+        body(model.eval())(input_ids=tokens, use_cache=False).last_hidden_state[:, :-1]
+        for tokens in (ids, torch.cat([ids[:, :-1], ids[:, :1]], 1))
+    ]
+    return float((states[0] - states[1]).abs().max()) > 0.02 * float(states[0].std())
+
+
 def _needs_mask(model: Any, source: str, row_tokens: int) -> bool:
     """Whether packed rows need the explicit mask, measured in training mode as the loop will run it."""
+    if _looks_ahead(model):
+        raise UnsupportedModel(f"{source} looks ahead, as encoders do, and so cannot write; choose a decoder")
     check_head(model, source)
     positions = getattr(model.config, "max_position_embeddings", None) or row_tokens
     if positions < row_tokens:
@@ -215,12 +246,34 @@ def _load_unsloth(source: str, config: ModelConfig, row_tokens: int, dtype: torc
         source,
         max_seq_length=row_tokens,
         dtype=dtype,
-        load_in_4bit=False,
+        load_in_4bit=config.method == "qlora",
         full_finetuning=config.method == "full",
         use_gradient_checkpointing=False,
+        use_exact_model_name=True,
+        use_safetensors=True,
     )
+    return _steady(model)
+
+
+def _steady(model: Any) -> Any:
+    """Keep 4-bit weights as they are: on a CPU bitsandbytes else re-encodes them, in bf16 and in place, to evaluate."""
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
     return model
 
 
-def _name_of(model: Any, module: Any) -> str:
-    return next(name for name, candidate in model.named_modules() if candidate is module)
+def _in_full(quantised: Any, vocabulary: Vocabulary, folder: Path) -> Any:
+    """The 4-bit base of a trained model with its weights written out and the adapter of `folder` merged in."""
+    from peft import PeftModel
+
+    source, dtype = quantised.name_or_path, quantised.dtype
+    base = load_plain(source, dtype, quantised=True).dequantize().to(quantised.device)
+    _make_room(base, vocabulary)
+    return PeftModel.from_pretrained(base, folder / adapters.FOLDER).merge_and_unload()
+
+
+def _make_room(model: Any, vocabulary: Vocabulary) -> None:
+    """Rows for all of the vocabulary in embedding and head. Many bases have more rows than tokens; those stay."""
+    if model.get_input_embeddings().weight.shape[0] < len(vocabulary):
+        model.resize_token_embeddings(len(vocabulary), pad_to_multiple_of=_ROWS_MULTIPLE, mean_resizing=False)

@@ -1,16 +1,22 @@
-"""The vocabulary and the model that a stage starts from: the parent's, or the base with rows for the new tokens."""
+"""The vocabulary and the model that a stage starts from: the parent's, or the base with rows for the new tokens.
+
+With LoRA a parent's adapter is trained on beside the base that it was made for, so that the last stage's adapter holds
+what all stages learned. A parent without such an adapter is taken with its weights merged, and gets a new one.
+"""
 
 import os
 import shutil
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer
 
-from posellm_assets.language import models
+from posellm_assets.language import adapters, models
 from posellm_assets.language.backends import Backend
+from posellm_assets.language.bases import read_base_config, read_text_tokenizer
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.processes import Processes
 from posellm_assets.language.tasks import Clip, UnusableData
@@ -30,17 +36,21 @@ def start(
     processes: Processes,
     resumed: bool,
 ) -> tuple[Vocabulary, models.LoadedModel]:
-    """The vocabulary and model that training starts from.
+    """The vocabulary and the model that training starts from, its LoRA adapter attached.
 
     A resumed job finds the built-in base as it was built at first, whatever the clips are now. Raises UnusableData
     where the parent speaks other codes.
     """
     device = processes.device
     # A frozen base in bf16 takes half the memory; weights that are trained stay float32.
-    halved = bf16 and job.model.method == "lora" and device.type == "cuda"
+    halved = bf16 and job.model.method != "full" and device.type == "cuda"
     dtype = torch.bfloat16 if halved else torch.float32
-    row_tokens = job.stage.row_tokens
+
+    def load(source: str) -> models.LoadedModel:
+        return models.load(source, job.model, backend, job.stage.row_tokens, dtype, device)
+
     codes = (job.codebook_size, job.lineage, job.layers)
+    base: str | None = job.model.base
     if job.parent:
         vocabulary = Vocabulary.load(job.parent, participants)
         spoken = (vocabulary.codebook_size, vocabulary.lineage, vocabulary.layers)
@@ -49,26 +59,39 @@ def start(
                 f"{job.parent} speaks {spoken[0]} codes in {spoken[2]} layers of lineage {spoken[1]!r}, the examples "
                 f"have {codes[0]} in {codes[2]} of {codes[1]!r}: new codes need a model that starts from the base"
             )
-        loaded = models.load(str(job.parent), job.model, backend, row_tokens, dtype, device)
-        if vocabulary.new:
-            models.add_token_rows(loaded.model, vocabulary, job.seed)
-        return vocabulary, loaded
-    if job.model.base == "tiny":
+        base = adapters.base_of(job.parent, job.model)
+        loaded = load(base or str(job.parent))
+        unknown = vocabulary.added if base else vocabulary.new
+    elif base == "tiny":
         folder = job.out / BASE
         if processes.first and not (resumed and folder.is_dir()):
             texts = {text for clip in clips for view in clip.views for text in view.texts}
             tokenizer = tiny_tokenizer(texts, job.model.tiny.text_tokens)
             _build(job, Vocabulary(tokenizer, *codes, participants), folder)
         processes.wait()
-        vocabulary = Vocabulary.load(folder)
-        loaded = models.load(str(folder), job.model, backend, row_tokens, dtype, device)
+        vocabulary, loaded, unknown = Vocabulary.load(folder), load(str(folder)), []
+        loaded.model.name_or_path = "tiny"
     else:
-        vocabulary = Vocabulary(AutoTokenizer.from_pretrained(job.model.base), *codes, participants)
-        loaded = models.load(job.model.base, job.model, backend, row_tokens, dtype, device)
-        models.add_token_rows(loaded.model, vocabulary, job.seed)
-    if job.tokenizer:
+        config = read_base_config(job.model.base, job.model.method)
+        vocabulary = Vocabulary(read_text_tokenizer(job.model.base, config), *codes, participants)
+        loaded, unknown = load(job.model.base), vocabulary.added
+    if unknown:
+        models.add_token_rows(loaded.model, vocabulary, unknown, job.seed)
+    if job.tokenizer and not job.parent:
         models.place_codes(loaded.model, vocabulary, _code_vectors(job.tokenizer, job.lineage), job.seed)
-    return vocabulary, loaded
+    if job.model.method == "full":
+        return vocabulary, loaded
+    return vocabulary, replace(loaded, model=_adapted(loaded.model, job, vocabulary, job.parent if base else None))
+
+
+def _adapted(model: Any, job: StageJob, vocabulary: Vocabulary, parent: Path | None) -> Any:
+    """`model` with a LoRA adapter: that of `parent` where there is one, else a new one."""
+    if parent:
+        adapters.set_rows(model, parent)
+    model = adapters.attach(model, job.model, vocabulary, job.seed)
+    if parent:
+        adapters.set_lora(model, parent)
+    return model
 
 
 def _code_vectors(folder: Path, lineage: str) -> np.ndarray:

@@ -34,7 +34,7 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
     # Imported here, because Unsloth patches transformers and `backends.choose` must have imported it before.
     import torch
 
-    from posellm_assets.language import checkpoints, models, optimizer, record
+    from posellm_assets.language import checkpoints, optimizer, record
     from posellm_assets.language.lengths import Lengths
     from posellm_assets.language.losses import mean_loss, summed_loss, validate
     from posellm_assets.language.packing import collate
@@ -80,8 +80,6 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
         bf16 = job.model.precision == "bf16" or (job.model.precision == "auto" and _bf16_is_fast(device))
         vocabulary, loaded = start(job, backend, clips, participants, bf16, processes, resumed=checkpoint is not None)
         model, masked = loaded.model, loaded.masked
-        if job.model.method == "lora":
-            model = models.attach_lora(model, job.model, vocabulary, job.seed)
         if stage.gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
         clips, left_out = fit_texts(clips, vocabulary, stage.row_tokens)

@@ -23,7 +23,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from posellm_assets.language import backends, models
+from posellm_assets.language import adapters, backends, models
 from posellm_assets.language.backends import Backend, BackendUnavailable
 from posellm_assets.language.config import ModelConfig
 from posellm_assets.language.decoding import MotionLM
@@ -79,7 +79,7 @@ def test_any_base_takes_a_lora_step_that_moves_the_new_rows_and_no_old_one(tmp_p
     assert min(vocabulary.added) == old
     for layer in ("get_input_embeddings", "get_output_embeddings"):
         assert torch.equal(getattr(before, layer)().weight, getattr(after, layer)().weight[:old])
-    assert models.is_tied(after) == models.is_tied(before) == (name != "llama")
+    assert adapters.is_tied(after) == adapters.is_tied(before) == (name != "llama")
     with pytest.raises(AssertionError):
         torch.testing.assert_close(before.base_model.state_dict(), after.base_model.state_dict())
     assert (job.out / "final" / "adapter" / "adapter_model.safetensors").is_file()
