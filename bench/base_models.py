@@ -1,22 +1,21 @@
 """An OPT, a Qwen3, a Gemma and a Llama through all three stages. `python bench/base_models.py [FAMILY ...]`
 
-Each is built small from its own configuration class and tokenizer rules (`bases.py`) and trained by the real program,
-`python -m posellm_assets.language.train`, in float32 on the CPU: full, with LoRA, and with LoRA on 4 bits where
+Each is built small from its own configuration class and tokenizer rules (`bases.py`) and trained by the real program's
+`train`, one process for each backend, in float32 on the CPU: full, with LoRA, and with LoRA on 4 bits where
 bitsandbytes loads; with transformers and, where it is installed, with Unsloth. Targets: every run ends and its model
 generates valid motion; both backends log the same losses to 1e-4; LoRA moves no old row by a bit, and the last stage's
-adapter alone, on the untouched base, is the finished model. Seconds are CPU seconds of the three processes.
+adapter alone, on the untouched base, is the finished model. Seconds are CPU seconds of the three stages.
 """
 
 import importlib.util
+import itertools
 import json
 import os
 import random
-import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,11 +62,9 @@ def write_examples(path: Path) -> Path:
     return path
 
 
-def run_stages(folder: Path, examples: Path, model: ModelConfig) -> tuple[list[float], list[Path], float]:
-    """Train the three stages; their losses in order, the three finished models, and the CPU seconds."""
-    losses: list[float] = []
-    finals: list[Path] = []
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+def stages(folder: Path, examples: Path, model: ModelConfig) -> list[StageJob]:
+    """The three jobs of a run, each starting from the one before."""
+    jobs: list[StageJob] = []
     for number, tasks in enumerate(TASKS, 1):
         stage = StageConfig(name=f"stage{number}", tasks=tasks, steps=STEPS, row_tokens=128, rows_per_batch=2)
         job = StageJob(
@@ -75,26 +72,18 @@ def run_stages(folder: Path, examples: Path, model: ModelConfig) -> tuple[list[f
             out=folder / stage.name,
             stage=stage,
             model=model,
-            parent=finals[-1] if finals else None,
+            parent=jobs[-1].out / "final" if jobs else None,
             codebook_size=CODES,
         )
-        path = folder / f"{stage.name}.json"
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(job.model_dump_json())
-        command = [sys.executable, "-m", "posellm_assets.language.train", str(path)]
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-        if done.returncode:
-            raise RuntimeError(f"{folder.name} {stage.name}: {(done.stdout + done.stderr).strip()[-1500:]}")
-        losses += [json.loads(line)["loss"] for line in (job.out / "losses.jsonl").read_text().splitlines()]
-        finals.append(job.out / "final")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return losses, finals, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        job.out.mkdir(parents=True)
+        (job.out / "job.json").write_text(job.model_dump_json())
+        jobs.append(job)
+    return jobs
 
 
-def flaws(base: Path, finals: list[Path], method: str) -> list[str]:
-    """What is wrong with the finished models of a run; nothing, one hopes."""
+def flaws(base: Path, final: Path, method: str) -> list[str]:
+    """What is wrong with the finished model of a run; nothing, one hopes."""
     found = []
-    final = finals[-1]
     motions = MotionLM.load(final).motion_from_text(["squat", "a person does a serve"], seed=1)
     if not all(codes and set(codes) <= set(range(CODES)) for codes in motions):
         found.append("generates what is no motion")
@@ -139,9 +128,8 @@ def adapter_error(final: Path, method: str) -> float:
 def main() -> int:
     """Print the table; 1 where a run failed or a target was missed."""
     console = Console()
-    families = sys.argv[1:] or list(FAMILIES)
     methods = ["full", "lora"] + (["qlora"] if importlib.util.find_spec("bitsandbytes") else [])
-    backends = ["hf"] + (["unsloth"] if importlib.util.find_spec("unsloth") else [])
+    libraries = ["hf"] + (["unsloth"] if importlib.util.find_spec("unsloth") else [])
     table = Table(title=f"three stages of {STEPS} steps", title_justify="left")
     for column in ("base", "method", "backend", "first loss", "last loss", "apart from hf", "CPU s", "flaws"):
         table.add_column(column)
@@ -149,25 +137,39 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         examples = write_examples(folder / "train.parquet")
-        for family in families:
-            base = write_base(family, folder / family)
-            for method in methods:
-                of_hf: list[float] = []
-                for backend in backends:
-                    settings: dict[str, Any] = {"method": method, "backend": backend, "lora_rank": 8}
-                    model = ModelConfig(base=str(base), precision="float32", **settings)
-                    out = folder / f"{family}-{method}-{backend}"
-                    losses, finals, seconds = run_stages(out, examples, model)
-                    of_hf = of_hf or losses
-                    apart = max(abs(ours - theirs) for ours, theirs in zip(losses, of_hf, strict=True))
-                    wrong = flaws(base, finals, method)
-                    missed |= apart > AGREEMENT or bool(wrong) or losses[-1] >= losses[0]
-                    figures = (f"{losses[0]:.4f}", f"{losses[-1]:.4f}", f"{apart:.1e}", f"{seconds:.0f}")
-                    table.add_row(family, method, backend, *figures, "; ".join(wrong) or "none")
-                    console.print(f"{family} {method} {backend}: {figures} {wrong}")
+        runs: dict[tuple[str, str, str], list[StageJob]] = {}
+        for family in sys.argv[1:] or list(FAMILIES):
+            base = str(write_base(family, folder / family))
+            for method, library in itertools.product(methods, libraries):
+                model = ModelConfig.model_validate(
+                    {"base": base, "method": method, "backend": library, "lora_rank": 8, "precision": "float32"}
+                )
+                out = folder / f"{family}-{method}-{library}"
+                runs[family, method, library] = stages(out, examples, model)
+        for library in libraries:
+            jobs = [job for run, jobs in runs.items() if run[2] == library for job in jobs]
+            command = [
+                sys.executable,
+                str(Path(__file__).with_name("train_jobs.py")),
+                *(str(job.out / "job.json") for job in jobs),
+            ]
+            subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        for (family, method, library), jobs in runs.items():
+            losses, of_hf = logged(jobs), logged(runs[family, method, "hf"])
+            apart = max(abs(ours - theirs) for ours, theirs in zip(losses, of_hf, strict=True))
+            seconds = sum(float((job.out / "cpu_s").read_text()) for job in jobs)
+            wrong = flaws(folder / family, jobs[-1].out / "final", method)
+            missed |= apart > AGREEMENT or bool(wrong) or losses[-1] >= losses[0]
+            figures = (f"{losses[0]:.4f}", f"{losses[-1]:.4f}", f"{apart:.1e}", f"{seconds:.1f}")
+            table.add_row(family, method, library, *figures, "; ".join(wrong) or "none")
     console.print(table)
-    console.print("MISSED" if missed else f"met: losses agree to {AGREEMENT}, no flaw")
+    console.print("MISSED" if missed else f"met: every run ends, losses agree to {AGREEMENT}, no flaw")
     return int(missed)
+
+
+def logged(jobs: list[StageJob]) -> list[float]:
+    """The losses of all stages of a run, step by step."""
+    return [json.loads(line)["loss"] for job in jobs for line in (job.out / "losses.jsonl").read_text().splitlines()]
 
 
 if __name__ == "__main__":
