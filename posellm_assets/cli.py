@@ -135,7 +135,7 @@ def generate(
     out: Annotated[Path, typer.Option(help="x.mp4, x.gif, x.bvh, x.npy, or x.json for joints and codes.")],
     seed: Annotated[int, typer.Option(help="The same seed gives the same motion.")] = 0,
     samples: Annotated[int, typer.Option(min=1, help="How many, side by side or in numbered files.")] = 1,
-    length: Annotated[float | None, typer.Option(help="Seconds; as long as in training by default.")] = None,
+    length: Annotated[float | None, typer.Option(min=0.1, help="Seconds; as in training by default.")] = None,
     participant: Annotated[str | None, typer.Option(help="In the manner of a participant of the training.")] = None,
     lake: LakeOption = "data_lake",
 ) -> None:
