@@ -180,8 +180,8 @@ def measure(data: Data, folder: Path, seed: int, console: Console) -> Outcome:
     truth = [take.label for take in data.asked]
     right = [f"{np.mean(np.array(row) == truth):.3f} by {way}" for way, row in outcome.names.items()]
     console.print(
-        f"seed {seed}: language model {cpu} CPU s, evaluator {judged.cpu_s:.0f} CPU s; {outcome.nll:.3f} nats per code; "
-        f"named {', '.join(right)}; {GENERATED} {outcome.motion[GENERATED]}"
+        f"seed {seed}: language model {cpu} CPU s, evaluator {judged.cpu_s:.0f} CPU s; "
+        f"{outcome.nll:.3f} nats per code; named {', '.join(right)}; {GENERATED} {outcome.motion[GENERATED]}"
     )
     return outcome
 
