@@ -38,6 +38,7 @@ def motion_evaluator(context: dg.AssetExecutionContext, lake: LakeResource, prog
         train=str(here.examples(snapshot.snapshot, "train")),
         test=str(here.examples(snapshot.snapshot, "test")),
         motions=_motions(here, snapshot),
+        layers=read_json(here.tokenizer(snapshot.lineage) / "config.json")["config"].get("layers", 1),
         out=str(out),
         seed=settings.seed,
         config=settings.evaluation.evaluator,

@@ -50,15 +50,16 @@ def read_examples(path: str) -> list[Example]:
     ]
 
 
-def read_clips(path: str, motions: Mapping[str, str]) -> list[Clip]:
+def read_clips(path: str, motions: Mapping[str, str], layers: int) -> list[Clip]:
     """The examples of a split as they were filmed, with their motions, in the order of the file.
 
-    Raises ValueError where a video has no motion file in `motions`, or one that is not what was tokenised.
+    `layers` is how many codes make one time step. Raises ValueError where a video has no motion file in `motions`, or
+    one that is not what was tokenised.
     """
-    return with_motions(originals(read_examples(path)), motions)
+    return with_motions(originals(read_examples(path)), motions, layers)
 
 
-def with_motions(examples: Iterable[Example], motions: Mapping[str, str]) -> list[Clip]:
+def with_motions(examples: Iterable[Example], motions: Mapping[str, str], layers: int) -> list[Clip]:
     """The clips of examples as they were filmed, by video; all segments of a video have to be among them.
 
     Raises ValueError as `read_clips` does.
@@ -70,7 +71,7 @@ def with_motions(examples: Iterable[Example], motions: Mapping[str, str]) -> lis
     for key, segments in by_key.items():
         if key not in motions:
             raise ValueError(f"{key} is among the examples, but no motion file was given for it")
-        clips += _with_motion(segments, Motion.read(Path(motions[key])), motions[key])
+        clips += _with_motion(segments, Motion.read(Path(motions[key])), motions[key], layers)
     return clips
 
 
@@ -84,17 +85,17 @@ def place(example: Example) -> tuple[str, int]:
     return example.key, example.segment
 
 
-def _with_motion(examples: list[Example], motion: Motion, path: str) -> list[Clip]:
+def _with_motion(examples: list[Example], motion: Motion, path: str, layers: int) -> list[Clip]:
     # Segments are numbered among those that were long enough to be tokenised; the shortest example says how long.
-    shortest = min(len(example.codes) for example in examples) * FRAMES_PER_TOKEN
+    shortest = min(len(example.codes) for example in examples) // layers * FRAMES_PER_TOKEN
     segments = motion.segments(shortest / motion.fps)
     clips = []
     for example in examples:
-        number, codes = example.segment, len(example.codes)
-        if number >= len(segments) or len(segments[number]) // FRAMES_PER_TOKEN != codes:
+        number, steps = example.segment, len(example.codes) // layers
+        if number >= len(segments) or len(segments[number]) // FRAMES_PER_TOKEN != steps:
             raise ValueError(
-                f"{example.key}: segment {number} has {codes} codes, which does not fit the motion in {path}; "
-                "the motion has changed since: make the motion tokens and a new snapshot"
+                f"{example.key}: segment {number} has {len(example.codes)} codes, which does not fit the motion in "
+                f"{path}; the motion has changed since: make the motion tokens and a new snapshot"
             )
         clips.append(Clip(**vars(example), motion=segments[number]))
     return clips

@@ -60,6 +60,7 @@ class EvaluatorJob(BaseModel):
     train: str = Field(description="Examples of the train split (parquet)")
     test: str = Field(description="Examples of the test split (parquet), for the evaluator's own held-out figures")
     motions: dict[str, str] = Field(description="Motion file of every video key in the examples")
+    layers: int = Field(default=1, gt=0, description="Quantiser layers: so many codes of an example make one time step")
     out: str = Field(description="Folder for model.safetensors, config.json and report.json")
     seed: int = 0
     config: EvaluatorConfig = EvaluatorConfig()

@@ -39,9 +39,9 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     started_s = time.process_time()
     train = read_examples(job.train)
     filmed = originals(train)
-    test = read_clips(job.test, job.motions)
     model = MotionLM.load(Path(job.model))
     tokenizer = MotionTokenizer.load(Path(job.tokenizer))
+    test = read_clips(job.test, job.motions, tokenizer.layers)
     evaluator = Evaluator.load(Path(job.evaluator))
     size = tokenizer.codebook_size
     reconstructed = tokenizer.decode_many([clip.codes for clip in test]) if test else []
@@ -110,7 +110,8 @@ def _asked(
     others = random.Random(job.seed).sample(range(len(filmed)), min(OTHERS * len(clips), len(filmed)))
     # Only these videos' motions are read: a lake holds more than an evaluation needs.
     keys = {filmed[index].key for index in (*nearest, *others)}
-    real = {place(clip): clip for clip in with_motions((e for e in filmed if e.key in keys), job.motions)}
+    needed = [example for example in filmed if example.key in keys]
+    real = {place(clip): clip for clip in with_motions(needed, job.motions, tokenizer.layers)}
     return Asked(
         clips=clips,
         draws=[drawn[start : start + len(clips)] for start in range(0, len(drawn), len(clips) or 1)],

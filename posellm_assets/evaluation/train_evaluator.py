@@ -33,7 +33,7 @@ def run(job: EvaluatorJob, report: Report) -> dict[str, Any]:
     Raises ValueError where there is no train clip.
     """
     started_s = time.process_time()
-    train, test = read_clips(job.train, job.motions), read_clips(job.test, job.motions)
+    train, test = (read_clips(path, job.motions, job.layers) for path in (job.train, job.test))
     evaluator, losses = fit(train, job.config, job.seed, report)
     content = {
         "train_clips": len(train),
