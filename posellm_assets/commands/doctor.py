@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from posellm_assets.lake import Lake, is_local
+from posellm_assets.language.plan import find_hardware, plan
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.models import available_models
 from posellm_assets.settings import load_settings, settings_path
@@ -51,6 +52,7 @@ def examine(lake: Lake) -> Iterator[Finding]:
         "only needed for gated base models: export HF_TOKEN=...",
     )
     yield _settings(lake)
+    yield from _plan(lake)
     yield from _lake(lake)
     home = os.environ.get("DAGSTER_HOME", "")
     yield Finding(
@@ -77,6 +79,25 @@ def _accelerator() -> Finding:
         names = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
     remedy = "the tiny model trains on a CPU; a base model of a billion parameters wants a GPU of 16 GB or more"
     return Finding("GPU", bool(names), False, names.replace("\n", "; ") or "no NVIDIA GPU", remedy)
+
+
+def _plan(lake: Lake) -> Iterator[Finding]:
+    """How the settings, and what they leave open, would train on this machine."""
+    try:
+        model = load_settings(lake).language.model
+    except ValueError:
+        return  # said by the finding about the settings
+    try:
+        chosen = plan(find_hardware(), model)
+    except ValueError as error:
+        remedy = "set language.model.base to one that fits, or to 'auto'"
+        yield Finding("training plan", False, False, str(error), remedy)
+        return
+    found = (
+        f"{chosen.base}, {chosen.method}, {chosen.precision}, up to {chosen.rows_per_batch} rows in a batch "
+        f"x {chosen.batches_per_step} ({chosen.reason})"
+    )
+    yield Finding("training plan", True, False, found)
 
 
 def _settings(lake: Lake) -> Finding:

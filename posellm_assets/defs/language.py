@@ -15,6 +15,7 @@ from posellm_assets.defs.resources import LakeResource, Programs, retrying_trans
 from posellm_assets.evaluation.report import curves_png
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of
 from posellm_assets.language.config import StageConfig, StageJob
+from posellm_assets.language.plan import find_hardware, resolve
 from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS, build_examples, read_snapshot, split_table
 from posellm_assets.settings import Settings
 
@@ -91,7 +92,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
         val=local_path(lake.examples(snapshot_key, "val")),
         out=local_path(lake.stage(snapshot_key, name)),
         stage=by_name[name],
-        model=settings.language.model,
+        model=resolve(settings.language.model, find_hardware()),
         parent=lake.finished_model(*start_from) if start_from else None,
         codebook_size=layers * codes["codes"],
         layers=layers,

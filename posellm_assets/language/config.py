@@ -40,7 +40,8 @@ class ModelConfig(_Config):
 
     base: str = Field(
         default="tiny",
-        description="Where training starts without a parent: 'tiny', a Hugging Face id or a local folder",
+        description="Where training starts without a parent: 'tiny', a Hugging Face id, a local folder, or 'auto': "
+        "the largest known one that the GPU can train",
     )
     method: Method = Field(
         default="full",
