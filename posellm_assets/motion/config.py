@@ -68,6 +68,12 @@ class TokenizerConfig(_Config):
         default=(0.85, 1.0, 1.18), description="Playing speeds in training and of the re-tokenised variants of a clip"
     )
     phases: tuple[int, ...] = Field(default=(0, 2), description="Frames cut off the front of the re-tokenised variants")
+    warps: tuple[float, ...] = Field(
+        default=(), description="Further re-tokenised variants at a smoothly bent tempo: how far, e.g. [0.2]"
+    )
+    noises_mm: tuple[float, ...] = Field(
+        default=(), description="Further re-tokenised variants with noisy joints: standard deviations, e.g. [5]"
+    )
     checkpoint_every: int = Field(default=250, ge=1, description="Steps between two checkpoints")
     threads: int = Field(default=1, ge=1, description="Torch threads; they can change the last bits of the weights")
 
@@ -109,6 +115,13 @@ class TokenizerConfig(_Config):
     def codebook_size(self) -> int:
         """How many ids there are: those of all layers."""
         return self.layers * self.codes
+
+    @field_validator("warps", "noises_mm")
+    @classmethod
+    def _positive(cls, sizes: tuple[float, ...]) -> tuple[float, ...]:
+        if any(not 0 < size < math.inf for size in sizes):
+            raise ValueError(f"each must be positive, not {sizes}")
+        return sizes
 
     @property
     def min_frames(self) -> int:

@@ -3,6 +3,7 @@
 Loads torch; `batches.py` hands the work to processes of a pool.
 """
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 
 from posellm_assets import lake
 from posellm_assets.footage.keys import check_video_key
-from posellm_assets.motion.augment import change_speed, mirror, shift_phase
+from posellm_assets.motion.augment import add_noise, change_speed, mirror, shift_phase, warp_time
 from posellm_assets.motion.config import TokeniseItem, TokeniseJob
 from posellm_assets.motion.errors import mpjpe_mm
 from posellm_assets.motion.motion import Motion
@@ -34,7 +35,7 @@ class Variant:
 
 
 def variants_of(segment: Motion, tokenizer: MotionTokenizer) -> list[Variant]:
-    """The original first, then every other mix of mirroring, speed and phase that is long enough."""
+    """The original first, every other mix of mirroring, speed and phase that is long enough, then what is asked for."""
     config = tokenizer.config
     variants = [Variant("original", False, segment)]
     for speed in sorted(config.speeds, key=lambda speed: speed != 1.0):
@@ -50,6 +51,12 @@ def variants_of(segment: Motion, tokenizer: MotionTokenizer) -> list[Variant]:
                 name = "_".join(part for part in parts if part)
                 if name and len(guise) - phase >= config.min_frames:
                     variants.append(Variant(name, mirrored, shift_phase(guise, phase)))
+    # The segment's own content is the seed: a variant is the same whenever and beside whatever it is made.
+    rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(segment.joints).tobytes()))
+    bent = [(f"warp-{strength:g}", warp_time(segment, strength, rng)) for strength in config.warps]
+    noisy = [(f"noise-{noise_mm:g}", add_noise(segment, noise_mm, rng)) for noise_mm in config.noises_mm]
+    for name, guise in bent + noisy:
+        variants += [Variant(name, False, guise), Variant(f"mirrored_{name}", True, mirror(guise))]
     return variants
 
 
