@@ -44,7 +44,7 @@ from posellm_assets.poses.subjects import choose_subject
 
 FPS = 20.0
 STEPS = 1500
-VIDEOS = "perfanalytic__multi_cam0*.mp4"
+VIDEOS = ("perfanalytic__single_cam01", "perfanalytic__single_cam02", "davidpagnon__demo_old")
 ROUND_TRIP_MM = 0.01
 ADDED_MM = 0.1
 
@@ -64,7 +64,7 @@ def video_motions(folder: Path) -> list[Motion]:
     motions = []
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
-        videos = sorted(folder.rglob(VIDEOS))[:3]
+        videos = [next(folder.rglob(f"{video}.mp4")) for video in VIDEOS]
         clips = [Clip(v.stem, v, out / f"{v.stem}.parquet", out / "q.json", out / "s.jpg") for v in videos]
         for _, summary in extract_clips(clips, LocalPool(1), PoseConfig()):
             if isinstance(summary, Exception):
