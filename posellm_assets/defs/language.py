@@ -12,9 +12,9 @@ import dagster as dg
 from posellm_assets.defs.common import OWNERS, columns, every_video, picture
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
-from posellm_assets.evaluation.report import curves_png
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of
 from posellm_assets.language.config import StageConfig, StageJob
+from posellm_assets.language.curves import training_png
 from posellm_assets.language.plan import find_hardware, resolve
 from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS, build_examples, read_snapshot, split_table
 from posellm_assets.settings import Settings
@@ -106,6 +106,6 @@ def _stage_metadata(out: Path) -> dict[str, Any]:
     result = read_json(out / "result.json")
     return {
         **{key: value for key, value in result.items() if isinstance(value, int | float | str)},
-        "losses": picture(curves_png({out.name: out / "losses.jsonl"}), "png"),
+        "losses": picture(training_png(out / "losses.jsonl"), "png"),
         "model": dg.MetadataValue.path(str(out / "final")),
     }

@@ -89,7 +89,7 @@ class StageConfig(_Config):
     )
     gradient_checkpointing: bool = Field(
         default=False,
-        description="Compute activations a second time instead of keeping them: less memory, a third slower",
+        description="Compute activations a second time instead of keeping them: less memory for more time",
     )
     evaluate_every: int | None = Field(default=None, gt=0, description="Steps between evaluations on held-out clips")
     patience: int | None = Field(
@@ -114,7 +114,7 @@ class StageConfig(_Config):
 STAGES: tuple[StageConfig, ...] = (
     StageConfig(name="stage1", tasks={"motion": 1.0}, steps=120),
     StageConfig(name="stage2", tasks={"t2m": 0.5, "m2t": 0.3, "denoise": 0.2}, steps=200),
-    # Without the replay of m2t, this stage forgets most of what stage 2 learned about it.
+    # Without the replay of m2t (a share of 0), this stage forgets most of what stage 2 learned about it.
     StageConfig(name="stage3", tasks={"t2m": 0.6, "m2t": 0.4}, steps=150, learning_rate=1e-3),
 )
 

@@ -1,5 +1,6 @@
 """The loss of packed rows, and its mean per answer token on held-out clips."""
 
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +12,7 @@ from posellm_assets.language import models
 from posellm_assets.language.config import StageConfig, Task
 from posellm_assets.language.packing import IGNORE, Batch, collate, hidden_states, pack
 from posellm_assets.language.processes import Processes
-from posellm_assets.language.tasks import Clip, View, build, serves
+from posellm_assets.language.tasks import Clip, UnusableData, View, build, serves
 from posellm_assets.language.vocabulary import Vocabulary
 
 
@@ -36,7 +37,7 @@ def validate(
 ) -> dict[Task, dict[str, Any]]:
     """Mean loss per answer token on held-out clips for each task of the stage, with the number of tokens and clips.
 
-    Leaves the model in training mode.
+    Leaves the model in training mode. Raises UnusableData where a loss is not finite.
     """
     model.eval()
     result: dict[Task, dict[str, Any]] = {}
@@ -64,6 +65,10 @@ def validate(
             total += summed_loss(model, batch.to(processes.device), masked, bf16)
         processes.add_up([total])
         tokens = sum(len(example.answer) for example in examples)
+        if not math.isfinite(float(total)):
+            raise UnusableData(
+                f"the loss of {task} on {len(used)} held-out clips is {float(total)}: the model is broken"
+            )
         if tokens:
             result[task] = {"loss": float(total) / tokens, "tokens": tokens, "clips": len(used)}
     model.train()

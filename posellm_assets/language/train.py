@@ -110,6 +110,7 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
                 "tokens": 0,
                 "labelled_tokens": 0,
                 "seconds": 0.0,
+                "cpu_seconds": 0.0,
                 "val_before": evaluate(),
                 "best": {"step": 0, "loss": None},
                 "evaluations_since_best": 0,
@@ -135,7 +136,8 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
 
         # --- Steps
         model.train()
-        before, began = position["seconds"], time.perf_counter()
+        began = time.perf_counter() - position["seconds"]
+        cpu_began = time.process_time() - position["cpu_seconds"]
         while position["step"] < stage.steps and not _out_of_patience(position, stage.patience):
             step_began, step = time.perf_counter(), position["step"] + 1
             torch.manual_seed(random.Random(f"{job.seed}/{step}/{processes.rank}").getrandbits(63))  # for dropout
@@ -178,7 +180,8 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
             position["step"] = step
             position["tokens"] += tokens
             position["labelled_tokens"] += labelled
-            position["seconds"] = before + time.perf_counter() - began
+            position["seconds"] = time.perf_counter() - began
+            position["cpu_seconds"] = time.process_time() - cpu_began
             if stage.evaluate_every and step % stage.evaluate_every == 0:
                 entry["val_loss"] = mean_loss(evaluate(), stage)
                 best = position["best"]["loss"]
@@ -223,6 +226,7 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
             "tokens": position["tokens"],
             "labelled_tokens": position["labelled_tokens"],
             "step_seconds": round(position["seconds"], 2),
+            "step_cpu_seconds": round(position["cpu_seconds"], 2),
             "seconds_of_last_start": round(time.perf_counter() - started, 2),
             "tokens_per_s": round(position["tokens"] / position["seconds"], 1),
             "labels_per_s": round(position["labelled_tokens"] / position["seconds"], 1),

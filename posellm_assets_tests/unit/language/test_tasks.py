@@ -3,8 +3,20 @@ from pathlib import Path
 
 import pytest
 
+from posellm_assets.language.config import Task
 from posellm_assets.language.packing import IGNORE, collate, pack
-from posellm_assets.language.tasks import Clip, UnusableData, View, build, draw_epoch, fit_texts, read_clips, windows
+from posellm_assets.language.tasks import (
+    Clip,
+    UnusableData,
+    View,
+    build,
+    draw_epoch,
+    fit_texts,
+    read_clips,
+    t2m_prefix,
+    windows,
+)
+from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets_tests.unit.language import samples
 
 CODES = [3, 1, 4, 1, 5, 9, 2, 6]
@@ -21,7 +33,7 @@ def test_each_task_asks_with_its_prefix_and_answers_with_codes_or_text() -> None
         "denoise": ([v.denoise, v.begin, *[v.mask] * 8, v.end, v.begin], [*motion, v.end]),
     }
     for task, (prefix, answer) in expected.items():
-        wanted = "" if task in ("motion", "denoise") else "squat"
+        wanted = "squat" if task in ("t2m", "m2t") else ""
         [example] = build(task, "k", CODES, wanted, vocabulary, 64, mask_rate=1.0, generator=random.Random(0))
         assert (example.prefix, example.answer) == (prefix, answer)
 
@@ -133,3 +145,86 @@ def test_a_description_names_the_movement_first_and_keeps_the_owners_words() -> 
         )
     }
     assert (vocabulary.t2m, *vocabulary.encode_text(own_words), vocabulary.begin) in prompts
+
+
+@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("task", ["continuation", "between"])
+def test_what_is_shown_and_what_is_answered_make_the_whole_motion_cut_between_time_steps(
+    task: Task, layers: int
+) -> None:
+    vocabulary = Vocabulary(samples.vocabulary().tokenizer, 24, layers=layers)
+    generator = random.Random(0)
+    cuts = set()
+    for steps in (3, 4, 9, 40):
+        codes = [24 // layers * (place % layers) + place % 5 for place in range(steps * layers)]
+        for _ in range(30):
+            examples = build(task, "k", codes, "", vocabulary, 64, generator=generator)
+            whole = []
+            for example in examples:
+                shown = [token for token in example.prefix if token in vocabulary.code_of]
+                start = len(shown) if task == "continuation" else example.prefix.index(vocabulary.mask) - 2
+                answered = example.answer[:-1]
+                assert example.prefix[:2] == [getattr(vocabulary, task), vocabulary.begin]
+                assert example.answer[-1] == vocabulary.end
+                assert answered and shown and start and start % layers == 0 == len(answered) % layers
+                assert task == "continuation" or start < len(shown), "an in-between ends before the motion does"
+                cuts.add(len(answered) / (len(shown) + len(answered)))
+                whole += shown[:start] + answered + shown[start:]
+            assert [vocabulary.code_of[token] for token in whole] == codes
+            assert max(map(len, examples)) <= 64
+    assert len(cuts) > 8, "where the motion is cut is drawn afresh"
+
+
+def test_a_motion_too_short_to_take_anything_away_serves_the_other_tasks() -> None:
+    vocabulary = samples.vocabulary()
+    tasks = {"continuation": 1.0, "between": 1.0, "motion": 1.0}
+    drawn = {
+        length: {
+            draw_epoch([samples.clip([1, 2, 3][:length])], samples.stage(tasks=tasks), vocabulary, generator)[0].prefix[
+                0
+            ]
+            for generator in map(random.Random, range(30))
+        }
+        for length in (1, 2, 3)
+    }
+    v = vocabulary
+    assert drawn == {1: {v.t2m}, 2: {v.t2m, v.continuation}, 3: {v.t2m, v.continuation, v.between}}
+
+
+def test_layered_motion_is_split_between_time_steps_only() -> None:
+    assert [len(window) for window in windows(range(90), 32, layers=3)] == [30, 30, 30]
+    assert all(window[0] % 3 == 0 and len(window) <= 31 for window in windows(range(90), 31, layers=3))
+    assert [code for window in windows(range(300), 31, layers=4) for code in window] == list(range(300))
+
+
+def test_half_of_the_prompts_for_a_known_participants_motion_name_the_participant() -> None:
+    vocabulary = Vocabulary(samples.vocabulary().tokenizer, 24, participants=["ana"])
+    ana = vocabulary.participants["ana"]
+    views = (View(tuple(CODES), ("squat",)),)
+    clips = [Clip("k", "squat", views, who) for who in ("ana", "zoe", None) for _ in range(200)]
+    for tasks in ({"t2m": 1.0}, {"motion": 1.0}):
+        examples = draw_epoch(clips, samples.stage(tasks=tasks), vocabulary, random.Random(0))
+        marked = [ana in example.prefix for example in examples]
+        assert sum(marked[:200]) == pytest.approx(100, abs=25)
+        assert not any(marked[200:]), "a participant without a marker, or nobody, is not marked"
+        assert all(example.prefix[1] == ana for example, named in zip(examples, marked, strict=True) if named)
+    assert not any(
+        ana in example.prefix
+        for example in draw_epoch(clips, samples.stage(tasks={"m2t": 1.0}), vocabulary, random.Random(0))
+    )
+    with pytest.raises(ValueError, match="knows no participant 'zoe'; it knows: ana"):
+        t2m_prefix("squat", vocabulary, "zoe")
+
+
+@pytest.mark.parametrize("task", ["motion", "t2m", "m2t", "denoise", "continuation", "between"])
+def test_between_begin_and_end_stand_codes_and_nothing_else(task: Task) -> None:
+    vocabulary = samples.vocabulary()
+    [example] = build(task, "k", CODES, "squat: the knees bend", vocabulary, 64, mask_rate=0.3)
+    inside, seen = False, 0
+    for token in [*example.prefix, *example.answer]:
+        if token in (vocabulary.begin, vocabulary.end):
+            inside = token == vocabulary.begin
+        elif inside:
+            seen += 1
+            assert token in vocabulary.code_of or token == vocabulary.mask
+    assert seen >= len(CODES)

@@ -15,6 +15,7 @@ from posellm_assets.language import train as program
 from posellm_assets.language.backends import Backend
 from posellm_assets.language.checkpoints import CheckpointMismatch
 from posellm_assets.language.config import ModelConfig, StageJob
+from posellm_assets.language.curves import PANELS, training_png
 from posellm_assets.language.tasks import UnusableData
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.motion.config import TokenizerConfig
@@ -90,7 +91,9 @@ def test_a_stage_learns_and_records_how(tmp_path: Path) -> None:
     assert result["val"]["t2m"]["loss"] < 0.8 * result["val_before"]["t2m"]["loss"]
     assert result["val"]["t2m"]["clips"] == 3
     assert result["backend"] == {"name": "hf", "reason": "asked for"}
-    assert sum("tokens/s" in line for line in said) == 10
+    assert sum("label tokens/s" in line and "learning rate" in line and " MB" in line for line in said) == 10
+    assert set(PANELS) <= set(json.loads((job.out / "losses.jsonl").read_text().splitlines()[0]))
+    assert training_png(job.out / "losses.jsonl").startswith(b"\x89PNG")
     assert sorted(path.name for path in job.out.glob("checkpoint-*")) == ["checkpoint-30", "checkpoint-60"]
 
 
@@ -175,3 +178,23 @@ def test_texts_that_no_model_saw_still_encode_in_the_next_generation(tmp_path: P
     second = samples.job(tmp_path, "two", {"steps": 2}, train=news, parent=first.out / "final")
     assert train(second)["left_out"] == []
     assert len(Vocabulary.load(second.out / "final")) == len(Vocabulary.load(first.out / "final"))
+
+
+def test_recomputed_activations_give_the_same_losses(tmp_path: Path) -> None:
+    kept = samples.job(tmp_path, "kept", {"steps": 6})
+    recomputed = samples.job(tmp_path, "recomputed", {"steps": 6, "gradient_checkpointing": True})
+    for job in (kept, recomputed):
+        train(job)
+    for one, other in zip(trajectory(kept), trajectory(recomputed), strict=True):
+        assert other == pytest.approx(one, rel=1e-3)
+
+
+def test_a_new_participant_of_the_next_generation_gets_a_marker_and_moves_nobody_elses(tmp_path: Path) -> None:
+    first = samples.job(tmp_path, "one", {"steps": 1})
+    train(first)
+    news = samples.examples(tmp_path / "news.parquet", participant="nadia")
+    second = samples.job(tmp_path, "two", {"steps": 2}, train=news, parent=first.out / "final")
+    train(second)
+    before, after = (Vocabulary.load(job.out / "final") for job in (first, second))
+    assert set(after.participants) == {"p0", "p1", "p2", "p3", "nadia"}
+    assert {name: after.participants[name] for name in before.participants} == before.participants

@@ -1,0 +1,101 @@
+"""How a stage ends before its last step: on a broken loss, and when held-out clips stop getting better."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from posellm_assets.language import losses
+from posellm_assets.language.backends import Backend
+from posellm_assets.language.checkpoints import CheckpointMismatch
+from posellm_assets.language.config import StageConfig, StageJob
+from posellm_assets.language.tasks import UnusableData
+from posellm_assets.language.train import NonFiniteLoss, train
+from posellm_assets_tests.unit.language import samples
+from posellm_assets_tests.unit.language.test_train import finished, kill_at_step, start, trajectory
+
+
+def run(job: StageJob, said: list[str] | None = None) -> dict[str, Any]:
+    return train(job, Backend("hf", "asked for"), (said if said is not None else []).append)
+
+
+def test_a_step_that_breaks_is_not_lost_and_the_same_command_goes_on_with_other_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calm = samples.job(tmp_path, "calm", {"steps": 12})
+    run(calm)
+    broken = samples.job(tmp_path, "broken", {"steps": 12})
+    whole, calls = losses.hidden_states, [0]
+
+    def overflowing(*arguments: Any) -> torch.Tensor:
+        """A base model whose activations overflow in its eighth step, after three evaluations and seven steps."""
+        calls[0] += 1
+        return whole(*arguments) * (float("inf") if calls[0] == 3 + 8 else 1.0)
+
+    monkeypatch.setattr(losses, "hidden_states", overflowing)
+    with pytest.raises(NonFiniteLoss, match=r"at step 8, on these clips: .*gym\.squat-\d") as caught:
+        run(broken)
+    assert str(broken.out / "checkpoint-7") in str(caught.value)
+    monkeypatch.undo()
+    assert (broken.out / "checkpoint-7").is_dir() and not (broken.out / "final").exists()
+    assert trajectory(broken) == trajectory(calm)[:7]
+
+    with pytest.raises(CheckpointMismatch, match="seed was 0 and is now 1"):
+        run(broken.model_copy(update={"seed": 1}))
+    gentler, said = samples.job(tmp_path, "broken", {"steps": 12, "learning_rate": 1e-4}), list[str]()
+    result = run(gentler, said)
+    assert "goes on from step 7 of 12; stage.learning_rate was 0.002 and is now 0.0001" in said
+    assert result["changed"] == ["stage.learning_rate was 0.002 and is now 0.0001"]
+    assert trajectory(gentler)[:7] == trajectory(calm)[:7]
+    assert [step for step, *_ in trajectory(gentler)] == list(range(1, 13))
+
+
+def test_after_a_broken_step_a_clip_may_be_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = samples.job(tmp_path, stage_changes={"steps": 12}, val=None)
+    whole = losses.summed_loss
+    monkeypatch.setattr("posellm_assets.language.losses.summed_loss", lambda *a: whole(*a) * float("nan"))
+    with pytest.raises(NonFiniteLoss, match="at step 1"):
+        run(job)
+    monkeypatch.undo()
+    samples.examples(tmp_path / "train.parquet", clips_per_label=2)
+    result = run(job)
+    assert result["steps"] == 12 and result["clips"] == 6
+    assert len(result["changed"]) == 1 and result["changed"][0].startswith("train was")
+
+
+STALE = {"steps": 400, "learning_rate": 2e-2, "evaluate_every": 4, "patience": 2, "checkpoint_every": 3}
+
+
+def test_a_stage_out_of_patience_ends_early_with_its_best_weights_also_when_it_was_killed(tmp_path: Path) -> None:
+    calm, killed = samples.job(tmp_path, "calm", STALE), samples.job(tmp_path, "killed", STALE)
+    result = run(calm)
+    held_out = {
+        line["step"]: line["val_loss"]
+        for line in map(json.loads, (calm.out / "losses.jsonl").read_text().splitlines())
+        if "val_loss" in line
+    }
+    best = min(held_out, key=lambda step: held_out[step])
+    assert list(held_out) == list(range(4, result["steps"] + 1, 4))
+    assert result["best_step"] == best == result["steps"] - 8 < 392
+    shares = calm.stage.tasks
+    final = sum(shares[task] * part["loss"] for task, part in result["val"].items()) / sum(shares.values())
+    assert final == pytest.approx(held_out[best], rel=1e-6)
+    weights = load_file(calm.out / f"checkpoint-{best}" / "weights.safetensors")
+    for name, weight in load_file(calm.out / "final" / "model.safetensors").items():
+        assert torch.equal(weight, weights[name])
+
+    kill_at_step(killed, best + 1)
+    finished(start(killed))
+    assert trajectory(killed) == trajectory(calm)
+    models = [(job.out / "final" / "model.safetensors").read_bytes() for job in (calm, killed)]
+    assert models[0] == models[1]
+
+
+def test_patience_needs_evaluations_and_something_to_evaluate_on(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="patience counts evaluations"):
+        StageConfig(name="x", tasks={"t2m": 1.0}, steps=1, patience=2)
+    with pytest.raises(UnusableData, match="patience needs held-out clips"):
+        run(samples.job(tmp_path, stage_changes=STALE, val=None))
