@@ -129,6 +129,24 @@ def export_motion(
     console.print(motion_files.export_motion(Lake(lake), key, path, origin), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
 
 
+@export_app.command("model")
+def export_model(
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    snapshot: Annotated[str | None, typer.Argument(help="Whose model; the released one if not given.")] = None,
+    adapter: Annotated[bool, typer.Option("--adapter/--merge", help="The LoRA adapter alone, or all weights.")] = False,
+    push: Annotated[str | None, typer.Option(help="Also push it to this repository, with HF_TOKEN.")] = None,
+    public: Annotated[bool, typer.Option("--public", help="Make a new repository public.")] = False,
+    lake: LakeOption = "data_lake",
+) -> None:
+    """Write a trained model as a Hugging Face folder, and push it to the Hub if asked."""
+    from posellm_assets.commands import export_model as room
+
+    room.export_model(Lake(lake), snapshot, out, adapter)
+    console.print(f"wrote {out}", highlight=False, soft_wrap=True)
+    if push:
+        console.print(f"pushed to {room.push(out, push, private=not public)}", highlight=False, soft_wrap=True)
+
+
 @app.command()
 def generate(
     text: str,

@@ -1,0 +1,108 @@
+"""A trained model as a folder that others open without this project, and its way to the Hugging Face Hub."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from posellm_assets.evaluation.champion import read_champion
+from posellm_assets.lake import Lake, local_path, read_json, write_bytes
+from posellm_assets.language.snapshots import read_snapshot
+
+
+def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> None:
+    """Write the model of `snapshot` (the released one if None) to the new folder `out`.
+
+    Merged, it opens with `AutoModelForCausalLM.from_pretrained`; with `adapter` it is the LoRA adapter alone, for
+    `AutoPeftModelForCausalLM.from_pretrained` on its base. Both hold the text tokenizer, `vocabulary.json`, the motion
+    tokenizer and a card. Raises ValueError where there is no such model or adapter, or `out` is there already.
+    """
+    if out.exists():
+        raise ValueError(f"{out} exists already; name a new folder")
+    if snapshot is None:
+        champion = read_champion(lake)
+        if champion is None:
+            raise ValueError(f"{lake.root} has no released model yet; train a generation, or name a snapshot")
+        snapshot = champion.snapshot
+    if not lake.snapshot(snapshot).exists():
+        raise ValueError(f"{lake.root} has no snapshot {snapshot}; `posellm status` lists those it has")
+    manifest = read_snapshot(lake, snapshot)
+    final = lake.finished_model(snapshot, manifest.settings["language"]["stages"][-1]["name"])
+    if not final.is_dir():
+        raise ValueError(f"{final} is not there: the training of {snapshot} has not finished")
+    result = read_json(final.parent / "result.json")
+    base = _base_of_adapter(final) if adapter else result["identity"]["model"]["base"]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".") as name:
+        folder = Path(name) / "model"
+        if adapter:
+            # The tokenizer goes along: PEFT makes room for its added tokens when it opens the folder.
+            shutil.copytree(final, folder, ignore=shutil.ignore_patterns("adapter", "config.json", "model*", "gener*"))
+            shutil.copytree(final / "adapter", folder, dirs_exist_ok=True)
+        else:
+            shutil.copytree(final, folder, ignore=shutil.ignore_patterns("adapter"))
+        # Its job names paths of this machine.
+        own = shutil.ignore_patterns("job.json", "losses.jsonl", "checkpoint*")
+        shutil.copytree(local_path(lake.tokenizer(manifest.lineage)), folder / "motion_tokenizer", ignore=own)
+        report = lake.report(snapshot) / "metrics.json"
+        figures = read_json(report)["figures"] if report.exists() else {}
+        write_bytes(folder / "README.md", _card(snapshot, base, adapter, result, manifest.lineage, figures).encode())
+        os.replace(folder, out)
+
+
+def push(folder: Path, repository: str, private: bool = True) -> str:
+    """Put all files of `folder` into a model repository on the Hub in one commit, and return its address.
+
+    The token is read from HF_TOKEN. Raises ValueError where there is none, RuntimeError where the Hub refuses.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    token = os.environ.get("HF_TOKEN")
+    if not token:
+        raise ValueError("HF_TOKEN is not set: export a token that may write to the Hub")
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    additions = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files]
+    api = HfApi(token=token)
+    try:
+        url = api.create_repo(repository, private=private, exist_ok=True)
+        api.create_commit(repository, additions, commit_message="A motion language model of PoseLLM Assets")
+    except (HfHubHTTPError, HFValidationError) as error:
+        raise RuntimeError(f"{repository}: {str(error).replace(token, '***').splitlines()[0]}") from None
+    return str(url)
+
+
+def _base_of_adapter(final: Path) -> str:
+    path = final / "adapter" / "adapter_config.json"
+    if not path.is_file():
+        raise ValueError(f"{final} was trained in full and has no adapter: export it merged")
+    base = str(read_json(path)["base_model_name_or_path"])
+    if base == "tiny":
+        raise ValueError(f"{final}: the adapter's base is the built-in one, which nobody else has: export it merged")
+    return base
+
+
+def _card(
+    snapshot: str, base: str, adapter: bool, result: dict[str, Any], lineage: str, figures: dict[str, Any]
+) -> str:
+    rows = [
+        f"| {name} | {figure['value']:.4g} | {figure['n']} |"
+        for name, figure in figures.items()
+        if figure["value"] is not None
+    ]
+    head = ["---", "library_name: " + ("peft" if adapter else "transformers"), "tags: [motion, text-to-motion]"]
+    if base != "tiny" and not Path(base).exists():
+        head.append(f"base_model: {base}")
+    opener = "AutoPeftModelForCausalLM" if adapter else "AutoModelForCausalLM"
+    lines = [
+        *head,
+        "---",
+        f"# A motion language model ({snapshot})",
+        "",
+        f"Base: {base}. Motion tokenizer: {lineage}, in `motion_tokenizer/`. Clips trained on: {result['clips']}. "
+        f"Opens with `{opener}.from_pretrained`; `vocabulary.json` says which tokens are motion.",
+        "",
+        *(["| figure, held out | value | n |", "| --- | --- | --- |", *rows] if rows else ["Not evaluated yet."]),
+    ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,50 @@
+"""A pushed model is the exported folder, private, and the token stays out of what is printed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from posellm_assets.commands.export_model import export_model
+from posellm_assets.lake import Lake
+from posellm_assets_tests.hub_server import Hub, serving
+
+TOKEN = "hf_secret_of_the_test"
+CODE = "import sys; from pathlib import Path; from posellm_assets.commands.export_model import push; print(push(Path(sys.argv[1]), 'me/model'))"
+
+
+def push(folder: Path, hub: Hub, token: str) -> subprocess.CompletedProcess[str]:
+    environment = {"HF_ENDPOINT": hub.url, "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(folder.parent)}
+    return subprocess.run(
+        [sys.executable, "-c", CODE, str(folder)], env={**os.environ, **environment}, capture_output=True, text=True
+    )
+
+
+def test_a_folder_is_pushed_in_one_commit_to_a_private_repository(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    (folder / "motion_tokenizer").mkdir(parents=True)
+    (folder / "README.md").write_text("# A model\n")
+    (folder / "model.safetensors").write_bytes(os.urandom(5000))
+    (folder / "motion_tokenizer" / "config.json").write_text("{}")
+    with serving(TOKEN) as hub:
+        done = push(folder, hub, TOKEN)
+        assert done.returncode == 0, done.stderr
+        assert hub.private and hub.commits == 1
+        assert hub.files == {
+            path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+        }
+        refused = push(folder, hub, "hf_wrong_but_secret_too")
+    assert refused.returncode == 1
+    assert "me/model" in refused.stderr
+    assert "hf_wrong" not in refused.stderr + refused.stdout and TOKEN not in done.stdout + done.stderr
+
+
+def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no released model yet"):
+        export_model(Lake(str(tmp_path / "lake")), None, tmp_path / "out", adapter=False)
+    with pytest.raises(ValueError, match="has no snapshot all-0001"):
+        export_model(Lake(str(tmp_path / "lake")), "all-0001", tmp_path / "out", adapter=False)
+    with pytest.raises(ValueError, match="exists already"):
+        export_model(Lake(str(tmp_path / "lake")), None, tmp_path, adapter=False)
