@@ -28,10 +28,10 @@ from mocap import Take, read_takes, split
 from pipeline import Trained, train_evaluator, train_language, train_tokenizer, write_examples
 from rich.console import Console
 from rich.table import Table
-from text_to_motion import Agreement, agreement, nearest_by_text
+from text_to_motion import Agreement, agreement, retrieve
 
 from posellm_assets import lake
-from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, nearest_labels
+from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, nearest_by_codes
 from posellm_assets.evaluation.clips import Example, read_examples
 from posellm_assets.evaluation.config import EvaluatorConfig
 from posellm_assets.evaluation.evaluator import Evaluator
@@ -74,11 +74,11 @@ STAGES = (
     StageConfig(name="stage3", tasks={"t2m": 0.6, "m2t": 0.4}, steps=300, learning_rate=1e-3),
 )
 EVALUATOR = EvaluatorConfig()
-SAMPLING = SamplingConfig(temperature=0.7, top_p=0.9)
-BEST_NAMER = "language model, averaged over views"
-
+SAMPLING = SamplingConfig()
 LANGUAGE, VIEWS, JUDGE = "language model, as filmed", "language model, averaged over views", "evaluator, zero-shot"
 DTW = "1-NN, DTW on raw features"
+# On the 48 clips of val: 0.90, the language model 0.83 as filmed and 0.88 over views, DTW 0.75.
+BEST_NAMER = JUDGE
 GENERATED, RETRIEVED = "generated", "training clip with the nearest text"
 
 
@@ -215,7 +215,7 @@ def text_to_motion(data: Data, model: MotionLM, judge: Evaluator, seed: int) -> 
     generated = model.motion_from_text(texts, seed=1000 * seed, sampling=SAMPLING)
     valid = [bool(row) and 0 <= min(row) <= max(row) < tokenizer.codebook_size for row in generated]
     decoded = iter(tokenizer.decode_many([row for row, fine in zip(generated, valid, strict=True) if fine]))
-    nearest = nearest_by_text(data.fit, texts, seed)
+    retrieved = retrieve(data.fit, texts, seed)
     later = [shift_phase(take.motion, 2) for take in data.asked]
 
     def against_held_out(codes: Sequence[Sequence[int]] | None, motions: Sequence[Motion | None]) -> Agreement:
@@ -224,7 +224,7 @@ def text_to_motion(data: Data, model: MotionLM, judge: Evaluator, seed: int) -> 
     return {
         GENERATED: against_held_out(generated, [next(decoded) if fine else None for fine in valid]),
         RETRIEVED: against_held_out(
-            [data.fit_codes[index] for index in nearest], [data.fit[index].motion for index in nearest]
+            tokenizer.encode_many([take.motion for take in retrieved]), [take.motion for take in retrieved]
         ),
         "floor: the held-out clip itself, two frames later": against_held_out(tokenizer.encode_many(later), later),
         "ceiling: the held-out clip after the tokenizer": against_held_out(
@@ -281,8 +281,12 @@ def print_naming(data: Data, outcomes: Sequence[Outcome], console: Console) -> b
     varied, varied_labels = [example.codes for example in examples], [_label(data, example) for example in examples]
     baselines: dict[str, Callable[[], list[str]]] = {
         DTW: lambda: nearest_by_dtw(data.fit, data.asked),
-        "1-NN, histograms of codes": lambda: nearest_labels(data.fit_codes, known, data.asked_codes, size),
-        "1-NN, histograms, augmented": lambda: nearest_labels(varied, varied_labels, data.asked_codes, size),
+        "1-NN, histograms of codes": lambda: [
+            known[index] for index in nearest_by_codes(data.fit_codes, data.asked_codes, size)
+        ],
+        "1-NN, histograms, augmented": lambda: [
+            varied_labels[index] for index in nearest_by_codes(varied, data.asked_codes, size)
+        ],
         "linear, histograms": lambda: linear_on_histograms(data.fit_codes, known, data.asked_codes, size),
         "linear, histograms, augmented": lambda: linear_on_histograms(varied, varied_labels, data.asked_codes, size),
         "1-NN, edit distance of codes": lambda: nearest_by_edit_distance(data.fit_codes, known, data.asked_codes),

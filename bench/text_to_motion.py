@@ -6,14 +6,13 @@ clips: it has seen the motion that retrieval returns together with its text, whi
 
 import math
 import random
-import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from mocap import Take
 
+from posellm_assets.evaluation.baselines import nearest_by_text
 from posellm_assets.evaluation.distributions import matching
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.metrics import edit_distance
@@ -32,21 +31,10 @@ class Agreement:
     r_precision: float
 
 
-def nearest_by_text(train: Sequence[Take], texts: Sequence[str], seed: int) -> list[int]:
-    """For each text the index of a training clip with the nearest text: cosine of words weighed by their rarity.
-
-    Of several equally near clips, most often takes of the very text, one is drawn.
-    """
-    known = [Counter(_words(take.text)) for take in train]
-    rarity = {word: math.log(len(train) / count) for word, count in Counter(w for bag in known for w in bag).items()}
-    columns = {word: index for index, word in enumerate(rarity)}
-    bags = np.stack([_bag(words, rarity, columns) for words in known])
-    choose = random.Random(seed)
-    found = []
-    for text in texts:
-        near = bags @ _bag(Counter(_words(text)), rarity, columns)
-        found.append(choose.choice(np.flatnonzero(near > near.max() - 1e-9).tolist()))
-    return found
+def retrieve(train: Sequence[Take], texts: Sequence[str], seed: int) -> list[Take]:
+    """For each text a training clip with the nearest text; which of several takes of the same text, `seed` says."""
+    order = random.Random(seed).sample(list(train), len(train))
+    return [order[index] for index in nearest_by_text([(take.text,) for take in order], texts)]
 
 
 def agreement(
@@ -73,15 +61,3 @@ def agreement(
         edit_distance=float(np.mean(distances)) if distances else math.nan,
         r_precision=precision.value,
     )
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\w+", text.lower())
-
-
-def _bag(words: Counter[str], rarity: dict[str, float], columns: dict[str, int]) -> np.ndarray:
-    bag = np.zeros(len(columns))
-    for word, count in words.items():
-        if word in columns:
-            bag[columns[word]] = count * rarity[word]
-    return bag / max(float(np.linalg.norm(bag)), 1e-9)
