@@ -12,7 +12,12 @@ from posellm_assets.lake import Lake
 from posellm_assets_tests.hub_server import Hub, serving
 
 TOKEN = "hf_secret_of_the_test"
-CODE = "import sys; from pathlib import Path; from posellm_assets.commands.export_model import push; print(push(Path(sys.argv[1]), 'me/model'))"
+CODE = """
+import sys
+from pathlib import Path
+from posellm_assets.commands.export_model import push
+print(push(Path(sys.argv[1]), "me/model"))
+"""
 
 
 def push(folder: Path, hub: Hub, token: str) -> subprocess.CompletedProcess[str]:
