@@ -136,10 +136,9 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
 
         # --- Steps
         model.train()
-        began = time.perf_counter() - position["seconds"]
-        cpu_began = time.process_time() - position["cpu_seconds"]
         while position["step"] < stage.steps and not _out_of_patience(position, stage.patience):
-            step_began, step = time.perf_counter(), position["step"] + 1
+            step = position["step"] + 1
+            step_began, cpu_began = time.perf_counter(), time.process_time()
             torch.manual_seed(random.Random(f"{job.seed}/{step}/{processes.rank}").getrandbits(63))  # for dropout
             learning_rate = optimizer.learning_rate(stage, step)
             for group in adamw.param_groups:
@@ -180,8 +179,8 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
             position["step"] = step
             position["tokens"] += tokens
             position["labelled_tokens"] += labelled
-            position["seconds"] = time.perf_counter() - began
-            position["cpu_seconds"] = time.process_time() - cpu_began
+            position["seconds"] += seconds
+            position["cpu_seconds"] += time.process_time() - cpu_began
             if stage.evaluate_every and step % stage.evaluate_every == 0:
                 entry["val_loss"] = mean_loss(evaluate(), stage)
                 best = position["best"]["loss"]

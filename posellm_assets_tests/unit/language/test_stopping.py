@@ -1,6 +1,7 @@
 """How a stage ends before its last step: on a broken loss, and when held-out clips stop getting better."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from posellm_assets.language.config import StageConfig, StageJob
 from posellm_assets.language.tasks import UnusableData
 from posellm_assets.language.train import NonFiniteLoss, train
 from posellm_assets_tests.unit.language import samples
-from posellm_assets_tests.unit.language.test_train import finished, kill_at_step, start, trajectory
+from posellm_assets_tests.unit.language.test_train import trajectory
 
 
 def run(job: StageJob, said: list[str] | None = None) -> dict[str, Any]:
@@ -69,29 +70,34 @@ def test_after_a_broken_step_a_clip_may_be_taken_out(tmp_path: Path, monkeypatch
 STALE = {"steps": 400, "learning_rate": 2e-2, "evaluate_every": 4, "patience": 2, "checkpoint_every": 3}
 
 
-def test_a_stage_out_of_patience_ends_early_with_its_best_weights_also_when_it_was_killed(tmp_path: Path) -> None:
-    calm, killed = samples.job(tmp_path, "calm", STALE), samples.job(tmp_path, "killed", STALE)
-    result = run(calm)
+def test_a_stage_out_of_patience_ends_early_with_its_best_weights_also_when_it_was_stopped(tmp_path: Path) -> None:
+    job = samples.job(tmp_path, stage_changes=STALE)
+    result = run(job)
     held_out = {
         line["step"]: line["val_loss"]
-        for line in map(json.loads, (calm.out / "losses.jsonl").read_text().splitlines())
+        for line in map(json.loads, (job.out / "losses.jsonl").read_text().splitlines())
         if "val_loss" in line
     }
     best = min(held_out, key=lambda step: held_out[step])
     assert list(held_out) == list(range(4, result["steps"] + 1, 4))
     assert result["best_step"] == best == result["steps"] - 8 < 392
-    shares = calm.stage.tasks
+    shares = job.stage.tasks
     final = sum(shares[task] * part["loss"] for task, part in result["val"].items()) / sum(shares.values())
     assert final == pytest.approx(held_out[best], rel=1e-6)
-    weights = load_file(calm.out / f"checkpoint-{best}" / "weights.safetensors")
-    for name, weight in load_file(calm.out / "final" / "model.safetensors").items():
+    weights = load_file(job.out / f"checkpoint-{best}" / "weights.safetensors")
+    for name, weight in load_file(job.out / "final" / "model.safetensors").items():
         assert torch.equal(weight, weights[name])
 
-    kill_at_step(killed, best + 1)
-    finished(start(killed))
-    assert trajectory(killed) == trajectory(calm)
-    models = [(job.out / "final" / "model.safetensors").read_bytes() for job in (calm, killed)]
-    assert models[0] == models[1]
+    # As a stop right after the best checkpoint leaves it.
+    whole, model = trajectory(job), (job.out / "final" / "model.safetensors").read_bytes()
+    (job.out / "result.json").unlink()
+    shutil.rmtree(job.out / "final")
+    for checkpoint in job.out.glob("checkpoint-*"):
+        if checkpoint.name != f"checkpoint-{best}":
+            shutil.rmtree(checkpoint)
+    assert run(job)["best_step"] == best
+    assert trajectory(job) == whole
+    assert (job.out / "final" / "model.safetensors").read_bytes() == model
 
 
 def test_patience_needs_evaluations_and_something_to_evaluate_on(tmp_path: Path) -> None:
