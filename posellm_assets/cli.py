@@ -65,6 +65,12 @@ def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
     _table("videos by sport", ["sport", "registered", "ready"], [list(row.values()) for row in found["sports"]])
     _table("not used", ["what", "why"], [[row["what"], row["why"]] for row in found["not_used"]])
     console.print(f"waiting to be registered: {len(found['waiting'])}")
+    for drift in found["drift"]:
+        console.print(
+            f"drift: the codes of {found['tokenizer']} do not express {drift['sport']}: a median of "
+            f"{drift['median_mm']:.0f} mm of error on {drift['clips']} new videos, limit {drift['limit_mm']:.0f} mm",
+            soft_wrap=True,
+        )
     console.print(f"snapshots: {', '.join(found['snapshots']) or 'none'}")
     champion = found["champion"]
     console.print(f"released: {champion['snapshot']} ({champion['lineage']})" if champion else "released: nothing yet")

@@ -9,14 +9,17 @@ from upath import UPath
 
 from posellm_assets.defs.common import OWNERS, every_video, spec
 from posellm_assets.defs.footage import FOOTAGE
+from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.poses import POSES
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
-from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
+from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
 from posellm_assets.footage.capture import CaptureInfo
+from posellm_assets.footage.keys import sport_of
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of
 from posellm_assets.motion.batches import tokenise_batch
 from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
+from posellm_assets.motion.drift import limit_of
 from posellm_assets.motion.from_capture import motion_from_capture
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage, tokenizer_in_training
@@ -105,10 +108,34 @@ def motion_tokenizer(context: dg.AssetExecutionContext, lake: LakeResource, prog
         metadata={
             "lineage": lineage,
             **{name: value for name, value in report.items() if isinstance(value, int | float | str)},
+            "held out": dg.MetadataValue.md(_held_out_table(report["held_out"])),
             "folder": dg.MetadataValue.path(str(here.tokenizer(lineage))),
         },
         data_version=dg.DataVersion(lineage),
     )
+
+
+_HELD_OUT_COLUMNS = {
+    "clips": "clips",
+    "MPJPE mm": "mpjpe_mm",
+    "mean pose mm": "baseline_mean_pose_mm",
+    "global MPJPE mm": "global_mpjpe_mm",
+    "acceleration error m/s²": "acceleration_error_m_per_s2",
+    "foot skate m/s": "foot_skate_m_per_s",
+    "of the original": "foot_skate_original_m_per_s",
+}
+
+
+def _held_out_table(held_out: dict[str, Any]) -> str:
+    """What the tokenizer keeps of clips of other people, in all, by sport and by skeleton, as markdown."""
+    if not held_out["clips"]:
+        return str(held_out["reason"])
+    rows = {"all": held_out} | held_out["by_sport"] | {f"skeleton {k}": v for k, v in held_out["by_skeleton"].items()}
+    lines = [["", *_HELD_OUT_COLUMNS], ["---"] * (len(_HELD_OUT_COLUMNS) + 1)]
+    lines += [[name, *(str(row[figure]) for figure in _HELD_OUT_COLUMNS.values())] for name, row in rows.items()]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    used = f"{held_out['codes_used']} of {held_out['codebook_size']} codes used in {held_out['codes']}"
+    return f"{table}\n\n{used}; perplexity by layer {held_out['perplexity']}"
 
 
 def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -144,6 +171,7 @@ def _tokens_done(lake: Lake, lineage: str, key: str) -> Done:
     path = lake.motion_tokens(lineage, key)
     tokens = read_json(path)
     originals = [segment["variants"][0] for segment in tokens["segments"]]
+    limit_mm = limit_of(lake, lineage)
     return Done(
         metadata={
             "lineage": lineage,
@@ -153,6 +181,20 @@ def _tokens_done(lake: Lake, lineage: str, key: str) -> Done:
             "tokens": dg.MetadataValue.path(str(path)),
         },
         data_version=sha256_of(path),
+        checks=() if limit_mm is None else (_expressible(key, tokens["mpjpe_mm"], limit_mm),),
+    )
+
+
+def _expressible(key: str, error_mm: float, limit_mm: float) -> CheckOutcome:
+    drifts = error_mm > limit_mm
+    described = f"{sport_of(key)}: {error_mm:.0f} mm of reconstruction error, limit {limit_mm:.0f} mm"
+    return CheckOutcome(
+        "codes_express_the_motion",
+        not drifts,
+        f"{described}. The codes were not made for such motion: materialize motion_tokenizer to make codes that are"
+        if drifts
+        else described,
+        {"mpjpe_mm": error_mm, "limit_mm": limit_mm},
     )
 
 
@@ -172,4 +214,5 @@ MOTION_TOKENS = VideoAsset(
     work=tokenise,
     path=_current_tokens,
     needs=(MOTION,),
+    checks=(dg.AssetCheckSpec("codes_express_the_motion", asset="motion_tokens", partitions_def=videos),),
 )

@@ -65,7 +65,8 @@ class TokenizerConfig(_Config):
         default=(16, 32, 64, 96, 128, 192), description="Frames of a training window; shorter stretches cannot be used"
     )
     speeds: tuple[float, ...] = Field(
-        default=(0.85, 1.0, 1.18), description="Playing speeds in training and of the re-tokenised variants of a clip"
+        default=(0.85, 1.0, 1.18),
+        description="Playing speeds of the re-tokenised variants of a clip; training draws from the range of them",
     )
     phases: tuple[int, ...] = Field(default=(0, 2), description="Frames cut off the front of the re-tokenised variants")
     warps: tuple[float, ...] = Field(

@@ -3,6 +3,7 @@
 import numpy as np
 
 from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.representation import CONTACT_SPEED_M_PER_S
 
 
 def mpjpe_mm(motion: Motion, reference: Motion) -> float:
@@ -10,6 +11,29 @@ def mpjpe_mm(motion: Motion, reference: Motion) -> float:
     _check(motion, reference)
     apart = (motion.joints - motion.joints[:, :1]) - (reference.joints - reference.joints[:, :1])
     return float(np.linalg.norm(apart, axis=-1).mean() * 1000)
+
+
+def global_mpjpe_mm(motion: Motion, reference: Motion) -> float:
+    """Mean per-joint position error in millimetres as the motions lie: errors of the way and the heading add up."""
+    _check(motion, reference)
+    return float(np.linalg.norm(motion.joints - reference.joints, axis=-1).mean() * 1000)
+
+
+def foot_skate_m_per_s(motion: Motion, planted: np.ndarray) -> float | None:
+    """Mean speed over the floor of feet where they are planted, in m/s; None where none ever is.
+
+    `planted` is (T-1, feet), see `planted_feet`. Ask it of the original, so that both are measured on the same steps.
+    """
+    if not planted.any():
+        return None
+    steps = np.diff(motion.joints[:, list(motion.skeleton.feet)].astype(np.float64), axis=0)[..., [0, 2]]
+    return float(np.linalg.norm(steps, axis=-1)[planted].mean() * motion.fps)
+
+
+def planted_feet(motion: Motion) -> np.ndarray:
+    """(T-1, feet) bool: steps in which a foot joint is slower than `representation.CONTACT_SPEED_M_PER_S`."""
+    steps = np.diff(motion.joints[:, list(motion.skeleton.feet)].astype(np.float64), axis=0)
+    return np.asarray(np.linalg.norm(steps, axis=-1) * motion.fps < CONTACT_SPEED_M_PER_S)
 
 
 def acceleration_error_m_per_s2(motion: Motion, reference: Motion) -> float:

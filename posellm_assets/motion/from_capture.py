@@ -21,4 +21,5 @@ def motion_from_capture(capture: Motion, config: MotionConfig) -> Motion:
             f"the longest stretch without a gap is {longest_s:.2f} s, of {config.min_segment_s} s that a motion needs "
             "(motion.min_segment_s)"
         )
-    return replace(motion, parameters={**motion.parameters, "settings": config.model_dump()})
+    made = {"source_skeleton": capture.skeleton.name, "settings": config.model_dump()}
+    return replace(motion, parameters={**motion.parameters, **made})

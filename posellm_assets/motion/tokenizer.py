@@ -80,9 +80,9 @@ class Network(nn.Module):
         self.decoder = Stack(config.width, config.decoder_blocks)
         self.back = nn.Linear(config.width, FRAMES_PER_TOKEN * features)
 
-    def normalise(self, features: np.ndarray) -> Tensor:
+    def normalise(self, features: np.ndarray | Tensor) -> Tensor:
         """(..., D) features of a motion as the float32 input of the network."""
-        return (torch.from_numpy(features).float() - self.mean) / self.std
+        return (torch.as_tensor(features).float() - self.mean) / self.std
 
     def latents(self, x: Tensor, present: Tensor | None = None) -> Tensor:
         """(B, T, D) features to (B, T/4, code_size) vectors before quantisation, in float32."""

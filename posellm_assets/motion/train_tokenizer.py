@@ -17,16 +17,15 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from posellm_assets import lake
-from posellm_assets.footage.keys import check_video_key, sport_of
+from posellm_assets.footage.keys import check_video_key
 from posellm_assets.motion import representation
-from posellm_assets.motion.config import FRAMES_PER_TOKEN, TokenizerJob
-from posellm_assets.motion.errors import acceleration_error_m_per_s2, mpjpe_mm
-from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.config import TokenizerJob
+from posellm_assets.motion.objective import Objective
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
-from posellm_assets.motion.training_data import Segments, Windows, augmented_features, normalisation, read_segments
+from posellm_assets.motion.tokenizer_report import held_out_figures
+from posellm_assets.motion.training_data import Segments, Windows, mirrored_features, normalisation, read_segments
 from posellm_assets.program import Report, read_config, reporting
 
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -67,7 +66,7 @@ def train(job: TokenizerJob, report: Report) -> dict[str, Any]:
         "precision": "bf16" if training.bf16 else "float32",
         "train": {"clips": len(segments.of_clip), "frames": sum(map(len, segments.all))},
         "too_short": segments.too_short + held_out.too_short,
-        "held_out": evaluate(tokenizer, held_out),
+        "held_out": held_out_figures(tokenizer, held_out.of_clip),
         "config": job.config.model_dump(mode="json"),
     }
     lake.write_json(job.out / REPORT_FILE, result)
@@ -91,10 +90,10 @@ class Training:
         torch.manual_seed(self.job.seed)
         self.rng = np.random.default_rng(self.job.seed)
         self.bf16 = bool(torch.cpu._is_avx512_bf16_supported())
-        features = augmented_features(self.segments.all, config.speeds, config.min_frames)
+        features = mirrored_features(self.segments.all, config.min_frames)
         self.network = Network(features[0].shape[1], config)
         self.network.mean, self.network.std = normalisation(features, example.skeleton)
-        self.windows = Windows([self.network.normalise(f) for f in features], config)
+        self.windows = Windows(features, example, config)
         self.objective = Objective(representation.layout(example.skeleton), self.network.mean, self.network.std)
         matrices = [p for p in self.network.parameters() if p.ndim > 1]
         vectors = [p for p in self.network.parameters() if p.ndim == 1]
@@ -113,7 +112,7 @@ class Training:
     def start(self) -> None:
         """Begin the codebook where the untrained encoder's latents lie."""
         with torch.no_grad(), self._autocast():
-            latents = [self.network.latents(self.windows.draw(self.rng)) for _ in range(_CODEBOOK_BATCHES)]
+            latents = [self.network.latents(self._draw()) for _ in range(_CODEBOOK_BATCHES)]
         self.network.quantizer.start(torch.cat([batch.flatten(0, 1) for batch in latents]))
 
     def run(self, report: Report) -> None:
@@ -190,7 +189,7 @@ class Training:
     def _train_step(self) -> tuple[float, float]:
         for group in self.optimizer.param_groups:
             group["lr"] = self.job.config.learning_rate * _schedule(self.step / self.job.config.steps)
-        batch = self.windows.draw(self.rng)
+        batch = self._draw()
         with self._autocast():
             rebuilt, commitment = self.network(batch)
         loss, position_m = self.objective(rebuilt, batch)
@@ -201,124 +200,16 @@ class Training:
         self.step += 1
         return loss.item(), position_m.item() * 1000
 
+    def _draw(self) -> Tensor:
+        return self.network.normalise(self.windows.draw(self.rng))
+
     def _autocast(self) -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
-
-
-class Objective:
-    """The training loss: positions and velocities in metres with the heading integrated, root drift, and features.
-
-    In metres, because errors of the turning speed add up over a window and the features alone do not show it.
-    """
-
-    def __init__(self, parts: representation.Layout, mean: Tensor, std: Tensor):
-        self.parts = parts
-        self.mean, self.std = mean, std
-
-    def __call__(self, rebuilt: Tensor, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, D) normalised features each. Returns the loss and the root-aligned MPJPE in metres."""
-        joints, root = self._joints(rebuilt)
-        with torch.no_grad():
-            true_joints, true_root = self._joints(batch)
-        apart, drift = joints - true_joints, root - true_root
-        bodies = apart.shape[2] + 1  # joints with the root, whose aligned error is 0
-        position_m = _length(apart).sum(-1).mean() / bodies
-        everywhere = torch.cat([drift[:, :, None], apart + drift[:, :, None]], dim=2)
-        velocity = _length(everywhere[:, 1:] - everywhere[:, :-1]).mean()
-        distance = _length(drift)
-        trajectory = functional.smooth_l1_loss(distance, torch.zeros_like(distance), beta=0.2)
-        features = functional.smooth_l1_loss(rebuilt, batch)
-        return 10 * position_m + 10 * velocity + trajectory + 0.3 * features, position_m.detach()
-
-    def _joints(self, normalised: Tensor) -> tuple[Tensor, Tensor]:
-        """Joints relative to the root (B, T, J-1, 3) and the root's way (B, T, 3); `representation.decode` in torch."""
-        features, parts = normalised * self.std + self.mean, self.parts
-        yaw = _sum_before(features[..., parts.yaw_velocity])
-        height = features[..., parts.height]
-        local = features[..., parts.positions].unflatten(-1, (-1, 3))
-        x, y, z = local.unbind(-1)
-        joints = _turn(torch.stack([x, y - height, z], dim=-1), yaw)
-        step_x, step_z = features[..., parts.planar_velocity].unbind(-1)
-        steps = torch.stack([step_x, torch.zeros_like(step_x), step_z], dim=-1)
-        way = _sum_before(_turn(steps[:, :, None], yaw)[:, :, 0])
-        return joints, way + functional.pad(height, (1, 1))
-
-
-def evaluate(tokenizer: MotionTokenizer, held_out: Segments) -> dict[str, Any]:
-    """Reconstruction of held-out clips: the mean over clips, beside a figure that stands still in the mean pose."""
-    clips, segments = held_out.of_clip, held_out.all
-    if not segments:
-        return {"clips": 0, "frames": 0, "mpjpe_mm": None, "reason": "no held-out clip has enough frames in a row"}
-    codes = tokenizer.encode_many(segments)
-    decoded = iter(tokenizer.decode_many(codes))
-    rows: list[dict[str, Any]] = []
-    for key, of_clip in clips.items():
-        truths = [_whole_tokens(segment) for segment in of_clip]
-        pairs = [(next(decoded), truth) for truth in truths]
-        rows.append(
-            {
-                "sport": sport_of(key),
-                "mpjpe_mm": np.mean([mpjpe_mm(rebuilt, truth) for rebuilt, truth in pairs]),
-                "mean_pose_mm": np.mean([mpjpe_mm(_mean_pose(tokenizer, truth), truth) for truth in truths]),
-                "acceleration": np.mean([acceleration_error_m_per_s2(rebuilt, truth) for rebuilt, truth in pairs]),
-            }
-        )
-    uses = np.bincount(np.concatenate(codes), minlength=tokenizer.codebook_size)
-    shares = uses[uses > 0] / uses.sum()
-    sports = sorted({row["sport"] for row in rows})
-    return {
-        "clips": len(clips),
-        "frames": sum(len(s) for s in segments),
-        "mpjpe_mm": _mean(rows, "mpjpe_mm"),
-        "baseline_mean_pose_mm": _mean(rows, "mean_pose_mm"),
-        "acceleration_error_m_per_s2": _mean(rows, "acceleration"),
-        "codes": int(uses.sum()),
-        "codes_used": int((uses > 0).sum()),
-        "perplexity": round(float(np.exp(-(shares * np.log(shares)).sum())), 1),
-        "by_sport": {
-            sport: {
-                "clips": len(of_sport),
-                "mpjpe_mm": _mean(of_sport, "mpjpe_mm"),
-                "baseline_mean_pose_mm": _mean(of_sport, "mean_pose_mm"),
-            }
-            for sport in sports
-            if (of_sport := [row for row in rows if row["sport"] == sport])
-        },
-    }
-
-
-def _whole_tokens(motion: Motion) -> Motion:
-    return representation.placed(motion).cut(0, len(motion) // FRAMES_PER_TOKEN * FRAMES_PER_TOKEN)
-
-
-def _mean_pose(tokenizer: MotionTokenizer, like: Motion) -> Motion:
-    features = np.repeat(tokenizer.network.mean.numpy()[None], len(like), axis=0)
-    features[:, representation.layout(tokenizer.skeleton).yaw_velocity] = 0
-    return representation.decode(features, tokenizer.skeleton, tokenizer.fps)
-
-
-def _mean(rows: list[dict[str, Any]], name: str) -> float:
-    return round(float(np.mean([row[name] for row in rows])), 2)
 
 
 def _schedule(progress: float) -> float:
     """Share of the learning rate at `progress` (0 to 1): linear warm-up and cosine down to 1 %."""
     return min(1.0, (progress + 1e-3) / _WARM_UP) * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-def _length(vectors: Tensor) -> Tensor:
-    return (vectors.square().sum(-1) + 1e-8).sqrt()
-
-
-def _sum_before(steps: Tensor) -> Tensor:
-    return torch.cat([torch.zeros_like(steps[:, :1]), steps[:, :-1].cumsum(1)], dim=1)
-
-
-def _turn(vectors: Tensor, yaw: Tensor) -> Tensor:
-    """(B, T, N, 3) vectors turned about +y by (B, T, 1) radians; `representation.turn` in torch."""
-    cos, sin = yaw.cos(), yaw.sin()
-    x, y, z = vectors.unbind(-1)
-    return torch.stack([cos * x + sin * z, y, cos * z - sin * x], dim=-1)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

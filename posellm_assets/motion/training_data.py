@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from posellm_assets.motion import representation
-from posellm_assets.motion.augment import change_speed, mirror
+from posellm_assets.motion.augment import mirror
 from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.skeletons import Skeleton
@@ -56,11 +56,9 @@ def read_segments(paths: Sequence[Path], min_frames: int) -> Segments:
     return Segments({key: stretches for key, stretches in of_clip.items() if stretches}, too_short)
 
 
-def augmented_features(segments: Sequence[Motion], speeds: Sequence[float], min_frames: int) -> list[np.ndarray]:
-    """The (T, D) float32 features of each segment at each speed, as it is and mirrored, where `min_frames` remain."""
-    played = [change_speed(segment, speed) for segment in segments for speed in speeds]
-    played = [motion for motion in played if len(motion) >= min_frames]
-    guises = (guise for motion in played for guise in (motion, mirror(motion)))
+def mirrored_features(segments: Sequence[Motion], min_frames: int) -> list[np.ndarray]:
+    """The (T, D) float32 features of each segment with `min_frames`, as it is and mirrored."""
+    guises = (guise for segment in segments if len(segment) >= min_frames for guise in (segment, mirror(segment)))
     return [representation.encode(guise).astype(np.float32) for guise in guises]
 
 
@@ -74,12 +72,19 @@ def normalisation(features: Sequence[np.ndarray], skeleton: Skeleton) -> tuple[t
 
 
 class Windows:
-    """Random windows of normalised features: about the same number of frames in a batch, whatever the window length."""
+    """Random windows of features at random speeds: about as many frames in a batch, whatever the window length.
 
-    def __init__(self, features: Sequence[torch.Tensor], config: TokenizerConfig):
-        """features: (T, D) of each motion, normalised."""
+    Every window is played at a speed of its own between the slowest and the fastest of the settings, so that a network
+    never sees the same one twice: with few clips it is what it has not seen that limits it.
+    """
+
+    def __init__(self, features: Sequence[np.ndarray], like: Motion, config: TokenizerConfig):
+        """features: (T, D) of each motion, as `representation.encode` gives them; `like` is one of the motions."""
         self.frames_per_batch = config.frames_per_batch
-        self.flat = torch.cat(list(features))
+        self.slowest, self.fastest = min(config.speeds), max(config.speeds)
+        self.parts = representation.layout(like.skeleton)
+        self.feet, self.fps = list(like.skeleton.feet), like.fps
+        self.flat = torch.from_numpy(np.concatenate(features))
         self.lengths = np.array([len(f) for f in features])
         self.starts = np.cumsum(self.lengths) - self.lengths
         self.fitting = {frames: np.flatnonzero(self.lengths >= frames) for frames in config.windows}
@@ -92,5 +97,21 @@ class Windows:
         fitting = self.fitting[frames]
         shares = self.lengths[fitting] / self.lengths[fitting].sum()
         chosen = rng.choice(fitting, max(1, self.frames_per_batch // frames), p=shares)
-        starts = self.starts[chosen] + rng.integers(0, self.lengths[chosen] - frames + 1)
-        return self.flat[torch.from_numpy(starts)[:, None] + torch.arange(frames)]
+        last = self.lengths[chosen] - 1
+        speeds = np.exp(rng.uniform(np.log(self.slowest), np.log(self.fastest), len(chosen)))
+        speeds = np.minimum(speeds, last / (frames - 1))  # a short motion is not played faster than it fills the window
+        begins = rng.random(len(chosen)) * (last - speeds * (frames - 1))
+        times = begins[:, None] + speeds[:, None] * np.arange(frames)
+        before = np.minimum(times.astype(int), last[:, None] - 1)
+        share = torch.from_numpy((times - before).astype(np.float32))[..., None]
+        rows = torch.from_numpy(before + self.starts[chosen][:, None])
+        return self._faster(torch.lerp(self.flat[rows], self.flat[rows + 1], share), speeds)
+
+    def _faster(self, windows: torch.Tensor, speeds: np.ndarray) -> torch.Tensor:
+        """Whatever is per frame grows with the speed; whether a foot stands is decided by its new speed."""
+        factors = torch.from_numpy(speeds.astype(np.float32))[:, None, None]
+        for part in (self.parts.yaw_velocity, self.parts.planar_velocity, self.parts.velocities):
+            windows[..., part] *= factors
+        steps = windows[..., self.parts.velocities].unflatten(-1, (-1, 3))[..., self.feet, :].norm(dim=-1)
+        windows[..., self.parts.contacts] = (steps * self.fps < representation.CONTACT_SPEED_M_PER_S).float()
+        return windows

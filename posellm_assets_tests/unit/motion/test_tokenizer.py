@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from posellm_assets.motion.config import TokenizerConfig
-from posellm_assets.motion.errors import acceleration_error_m_per_s2, mpjpe_mm
+from posellm_assets.motion.errors import (
+    acceleration_error_m_per_s2,
+    foot_skate_m_per_s,
+    global_mpjpe_mm,
+    mpjpe_mm,
+    planted_feet,
+)
 from posellm_assets.motion.quantizers import Codebooks
 from posellm_assets.motion.representation import encode, placed
 from posellm_assets.motion.skeletons import BODY
@@ -176,10 +182,10 @@ def test_small_batches_do_not_throw_the_codebook_away(tokens):
     torch.manual_seed(0)
     config = TokenizerConfig(codes=512, code_size=8, width=16, frames_per_batch=tokens * 4, layers=2)
     quantizer = Codebooks(config).train()
-    vectors = torch.randn(20_000, 8)
+    vectors = torch.randn(4_000, 8)
     quantizer.start(vectors)
     replaced = []
-    for _ in range(200):
+    for _ in range(50):
         before = [layer.embed.clone() for layer in quantizer.layers]
         quantizer(vectors[torch.randint(len(vectors), (1, tokens))])
         moved = [(layer.embed - old).norm(dim=-1) for layer, old in zip(quantizer.layers, before, strict=True)]
@@ -240,9 +246,25 @@ def test_errors_are_in_the_units_that_they_say():
     assert mpjpe_mm(moved, still) == pytest.approx(50 * 17 / 18, rel=1e-4)
     moved.joints[:] = still.joints + 1.0
     assert mpjpe_mm(moved, still) == pytest.approx(0, abs=1e-3)
+    assert global_mpjpe_mm(moved, still) == pytest.approx(1000 * np.sqrt(3), rel=1e-4)
     falling = random_motion(10, BODY, 0)
     falling.joints[:] = still.joints
     falling.joints[..., 1] -= (4.9 * (np.arange(10) / FPS) ** 2)[:, None]
     assert acceleration_error_m_per_s2(falling, still) == pytest.approx(9.8, rel=1e-2)
     with pytest.raises(ValueError, match="cannot compare"):
         mpjpe_mm(still, placed(still).cut(0, 5))
+
+
+def test_feet_skate_where_they_should_stand():
+    standing = moving_person(20, walks=False)
+    feet = list(BODY.feet)
+    standing.joints[:, feet] = standing.joints[0, feet]
+    planted = planted_feet(standing)
+    assert planted.all() and planted.shape == (19, 4)
+    assert foot_skate_m_per_s(standing, planted) == 0
+    sliding = moving_person(20, walks=False)
+    sliding.joints[:] = standing.joints
+    sliding.joints[:, feet, 0] += 0.3 * (np.arange(20) / FPS)[:, None]
+    assert foot_skate_m_per_s(sliding, planted) == pytest.approx(0.3, rel=1e-4)
+    assert not planted_feet(sliding).any()
+    assert foot_skate_m_per_s(sliding, planted_feet(sliding)) is None

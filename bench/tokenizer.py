@@ -1,0 +1,201 @@
+"""The motion tokenizer against T2M-GPT's VQ-VAE on motion capture. `python bench/tokenizer.py [--minutes 3] [--seed 0]`
+
+Each tokenizer is trained for the same CPU minutes (process time) on one thread, all at the same time, so that a busy
+machine slows all of them alike: with 1 x 512, 2 x 512 and 4 x 1024 codes per 4 frames, and the baseline (`t2m_gpt.py`)
+with 1 x 512. Ours are given steps that should take 3 % less than the baseline's time; what they took is printed. The
+first is trained once more, killed on the way and taken up again.
+
+Both train on the train and val clips of `mocap.split` and are measured on its test clips, on which nothing was chosen.
+An error is the mean over clips. The speed is from motion to codes to motion, clip by clip, in turns. Codes used are
+those that any of the clips needs. Without data it says so and exits 0; a missed target exits 1.
+"""
+
+import argparse
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+from typing import Protocol
+
+import mocap
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from t2m_gpt import BaselineTokenizer
+
+from posellm_assets.lake import read_json
+from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
+from posellm_assets.motion.errors import acceleration_error_m_per_s2, global_mpjpe_mm, mpjpe_mm
+from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.representation import placed
+from posellm_assets.motion.tokenizer import WEIGHTS_FILE, MotionTokenizer
+from posellm_assets.motion.train_tokenizer import CHECKPOINT_FILE, Training
+from posellm_assets.motion.training_data import read_segments
+
+TRAIN = {"learning_rate": 1e-3, "frames_per_batch": 2048}
+SIZES = {"1 x 512": {"codes": 512}, "2 x 512": {"codes": 512, "layers": 2}, "4 x 1024": {"codes": 1024, "layers": 4}}
+ERROR_RATIOS = {"1 x 512": 0.63, "2 x 512": 0.47, "4 x 1024": 0.33}
+CALIBRATION_STEPS = 30
+SPEED_ROUNDS = 5
+SHARE_OF_BUDGET = 0.97
+
+
+class Tokenizer(Protocol):
+    """What the bench needs of a tokenizer."""
+
+    def encode(self, motion: Motion) -> list[int]: ...
+    def decode(self, codes: list[int]) -> Motion: ...
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Means over the test clips, and the share of codes that any clip uses."""
+
+    mpjpe_mm: float
+    global_mm: float
+    acceleration: float
+    codes_used: float
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=3.0, help="CPU minutes of each training; claims hold for 3")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    clips = mocap.split(mocap.read_takes())
+    train, test = clips.train + clips.val, clips.test
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = mocap.write_motions(train, folder / "motion")
+        jobs = {size: new_job(paths, folder, size, arguments.minutes * 60, arguments.seed) for size in SIZES}
+        with ThreadPoolExecutor() as side_by_side:  # it only waits for processes, which have one thread each
+            resumed = side_by_side.submit(killed_and_taken_up_again, jobs["1 x 512"], folder)
+            others = side_by_side.map(run, jobs.values(), repeat(folder))
+            baseline = BaselineTokenizer([take.motion for take in train], arguments.minutes * 60, arguments.seed)
+            list(others)
+            same_bits = resumed.result() and same_weights(jobs["1 x 512"].out, folder / "killed")
+        cpu_s = {size: read_json(job.out / "report.json")["cpu_s"] for size, job in jobs.items()}
+        tokenizers = {size: MotionTokenizer.load(job.out) for size, job in jobs.items()}
+    everything = [take.motion for take in train + test]
+    theirs = measure(baseline, 512, [take.motion for take in test], everything)
+    ours = {
+        size: measure(tokenizer, tokenizer.codebook_size, [take.motion for take in test], everything)
+        for size, tokenizer in tokenizers.items()
+    }
+    speeds = speed([tokenizers["1 x 512"], baseline], [take.motion for take in test])
+    table = Table("claim", "T2M-GPT", "posellm", "ratio", "target")
+    met = [
+        row(
+            table, f"MPJPE root-aligned, {size} codes per 4 frames, mm", theirs.mpjpe_mm, figures.mpjpe_mm, at_most=most
+        )
+        for (size, figures), most in zip(ours.items(), ERROR_RATIOS.values(), strict=True)
+    ]
+    one = ours["1 x 512"]
+    met += [
+        row(table, "acceleration error, 1 x 512, m/s²", theirs.acceleration, one.acceleration, at_most=0.7),
+        row(table, "frames encoded and decoded per CPU second", speeds[1], speeds[0], at_least=1.2),
+    ]
+    row(table, "MPJPE global, 1 x 512, mm (no claim)", theirs.global_mm, one.global_mm)
+    for size, figures in ours.items():
+        used = figures.codes_used
+        met.append(used >= 0.9)
+        table.add_row(f"codes used, {size}", f"{theirs.codes_used:.1%}", f"{used:.1%}", "", "≥ 90 %")
+    met.append(same_bits)
+    table.add_row("killed and taken up again, 1 x 512", "", "same bits" if same_bits else "other bits", "", "same bits")
+    trained = [f"{size} {jobs[size].config.steps} steps in {cpu_s[size]:.0f} CPU s" for size in SIZES]
+    trained.append(f"T2M-GPT {baseline.steps} steps in {baseline.cpu_s:.0f} CPU s")
+    frames = sum(len(take.motion) for take in test)
+    Console().print(
+        table, f"{len(train)} clips to train, {len(test)} ({frames} frames) to test, seed {arguments.seed};", *trained
+    )
+    return 0 if all(met) else 1
+
+
+def new_job(paths: Sequence[Path], folder: Path, size: str, budget_s: float, seed: int) -> TokenizerJob:
+    """The job whose number of steps fills the budget, by the pace of a few steps."""
+    config = TokenizerConfig(**TRAIN, **SIZES[size], steps=CALIBRATION_STEPS)  # type: ignore[arg-type]
+    trial = TokenizerJob(train=list(paths), held_out=[], out=folder / "trial", config=config, seed=seed)
+    training = Training(trial, read_segments(trial.train, config.min_frames))
+    training.start()
+    begun_s = training.cpu_s()
+    training.run(lambda message: None)
+    steps = int((SHARE_OF_BUDGET * budget_s - begun_s) / (training.cpu_s() - begun_s) * CALIBRATION_STEPS)
+    config = config.model_copy(update={"steps": steps})
+    return trial.model_copy(update={"out": folder / size.replace(" ", ""), "config": config})
+
+
+def run(job: TokenizerJob, folder: Path) -> None:
+    """The training program, to its end."""
+    process = start(job, folder)
+    if process.wait():
+        sys.exit(f"the training of {job.out.name} failed")
+
+
+def start(job: TokenizerJob, folder: Path) -> subprocess.Popen[bytes]:
+    path = folder / f"{job.out.name}.json"
+    path.write_text(job.model_dump_json())
+    return subprocess.Popen([sys.executable, "-m", "posellm_assets.motion.train_tokenizer", str(path)])
+
+
+def killed_and_taken_up_again(job: TokenizerJob, folder: Path) -> bool:
+    """Train in the folder `killed`, with a SIGKILL after the first checkpoint; whether it came before the end."""
+    again = job.model_copy(update={"out": folder / "killed"})
+    process = start(again, folder)
+    while not (again.out / CHECKPOINT_FILE).exists() and process.poll() is None:
+        time.sleep(1)
+    time.sleep(1)
+    process.kill()
+    killed = process.wait() == -signal.SIGKILL
+    run(again, folder)
+    return killed
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    return (one / WEIGHTS_FILE).read_bytes() == (other / WEIGHTS_FILE).read_bytes()
+
+
+def measure(tokenizer: Tokenizer, codebook_size: int, test: Sequence[Motion], everything: Sequence[Motion]) -> Figures:
+    """Errors on the test clips, use of the codes on all."""
+    rows = []
+    for motion in test:
+        rebuilt = tokenizer.decode(tokenizer.encode(motion))
+        truth = placed(motion).cut(0, len(rebuilt))
+        rows.append([error(rebuilt, truth) for error in (mpjpe_mm, global_mpjpe_mm, acceleration_error_m_per_s2)])
+    used = {code for motion in everything for code in tokenizer.encode(motion)}
+    return Figures(*np.mean(rows, axis=0).tolist(), len(used) / codebook_size)
+
+
+def speed(tokenizers: Sequence[Tokenizer], motions: Sequence[Motion]) -> list[float]:
+    """Frames per CPU second from motion to codes to motion: the median of a few rounds, turn and turn about."""
+    seconds: list[list[float]] = [[] for _ in tokenizers]
+    for _ in range(SPEED_ROUNDS):
+        for times, tokenizer in zip(seconds, tokenizers, strict=True):
+            start_s = time.process_time()
+            for motion in motions:
+                tokenizer.decode(tokenizer.encode(motion))
+            times.append(time.process_time() - start_s)
+    frames = sum(len(motion) for motion in motions)
+    return [frames / statistics.median(times) for times in seconds]
+
+
+def row(
+    table: Table, claim: str, theirs: float, ours: float, at_most: float | None = None, at_least: float | None = None
+) -> bool:
+    """Write a ratio down; whether it meets its target."""
+    ratio = ours / theirs
+    target = f"≤ {at_most}" if at_most else f"≥ {at_least}" if at_least else ""
+    table.add_row(claim, f"{theirs:,.2f}", f"{ours:,.2f}", f"{ratio:.2f}", target)
+    return (at_most is None or ratio <= at_most) and (at_least is None or ratio >= at_least)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Footage that the codes of a tokenizer cannot express, named before anything is trained on it.
+
+A clip drifts where its reconstruction error lies above the tokenizer's limit, which comes from the clips that were held
+out of its training; a sport drifts where the median of its new clips does. Torch-free: the code server imports it.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from posellm_assets.footage.keys import sport_of
+from posellm_assets.lake import Lake, read_json
+
+MIN_HELD_OUT_CLIPS = 8
+"""Fewer clips say too little about what is usual."""
+
+_SPREADS = 3.0
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A sport whose new clips the codes do not express."""
+
+    sport: str
+    clips: int
+    drifting: int
+    median_mm: float
+    limit_mm: float
+
+
+def error_limit_mm(held_out_mm: Sequence[float]) -> float | None:
+    """The error above which a clip is unlike those held out; None for fewer than `MIN_HELD_OUT_CLIPS` of them.
+
+    Median and median absolute deviation of the logarithm, because errors are skewed and a few of the held-out clips may
+    themselves be odd: the limit lies three robust standard deviations above the median.
+    """
+    if len(held_out_mm) < MIN_HELD_OUT_CLIPS:
+        return None
+    logs = np.log(held_out_mm)
+    median = np.median(logs)
+    return float(np.exp(median + _SPREADS * 1.4826 * np.median(np.abs(logs - median))))
+
+
+def limit_of(lake: Lake, lineage: str) -> float | None:
+    """The limit in the report of a lineage; None where it has none."""
+    report: dict[str, Any] = read_json(lake.tokenizer(lineage) / "report.json")
+    limit_mm: float | None = report["held_out"].get("error_limit_mm")
+    return limit_mm
+
+
+def drifting_sports(lake: Lake, lineage: str, keys: Iterable[str]) -> list[Drift]:
+    """The sports among the tokenised videos `keys` whose median error is above the limit of `lineage`."""
+    limit_mm = limit_of(lake, lineage)
+    if limit_mm is None:
+        return []
+    errors_mm: dict[str, list[float]] = defaultdict(list)
+    for key in keys:
+        errors_mm[sport_of(key)].append(read_json(lake.motion_tokens(lineage, key))["mpjpe_mm"])
+    return [
+        Drift(sport, len(of_sport), sum(error > limit_mm for error in of_sport), float(np.median(of_sport)), limit_mm)
+        for sport, of_sport in sorted(errors_mm.items())
+        if np.median(of_sport) > limit_mm
+    ]

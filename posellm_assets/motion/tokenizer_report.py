@@ -1,0 +1,135 @@
+"""What a tokenizer keeps of motions that it was not trained on: the figures of its report."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from posellm_assets.footage.keys import sport_of
+from posellm_assets.motion import errors, representation
+from posellm_assets.motion.config import FRAMES_PER_TOKEN
+from posellm_assets.motion.drift import error_limit_mm
+from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.tokenizer import MotionTokenizer
+
+
+@dataclass(frozen=True)
+class ClipErrors:
+    """One held-out clip after encoding and decoding; each figure is the mean over its stretches.
+
+    `mean_pose_mm` is the error of somebody who stands still in the mean pose. Feet skate where they are planted in the
+    original; None where none is.
+    """
+
+    key: str
+    skeleton: str
+    frames: int
+    mpjpe_mm: float
+    global_mpjpe_mm: float
+    mean_pose_mm: float
+    acceleration_m_per_s2: float
+    foot_skate_m_per_s: float | None
+    foot_skate_original_m_per_s: float | None
+
+
+def held_out_figures(tokenizer: MotionTokenizer, clips: Mapping[str, Sequence[Motion]]) -> dict[str, Any]:
+    """Means over clips (their stretches by video key), in all, by sport and by the skeleton that they came from.
+
+    Codes used and perplexity are per layer, over all clips. `error_limit_mm` is what `drift` judges new footage by.
+    """
+    if not clips:
+        return {"clips": 0, "frames": 0, "mpjpe_mm": None, "reason": "no held-out clip has enough frames in a row"}
+    stretches = [(key, stretch) for key, of_clip in clips.items() for stretch in of_clip]
+    codes = tokenizer.encode_many([stretch for _, stretch in stretches])
+    decoded = tokenizer.decode_many(codes)
+    by_clip: dict[str, list[ClipErrors]] = defaultdict(list)
+    for (key, stretch), rebuilt in zip(stretches, decoded, strict=True):
+        by_clip[key].append(_stretch_errors(tokenizer, key, stretch, rebuilt))
+    rows = [_mean_of(of_clip) for of_clip in by_clip.values()]
+    limit_mm = error_limit_mm([row.mpjpe_mm for row in rows])
+    return {
+        **_means(rows),
+        **_code_use(codes, tokenizer),
+        "error_limit_mm": None if limit_mm is None else round(limit_mm, 2),
+        "by_sport": _by(rows, [sport_of(row.key) for row in rows]),
+        "by_skeleton": _by(rows, [row.skeleton for row in rows]),
+    }
+
+
+def _stretch_errors(tokenizer: MotionTokenizer, key: str, stretch: Motion, rebuilt: Motion) -> ClipErrors:
+    truth = representation.placed(stretch).cut(0, len(stretch) // FRAMES_PER_TOKEN * FRAMES_PER_TOKEN)
+    planted = errors.planted_feet(truth)
+    return ClipErrors(
+        key=key,
+        skeleton=stretch.parameters.get("source_skeleton", stretch.skeleton.name),
+        frames=len(truth),
+        mpjpe_mm=errors.mpjpe_mm(rebuilt, truth),
+        global_mpjpe_mm=errors.global_mpjpe_mm(rebuilt, truth),
+        mean_pose_mm=errors.mpjpe_mm(_mean_pose(tokenizer, truth), truth),
+        acceleration_m_per_s2=errors.acceleration_error_m_per_s2(rebuilt, truth),
+        foot_skate_m_per_s=errors.foot_skate_m_per_s(rebuilt, planted),
+        foot_skate_original_m_per_s=errors.foot_skate_m_per_s(truth, planted),
+    )
+
+
+def _mean_pose(tokenizer: MotionTokenizer, like: Motion) -> Motion:
+    features = np.repeat(tokenizer.network.mean.numpy()[None], len(like), axis=0)
+    features[:, representation.layout(tokenizer.skeleton).yaw_velocity] = 0
+    return representation.decode(features, tokenizer.skeleton, tokenizer.fps)
+
+
+def _mean_of(stretches: Sequence[ClipErrors]) -> ClipErrors:
+    first = stretches[0]
+    figures = {name: _mean(stretches, name, 6) for name in _FIGURES}
+    return ClipErrors(first.key, first.skeleton, sum(row.frames for row in stretches), **figures)  # type: ignore[arg-type]
+
+
+_FIGURES = (
+    "mpjpe_mm",
+    "global_mpjpe_mm",
+    "mean_pose_mm",
+    "acceleration_m_per_s2",
+    "foot_skate_m_per_s",
+    "foot_skate_original_m_per_s",
+)
+
+
+def _means(rows: Sequence[ClipErrors]) -> dict[str, Any]:
+    return {
+        "clips": len(rows),
+        "frames": sum(row.frames for row in rows),
+        "mpjpe_mm": _mean(rows, "mpjpe_mm"),
+        "global_mpjpe_mm": _mean(rows, "global_mpjpe_mm"),
+        "baseline_mean_pose_mm": _mean(rows, "mean_pose_mm"),
+        "acceleration_error_m_per_s2": _mean(rows, "acceleration_m_per_s2"),
+        "foot_skate_m_per_s": _mean(rows, "foot_skate_m_per_s", 3),
+        "foot_skate_original_m_per_s": _mean(rows, "foot_skate_original_m_per_s", 3),
+        "foot_skate_clips": sum(row.foot_skate_m_per_s is not None for row in rows),
+    }
+
+
+def _mean(rows: Sequence[ClipErrors], name: str, digits: int = 2) -> float | None:
+    known = [value for row in rows if (value := getattr(row, name)) is not None]
+    return round(float(np.mean(known)), digits) if known else None
+
+
+def _by(rows: Sequence[ClipErrors], groups: Sequence[str]) -> dict[str, dict[str, Any]]:
+    return {
+        group: _means([row for row, its in zip(rows, groups, strict=True) if its == group])
+        for group in sorted(set(groups))
+    }
+
+
+def _code_use(codes: Sequence[Sequence[int]], tokenizer: MotionTokenizer) -> dict[str, Any]:
+    ids = np.concatenate([np.asarray(of_stretch) for of_stretch in codes])
+    uses = np.bincount(ids, minlength=tokenizer.codebook_size).reshape(tokenizer.layers, -1)
+    shares = uses / uses.sum(axis=1, keepdims=True)
+    entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=1)
+    return {
+        "codes": len(ids),
+        "codes_used": int((uses > 0).sum()),
+        "codebook_size": tokenizer.codebook_size,
+        "perplexity": [round(float(value), 1) for value in np.exp(entropy)],
+    }

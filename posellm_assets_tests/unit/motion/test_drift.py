@@ -1,0 +1,74 @@
+import numpy as np
+import pytest
+
+from posellm_assets.commands.status import overview
+from posellm_assets.lake import Lake, write_json
+from posellm_assets.motion.drift import MIN_HELD_OUT_CLIPS, drifting_sports, error_limit_mm
+
+
+def lognormal(rng, clips, median_mm=40.0, spread=0.35):
+    return np.exp(np.log(median_mm) + spread * rng.standard_normal(clips))
+
+
+def test_few_held_out_clips_set_no_limit():
+    assert error_limit_mm([40.0] * (MIN_HELD_OUT_CLIPS - 1)) is None
+    assert error_limit_mm([40.0] * MIN_HELD_OUT_CLIPS) == pytest.approx(40.0)
+
+
+def test_odd_clips_among_the_held_out_do_not_hide_a_new_sport():
+    errors_mm = lognormal(np.random.default_rng(0), 40)
+    clean = error_limit_mm(errors_mm)
+    with_odd_ones = error_limit_mm([*errors_mm, 400.0, 500.0, 600.0])
+    assert clean < with_odd_ones < 1.5 * clean < 400.0
+
+
+def test_known_sports_seldom_raise_an_alarm():
+    """At most two clips and half a sport of five clips in a hundred, where errors are spread as those held out."""
+    rng = np.random.default_rng(0)
+    clips = sports = 0
+    for _ in range(1000):
+        limit_mm = error_limit_mm(lognormal(rng, 40))
+        new = lognormal(rng, 5)
+        clips += (new > limit_mm).sum()
+        sports += np.median(new) > limit_mm
+    assert clips / 5000 < 0.02
+    assert sports / 1000 < 0.005
+
+
+@pytest.fixture
+def lake(tmp_path):
+    lake = Lake(tmp_path)
+    write_json(lake.current_tokenizer, {"lineage": "vq-1"})
+    write_json(lake.tokenizer("vq-1") / "report.json", {"held_out": {"clips": 20, "error_limit_mm": 80.0}})
+    for number, (sport, error_mm) in enumerate(
+        [("walking", 40.0), ("walking", 90.0), ("walking", 45.0), ("diving", 140.0), ("diving", 120.0)]
+    ):
+        key = f"{sport}.clip.{number:08x}"
+        write_json(lake.motion_tokens("vq-1", key), {"mpjpe_mm": error_mm})
+    return lake
+
+
+def test_a_sport_that_the_codes_do_not_express_is_named(lake):
+    keys = [path.stem for path in sorted(lake.tokens_folder("vq-1").glob("*/*.json"))]
+    (drift,) = drifting_sports(lake, "vq-1", keys)
+    assert (drift.sport, drift.clips, drift.drifting) == ("diving", 2, 2)
+    assert (drift.median_mm, drift.limit_mm) == (130.0, 80.0)
+
+
+def test_status_names_the_drift_of_footage_that_is_not_trained_on_yet(lake):
+    assert [drift["sport"] for drift in overview(lake)["drift"]] == ["diving"]
+    manifest = {
+        "snapshot": "all-0001", "scope": "all", "created_at": "", "lineage": "vq-1", "parent": None, "settings": {},
+        "code_version": "", "videos": [
+            {"key": path.stem, "sport": "diving", "label": None, "participant": None, "split": "train",
+             "captions_sha256": "", "motion_sha256": "", "tokens_sha256": ""}
+            for path in lake.tokens_folder("vq-1").glob("diving/*.json")
+        ],
+    }  # fmt: skip
+    write_json(lake.snapshot("all-0001"), manifest)
+    assert overview(lake)["drift"] == []
+
+
+def test_without_a_limit_nothing_is_said(lake):
+    write_json(lake.tokenizer("vq-1") / "report.json", {"held_out": {"clips": 0}})
+    assert overview(lake)["drift"] == []
