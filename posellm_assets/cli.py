@@ -112,10 +112,8 @@ def import_motion(
     from posellm_assets.motion.sources import declared
 
     said = declared(unit=unit, up=up, handedness=handedness, fps=fps)
-    for path, motion in motion_files.import_motion(Lake(lake), paths, sport, said, label, participant):
-        about = f"{motion.duration_s:.1f} s, {len(motion.skeleton)} joints"
-        judged = "; ".join(f"{key} {motion.parameters[key]}" for key in ("unit", "up") if key in motion.parameters)
-        console.print(f"added {path} ({about}; {judged})", highlight=False, soft_wrap=True)
+    for path, about in motion_files.import_motion(Lake(lake), paths, sport, said, label, participant):
+        console.print(f"added {path} ({about})", highlight=False, soft_wrap=True)
 
 
 @export_app.command("motion")

@@ -23,24 +23,25 @@ Origin = Literal["motion", "tokens"]
 
 def import_motion(
     lake: Lake, paths: list[Path], sport: str, said: Declaration, label: str | None, participant: str | None
-) -> list[tuple[Path, Motion]]:
+) -> list[tuple[Path, str]]:
     """Make motion files of `paths` and place them in the drop zone, with a sidecar of what is said about them.
 
     `label` and `participant` win over what a file says. Everything is read before the first file is placed. Returns
-    the paths in the lake with their motions. Raises ValueError or OSError naming the file and what is wrong with it.
+    the paths in the lake, each with what it holds in words. Raises ValueError or OSError naming the file and what is
+    wrong with it.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
-        motions: dict[Path, Motion] = {}
+        made: dict[Path, str] = {}
         for path in motion_files(paths):
             for found in read_motions(path, said):
                 target = _written(found, folder, drop_zone(lake) / slug(sport))
                 labels = _labels(found, path)
                 if labels != Labels():
                     write_json(sidecar_of(target), labels.model_dump(exclude_defaults=True))
-                motions[target] = found.motion
-        placed_at = add_files(lake, list(motions), sport, label, participant)
-    return list(zip(placed_at, motions.values(), strict=True))
+                made[target] = _in_words(found.motion)
+        placed_at = add_files(lake, list(made), sport, label, participant)
+    return list(zip(placed_at, made.values(), strict=True))
 
 
 def export_motion(lake: Lake, key: str, out: Path, origin: Origin) -> str:
@@ -80,6 +81,11 @@ def _written(found: Import, folder: Path, placed: Path) -> Path:
         if not others:
             break
     return new.rename(target)
+
+
+def _in_words(motion: Motion) -> str:
+    judged = "".join(f"; {key} {motion.parameters[key]}" for key in ("unit", "up") if key in motion.parameters)
+    return f"{motion.duration_s:.1f} s, {len(motion.skeleton)} joints{judged}"
 
 
 def _labels(found: Import, path: Path) -> Labels:
