@@ -80,7 +80,7 @@ def test_the_evaluation_report_is_there_with_its_figures(ui: str, page: Page, de
     page.goto(f"{ui}/assets/evaluation_report?view=partitions&partition=all-0001")
     expect(page.get_by_text(str(demo.lake / "reports" / "all-0001" / "index.html"))).to_be_visible()
     page.get_by_role("row").filter(has_text="summary").get_by_text("[Show Markdown]").click()
-    expect(page.get_by_role("dialog").get_by_role("table")).to_contain_text("%")
+    expect(page.get_by_role("dialog").get_by_role("table").first).to_contain_text("%")
 
 
 def test_a_sport_is_backfilled_by_its_prefix_with_a_few_clicks(ui: str, page: Page, demo: Demo) -> None:
