@@ -1,0 +1,47 @@
+"""What a member of the ensemble thinks about a clip: a probability for every class. Numpy only, no models."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """A member's opinion on one clip.
+
+    log_probs: natural logarithms of the probabilities by class id, which sum to 1. seconds: what forming it cost,
+    CPU seconds of this process, shared out evenly where several clips were looked at together.
+    """
+
+    member: str
+    log_probs: dict[str, float]
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not self.log_probs:
+            raise ValueError(f"an opinion of {self.member} needs at least one class")
+        total = float(np.logaddexp.reduce(list(self.log_probs.values())))
+        if not abs(total) < 1e-3:
+            raise ValueError(f"the probabilities of an opinion of {self.member} sum to {np.exp(total):.4g}, not to 1")
+
+    @property
+    def action(self) -> str:
+        """The likeliest class, the first in alphabetical order where several are."""
+        return min(self.log_probs, key=lambda class_id: (-self.log_probs[class_id], class_id))
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the likeliest class."""
+        return float(np.exp(self.log_probs[self.action]))
+
+    def at_temperature(self, temperature: float) -> "Opinion":
+        """The same opinion, less sure of itself above 1 and surer below (Guo et al. 2017)."""
+        scores = {class_id: value / temperature for class_id, value in self.log_probs.items()}
+        return replace(self, log_probs=normalised(scores))
+
+
+def normalised(scores: Mapping[str, float]) -> dict[str, float]:
+    """Log-probabilities in proportion to the exponentials of `scores`, by class id."""
+    total = float(np.logaddexp.reduce(list(scores.values())))
+    return {class_id: float(score) - total for class_id, score in scores.items()}
