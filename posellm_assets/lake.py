@@ -44,6 +44,11 @@ class Lake:
         return self.root / "glossary"
 
     @property
+    def label_sets(self) -> UPath:
+        """The user's own classes of actions: `label_sets/<sport>.yaml`."""
+        return self.root / "label_sets"
+
+    @property
     def registry(self) -> UPath:
         """One JSON line for every footage file that was seen: registered, duplicate or quarantined."""
         return self.root / "footage" / "registry.jsonl"
