@@ -72,6 +72,8 @@ def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
             soft_wrap=True,
         )
     console.print(f"snapshots: {', '.join(found['snapshots']) or 'none'}")
+    for snapshot, reason in found["left"].items():
+        console.print(f"generation {snapshot} {reason}", highlight=False, soft_wrap=True)
     champion = found["champion"]
     console.print(f"released: {champion['snapshot']} ({champion['lineage']})" if champion else "released: nothing yet")
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from upath import UPath
 
-from posellm_assets.footage.keys import check_snapshot_key, check_video_key, sport_of
+from posellm_assets.footage.keys import check_snapshot_key, check_video_key, snapshot_scope, sport_of
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
@@ -119,7 +119,7 @@ class Lake:
         return self.snapshots / check_snapshot_key(snapshot) / "manifest.json"
 
     def examples(self, snapshot: str, split: str) -> UPath:
-        """The examples of one split of a snapshot (parquet); `split` is train, val or test."""
+        """The examples of one split of a snapshot (a folder of parquet files); `split` is train, val or test."""
         return self.snapshots / check_snapshot_key(snapshot) / f"{checked_name(split)}.parquet"
 
     def stage(self, snapshot: str, stage: str) -> UPath:
@@ -153,8 +153,9 @@ class Lake:
         return self.root / "problems"
 
     def problem(self, step: str, key: str) -> UPath:
-        """Why one video did not get through `step` (JSON)."""
-        return self.problems / checked_name(step) / sport_of(key) / f"{check_video_key(key)}.json"
+        """Why one video, or the generation of a snapshot, did not get through `step` (JSON)."""
+        group = sport_of(key) if "." in key else snapshot_scope(key)
+        return self.problems / checked_name(step) / group / f"{key}.json"
 
     def _of_video(self, folder: str, key: str, suffix: str) -> UPath:
         return self.root / folder / sport_of(key) / f"{check_video_key(key)}{suffix}"
@@ -204,7 +205,10 @@ def read_json(path: UPath | Path) -> Any:
 
 
 def sha256_of(path: UPath | Path) -> str:
-    """The sha256 of a file's content, in hex, read in pieces."""
+    """The sha256 of a file's content, in hex, read in pieces; of a folder that of its files' names and contents."""
+    if path.is_dir():
+        inside = sorted(local_path(path).iterdir())
+        return hashlib.sha256("".join(f"{file.name} {sha256_of(file)}\n" for file in inside).encode()).hexdigest()
     with path.open("rb") as stream:
         digest = hashlib.sha256()
         while piece := stream.read(1 << 20):

@@ -35,6 +35,11 @@ def find_problem(lake: Lake, step: str, key: str) -> Problem | None:
     return Problem.model_validate(read_json(path)) if path.exists() else None
 
 
+def troubled(lake: Lake) -> set[str]:
+    """The keys of everything with a recorded problem, from the names in the lake."""
+    return {path.name.removesuffix(".json") for path in lake.problems.glob("*/*/*.json")}
+
+
 def all_problems(lake: Lake) -> list[Problem]:
     """Every recorded problem, by step and key."""
     return [Problem.model_validate(read_json(path)) for path in sorted(lake.problems.glob("*/*/*.json"))]

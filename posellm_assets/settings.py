@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -20,8 +20,10 @@ from pydantic_settings import (
 
 from posellm_assets.evaluation.config import EvaluationConfig
 from posellm_assets.footage.config import FootageConfig
+from posellm_assets.footage.keys import slug
 from posellm_assets.lake import Lake, is_local
 from posellm_assets.language.config import STAGES, ModelConfig, SamplingConfig, StageConfig
+from posellm_assets.language.retraining import RetrainingRule
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.texts.config import TextsConfig
@@ -34,8 +36,19 @@ class AutomationConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    min_new_videos: int = Field(default=12, ge=2, description="usable videos in no snapshot that start a generation")
+    rules: dict[str, RetrainingRule] = Field(
+        default={"all": RetrainingRule()},
+        description="What starts a generation, by scope: 'all' sports, or a sport that gets models of its own",
+    )
     max_videos_per_run: int = Field(default=200, ge=1, description="videos of one range run")
+
+    @field_validator("rules")
+    @classmethod
+    def _scopes_are_folder_names(cls, rules: dict[str, RetrainingRule]) -> dict[str, RetrainingRule]:
+        for scope in rules:
+            if slug(scope, "") != scope:
+                raise ValueError(f"{scope!r} is no scope: name 'all' or a sport as keys have it, such as table-tennis")
+        return rules
 
 
 class LanguageConfig(BaseModel):

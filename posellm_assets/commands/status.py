@@ -17,7 +17,8 @@ from posellm_assets.problems import all_problems
 def overview(lake: Lake) -> dict[str, Any]:
     """Videos per sport, what is not used and why, what waits, snapshots, and the released model (JSON values).
 
-    `drift` names the sports whose videos, not trained on yet, the codes of the tokenizer do not express.
+    `drift` names the sports whose videos, not trained on yet, the codes of the tokenizer do not express; `left` the
+    generations that failed and are left for a person.
     """
     footage = status(lake)
     ready = Counter(map(sport_of, lake.captioned_videos()))
@@ -26,7 +27,11 @@ def overview(lake: Lake) -> dict[str, Any]:
         {"what": f"raw/{path}", "why": f"quarantined: {reason}"} for path, reason in footage.quarantined.items()
     ]
     not_used += [{"what": f"raw/{path}", "why": f"same content as {key}"} for path, key in footage.duplicates.items()]
-    not_used += [{"what": problem.key, "why": f"{problem.step}: {problem.reason}"} for problem in all_problems(lake)]
+    problems = all_problems(lake)
+    left = [problem for problem in problems if "." not in problem.key]
+    not_used += [
+        {"what": problem.key, "why": f"{problem.step}: {problem.reason}"} for problem in problems if problem not in left
+    ]
     return {
         "keys": sorted(path.name.removesuffix(".json") for path in lake.manifests()),
         "sports": [
@@ -37,6 +42,7 @@ def overview(lake: Lake) -> dict[str, Any]:
         "tokenizer": current_lineage(lake),
         "drift": [asdict(drift) for drift in _drift_of_new_footage(lake)],
         "snapshots": snapshot_keys(lake),
+        "left": {problem.key: problem.reason for problem in left},
         "champion": champion.model_dump() if champion else None,
     }
 
@@ -45,5 +51,5 @@ def _drift_of_new_footage(lake: Lake) -> list[Drift]:
     lineage = current_lineage(lake)
     if lineage is None:
         return []
-    new = set(tokenised_videos(lake, lineage)) - videos_of_last_snapshot(lake)
+    new = set(tokenised_videos(lake, lineage)) - videos_of_last_snapshot(lake, lineage)
     return drifting_sports(lake, lineage, sorted(new))

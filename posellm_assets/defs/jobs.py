@@ -33,3 +33,4 @@ train_generation = dg.define_asset_job(
 )
 
 ALL = [ingest_footage, train_tokenizer, tokenise_motion, train_generation]
+NAMES = [job.name for job in ALL]

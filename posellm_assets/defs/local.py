@@ -7,18 +7,26 @@ import logging
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import dagster as dg
 
 from posellm_assets.definitions import build_defs
 from posellm_assets.defs import jobs
 from posellm_assets.defs.partitions import snapshots, videos
-from posellm_assets.defs.retraining import RANGE_START, decide, freeze_snapshot, video_ranges
+from posellm_assets.defs.retraining import (
+    PARTITION,
+    RANGE_START,
+    decide,
+    freeze_snapshot,
+    newest_generations,
+    video_ranges,
+)
+from posellm_assets.defs.runs import LOCK, locked, running
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.intake import WatchState, look
-from posellm_assets.lake import Lake
-from posellm_assets.language.retraining import Tokenise, TrainGeneration, TrainTokenizer, Wait
-from posellm_assets.language.snapshots import snapshot_keys
+from posellm_assets.lake import Lake, local_path
+from posellm_assets.language.retraining import Freeze, Tokenise, TrainTokenizer, Wait
 from posellm_assets.problems import all_problems
 from posellm_assets.settings import Settings
 
@@ -41,19 +49,26 @@ class RunFailed(RuntimeError):
 def bring_up_to_date(lake: Lake, settings: Settings, instance: dg.DagsterInstance, say: Callable[[News], None]) -> str:
     """Register, ingest and train until there is nothing left to do; returns why there is nothing left.
 
-    Raises RunFailed where a training job fails. Videos that cannot be used are left behind with their reason, as in
-    any ingest run.
+    Raises RunFailed where a training job fails; the next call goes on with its generation. Videos that cannot be used
+    are left behind with their reason, as in any ingest run. RuntimeError where another process does the same already.
     """
-    here = _Here(lake, instance, say)
+    lock = local_path(lake.root) / ".bring_up_to_date.lock"
+    running(instance, jobs.NAMES)  # an earlier call that was killed left its run unfinished
+    with locked(lock):
+        return _bring_up_to_date(lake, settings, instance, _Here(instance, say, lock))
+
+
+def _bring_up_to_date(lake: Lake, settings: Settings, instance: dg.DagsterInstance, here: "_Here") -> str:
     found = look(lake, AT_ONCE, WatchState(), time.time())
     new = [outcome.key for outcome in found.announce if outcome.key]
     instance.add_dynamic_partitions(videos.name or "", new)
     for tags in video_ranges(instance, _to_ingest(lake, instance), settings.automation.max_videos_per_run):
         here.run(jobs.ingest_footage.name, tags, may_leave_videos_behind=True)
-    if snapshot := _unfinished(lake):
-        here.run(jobs.train_generation.name, {"dagster/partition": snapshot})
+    for generation in newest_generations(lake, settings, instance).values():
+        if not generation.finished:
+            here.train(generation.snapshot)
     while True:
-        step = decide(lake, settings, busy=None)
+        step = decide(lake, settings, newest_generations(lake, settings, instance))
         if isinstance(step, Wait):
             return step.reason
         if isinstance(step, TrainTokenizer):
@@ -61,10 +76,8 @@ def bring_up_to_date(lake: Lake, settings: Settings, instance: dg.DagsterInstanc
         elif isinstance(step, Tokenise):
             for tags in video_ranges(instance, step.keys, settings.automation.max_videos_per_run):
                 here.run(jobs.tokenise_motion.name, tags)
-        elif isinstance(step, TrainGeneration):
-            snapshot = freeze_snapshot(lake, settings, step.keys).snapshot
-            instance.add_dynamic_partitions(snapshots.name or "", [snapshot])
-            here.run(jobs.train_generation.name, {"dagster/partition": snapshot})
+        else:
+            here.train(freeze_snapshot(lake, settings, step).snapshot if isinstance(step, Freeze) else step.snapshot)
 
 
 def _to_ingest(lake: Lake, instance: dg.DagsterInstance) -> Collection[str]:
@@ -74,27 +87,28 @@ def _to_ingest(lake: Lake, instance: dg.DagsterInstance) -> Collection[str]:
     return {key for key in registered if key not in troubled and not lake.captions(key).exists()}
 
 
-def _unfinished(lake: Lake) -> str | None:
-    """The newest snapshot, where its generation was stopped before it had a report; its checkpoints are still there."""
-    snapshots_so_far = snapshot_keys(lake)
-    newest = snapshots_so_far[-1] if snapshots_so_far else None
-    return newest if newest and not (lake.report(newest) / "metrics.json").exists() else None
-
-
 class _Here:
     """Runs jobs in this process and passes on what they log."""
 
-    def __init__(self, lake: Lake, instance: dg.DagsterInstance, say: Callable[[News], None]):
+    def __init__(self, instance: dg.DagsterInstance, say: Callable[[News], None], lock: Path):
         self.instance = instance
         self.say = say
+        self.lock = lock
         logger = _console(say)
         self.definitions = dg.Definitions.merge(build_defs(), dg.Definitions(loggers={"console": logger}))
 
+    def train(self, snapshot: str) -> None:
+        self.instance.add_dynamic_partitions(snapshots.name or "", [snapshot])
+        self.run(jobs.train_generation.name, {PARTITION: snapshot})
+
     def run(self, job: str, tags: dict[str, str], may_leave_videos_behind: bool = False) -> None:
         started = time.monotonic()
-        self.say(News(job, tags.get("dagster/partition") or tags.get(RANGE_START) or "started"))
+        self.say(News(job, tags.get(PARTITION) or tags.get(RANGE_START) or "started"))
         result = self.definitions.resolve_job_def(job).execute_in_process(
-            instance=self.instance, tags=tags, raise_on_error=False, run_config={"loggers": {"console": {}}}
+            instance=self.instance,
+            tags={**tags, LOCK: str(self.lock.absolute())},
+            raise_on_error=False,
+            run_config={"loggers": {"console": {}}},
         )
         failures = list(_failures(result))
         if failures and not may_leave_videos_behind:

@@ -4,60 +4,108 @@ The demo carries out the same decisions in its own process.
 """
 
 import hashlib
-from collections.abc import Collection
+import time
+from collections.abc import Collection, Iterable, Mapping
 
 import dagster as dg
+from pydantic import BaseModel, ValidationError
 
-from posellm_assets.defs.jobs import ingest_footage, tokenise_motion, train_generation, train_tokenizer
+from posellm_assets.defs.jobs import NAMES, tokenise_motion, train_generation, train_tokenizer
 from posellm_assets.defs.partitions import snapshots, videos
 from posellm_assets.defs.resources import LakeResource
+from posellm_assets.defs.runs import failures_of, running, why_it_failed
 from posellm_assets.evaluation.champion import read_champion
 from posellm_assets.lake import Lake
+from posellm_assets.language.inventory import arrival_of, stamp_of, usable_videos
 from posellm_assets.language.retraining import (
+    ATTEMPTS,
+    Freeze,
+    Generation,
+    Scope,
     Step,
     Tokenise,
-    TrainGeneration,
     TrainTokenizer,
     Wait,
     contiguous_ranges,
     next_step,
 )
-from posellm_assets.language.snapshots import Snapshot, freeze, tokenised_videos, videos_of_last_snapshot
+from posellm_assets.language.snapshots import (
+    Snapshot,
+    freeze,
+    snapshot_keys,
+    tokenised_videos,
+    videos_of_last_snapshot,
+)
 from posellm_assets.motion.lineage import current_lineage
-from posellm_assets.problems import all_problems
+from posellm_assets.problems import Problem, clear_problem, find_problem, record_problem
 from posellm_assets.settings import Settings
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+PARTITION = "dagster/partition"
+WORK = "posellm/work"
+"""Tag of a run: what it is about, so that runs that failed at the same are counted."""
 
 
-def decide(lake: Lake, settings: Settings, busy: str | None) -> Step:
-    """What is to be done next with the footage in `lake`."""
+class Idle(BaseModel):
+    """The sensor's cursor: why there was nothing to do, and how the lake and the settings looked then."""
+
+    stamp: str
+    reason: str
+    until_s: float | None
+
+
+def decide(lake: Lake, settings: Settings, generations: Mapping[str, Generation]) -> Step:
+    """What is to be done next with the footage in `lake`, while nothing is running."""
+    try:
+        usable = usable_videos(lake)
+    except OSError as error:
+        return Wait(f"the footage cannot be listed, so no generation is begun: {error}")
     lineage = current_lineage(lake)
-    troubled = {problem.key for problem in all_problems(lake)}
+    rules = settings.automation.rules
     return next_step(
-        ready=set(lake.captioned_videos()) - troubled,
+        usable=usable,
         tokenised=tokenised_videos(lake, lineage) if lineage else (),
-        in_snapshot=videos_of_last_snapshot(lake),
         lineage=lineage,
-        busy=busy,
-        min_new_videos=settings.automation.min_new_videos,
+        scopes={
+            scope: Scope(videos_of_last_snapshot(lake, lineage, scope) if lineage else (), generations.get(scope))
+            for scope in rules
+        },
+        rules=rules,
+        arrival=lambda key: arrival_of(lake, key),
+        now_s=time.time(),
     )
 
 
-def freeze_snapshot(lake: Lake, settings: Settings, keys: Collection[str]) -> Snapshot:
-    """Freeze a snapshot of `keys` that starts from the released model, where there is one."""
+def newest_generations(lake: Lake, settings: Settings, instance: dg.DagsterInstance) -> dict[str, Generation]:
+    """The newest snapshot of each scope with a rule, and what became of it."""
+    newest = {scope: snapshot_keys(lake, scope)[-1:] for scope in settings.automation.rules}
+    return {scope: _generation(lake, instance, keys[0]) for scope, keys in newest.items() if keys}
+
+
+def _generation(lake: Lake, instance: dg.DagsterInstance, snapshot: str) -> Generation:
+    runs = instance.get_runs(dg.RunsFilter(job_name=train_generation.name, tags={PARTITION: snapshot}))
+    ends = [run.status for run in runs]
+    if not runs:  # a new Dagster instance, perhaps, for a lake that is not new
+        return Generation(snapshot, finished=(lake.report(snapshot) / "metrics.json").exists())
+    failures = ATTEMPTS if dg.DagsterRunStatus.CANCELED in ends else ends.count(dg.DagsterRunStatus.FAILURE)
+    return Generation(snapshot, dg.DagsterRunStatus.SUCCESS in ends, failures)
+
+
+def freeze_snapshot(lake: Lake, settings: Settings, step: Freeze) -> Snapshot:
+    """Freeze a snapshot that starts from the released model, where there is one."""
     lineage = current_lineage(lake)
     assert lineage, "next_step asks for a generation only when there is a tokenizer"
     champion = read_champion(lake)
     parent = champion.snapshot if champion and champion.lineage == lineage else None
-    return freeze(lake, keys, lineage, parent=parent, settings=settings.model_dump(mode="json"))
+    return freeze(
+        lake,
+        step.keys,
+        lineage,
+        parent=parent,
+        settings=settings.model_dump(mode="json"),
+        scope=step.scope,
+        reason=step.reason,
+    )
 
 
 def video_ranges(instance: dg.DagsterInstance, keys: Collection[str], limit: int) -> list[dict[str, str]]:
@@ -74,34 +122,64 @@ def video_ranges(instance: dg.DagsterInstance, keys: Collection[str], limit: int
 )
 def retraining_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
     """Start the next step towards a model that knows all usable footage, or say why not."""
-    here, settings = lake.lake(), lake.load_settings()
-    step = decide(here, settings, _running(context.instance))
+    here, settings, now_s = lake.lake(), lake.load_settings(), time.time()
+    # Before the look, so that whatever comes during it is looked at by the next tick.
+    stamp = stamp_of(here, settings.automation.model_dump_json(), now_s)
+    idle = _idle(context)
+    if idle and stamp and idle.stamp == stamp and (idle.until_s is None or now_s < idle.until_s):
+        return dg.SkipReason(idle.reason)
+    if busy := running(context.instance, NAMES):
+        return dg.SkipReason(f"{busy} is running")
+    generations = newest_generations(here, settings, context.instance)
+    _tell(here, generations.values(), context.instance)
+    step = decide(here, settings, generations)
     context.log.info(step.reason)
     if isinstance(step, Wait):
-        return dg.SkipReason(step.reason)
+        cursor = Idle(stamp=stamp, reason=step.reason, until_s=step.until_s).model_dump_json()
+        return dg.SensorResult(skip_reason=dg.SkipReason(step.reason), cursor=cursor)
     if isinstance(step, TrainTokenizer):
-        return dg.SensorResult([dg.RunRequest(run_key=f"tokenizer-{step.reason}", job_name=train_tokenizer.name)])
+        return _requests(context.instance, train_tokenizer.name, [{}], "tokenizer", step.reason)
     if isinstance(step, Tokenise):
         ranges = video_ranges(context.instance, step.keys, settings.automation.max_videos_per_run)
-        digest = hashlib.sha256("\n".join(step.keys).encode()).hexdigest()[:16]
-        name = tokenise_motion.name
-        return dg.SensorResult(
-            [dg.RunRequest(run_key=f"tokens-{digest}-{tags[RANGE_START]}", job_name=name, tags=tags) for tags in ranges]
-        )
-    return _generation(here, settings, step)
+        about = hashlib.sha256("\n".join(step.keys).encode()).hexdigest()[:16]
+        return _requests(context.instance, tokenise_motion.name, ranges, f"tokens-{about}", step.reason)
+    if isinstance(step, Freeze):
+        key, attempt = freeze_snapshot(here, settings, step).snapshot, 1
+    else:
+        key, attempt = step.snapshot, step.attempt
+    request = dg.RunRequest(run_key=f"{key}-{attempt}", job_name=train_generation.name, tags={PARTITION: key})
+    return dg.SensorResult([request], dynamic_partitions_requests=[snapshots.build_add_request([key])])
 
 
-def _generation(lake: Lake, settings: Settings, step: TrainGeneration) -> dg.SensorResult:
-    snapshot = freeze_snapshot(lake, settings, step.keys).snapshot
+def _idle(context: dg.SensorEvaluationContext) -> Idle | None:
+    try:
+        return Idle.model_validate_json(context.cursor) if context.cursor else None
+    except ValidationError:  # an earlier version's; this tick writes another
+        return None
+
+
+def _requests(
+    instance: dg.DagsterInstance, job: str, runs: list[dict[str, str]], work: str, reason: str
+) -> dg.SensorResult | dg.SkipReason:
+    """Runs of `job` for each of the tags in `runs`, unless the same `work` has failed too often."""
+    failures = failures_of(instance, job, {WORK: work})
+    if failures >= ATTEMPTS * len(runs):
+        return dg.SkipReason(f"{reason}; {job} failed {failures} times at that and is left for a person to start")
+    # Dagster remembers a run key for ever: without the attempt, what failed could never run again.
     return dg.SensorResult(
-        [dg.RunRequest(run_key=snapshot, job_name=train_generation.name, partition_key=snapshot)],
-        dynamic_partitions_requests=[snapshots.build_add_request([snapshot])],
+        [
+            dg.RunRequest(run_key=f"{work}-{number}-{failures}", job_name=job, tags={**tags, WORK: work})
+            for number, tags in enumerate(runs)
+        ]
     )
 
 
-def _running(instance: dg.DagsterInstance) -> str | None:
-    """The unfinished run of a job of this project, if there is one."""
-    for job in (ingest_footage, train_tokenizer, tokenise_motion, train_generation):
-        if instance.get_runs(dg.RunsFilter(job_name=job.name, statuses=UNFINISHED), limit=1):
-            return job.name
-    return None
+def _tell(lake: Lake, generations: Iterable[Generation], instance: dg.DagsterInstance) -> None:
+    """Keep among the problems of the lake which generations are left for a person, for `posellm status`."""
+    for generation in generations:
+        name, snapshot = train_generation.name, generation.snapshot
+        if generation.finished:
+            clear_problem(lake, name, snapshot)
+        elif generation.failures >= ATTEMPTS and not find_problem(lake, name, snapshot):
+            why = why_it_failed(instance, name, {PARTITION: snapshot})
+            record_problem(lake, Problem(key=snapshot, step=name, reason=f"failed and is left for a person: {why}"))

@@ -143,6 +143,19 @@ def status(lake: Lake) -> Status:
     )
 
 
+def videos_still_there(lake: Lake) -> set[str]:
+    """The registered videos with a file in the drop zone, under any of the names that it was seen under.
+
+    Raises OSError where the drop zone cannot be listed, or holds no file at all, which is how a disk looks that is not
+    mounted: an unreadable listing is not an empty one.
+    """
+    registry = registry_of(lake)
+    listing = list_footage(drop_zone(lake), registry.known)
+    if registry.key_of and not listing.files:
+        raise FileNotFoundError(f"{lake.raw} holds none of {len(registry.key_of)} registered videos; is it mounted?")
+    return {outcome.key for path, outcome in registry.latest.items() if outcome.key and path in listing.files}
+
+
 def quarantined(listing: Listing, registry: Registry) -> dict[str, str]:
     """The reason for everything in the drop zone that cannot be used as it is now, by path."""
     found = {

@@ -2,12 +2,22 @@
 
 A snapshot names its videos and the sha256 of what was read of each; the examples built from it are kept beside it.
 Everything downstream can be reproduced from the two. Training itself is in `train.py`.
+
+The examples of a split are a folder of parquet files, its parts. A snapshot makes parts of the videos that are new to
+it and shares the others with the snapshots before it (the same files, linked), so that a generation that adds a
+hundred videos costs what a hundred cost, however many there are. A part is named by the snapshot that it was first
+made for and by what it holds.
 """
 
-from collections import Counter
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -18,11 +28,15 @@ from posellm_assets import __version__
 from posellm_assets.footage.keys import snapshot_key, snapshot_scope
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.splits import Split
-from posellm_assets.lake import Lake, read_json, sha256_of, write_atomic, write_json
+from posellm_assets.lake import Lake, local_path, read_json, sha256_of, sync, write_atomic, write_json
 from posellm_assets.texts.captions import read_captions
 from posellm_assets.texts.mirror import can_mirror, mirror_text
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
+VIDEOS_PER_PART = 500
+
+# Part of a part's name: change it where the examples made of the same data change, or old ones would be shared on.
+_EXAMPLES_VERSION = 1
 
 EXAMPLE_SCHEMA = pa.schema(
     [
@@ -52,6 +66,8 @@ class SnapshotVideo(BaseModel):
     captions_sha256: str
     motion_sha256: str
     tokens_sha256: str
+    part: str = ""
+    """Which part of the examples holds it: the snapshot that brought this version of it, and a running number."""
 
 
 class Snapshot(BaseModel):
@@ -64,6 +80,8 @@ class Snapshot(BaseModel):
     created_at: str
     lineage: str
     parent: str | None
+    reason: str = ""
+    """Which rule asked for it."""
     videos: list[SnapshotVideo]
     settings: dict[str, Any]
     code_version: str
@@ -90,10 +108,14 @@ def snapshot_keys(lake: Lake, scope: str = "all") -> list[str]:
     )
 
 
-def videos_of_last_snapshot(lake: Lake, scope: str = "all") -> set[str]:
-    """The videos that the newest snapshot of a scope holds; a snapshot takes over those of its predecessor."""
+def videos_of_last_snapshot(lake: Lake, lineage: str, scope: str = "all") -> set[str]:
+    """The videos that the newest snapshot of a scope holds; none where it speaks other codes than `lineage`.
+
+    A snapshot takes over the videos of its predecessor, so that the newest holds all that were in one.
+    """
     names = snapshot_keys(lake, scope)
-    return {video.key for video in read_snapshot(lake, names[-1]).videos} if names else set()
+    newest = read_snapshot(lake, names[-1]) if names else None
+    return {video.key for video in newest.videos} if newest and newest.lineage == lineage else set()
 
 
 def tokenised_videos(lake: Lake, lineage: str) -> list[str]:
@@ -103,7 +125,14 @@ def tokenised_videos(lake: Lake, lineage: str) -> list[str]:
 
 
 def freeze(
-    lake: Lake, keys: Iterable[str], lineage: str, *, parent: str | None, settings: dict[str, Any], scope: str = "all"
+    lake: Lake,
+    keys: Iterable[str],
+    lineage: str,
+    *,
+    parent: str | None,
+    settings: dict[str, Any],
+    scope: str = "all",
+    reason: str = "",
 ) -> Snapshot:
     """Write the next snapshot of `scope` over the videos `keys`, which must have captions, motion and tokens.
 
@@ -111,41 +140,102 @@ def freeze(
     """
     taken = snapshot_keys(lake, scope)
     number = int(taken[-1].rsplit("-", 1)[1]) + 1 if taken else 1
-    videos = [_frozen_video(lake, key, lineage) for key in sorted(set(keys))]
+    name = snapshot_key(scope, number)
+    before = read_snapshot(lake, taken[-1]).videos if taken else []
+    videos = _in_parts([_frozen_video(lake, key, lineage) for key in sorted(set(keys))], before, name)
     if not any(video.split == "train" for video in videos):
         raise SnapshotError(
             f"none of the {len(videos)} videos falls into the train split, so there is nothing to train on; "
             "add footage of more participants"
         )
     snapshot = Snapshot(
-        snapshot=snapshot_key(scope, number),
+        snapshot=name,
         scope=scope,
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         lineage=lineage,
         parent=parent,
+        reason=reason,
         videos=videos,
         settings=settings,
         code_version=__version__,
     )
-    write_json(lake.snapshot(snapshot.snapshot), snapshot.model_dump())
+    write_json(lake.snapshot(name), snapshot.model_dump())
     return snapshot
 
 
 def build_examples(lake: Lake, snapshot: Snapshot) -> dict[Split, int]:
     """Write the examples of every split; returns how many each holds.
 
-    Train holds the re-tokenised variants of a clip, val and test the original only. Raises SnapshotError where the
-    data of a video is no longer the version that was frozen.
+    Train holds the re-tokenised variants of a clip, val and test the original only. Parts that are there are kept, and
+    those of earlier snapshots shared. Raises SnapshotError where the data of a video is no longer the version that was
+    frozen.
     """
+    keys = snapshot_keys(lake, snapshot.scope)
+    earlier = keys[: keys.index(snapshot.snapshot)][::-1]
     counts: dict[Split, int] = {}
     for split in SPLITS:
-        rows = [row for video in snapshot.videos if video.split == split for row in _examples(lake, snapshot, video)]
-        table = pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA).replace_schema_metadata(
-            {"snapshot": snapshot.snapshot, "lineage": snapshot.lineage}
-        )
-        write_atomic(lake.examples(snapshot.snapshot, split), partial(pq.write_table, table))
-        counts[split] = len(rows)
+        folder = local_path(lake.examples(snapshot.snapshot, split))
+        parts = _parts(snapshot, split)
+        if not folder.is_dir() or {path.name for path in folder.iterdir()} != parts.keys():
+            _write_parts(lake, snapshot, parts, folder, [local_path(lake.examples(key, split)) for key in earlier])
+        counts[split] = sum(pq.read_metadata(folder / name).num_rows for name in parts)
     return counts
+
+
+def _in_parts(videos: Sequence[SnapshotVideo], before: Sequence[SnapshotVideo], name: str) -> list[SnapshotVideo]:
+    """`videos`, each in the part that holds it already, or in a new one of the snapshot `name`."""
+    part_of = {video.model_copy(update={"part": ""}): video.part for video in before}
+    placed, new = [], 0
+    for video in videos:
+        part = part_of.get(video, "")
+        if not part:
+            part = f"{name}-{new // VIDEOS_PER_PART:03d}"
+            new += 1
+        placed.append(video.model_copy(update={"part": part}))
+    return placed
+
+
+def _parts(snapshot: Snapshot, split: Split) -> dict[str, list[SnapshotVideo]]:
+    """The videos of each part of a split, by file name. A split without videos has one part without rows."""
+    videos: dict[str, list[SnapshotVideo]] = defaultdict(list)
+    for video in snapshot.videos:
+        if video.split == split:
+            videos[video.part or snapshot.snapshot].append(video)
+    parts = {}
+    for part, of_part in sorted((videos or {f"{snapshot.snapshot}-none": []}).items()):
+        content = [_EXAMPLES_VERSION, snapshot.lineage, [video.model_dump() for video in of_part]]
+        parts[f"{part}-{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]}.parquet"] = of_part
+    return parts
+
+
+def _write_parts(
+    lake: Lake, snapshot: Snapshot, parts: dict[str, list[SnapshotVideo]], folder: Path, earlier: Sequence[Path]
+) -> None:
+    """Make `folder` hold exactly `parts`. It appears whole, by one rename; `earlier` are the folders to share from."""
+    temporary = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for name, videos in parts.items():
+        there = next((path for other in [folder, *earlier] if (path := other / name).is_file()), None)
+        if there:
+            _share(there, temporary / name)
+            continue
+        rows = [row for video in videos for row in _examples(lake, snapshot, video)]
+        table = pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA).replace_schema_metadata({"lineage": snapshot.lineage})
+        write_atomic(temporary / name, partial(pq.write_table, table))
+    if folder.is_dir():
+        shutil.rmtree(folder)
+    folder.unlink(missing_ok=True)  # one file, as the first versions wrote it
+    os.replace(temporary, folder)
+    sync(folder.parent)
+
+
+def _share(there: Path, here: Path) -> None:
+    """The same file under two names; a copy on file systems where a file can only have one."""
+    try:
+        os.link(there, here)
+    except OSError:
+        shutil.copyfile(there, here)
 
 
 def _frozen_video(lake: Lake, key: str, lineage: str) -> SnapshotVideo:

@@ -10,15 +10,17 @@ def test_run_config_wins_over_the_environment_and_that_over_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = Lake(tmp_path / "lake")
-    (tmp_path / "posellm.yaml").write_text("seed: 1\nautomation: {min_new_videos: 3, max_videos_per_run: 7}\n")
+    (tmp_path / "posellm.yaml").write_text(
+        "seed: 1\nautomation: {rules: {all: {min_new_videos: 3}}, max_videos_per_run: 7}\n"
+    )
     assert load_settings(lake).seed == 1
 
-    monkeypatch.setenv("POSELLM_AUTOMATION__MIN_NEW_VIDEOS", "4")
-    assert load_settings(lake).automation.min_new_videos == 4
+    monkeypatch.setenv("POSELLM_AUTOMATION__RULES__ALL__MIN_NEW_VIDEOS", "4")
+    assert load_settings(lake).automation.rules["all"].min_new_videos == 4
     assert load_settings(lake).automation.max_videos_per_run == 7
 
-    changed = load_settings(lake, {"automation": {"min_new_videos": 5}, "seed": 2})
-    assert (changed.seed, changed.automation.min_new_videos) == (2, 5)
+    changed = load_settings(lake, {"automation": {"rules": {"all": {"min_new_videos": 5}}}, "seed": 2})
+    assert (changed.seed, changed.automation.rules["all"].min_new_videos) == (2, 5)
     assert changed.automation.max_videos_per_run == 7
 
 
@@ -27,3 +29,8 @@ def test_a_setting_that_does_not_exist_is_refused_by_name(tmp_path: Path, conten
     (tmp_path / "posellm.yaml").write_text(content)
     with pytest.raises(ValueError, match=r"no_such_setting|no_such_room|posellm\.yaml|seed"):
         load_settings(Lake(tmp_path / "lake"))
+
+
+def test_a_rule_for_something_that_is_no_scope_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'Table Tennis' is no scope"):
+        load_settings(Lake(tmp_path), {"automation": {"rules": {"Table Tennis": {"min_new_videos": 5}}}})

@@ -1,11 +1,12 @@
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
-from posellm_assets.footage.manifest import FootageManifest, write_manifest
+from posellm_assets.footage.manifest import FootageManifest, read_manifest, write_manifest
 from posellm_assets.footage.video import VideoInfo
-from posellm_assets.lake import Lake, read_json, write_bytes, write_json
+from posellm_assets.lake import Lake, read_json, sha256_of, write_bytes, write_json
 from posellm_assets.language.snapshots import (
     Snapshot,
     SnapshotError,
@@ -14,7 +15,7 @@ from posellm_assets.language.snapshots import (
     read_snapshot,
     videos_of_last_snapshot,
 )
-from posellm_assets.texts.captions import Captions, CaptionText, write_captions
+from posellm_assets.texts.captions import Captions, CaptionText, read_captions, write_captions
 
 INFO = VideoInfo(100, 100, 25.0, 2.0, 50, 0, "h264", "yuv420p", False)
 TRAIN, TEST = "yoga.bend.0000000a", "yoga.bend.0000000b"
@@ -52,6 +53,13 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
+def copy_video(lake: Lake, key: str, copy: str) -> None:
+    write_manifest(lake, read_manifest(lake, key).model_copy(update={"key": copy, "sha256": copy[-8:] * 8}))
+    write_captions(lake, read_captions(lake, key).model_copy(update={"key": copy}))
+    write_bytes(lake.motion(copy), b"motion of " + copy.encode())
+    write_json(lake.motion_tokens("vq-1", copy), read_json(lake.motion_tokens("vq-1", key)))
+
+
 def frozen(lake: Lake, keys: list[str]) -> Snapshot:
     return freeze(lake, keys, "vq-1", parent=None, settings={"seed": 0})
 
@@ -87,8 +95,71 @@ def test_snapshots_are_numbered_and_never_written_twice(lake: Lake) -> None:
     first, second = frozen(lake, [TRAIN]), frozen(lake, [TRAIN, TEST])
     assert (first.snapshot, second.snapshot) == ("all-0001", "all-0002")
     assert read_snapshot(lake, "all-0001") == first
-    assert videos_of_last_snapshot(lake) == {TRAIN, TEST}
+    assert videos_of_last_snapshot(lake, "vq-1") == {TRAIN, TEST}
+    assert videos_of_last_snapshot(lake, "vq-2") == set(), "under other codes nothing has been trained on yet"
     assert read_json(lake.snapshot("all-0002"))["settings"] == {"seed": 0}
+
+
+def parts(lake: Lake, snapshot: str, split: str = "train") -> dict[str, int]:
+    """The files of a split and their inodes."""
+    return {path.name: path.stat().st_ino for path in Path(str(lake.examples(snapshot, split))).iterdir()}
+
+
+def test_a_later_snapshot_shares_the_examples_that_it_has_in_common_with_the_one_before(lake: Lake) -> None:
+    other = "yoga.bend.0000000c"
+    copy_video(lake, TRAIN, other)
+    build_examples(lake, frozen(lake, [TRAIN]))
+    (first,) = parts(lake, "all-0001").items()
+    assert build_examples(lake, frozen(lake, [TRAIN, other])) == {"train": 4, "val": 0, "test": 0}
+    second = parts(lake, "all-0002")
+    assert len(second) == 2
+    assert first in second.items(), "the same file, not a copy of it"
+    rows = pq.read_table(str(lake.examples("all-0002", "train"))).to_pylist()
+    assert [row["key"] for row in rows] == [TRAIN, TRAIN, other, other]
+
+
+def test_a_video_that_changed_or_went_leaves_a_later_snapshot_and_no_earlier_one(lake: Lake) -> None:
+    other, third = "yoga.bend.0000000c", "yoga.bend.0000000d"
+    for key in (other, third):
+        copy_video(lake, TRAIN, key)
+    build_examples(lake, frozen(lake, [TRAIN, other, third]))
+    before = parts(lake, "all-0001")
+    write_captions(lake, Captions(key=other, texts=[CaptionText(text="new", kind="user", language="en")], facts=[]))
+    assert build_examples(lake, frozen(lake, [TRAIN, other])) == {"train": 4, "val": 0, "test": 0}
+    rows = pq.read_table(str(lake.examples("all-0002", "train"))).to_pylist()
+    assert {row["key"]: row["texts"] for row in rows if not row["mirrored"]}[other] == ["new"]
+    assert third not in {row["key"] for row in rows}
+    assert parts(lake, "all-0001") == before
+    assert {row["key"] for row in pq.read_table(str(lake.examples("all-0001", "train"))).to_pylist()} == {
+        TRAIN,
+        other,
+        third,
+    }
+
+
+def test_the_examples_are_the_same_whether_or_not_there_is_something_to_share(lake: Lake) -> None:
+    other = "yoga.bend.0000000c"
+    copy_video(lake, TRAIN, other)
+    build_examples(lake, frozen(lake, [TRAIN]))
+    second = frozen(lake, [TRAIN, other])
+    build_examples(lake, second)
+    shared = sha256_of(lake.examples("all-0002", "train"))
+    for snapshot in ("all-0001", "all-0002"):
+        shutil.rmtree(str(lake.examples(snapshot, "train")))
+    build_examples(lake, second)
+    assert sha256_of(lake.examples("all-0002", "train")) == shared
+
+
+def test_a_snapshot_of_an_earlier_version_is_read_and_its_one_file_made_a_folder(lake: Lake) -> None:
+    first = frozen(lake, [TRAIN])
+    old = first.model_dump()
+    for video in old["videos"]:
+        del video["part"]
+    del old["reason"]
+    write_json(lake.snapshot("all-0001"), old)
+    write_bytes(lake.examples("all-0001", "train"), b"one file")
+    assert build_examples(lake, read_snapshot(lake, "all-0001"))["train"] == 2
+    assert build_examples(lake, frozen(lake, [TRAIN]))["train"] == 2
 
 
 def test_data_that_changed_since_is_refused_and_named(lake: Lake) -> None:

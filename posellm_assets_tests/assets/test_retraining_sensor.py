@@ -1,0 +1,198 @@
+"""The retraining sensor on a real lake and a real Dagster instance. Its runs are not carried out, only ended."""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from posellm_assets.commands.status import overview
+from posellm_assets.definitions import build_defs
+from posellm_assets.defs.partitions import snapshots
+from posellm_assets.defs.resources import LakeResource
+from posellm_assets.defs.retraining import PARTITION, retraining_sensor
+from posellm_assets.defs.runs import LOCK, locked
+from posellm_assets.footage.register import register
+from posellm_assets.lake import Lake, write_bytes, write_json
+from posellm_assets.language.snapshots import freeze, read_snapshot, snapshot_keys
+from posellm_assets.texts.captions import Captions, CaptionText, write_captions
+from posellm_assets_tests.clips import write_clip
+
+SETTINGS = {"automation": {"rules": {"all": {"min_new_videos": 4}}}}
+ENDS = {
+    dg.DagsterRunStatus.SUCCESS: dg.DagsterEventType.RUN_SUCCESS,
+    dg.DagsterRunStatus.FAILURE: dg.DagsterEventType.RUN_FAILURE,
+    dg.DagsterRunStatus.CANCELED: dg.DagsterEventType.RUN_CANCELED,
+}
+
+
+class House:
+    """A lake with ingested footage, an instance, and what the daemon does with a tick."""
+
+    def __init__(self, root: Path, instance: dg.DagsterInstance, repository: dg.RepositoryDefinition):
+        self.lake, self.instance, self.cursor = Lake(root), instance, None
+        self.resource = LakeResource(root=str(root), settings=SETTINGS)
+        self.repository = repository
+        write_json(self.lake.current_tokenizer, {"lineage": "vq-1"})
+        write_json(self.lake.tokenizer("vq-1") / "report.json", {"held_out": {}})
+
+    def take_in(self, *numbers: int) -> list[str]:
+        """Footage that has gone through every step up to its tokens."""
+        keys = []
+        for number in numbers:
+            write_clip(Path(str(self.lake.raw)) / "yoga" / f"{number}.mp4", number)
+            key = register(self.lake, f"yoga/{number}.mp4").key or ""
+            texts = [CaptionText(text="bend", kind="label", language="en")]
+            write_captions(self.lake, Captions(key=key, texts=texts, facts=[]))
+            write_bytes(self.lake.motion(key), key.encode())
+            write_json(self.lake.motion_tokens("vq-1", key), {"segments": [], "mpjpe_mm": 1.0})
+            keys.append(key)
+        return keys
+
+    def tick(self) -> dg.SensorResult:
+        context = dg.build_sensor_context(
+            self.instance, cursor=self.cursor, resources={"lake": self.resource}, repository_def=self.repository
+        )
+        data = retraining_sensor.evaluate_tick(context)
+        for request in data.dynamic_partitions_requests or ():
+            self.instance.add_dynamic_partitions(snapshots.name or "", list(request.partition_keys))
+        self.cursor = data.cursor or self.cursor
+        return data
+
+    def run(self, snapshot: str, status: dg.DagsterRunStatus, **tags: str) -> dg.DagsterRun:
+        """A run of a generation that has come to `status`."""
+        run = self.instance.create_run_for_job(
+            self.repository.get_job("train_generation"),
+            tags={PARTITION: snapshot, **tags},
+            status=status if status not in ENDS else dg.DagsterRunStatus.STARTED,
+        )
+        if status in ENDS:
+            event = dg.DagsterEvent(ENDS[status].value, "train_generation", message="ended")
+            self.instance.report_dagster_event(event, run.run_id)
+        return run
+
+    def settle(self) -> None:
+        """Make everything in the lake look as if it had been there for a while."""
+        before = time.time() - 60
+        for folder, _, _ in os.walk(str(self.lake.root)):
+            os.utime(folder, (before, before))
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> dg.RepositoryDefinition:
+    return build_defs(lake=LakeResource(root=str(tmp_path_factory.mktemp("no") / "lake"))).get_repository_def()
+
+
+@pytest.fixture
+def house(tmp_path: Path, repository: dg.RepositoryDefinition) -> Iterator[House]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield House(tmp_path / "lake", instance, repository)
+
+
+def test_enough_footage_is_frozen_and_one_run_asked_for(house: House) -> None:
+    keys = house.take_in(1, 2, 3, 4)
+    (request,) = house.tick().run_requests
+    assert (request.job_name, request.run_key, request.tags[PARTITION]) == (
+        "train_generation",
+        "all-0001-1",
+        "all-0001",
+    )
+    frozen = read_snapshot(house.lake, "all-0001")
+    assert [video.key for video in frozen.videos] == sorted(keys)
+    assert frozen.reason == "all: 4 new videos"
+    house.run("all-0001", dg.DagsterRunStatus.STARTED)
+    house.take_in(5, 6, 7, 8)
+    assert house.tick().skip_message == "train_generation is running"
+
+
+def test_a_tick_that_died_after_freezing_leaves_a_snapshot_that_the_next_one_takes_up(house: House) -> None:
+    freeze(house.lake, house.take_in(1, 2, 3, 4), "vq-1", parent=None, settings={})
+    (request,) = house.tick().run_requests
+    assert (request.tags[PARTITION], request.run_key) == ("all-0001", "all-0001-1")
+    assert house.instance.get_dynamic_partitions(snapshots.name or "") == ["all-0001"]
+    assert snapshot_keys(house.lake) == ["all-0001"], "no other snapshot of the same footage"
+
+
+def test_a_failed_generation_runs_once_more_and_is_then_named_for_a_person(house: House) -> None:
+    house.take_in(1, 2, 3, 4)
+    house.tick()
+    house.run("all-0001", dg.DagsterRunStatus.FAILURE)
+    (request,) = house.tick().run_requests
+    assert (request.tags[PARTITION], request.run_key) == ("all-0001", "all-0001-2")
+    second = house.run("all-0001", dg.DagsterRunStatus.FAILURE)
+    tick = house.tick()
+    assert not tick.run_requests
+    assert "all-0001 failed and is left for a person" in str(tick.skip_message)
+    assert second.run_id in overview(house.lake)["left"]["all-0001"]
+    house.run("all-0001", dg.DagsterRunStatus.SUCCESS)
+    house.tick()
+    assert overview(house.lake)["left"] == {}, "a person has started it again and it went through"
+
+
+def test_a_generation_that_a_person_stopped_is_not_started_again(house: House) -> None:
+    house.take_in(1, 2, 3, 4)
+    house.tick()
+    house.run("all-0001", dg.DagsterRunStatus.CANCELED)
+    assert not house.tick().run_requests
+
+
+def test_a_run_whose_process_was_killed_blocks_nothing(house: House, tmp_path: Path) -> None:
+    house.take_in(1, 2, 3, 4)
+    house.tick()
+    lock = tmp_path / "lock"
+    run = house.run("all-0001", dg.DagsterRunStatus.STARTED, **{LOCK: str(lock)})
+    with locked(lock):
+        assert house.tick().skip_message == "train_generation is running"
+    (request,) = house.tick().run_requests
+    assert request.run_key == "all-0001-2"
+    ended = house.instance.get_run_by_id(run.run_id)
+    assert ended and ended.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_an_idle_tick_lists_nothing_until_something_changes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.take_in(1, 2, 3)
+    house.settle()
+    assert "3 new videos" in str(house.tick().skip_message)
+    with monkeypatch.context() as patched:
+        patched.setattr(Lake, "captioned_videos", lambda self: pytest.fail("an idle tick listed the captions"))
+        assert "3 new videos" in str(house.tick().skip_message)
+    house.take_in(4)
+    assert house.tick().run_requests
+
+
+def test_footage_that_is_gone_is_left_out_of_the_next_snapshot_and_stays_in_the_last(house: House) -> None:
+    keys = house.take_in(1, 2, 3, 4)
+    house.tick()
+    house.run("all-0001", dg.DagsterRunStatus.SUCCESS)
+    (Path(str(house.lake.raw)) / "yoga" / "2.mp4").unlink()
+    new = house.take_in(5, 6, 7, 8)
+    assert house.tick().run_requests
+    assert {video.key for video in read_snapshot(house.lake, "all-0002").videos} == {*keys, *new} - {keys[1]}
+    assert {video.key for video in read_snapshot(house.lake, "all-0001").videos} == set(keys)
+
+
+def test_nothing_is_begun_where_the_drop_zone_is_empty_or_missing(house: House) -> None:
+    house.take_in(1, 2, 3, 4)
+    raw = Path(str(house.lake.raw))
+    shutil.move(raw, raw.with_name("elsewhere"))
+    assert "cannot be listed" in str(house.tick().skip_message)
+    raw.mkdir()
+    assert "is it mounted?" in str(house.tick().skip_message)
+    assert snapshot_keys(house.lake) == []
+
+
+def test_tokens_that_failed_twice_are_left_for_a_person(house: House) -> None:
+    (key, *_) = house.take_in(1, 2, 3, 4)
+    house.instance.add_dynamic_partitions("videos", [key])
+    Path(str(house.lake.motion_tokens("vq-1", key))).unlink()
+    keys_asked = []
+    for _ in range(2):
+        (request,) = house.tick().run_requests
+        keys_asked.append(request.run_key)
+        run = house.instance.create_run_for_job(house.repository.get_job("tokenise_motion"), tags=request.tags)
+        house.instance.report_run_failed(run)
+    assert len(set(keys_asked)) == 2, "Dagster remembers a run key for ever"
+    assert "left for a person" in str(house.tick().skip_message)
