@@ -125,7 +125,7 @@ class Manners:
 
 
 def manners(sessions: Sequence[Session], tolerance_s: float = TOLERANCE_S) -> Manners:
-    """Rates of messages, false alarms and repetitions, and how late messages come. Raises ValueError without sessions."""
+    """Rates of messages, false alarms and repetitions, and how late they come. Raises ValueError without sessions."""
     if not sessions:
         raise ValueError("there is no session to measure")
     minutes = sum(session.duration_s for session in sessions) / 60
