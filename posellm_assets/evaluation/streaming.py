@@ -164,5 +164,5 @@ def random_times(session: Session, texts: Sequence[str], per_minute: float, seed
     random = np.random.default_rng(seed)
     count = random.poisson(per_minute * session.duration_s / 60)
     times = np.sort(random.uniform(0, session.duration_s, count))
-    said = tuple(Message(float(time), texts[random.integers(len(texts))]) for time in times)
+    said = tuple(Message(float(time), texts[int(random.integers(len(texts)))]) for time in times)
     return Session(session.references, said, session.duration_s)
