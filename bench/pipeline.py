@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from posellm_assets import lake
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
-from posellm_assets.language.config import ModelConfig, StageConfig, StageJob
+from posellm_assets.language.config import ModelConfig, Replay, StageConfig, StageJob
 from posellm_assets.language.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.tokenise import Variant, variants_of
@@ -107,8 +107,10 @@ def train_language(
     model: ModelConfig,
     folder: Path,
     seed: int,
+    parent: Path | None = None,
+    replay: Replay | None = None,
 ) -> list[Trained]:
-    """Train the stages one after the other; the last one's `folder / "final"` is the model."""
+    """Train the stages one after the other, the first from `parent`; the last one's `folder / "final"` is the model."""
     tokenizer = MotionTokenizer.load(tokenizer_folder)
     done: list[Trained] = []
     for stage in stages:
@@ -117,7 +119,8 @@ def train_language(
             out=folder / stage.name,
             stage=stage,
             model=model,
-            parent=done[-1].folder / "final" if done else None,
+            parent=done[-1].folder / "final" if done else parent,
+            replay=replay,
             codebook_size=tokenizer.codebook_size,
             lineage=tokenizer.lineage,
             tokenizer=tokenizer_folder,

@@ -22,7 +22,7 @@ from posellm_assets.evaluation.config import EvaluationConfig
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.keys import slug
 from posellm_assets.lake import Lake, is_local
-from posellm_assets.language.config import STAGES, ModelConfig, SamplingConfig, StageConfig
+from posellm_assets.language.config import STAGES, GenerationConfig, ModelConfig, SamplingConfig, StageConfig
 from posellm_assets.language.retraining import RetrainingRule
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig
 from posellm_assets.poses.config import PoseConfig
@@ -52,12 +52,13 @@ class AutomationConfig(BaseModel):
 
 
 class LanguageConfig(BaseModel):
-    """The base model, the stages that train it, and how motion is drawn from it."""
+    """The base model, the stages that train it, what later generations change in them, and how motion is drawn."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: ModelConfig = ModelConfig()
     stages: tuple[StageConfig, ...] = STAGES
+    generation: GenerationConfig = GenerationConfig()
     sampling: SamplingConfig = SamplingConfig()
 
 

@@ -13,9 +13,10 @@ from posellm_assets.defs.common import OWNERS, columns, every_video, picture
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of
-from posellm_assets.language.config import StageConfig, StageJob
+from posellm_assets.language.config import Replay, StageConfig, StageJob
 from posellm_assets.language.curves import training_png
 from posellm_assets.language.plan import find_hardware, resolve
+from posellm_assets.language.replay import new_videos, shortened
 from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS, build_examples, read_snapshot, split_table
 from posellm_assets.settings import Settings
 
@@ -84,14 +85,21 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
     snapshot = read_snapshot(lake, snapshot_key)
     last = settings.language.stages[-1].name
     start_from = (snapshot_key, before) if before else (snapshot.parent, last) if snapshot.parent else None
-    by_name = {stage.name: stage for stage in settings.language.stages}
+    stage = next(stage for stage in settings.language.stages if stage.name == name)
+    new = new_videos(snapshot, read_snapshot(lake, snapshot.parent)) if snapshot.parent else []
+    replay, generation = None, settings.language.generation
+    # Where nothing is new to the parent, all clips are trained on once more.
+    if new:
+        stage = shortened(stage, generation, len(new), len(snapshot.keys("train")) - len(new))
+        replay = Replay(new=new, share=generation.replay, weights=generation.replay_weights)
     codes = read_json(lake.tokenizer(snapshot.lineage) / "config.json")["config"]
     layers = codes.get("layers", 1)
     return StageJob(
         train=local_path(lake.examples(snapshot_key, "train")),
         val=local_path(lake.examples(snapshot_key, "val")),
         out=local_path(lake.stage(snapshot_key, name)),
-        stage=by_name[name],
+        stage=stage,
+        replay=replay,
         model=resolve(settings.language.model, find_hardware()),
         parent=lake.finished_model(*start_from) if start_from else None,
         codebook_size=layers * codes["codes"],
@@ -106,6 +114,7 @@ def _stage_metadata(out: Path) -> dict[str, Any]:
     result = read_json(out / "result.json")
     return {
         **{key: value for key, value in result.items() if isinstance(value, int | float | str)},
+        "replayed_per_epoch": dg.MetadataValue.json(result.get("replayed_per_epoch", {})),
         "losses": picture(training_png(out / "losses.jsonl"), "png"),
         "model": dg.MetadataValue.path(str(out / "final")),
     }

@@ -4,7 +4,7 @@ Torch-free, because the code server imports it. A stage is data: a fourth one is
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -119,6 +119,34 @@ STAGES: tuple[StageConfig, ...] = (
 )
 
 
+class GenerationConfig(_Config):
+    """What a model that goes on from a released one is trained on, and for how long."""
+
+    replay: float = Field(
+        default=0.5,
+        ge=0,
+        lt=1,
+        description="Share of the clips of an epoch that the parent was trained on already; 0 trains on new clips only",
+    )
+    replay_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default={}, description="How much of the replay falls to a sport, relative to the others (1 where not named)"
+    )
+    passes: float = Field(
+        default=0.5,
+        gt=0,
+        description="Passes over the new clips, relative to those of a model that starts from the base",
+    )
+    learning_rate: float = Field(default=1.0, gt=0, description="Learning rate, relative to that of the stage")
+
+
+class Replay(_Config):
+    """Which clips are new to the parent of a job, and how many of the others are drawn beside them."""
+
+    new: list[str] = Field(min_length=1, description="Keys of the videos that the parent was not trained on")
+    share: float = Field(ge=0, lt=1, description="Share of the clips of an epoch that the parent knows")
+    weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default={}, description="Weight of a sport; 1 by default")
+
+
 class SamplingConfig(_Config):
     """How motion is drawn from the model, and how long it may get (lengths relative to the median of the text)."""
 
@@ -145,6 +173,7 @@ class StageJob(_Config):
     parent: Path | None = Field(
         default=None, description="Finished model folder to start from; none starts from the base"
     )
+    replay: Replay | None = Field(default=None, description="What is new to the parent; without it, all clips are")
     codebook_size: int = Field(gt=0, description="Codes of all quantiser layers together")
     layers: int = Field(default=1, gt=0, description="Quantiser layers: so many codes in a row make one time step")
     lineage: str = Field(

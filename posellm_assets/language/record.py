@@ -27,6 +27,8 @@ def identity(job: StageJob) -> dict[str, Any]:
     """What decides the outcome of a job: its settings, and its inputs by content. Where they lie does not."""
     settings = job.model_dump(mode="json", exclude={"train", "val", "parent", "out", "threads", "tokenizer"})
     del settings["stage"]["checkpoint_every"]
+    if job.replay is None:  # so that what was trained before there was replay is still found to be finished
+        del settings["replay"]
     return {
         **settings,
         "train": lake.sha256_of(job.train),

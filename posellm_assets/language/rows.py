@@ -3,8 +3,9 @@
 import random
 from collections.abc import Sequence
 
-from posellm_assets.language.config import StageConfig
+from posellm_assets.language.config import Replay, StageConfig
 from posellm_assets.language.packing import pack
+from posellm_assets.language.replay import Source
 from posellm_assets.language.tasks import Clip, Example, UnusableData, draw_epoch
 from posellm_assets.language.vocabulary import Vocabulary
 
@@ -14,17 +15,26 @@ Row = list[Example]
 class Rows:
     """Packed rows without end. An epoch is drawn from the seed and its number: (epoch, row) is a place in them."""
 
-    def __init__(self, clips: Sequence[Clip], stage: StageConfig, vocabulary: Vocabulary, seed: int):
-        self._clips, self._stage, self._vocabulary, self._seed = clips, stage, vocabulary, seed
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        stage: StageConfig,
+        vocabulary: Vocabulary,
+        seed: int,
+        replay: Replay | None = None,
+    ):
+        self.source = Source(clips, replay)
+        self._stage, self._vocabulary, self._seed = stage, vocabulary, seed
         self.seek(0, 0)
 
     def seek(self, epoch: int, row: int) -> None:
         """Go to a place that a checkpoint remembers."""
         self.epoch, self.row = epoch, row
         generator = random.Random(f"{self._seed}/{self._stage.name}/{epoch}")
-        self._rows = pack(draw_epoch(self._clips, self._stage, self._vocabulary, generator), self._stage.row_tokens)
+        clips = self.source.draw(generator)
+        self._rows = pack(draw_epoch(clips, self._stage, self._vocabulary, generator), self._stage.row_tokens)
         if not self._rows:
-            raise UnusableData(f"none of {len(self._clips)} clips can be used by the tasks {self._stage.tasks}")
+            raise UnusableData(f"none of {len(clips)} clips can be used by the tasks {self._stage.tasks}")
         generator.shuffle(self._rows)
 
     def take(self, count: int) -> list[Row]:

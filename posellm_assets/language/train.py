@@ -87,7 +87,7 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
         left_out += held_out_left_out
         for sentence in left_out:
             say(f"left out: {sentence}")
-        rows = Rows(clips, stage, vocabulary, job.seed)
+        rows = Rows(clips, stage, vocabulary, job.seed, job.replay)
         trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         adamw = optimizer.adamw(trained, stage)
 
@@ -220,6 +220,8 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
             "val_before": position["val_before"],
             "val": val,
             "clips": len(clips),
+            "new_clips": len(rows.source.new),
+            "replayed_per_epoch": rows.source.per_epoch,
             "clips_without_text": sum(not any(view.texts for view in clip.views) for clip in clips),
             "left_out": left_out,
             "tokens": position["tokens"],
