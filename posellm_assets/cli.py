@@ -3,12 +3,13 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
+from posellm_assets.commands import champion
+from posellm_assets.commands.console import JsonOption, LakeOption, console, print_table
 from posellm_assets.lake import Lake
 from posellm_assets.texts.config import Language
 
@@ -22,11 +23,8 @@ import_app = typer.Typer(no_args_is_help=True, help="Bring in what is not footag
 export_app = typer.Typer(no_args_is_help=True, help="Take out what was made.")
 app.add_typer(import_app, name="import")
 app.add_typer(export_app, name="export")
-console = Console()
+app.add_typer(champion.app, name="champion")
 errors = Console(stderr=True)
-
-LakeOption = Annotated[str, typer.Option("--lake", envvar="POSELLM_LAKE", help="Folder or URL of the data lake.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables.")]
 
 
 def main() -> None:
@@ -62,8 +60,8 @@ def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
     if as_json:
         print(json.dumps(found, ensure_ascii=False, indent=2))
         return
-    _table("videos by sport", ["sport", "registered", "ready"], [list(row.values()) for row in found["sports"]])
-    _table("not used", ["what", "why"], [[row["what"], row["why"]] for row in found["not_used"]])
+    print_table("videos by sport", ["sport", "registered", "ready"], [list(row.values()) for row in found["sports"]])
+    print_table("not used", ["what", "why"], [[row["what"], row["why"]] for row in found["not_used"]])
     console.print(f"waiting to be registered: {len(found['waiting'])}")
     for drift in found["drift"]:
         console.print(
@@ -74,8 +72,8 @@ def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
     console.print(f"snapshots: {', '.join(found['snapshots']) or 'none'}")
     for snapshot, reason in found["left"].items():
         console.print(f"generation {snapshot} {reason}", highlight=False, soft_wrap=True)
-    champion = found["champion"]
-    console.print(f"released: {champion['snapshot']} ({champion['lineage']})" if champion else "released: nothing yet")
+    released = found["champion"]
+    console.print(f"released: {released['snapshot']} ({released['lineage']})" if released else "released: nothing yet")
 
 
 @app.command()
@@ -193,8 +191,8 @@ def models(
     if as_json:
         print(json.dumps({"poses": poses, "trained": trained}, indent=2))
         return
-    _table("pose models", ["name", "present", "path"], [[m["name"], _yes(m["present"]), m["path"]] for m in poses])
-    _table("trained models", ["folder"], [[path] for path in trained])
+    print_table("pose models", ["name", "present", "path"], [[m["name"], _yes(m["present"]), m["path"]] for m in poses])
+    print_table("trained models", ["folder"], [[path] for path in trained])
 
 
 @app.command()
@@ -215,7 +213,7 @@ def doctor(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
             ]
             for finding in findings
         ]
-        _table("this machine", ["what", "", "found", "what to do"], rows)
+        print_table("this machine", ["what", "", "found", "what to do"], rows)
     if any(finding.needed and not finding.ok for finding in findings):
         raise typer.Exit(1)
 
@@ -261,17 +259,6 @@ def import_dataset(
     console.print(f"{out}: {', '.join(f'{split} {count}' for split, count in counts.items())} motions; train with")
     for job in jobs:
         console.print(f"python -m posellm_assets.language.train {job}", highlight=False, soft_wrap=True)
-
-
-def _table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    if not rows:
-        return
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    console.print(table)
 
 
 def _yes(present: object) -> str:

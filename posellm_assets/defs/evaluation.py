@@ -1,5 +1,6 @@
 """The evaluation group: a judge of motions, the report on a generation, and the release."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,12 @@ import dagster as dg
 from posellm_assets.defs.common import OWNERS, every_video, picture
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
-from posellm_assets.evaluation.champion import Champion, promote, read_champion
-from posellm_assets.evaluation.config import EvaluateJob, EvaluatorJob
-from posellm_assets.evaluation.gate import decide
+from posellm_assets.evaluation.cases import FILE as CASES
+from posellm_assets.evaluation.champion import Champion, promote, read_champion, read_predecessor, rolled_back
+from posellm_assets.evaluation.config import ChampionReport, EvaluateJob, EvaluatorJob
 from posellm_assets.evaluation.report import curves_png, summary_markdown
 from posellm_assets.lake import Lake, local_path, read_json
-from posellm_assets.language.snapshots import Snapshot, read_snapshot
+from posellm_assets.language.snapshots import Snapshot, read_snapshot, snapshot_keys
 from posellm_assets.settings import Settings
 
 CHAMPION = "champion"
@@ -60,25 +61,32 @@ def report_asset(last_stage: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """Held-out figures beside their baselines, loss curves, generated motions beside real ones, as one HTML file.
 
-        Where a model is released already, it is measured on the same clips by the same judge.
+        Where a model is released already, it is measured on the same clips by the same judge, and the gate says whether
+        this one may take its place.
         """
         here, settings = lake.lake(), lake.load_settings()
         snapshot = read_snapshot(here, context.partition_key)
         out = local_path(here.report(snapshot.snapshot))
         losses = {stage.name: here.losses(snapshot.snapshot, stage.name) for stage in settings.language.stages}
-        earlier = _released_before(here, snapshot)
+        released = _rival(here, snapshot)
+        comparable = released is not None and released.lineage == snapshot.lineage
         with retrying_transient_faults():
-            if earlier:
-                job = _evaluate_job(here, settings, snapshot, earlier.model(here), out / CHAMPION)
+            if released and comparable:
+                job = _evaluate_job(here, settings, snapshot, released.model(here), out / CHAMPION)
                 programs.run(context, "posellm_assets.evaluation.evaluate", job, out / CHAMPION)
             job = _evaluate_job(
-                here,
-                settings,
-                snapshot,
-                here.finished_model(snapshot.snapshot, last_stage),
-                out,
-                losses={name: str(path) for name, path in losses.items()},
-                champion_metrics=str(out / CHAMPION / "metrics.json") if earlier else None,
+                here, settings, snapshot, here.finished_model(snapshot.snapshot, last_stage), out
+            ).model_copy(
+                update={
+                    "losses": {name: str(path) for name, path in losses.items()},
+                    "earlier": _earlier_reports(here, snapshot),
+                    "champion": released
+                    and ChampionReport(
+                        snapshot=released.snapshot,
+                        manifest=str(here.snapshot(released.snapshot)),
+                        report=str(out / CHAMPION) if comparable else None,
+                    ),
+                }
             )
             programs.run(context, "posellm_assets.evaluation.evaluate", job, out)
         return dg.MaterializeResult(
@@ -97,46 +105,59 @@ def champion(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Materi
     """The released model. It moves to this generation only if the generation is not worse than what it replaces."""
     here, settings = lake.lake(), lake.load_settings()
     snapshot = read_snapshot(here, context.partition_key)
-    report = local_path(here.report(snapshot.snapshot))
-    earlier = _released_before(here, snapshot)
-    decision = decide(
-        read_json(report / "metrics.json"),
-        read_json(report / CHAMPION / "metrics.json") if earlier else None,
-        settings.evaluation.gate,
-    )
-    released = earlier
-    if decision.promote:
+    decision = read_json(here.report(snapshot.snapshot) / "metrics.json")["decision"]
+    rival = _rival(here, snapshot)
+    if (rival.snapshot if rival else None) != decision["against"]:
+        raise dg.Failure(
+            f"the report of {snapshot.snapshot} compares it with {decision['against'] or 'no model'}, but the champion "
+            f"is {rival.snapshot if rival else 'none'} by now: materialize evaluation_report again",
+            allow_retries=False,
+        )
+    released, reasons = read_champion(here, snapshot.scope), decision["reasons"]
+    promoted = False
+    if released and released.snapshot == snapshot.snapshot:
+        reasons = [f"It is the champion already, since {released.promoted_at} by {released.promoted_by}."]
+    elif back := rolled_back(here, snapshot.snapshot):
+        reasons = [f"It was rolled back on {back.promoted_at} by {back.promoted_by}, so a person has to promote it."]
+    elif decision["promote"]:
+        promoted = True
         released = promote(
             here,
             snapshot=snapshot.snapshot,
             stage=settings.language.stages[-1].name,
             lineage=snapshot.lineage,
-            reasons=list(decision.reasons),
-            by=f"run {context.run.run_id}",
+            reasons=reasons,
+            by=f"gate, run {context.run.run_id}",
+            instead_of=decision["against"],
         )
-    return dg.MaterializeResult(metadata=_release_metadata(here, released, decision.promote, decision.reasons))
+    return dg.MaterializeResult(metadata=_release_metadata(here, released, promoted, reasons))
 
 
-def _released_before(lake: Lake, snapshot: Snapshot) -> Champion | None:
-    """The released model that speaks the snapshot's codes, unless it is the snapshot's own."""
-    released = read_champion(lake)
-    comparable = released and released.lineage == snapshot.lineage and released.snapshot != snapshot.snapshot
-    return released if comparable else None
+def _rival(lake: Lake, snapshot: Snapshot) -> Champion | None:
+    """The model that a snapshot's has to stand up to: the champion of its scope, or where that is its own, the one
+    before."""
+    released = read_champion(lake, snapshot.scope)
+    if released and released.snapshot == snapshot.snapshot:
+        return read_predecessor(lake, snapshot.scope)
+    return released
+
+
+def _earlier_reports(lake: Lake, snapshot: Snapshot) -> dict[str, str]:
+    """The report folders of the earlier generations of a scope that speak the same codes and were measured by case."""
+    keys = snapshot_keys(lake, snapshot.scope)
+    reports = {key: local_path(lake.report(key)) for key in keys[: keys.index(snapshot.snapshot)]}
+    return {
+        key: str(folder)
+        for key, folder in reports.items()
+        if (folder / CASES).is_file() and read_snapshot(lake, key).lineage == snapshot.lineage
+    }
 
 
 def _motions(lake: Lake, snapshot: Snapshot) -> dict[str, str]:
     return {video.key: str(lake.motion(video.key)) for video in snapshot.videos}
 
 
-def _evaluate_job(
-    lake: Lake,
-    settings: Settings,
-    snapshot: Snapshot,
-    model: Path,
-    out: Path,
-    losses: dict[str, str] | None = None,
-    champion_metrics: str | None = None,
-) -> EvaluateJob:
+def _evaluate_job(lake: Lake, settings: Settings, snapshot: Snapshot, model: Path, out: Path) -> EvaluateJob:
     return EvaluateJob(
         model=str(model),
         tokenizer=str(lake.tokenizer(snapshot.lineage)),
@@ -144,19 +165,16 @@ def _evaluate_job(
         train=str(lake.examples(snapshot.snapshot, "train")),
         test=str(lake.examples(snapshot.snapshot, "test")),
         motions=_motions(lake, snapshot),
-        losses=losses or {},
         sampling=settings.language.sampling,
         snapshot=str(lake.snapshot(snapshot.snapshot)),
-        champion_metrics=champion_metrics,
+        generation=snapshot.snapshot,
         out=str(out),
         seed=settings.seed,
         config=settings.evaluation,
     )
 
 
-def _release_metadata(
-    lake: Lake, released: Champion | None, promoted: bool, reasons: tuple[str, ...]
-) -> dict[str, Any]:
+def _release_metadata(lake: Lake, released: Champion | None, promoted: bool, reasons: Sequence[str]) -> dict[str, Any]:
     return {
         "released": promoted,
         "champion": released.snapshot if released else "none",

@@ -92,10 +92,10 @@ def _generation(lake: Lake, instance: dg.DagsterInstance, snapshot: str) -> Gene
 
 
 def freeze_snapshot(lake: Lake, settings: Settings, step: Freeze) -> Snapshot:
-    """Freeze a snapshot that starts from the released model, where there is one."""
+    """Freeze a snapshot that starts from the released model of its scope, else of all sports, where there is one."""
     lineage = current_lineage(lake)
     assert lineage, "next_step asks for a generation only when there is a tokenizer"
-    champion = read_champion(lake)
+    champion = read_champion(lake, step.scope) or read_champion(lake)
     parent = champion.snapshot if champion and champion.lineage == lineage else None
     return freeze(
         lake,

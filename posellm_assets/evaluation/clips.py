@@ -24,6 +24,11 @@ class Example:
     texts: tuple[str, ...]
     codes: tuple[int, ...]
 
+    @property
+    def about(self) -> str:
+        """What a model is asked about it, by name."""
+        return f"{self.key} part {self.segment}"
+
 
 @dataclass(frozen=True)
 class Clip(Example):

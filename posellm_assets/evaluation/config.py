@@ -33,10 +33,12 @@ class GateConfig(BaseModel):
         default=("nll_per_code", "naming_accuracy", "recognised_generated", "valid_share"),
         description="Figures of the report in which a new model may not be worse than the champion",
     )
+    improved: tuple[str, ...] = Field(
+        default=("nll_per_code", "naming_accuracy"),
+        description="Figures of which one at least has to be better, and none worse, on what is new to the champion",
+    )
     tolerance: float = Field(
-        default=0.02,
-        ge=0,
-        description="Share of the champion's figure that counts as equal where a figure has no interval",
+        default=0.02, ge=0, description="Share of the champion's figure below which a difference counts as none"
     )
 
 
@@ -66,6 +68,18 @@ class EvaluatorJob(BaseModel):
     config: EvaluatorConfig = EvaluatorConfig()
 
 
+class ChampionReport(BaseModel):
+    """The released model that a report compares with."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    snapshot: str = Field(description="Its key")
+    manifest: str = Field(description="The manifest of its snapshot (JSON): what it had to know")
+    report: str | None = Field(
+        description="Folder with its figures on the clips of the job; None where it speaks another tokenizer's codes"
+    )
+
+
 class EvaluateJob(BaseModel):
     """What `python -m posellm_assets.evaluation.evaluate` reads. All paths are local."""
 
@@ -80,7 +94,11 @@ class EvaluateJob(BaseModel):
     losses: dict[str, str] = Field(default={}, description="Stage name to its losses.jsonl")
     snapshot: str | None = Field(default=None, description="Manifest of the snapshot (JSON), shown in the report")
     sampling: SamplingConfig = SamplingConfig()
-    champion_metrics: str | None = Field(default=None, description="metrics.json of the released model")
+    generation: str = Field(default="this model", description="The key of its snapshot, for the table of retention")
+    champion: ChampionReport | None = Field(default=None, description="The released model; none where there is none")
+    earlier: dict[str, str] = Field(
+        default={}, description="Report folders of the generations before this one, of the same tokenizer, oldest first"
+    )
     out: str = Field(description="Folder for metrics.json and index.html")
     seed: int = 0
     config: EvaluationConfig = EvaluationConfig()

@@ -8,6 +8,7 @@ import platform
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +18,22 @@ import transformers
 from posellm_assets import __version__, lake
 from posellm_assets.evaluation import motion_to_text, text_to_motion
 from posellm_assets.evaluation.baselines import nearest_by_text
+from posellm_assets.evaluation.cases import FILE, read_cases, write_cases
 from posellm_assets.evaluation.clips import Clip, Example, originals, place, read_clips, read_examples, with_motions
-from posellm_assets.evaluation.config import EvaluateJob
+from posellm_assets.evaluation.config import ChampionReport, EvaluateJob
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.figures import Figures
-from posellm_assets.evaluation.gate import decide
+from posellm_assets.evaluation.gate import Measured, Released, decide
 from posellm_assets.evaluation.losses import read_losses
 from posellm_assets.evaluation.page import render
+from posellm_assets.evaluation.retention import retention
 from posellm_assets.evaluation.showcase import showcase
 from posellm_assets.evaluation.text_to_motion import Asked
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.program import Report, run_program
+from posellm_assets.texts.captions import label_words
 
 OTHERS = 4  # real training clips for each held-out text, from which the floor of FID is drawn
 
@@ -74,21 +78,34 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
         ],
         "provenance": _provenance(job, tokenizer.lineage),
     }
-    champion = lake.read_json(Path(job.champion_metrics)) if job.champion_metrics else None
-    decision = decide(metrics, champion, job.config.gate)
-    metrics["decision"] = {"promote": decision.promote, "reasons": list(decision.reasons)}
+    champion = _champion(job.champion) if job.champion else None
+    decision = decide(Measured(metrics["figures"], figures.absent, figures.cases), champion, job.config.gate)
+    metrics["decision"] = {**asdict(decision), "against": champion.name if champion else None}
+    generations = {name: read_cases(Path(folder) / FILE) for name, folder in job.earlier.items()}
+    metrics["retention"] = retention({**generations, job.generation: figures.cases}) if generations else []
     metrics["seconds"] = round(time.process_time() - started_s, 1)
     out = Path(job.out)
     page = render(
         metrics,
-        champion=champion,
+        champion=champion.measured.figures if champion and champion.measured else None,
         losses={stage: read_losses(Path(path)) for stage, path in job.losses.items()},
         rows=showcase(evaluator, labels, asked, samples, dict(zip(map(place, test), said, strict=True))),
     )
     lake.write_bytes(out / "index.html", page.encode())
+    write_cases(out / FILE, figures.cases)
     lake.write_json(out / "metrics.json", metrics)
     report(f"evaluation: report written to {out / 'index.html'} after {metrics['seconds']} s")
     return metrics
+
+
+def _champion(report: ChampionReport) -> Released:
+    videos = lake.read_json(Path(report.manifest))["videos"]
+    return Released(
+        name=report.snapshot,
+        keys={video["key"] for video in videos},
+        labels={label_words(video["label"]) for video in videos if video["split"] == "train" and video["label"]},
+        measured=Measured.read(Path(report.report)) if report.report else None,
+    )
 
 
 def _asked(

@@ -1,12 +1,13 @@
 """The figures of a report, those that could not be measured with the reason, and the tables behind them."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
+from posellm_assets.evaluation.cases import Case
 from posellm_assets.evaluation.metrics import Figure, share
 
-Value = TypeVar("Value")
+Value = TypeVar("Value", bool, float, tuple[float, int])
 
 NO_TEST = (
     "the test split is empty: no clip belongs to a participant of the test split; add footage of more participants"
@@ -20,6 +21,12 @@ class Labelled(Protocol):
     """What figures are grouped by: a clip, or a motion that was generated."""
 
     @property
+    def about(self) -> str: ...
+
+    @property
+    def key(self) -> str | None: ...
+
+    @property
     def sport(self) -> str: ...
 
     @property
@@ -31,6 +38,7 @@ class Figures:
 
     def __init__(self) -> None:
         self.overall: dict[str, Figure] = {}
+        self.cases: list[Case] = []
         self.absent: dict[str, str] = {}
         self.by_sport: dict[str, dict[str, Figure]] = defaultdict(dict)
         self.by_label: dict[str, dict[str, Figure]] = defaultdict(dict)
@@ -43,7 +51,18 @@ class Figures:
         values: Sequence[Value],
         measure: Callable[[Sequence[Value]], Figure],
     ) -> None:
-        """Measure the values of all cases, and those of each sport and each label."""
+        """Measure the values of all cases, and those of each sport and each label.
+
+        A value is a number, or a number with its weight.
+        """
+        seen: Counter[str] = Counter()
+        for case, of_case in zip(cases, values, strict=True):
+            value, weight = of_case if isinstance(of_case, tuple) else (of_case, 1.0)
+            number = seen[case.about]
+            seen[case.about] += 1
+            self.cases.append(
+                Case(name, f"{case.about} {number}", case.key, case.sport, case.label, float(value), float(weight))
+            )
         for figures, members in self._groups(cases, self.by_sport, self.by_label):
             figures[name] = measure([values[index] for index in members])
 

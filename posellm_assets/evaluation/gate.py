@@ -1,59 +1,142 @@
-"""Whether a model is released: a pure function of its figures and those of the model that is released now."""
+"""Whether a model is released: a pure function of its cases and those of the model that is released now.
 
-from collections.abc import Mapping
+Both models are measured on the same held-out clips and prompts by the same judge. For each retained figure, over all
+cases that the champion had to know and for each of its sports, the difference is taken case by case, and its mean has
+the normal 95 % interval of paired differences (weighted as the figure is): what makes a clip hard for both models falls
+out. A figure is worse where its mean loss is more than the half-width of that interval, and more than
+`GateConfig.tolerance` of the champion's value, below which a difference says nothing of use. Figures that are no mean
+over cases (FID, R-Precision) are compared as they are, with the half-width of the champion's own interval.
+
+Cases that are new to the champion, clips and labels that its snapshot does not hold, say what was learned: of the
+figures in `GateConfig.improved` none may be worse there, by the same rule, and one at least has to be better.
+"""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
+from posellm_assets.evaluation.cases import FILE, Case, read_cases
 from posellm_assets.evaluation.config import GateConfig
+from posellm_assets.evaluation.metrics import average
+from posellm_assets.lake import read_json
 
+Verdict = Literal["worse", "better", "not worse", "one case says nothing"]
+
+ALL, NEW = "all that it knew", "new to it"
 _LOWER_IS_BETTER = ("nll_per_code", "length_error", "edit_distance", "fid", "mm_dist")
 
 
 @dataclass(frozen=True)
+class Measured:
+    """What a report holds of a model: its figures, why others are absent, and the cases behind them."""
+
+    figures: Mapping[str, Any]
+    absent: Mapping[str, str]
+    cases: Sequence[Case]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Measured":
+        """The report in `folder`."""
+        metrics = read_json(folder / "metrics.json")
+        return cls(metrics["figures"], metrics["absent"], read_cases(folder / FILE))
+
+
+@dataclass(frozen=True)
+class Released:
+    """The released model, and what it had to know: the videos and labels of its snapshot.
+
+    `measured` is None where it speaks other codes than the new model, so that they cannot be compared.
+    """
+
+    name: str
+    keys: AbstractSet[str]
+    labels: AbstractSet[str]
+    measured: Measured | None
+
+    def knows(self, case: Case) -> bool:
+        """Whether a case is retained rather than new."""
+        if case.key is not None:
+            return case.key in self.keys
+        return case.label is None or case.label in self.labels
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A figure of both models on the same cases. `gain` is how much better the new one is, `interval` that of it."""
+
+    figure: str
+    of: str
+    new: float
+    champion: float
+    n: int
+    gain: float
+    interval: tuple[float, float] | None
+    verdict: Verdict
+
+    def __str__(self) -> str:
+        within = f"; {_signed(self.interval[0])} to {_signed(self.interval[1])}" if self.interval else ""
+        return (
+            f"{self.figure} ({self.of}): {self.new:.3f} against the champion's {self.champion:.3f} on the same "
+            f"{self.n} cases, {self.verdict} ({_signed(self.gain)}{within})."
+        )
+
+
+@dataclass(frozen=True)
 class Decision:
-    """Whether to release, and why, in sentences for the user."""
+    """Whether to release, why, in sentences for the user, and the comparisons behind it."""
 
     promote: bool
     reasons: tuple[str, ...]
+    comparisons: tuple[Comparison, ...] = ()
 
 
-def decide(metrics: Mapping[str, Any], champion: Mapping[str, Any] | None, gate: GateConfig) -> Decision:
-    """Release a first model; release a later one only if no retained figure is worse than the champion's.
+def decide(new: Measured, champion: Released | None, gate: GateConfig) -> Decision:
+    """Release a first model; release a later one only if it keeps what the champion can do and is better at what is
+    new to it.
 
-    Args:
-        metrics: the contents of a report's metrics.json.
-        champion: the same for the released model, measured on the same clips where that was possible; None where no
-            model is released.
-        gate: which figures are retained.
-
-    A figure is worse where it lies on the wrong side of the champion's by more than the half-width of the champion's
-    interval (or, without one, `gate.tolerance` of its value). A figure that the champion has and the new model lacks
-    counts as worse; one that both lack is left out, and if nothing can be compared the champion stays.
+    A figure that the champion has and the new model lacks counts as worse; one that both lack is left out, and if
+    nothing can be compared the champion stays.
     """
     if champion is None:
         return Decision(True, ("This is the first model; there is none to compare it with.",))
-    worse: list[str] = []
-    kept: list[str] = []
-    left_out: list[str] = []
+    if champion.measured is None:
+        return Decision(
+            False,
+            (
+                f"{champion.name}, the champion, speaks the codes of another tokenizer, so their figures cannot be "
+                "compared and it stays until a person promotes this one.",
+            ),
+        )
+    old = champion.measured
+    refused: list[str] = []
+    told: list[str] = []
+    comparisons: list[Comparison] = []
     for name in gate.retained:
-        new, old = metrics["figures"].get(name), champion["figures"].get(name)
-        if old is None:
-            left_out.append(f"{name} was not measured for the champion.")
-        elif new is None:
-            why = metrics.get("absent", {}).get(name, "no reason is given")
-            worse.append(f"{name} is {old['value']:.3f} for the champion and could not be measured here: {why}.")
-        else:
-            margin = _margin(old, gate)
-            loss = (new["value"] - old["value"]) * (1 if lower_is_better(name) else -1)
-            sentence = (
-                f"{name}: {new['value']:.3f} (n={new['n']}) against the champion's {old['value']:.3f} "
-                f"(n={old['n']}, margin {margin:.3f})"
+        if name not in old.figures:
+            told.append(f"{name} was not measured for the champion.")
+        elif name not in new.figures:
+            why = new.absent.get(name, "no reason is given")
+            refused.append(
+                f"{name} is {old.figures[name]['value']:.3f} for the champion and could not be measured here: {why}."
             )
-            (worse if loss > margin else kept).append(f"{sentence}, {'worse' if loss > margin else 'not worse'}.")
-    if not worse and not kept:
-        reason = "No retained figure exists for both models, so the champion stays until one can be compared."
-        return Decision(False, (reason, *left_out))
-    return Decision(not worse, (*worse, *kept, *left_out))
+        else:
+            comparisons += _retained(name, new, old, champion, gate)
+    refused += [str(comparison) for comparison in comparisons if comparison.verdict == "worse"]
+    if not refused and all(comparison.verdict == "one case says nothing" for comparison in comparisons):
+        reason = "No retained figure can be compared on more than one case, so the champion stays until one can be."
+        return Decision(False, (reason, *told), tuple(comparisons))
+    learned = [comparison for name in gate.improved for comparison in _learned(name, new, old, champion, gate)]
+    refused += [str(comparison) for comparison in learned if comparison.verdict == "worse"]
+    if not learned:
+        told.append("No held-out case is new to the champion, so what was learned could not be measured.")
+    no_better = [comparison for comparison in learned if all(other.gain <= 0 for other in learned)]
+    refused += [f"Not better: {comparison}" for comparison in no_better if comparison.verdict != "worse"]
+    if not refused:
+        told.insert(0, f"None of {len(comparisons)} retained figures is worse than that of {champion.name}.")
+        told += [str(comparison) for comparison in learned if comparison.gain > 0]
+    return Decision(not refused, (*refused, *told), (*comparisons, *learned))
 
 
 def lower_is_better(name: str) -> bool:
@@ -61,8 +144,55 @@ def lower_is_better(name: str) -> bool:
     return name.startswith(_LOWER_IS_BETTER)
 
 
-def _margin(figure: Mapping[str, Any], gate: GateConfig) -> float:
-    interval = figure.get("interval")
-    if interval is None:
-        return gate.tolerance * abs(figure["value"])
-    return (interval[1] - interval[0]) / 2
+def _retained(name: str, new: Measured, old: Measured, champion: Released, gate: GateConfig) -> list[Comparison]:
+    pairs = _pairs(name, new, old)
+    if not pairs:
+        return [_unpaired(name, new.figures[name], old.figures[name], gate)]
+    known = [pair for pair in pairs if champion.knows(pair[0])]
+    sports = sorted({case.sport for case, _ in known})
+    groups = {ALL: known} | {
+        sport: [pair for pair in known if pair[0].sport == sport] for sport in sports if len(sports) > 1
+    }
+    return [_compared(name, group, members, gate) for group, members in groups.items() if members]
+
+
+def _learned(name: str, new: Measured, old: Measured, champion: Released, gate: GateConfig) -> list[Comparison]:
+    fresh = [pair for pair in _pairs(name, new, old) if not champion.knows(pair[0])]
+    return [_compared(name, NEW, fresh, gate)] if fresh else []
+
+
+def _pairs(name: str, new: Measured, old: Measured) -> list[tuple[Case, Case]]:
+    """The cases of a figure that both models have, the new model's first."""
+    before = {case.case: case for case in old.cases if case.figure == name}
+    return [(case, before[case.case]) for case in new.cases if case.figure == name and case.case in before]
+
+
+def _compared(name: str, of: str, pairs: Sequence[tuple[Case, Case]], gate: GateConfig) -> Comparison:
+    sign = -1 if lower_is_better(name) else 1
+    weights = [before.weight for _, before in pairs]
+    gain = average([sign * (now.value - before.value) for now, before in pairs], weights)
+    values = [average(side, weights).value for side in zip(*((a.value, b.value) for a, b in pairs), strict=True)]
+    if gain.interval is None:
+        verdict: Verdict = "one case says nothing"
+    else:
+        verdict = _verdict(gain.value, (gain.interval[1] - gain.interval[0]) / 2, gate.tolerance * abs(values[1]))
+    return Comparison(name, of, values[0], values[1], len(pairs), gain.value, gain.interval, verdict)
+
+
+def _unpaired(name: str, new: Mapping[str, Any], old: Mapping[str, Any], gate: GateConfig) -> Comparison:
+    gain = (new["value"] - old["value"]) * (-1 if lower_is_better(name) else 1)
+    interval = old.get("interval")
+    half = (interval[1] - interval[0]) / 2 if interval else 0.0
+    verdict = _verdict(gain, half, gate.tolerance * abs(old["value"]))
+    around = (gain - half, gain + half) if interval else None
+    return Comparison(name, ALL, new["value"], old["value"], new["n"], gain, around, verdict)
+
+
+def _verdict(gain: float, half_width: float, least: float) -> Verdict:
+    if abs(gain) <= max(half_width, least):
+        return "not worse"
+    return "better" if gain > 0 else "worse"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}"

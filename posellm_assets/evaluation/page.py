@@ -13,6 +13,7 @@ from markupsafe import Markup
 from posellm_assets.evaluation.gate import lower_is_better
 from posellm_assets.evaluation.losses import Curve, smoothed
 from posellm_assets.evaluation.report import HEADLINES, reasons
+from posellm_assets.evaluation.retention import TASKS
 from posellm_assets.evaluation.tables import LAYOUTS, Column, Layout, bounds, shown
 
 CHART = (280, 130)  # width and height of a loss curve, in the units of its drawing
@@ -42,7 +43,7 @@ def render(
 
     Args:
         metrics: the contents of metrics.json, without or with `seconds`.
-        champion: the same for the released model, or None.
+        champion: the figures of the released model, or None.
         losses: the loss curve of each stage, in the order of training.
         rows: what `showcase` gave.
     """
@@ -64,7 +65,10 @@ def render(
         chart=CHART,
         rows=rows,
         motions=motions,
-        comparison=_comparison(metrics["figures"], champion["figures"]) if champion else [],
+        comparison=_comparison(metrics["figures"], champion) if champion else [],
+        compared=[_compared(comparison) for comparison in metrics["decision"]["comparisons"]],
+        generations=list(metrics["retention"][0]["cells"]) if metrics["retention"] else [],
+        retention=[_retained(row) for row in metrics["retention"]],
         provenance=_provenance(metrics["provenance"]),
         splits=_splits(metrics["provenance"].get("snapshot")),
         style=Markup(package.joinpath("page.css").read_text(encoding="utf-8")),
@@ -164,6 +168,25 @@ def _comparison(figures: Mapping[str, Any], champion: Mapping[str, Any]) -> list
         for name in figures
         if name in champion
     ]
+
+
+def _compared(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """A comparison of the gate, as it is written."""
+    is_share, interval = comparison["figure"] in SHARES, comparison["interval"]
+    return {
+        **comparison,
+        "new": shown(comparison["new"], is_share),
+        "champion": shown(comparison["champion"], is_share),
+        "gain": f"{comparison['gain']:+.3f}",
+        "interval": f"{interval[0]:+.3f} to {interval[1]:+.3f}" if interval else "",
+    }
+
+
+def _retained(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the retention matrix, as it is written."""
+    title, is_share = next((title, is_share) for name, title, is_share in TASKS if name == row["figure"])
+    column = Column(row["figure"], title, "higher" if is_share else "lower", is_share)
+    return {"sport": row["sport"], "task": title, "cells": [_written(cell, column) for cell in row["cells"].values()]}
 
 
 def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:

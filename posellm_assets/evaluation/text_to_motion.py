@@ -48,6 +48,12 @@ class Sample:
     label: str | None
     codes: tuple[int, ...]
     motion: Motion | None
+    key: None = None
+
+    @property
+    def about(self) -> str:
+        """What the model was asked for."""
+        return self.prompt
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from posellm_assets.evaluation.config import EvaluateJob, EvaluationConfig, EvaluatorConfig, EvaluatorJob
+from posellm_assets.evaluation.config import (
+    ChampionReport,
+    EvaluateJob,
+    EvaluationConfig,
+    EvaluatorConfig,
+    EvaluatorJob,
+)
 from posellm_assets.evaluation.evaluate import run
 from posellm_assets.evaluation.page import render
 from posellm_assets.evaluation.report import curves_png, summary_markdown
@@ -105,11 +111,31 @@ def test_a_second_run_gives_the_same_figures(job, metrics, tmp_path):
     assert again["figures"] == metrics["figures"] and again["said"] == metrics["said"]
 
 
-def test_a_champion_of_the_same_figures_is_replaced_and_compared_in_the_page(job, metrics, tmp_path):
-    update = {"out": str(tmp_path), "champion_metrics": str(Path(job.out) / "metrics.json")}
+def test_a_champion_is_compared_case_by_case_and_both_generations_stand_in_the_page(job, metrics, tmp_path):
+    videos = [{"key": clip["key"], "split": "test", "label": clip["label"]} for clip in metrics["said"]]
+    known = {"key": "train", "split": "train", "label": "arm_raise"}
+    (tmp_path / "manifest.json").write_text(json.dumps({"videos": [*videos[1:], known]}))
+    champion = ChampionReport(snapshot="all-0001", manifest=str(tmp_path / "manifest.json"), report=job.out)
+    update = {"out": str(tmp_path), "champion": champion, "generation": "all-0002", "earlier": {"all-0001": job.out}}
     found = run(job.model_copy(update=update), quiet)
-    assert found["decision"]["promote"]
-    assert "Against the released model" in (tmp_path / "index.html").read_text()
+    # The same model again keeps everything and is no better at the one clip that is new.
+    decision = found["decision"]
+    assert (decision["promote"], decision["against"]) == (False, "all-0001")
+    assert {(c["verdict"], c["gain"]) for c in decision["comparisons"]} <= {
+        ("not worse", 0.0),
+        ("one case says nothing", 0.0),
+    }
+    compared = {(c["figure"], c["of"]): c["n"] for c in decision["comparisons"]}
+    assert compared["nll_per_code", "all that it knew"] == 7 and compared["nll_per_code", "new to it"] == 1
+    assert compared["recognised_generated", "all that it knew"] == 2, "of four labels it had to know one"
+    assert decision["reasons"][0].startswith("Not better: nll_per_code (new to it)")
+    matrix = {(row["sport"], row["figure"]): row["cells"] for row in found["retention"]}
+    assert set(matrix) >= {(sport, "naming_accuracy") for sport in ("gym", "drill")}
+    cells = matrix["gym", "nll_per_code"]
+    assert list(cells) == ["all-0001", "all-0002"] and cells["all-0001"] == cells["all-0002"]
+    assert cells["all-0001"]["n"] == 4 and cells["all-0001"]["interval"]
+    page = (tmp_path / "index.html").read_text()
+    assert "Against all-0001, the released model" in page and "What each generation still knows" in page
 
 
 def test_the_page_needs_nothing_from_elsewhere(job, metrics):
