@@ -111,8 +111,8 @@ def import_motion(
     from posellm_assets.commands import motion_files
     from posellm_assets.motion.sources import declared
 
-    said = declared(unit=unit, up=up, handedness=handedness, fps=fps)
-    for path, about in motion_files.import_motion(Lake(lake), paths, sport, said, label, participant):
+    said = declared(unit=unit, up=up, handedness=handedness, fps=fps, label=label, participant=participant)
+    for path, about in motion_files.import_motion(Lake(lake), paths, sport, said):
         console.print(f"added {path} ({about})", highlight=False, soft_wrap=True)
 
 

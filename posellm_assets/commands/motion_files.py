@@ -6,7 +6,7 @@ from typing import Literal
 
 from posellm_assets.footage.capture import SUFFIX
 from posellm_assets.footage.keys import check_video_key, slug
-from posellm_assets.footage.labels import Labels, checked_labels, sidecar_of
+from posellm_assets.footage.labels import Labels, sidecar_of
 from posellm_assets.footage.register import add_files
 from posellm_assets.footage.scan import drop_zone
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of, write_json
@@ -21,12 +21,10 @@ from posellm_assets.motion.sources import Declaration
 Origin = Literal["motion", "tokens"]
 
 
-def import_motion(
-    lake: Lake, paths: list[Path], sport: str, said: Declaration, label: str | None, participant: str | None
-) -> list[tuple[Path, str]]:
+def import_motion(lake: Lake, paths: list[Path], sport: str, said: Declaration) -> list[tuple[Path, str]]:
     """Make motion files of `paths` and place them in the drop zone, with a sidecar of what is said about them.
 
-    `label` and `participant` win over what a file says. Everything is read before the first file is placed. Returns
+    What is `said` by hand wins over what a file says. Everything is read before the first file is placed. Returns
     the paths in the lake, each with what it holds in words. Raises ValueError or OSError naming the file and what is
     wrong with it.
     """
@@ -36,11 +34,10 @@ def import_motion(
         for path in motion_files(paths):
             for found in read_motions(path, said):
                 target = _written(found, folder, drop_zone(lake) / slug(sport))
-                labels = _labels(found, path)
-                if labels != Labels():
-                    write_json(sidecar_of(target), labels.model_dump(exclude_defaults=True))
+                if found.labels != Labels():
+                    write_json(sidecar_of(target), found.labels.model_dump(exclude_defaults=True))
                 made[target] = _in_words(found.motion)
-        placed_at = add_files(lake, list(made), sport, label, participant)
+        placed_at = add_files(lake, list(made), sport)
     return list(zip(placed_at, made.values(), strict=True))
 
 
@@ -86,11 +83,6 @@ def _written(found: Import, folder: Path, placed: Path) -> Path:
 def _in_words(motion: Motion) -> str:
     judged = "".join(f"; {key} {motion.parameters[key]}" for key in ("unit", "up") if key in motion.parameters)
     return f"{motion.duration_s:.1f} s, {len(motion.skeleton)} joints{judged}"
-
-
-def _labels(found: Import, path: Path) -> Labels:
-    said = {"label": found.label, "captions": list(found.captions), "participant": found.participant}
-    return checked_labels({key: value for key, value in said.items() if value}, f"{path}: {found.name}")
 
 
 def _from_tokens(lake: Lake, key: str, motion: Motion) -> tuple[Motion, Motion]:

@@ -8,11 +8,11 @@ import io
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -37,6 +37,7 @@ def _written(text: str) -> str:
     return text
 
 
+Said = TypeVar("Said", bound="Labels")
 Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_written)]
 Caption = Annotated[str, Field(max_length=MAX_CAPTION), AfterValidator(_written)]
 
@@ -54,24 +55,36 @@ class Labels(BaseModel):
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
     """The language of the label and the captions (ISO 639: en, es, zh, ...)."""
 
+    @classmethod
+    def checked(cls: type[Said], content: bytes | Mapping[str, object], where: str) -> Said:
+        """`content` (JSON or values) as labels; raises LabelError naming `where` and the key that is wrong."""
+        try:
+            return cls.model_validate_json(content) if isinstance(content, bytes) else cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            key = ".".join(str(part) for part in first["loc"])
+            message = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                message = f"is not known; known keys are {', '.join(cls.model_fields)}"
+            raise LabelError(f"{where}: {key + ': ' if key else ''}{message}") from error
+
+    @classmethod
+    def beside(cls: type[Said], file: Path) -> Said:
+        """What the sidecar of `file` says; nothing where there is none. Raises LabelError where it cannot be used."""
+        path = sidecar_of(file)
+        content = _read_small(path, MAX_SIDECAR_BYTES)
+        return cls() if content is None else cls.checked(content, path.name)
+
+    def over(self, other: Said) -> Said:
+        """All that is said here, and what `other` says of the rest."""
+        known = set(type(other).model_fields)
+        return other.model_copy(update=self.model_dump(include=known, exclude_defaults=True))
+
 
 @dataclass(frozen=True)
 class _Row:
     line: int
     labels: Labels
-
-
-def checked_labels(content: bytes | dict[str, object], where: str) -> Labels:
-    """`content` (JSON or values) as labels; raises LabelError naming `where` and the key that is wrong."""
-    try:
-        return Labels.model_validate_json(content) if isinstance(content, bytes) else Labels.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "extra_forbidden":
-            message = f"is not known; known keys are {', '.join(Labels.model_fields)}"
-        raise LabelError(f"{where}: {key + ': ' if key else ''}{message}") from error
 
 
 def read_labels(drop_zone: Path, source: str) -> Labels:
@@ -80,28 +93,15 @@ def read_labels(drop_zone: Path, source: str) -> Labels:
     Raises LabelError where the sidecar or the folder's table cannot be used.
     """
     video = drop_zone / source
-    folder = checked_labels({"label": video.parent.name}, source) if source.count("/") > 1 else Labels()
+    folder = Labels.checked({"label": video.parent.name}, source) if source.count("/") > 1 else Labels()
     row = _rows_of(video.parent).get(unicodedata.normalize("NFC", video.name))
     table = row.labels if row else Labels()
-    side = read_sidecar(video)
-    return Labels(
-        label=side.label or table.label or folder.label,
-        captions=side.captions or table.captions,
-        participant=side.participant or table.participant,
-        language=side.language or table.language,
-    )
+    return Labels.beside(video).over(table.over(folder))
 
 
 def sidecar_of(video: Path) -> Path:
-    """Where the sidecar of a video lies."""
+    """Where the sidecar of a clip lies."""
     return video.with_name(video.name + ".json")
-
-
-def read_sidecar(video: Path) -> Labels:
-    """What the sidecar of `video` says; nothing where there is none. Raises LabelError where it cannot be used."""
-    path = sidecar_of(video)
-    content = _read_small(path, MAX_SIDECAR_BYTES)
-    return Labels() if content is None else checked_labels(content, path.name)
 
 
 def labels_changed_ns(video: Path) -> int:
@@ -160,7 +160,7 @@ def _rows(table: str, reader: Iterable[list[str]], header: list[str]) -> dict[st
             )
         caption = values.pop("caption", None)
         given: dict[str, object] = {**values, "captions": [caption] if caption else []}
-        rows[file] = _Row(line, checked_labels(given, f"{table} row {line}"))
+        rows[file] = _Row(line, Labels.checked(given, f"{table} row {line}"))
     return rows
 
 

@@ -22,10 +22,8 @@ from posellm_assets.footage.keys import slug, sport_of, video_key
 from posellm_assets.footage.labels import (
     LabelError,
     Labels,
-    checked_labels,
     labels_changed_ns,
     read_labels,
-    read_sidecar,
     sidecar_of,
 )
 from posellm_assets.footage.manifest import FootageManifest, read_manifest, write_manifest
@@ -110,7 +108,7 @@ def add_files(
     copies: dict[Path, tuple[Path, Labels]] = {}
     for file in files:
         target = drop_zone(lake) / folder / file.name
-        labels = checked_labels({**read_sidecar(file).model_dump(), **given}, file.name)
+        labels = Labels.checked(given, file.name).over(Labels.beside(file))
         _check_copy(file, target, labels, copies)
         copies[target] = (file, labels)
     for target, (file, labels) in copies.items():
@@ -224,5 +222,5 @@ def _check_copy(file: Path, target: Path, labels: Labels, copies: dict[Path, tup
         return
     if len(os.fsencode(sidecar_of(target).name)) > 255:
         raise ValueError(f"{file}: the name is too long to have a sidecar beside it; shorten it by 5 bytes")
-    if sidecar_of(target).exists() and read_sidecar(target) != labels:
+    if sidecar_of(target).exists() and Labels.beside(target) != labels:
         raise FileExistsError(f"{file}: {sidecar_of(target)} says something else already; edit that file instead")

@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from posellm_assets.footage.labels import sidecar_of
 from posellm_assets.lake import write_atomic, write_json
 from posellm_assets.motion.motion import Motion
-from posellm_assets.motion.sources import Declaration, UnusableSource, motion_from_joints, sidecar_of
+from posellm_assets.motion.sources import Declaration, UnusableSource, motion_from_joints
 
 NAME_COLUMNS = ("clip_id", "id", "name", "file")
 TEXT_COLUMNS = ("text", "caption", "captions", "texts")
@@ -55,7 +56,7 @@ def write_npy(motion: Motion, path: Path) -> None:
         up="y",
         handedness="right",
     )
-    write_json(sidecar_of(path), declared.model_dump(mode="json"))
+    write_json(sidecar_of(path), declared.model_dump(mode="json", exclude_defaults=True))
     write_atomic(path, lambda stream: np.save(stream, motion.joints, allow_pickle=False))
 
 
@@ -87,6 +88,8 @@ def motions_from_parquet(path: Path, said: Declaration) -> Iterator[tuple[dict[s
                     yield row, _motion_of_row(row, said, f"{path.name} row {number}")
                 except UnusableSource as error:
                     raise UnusableSource(f"row {number}: {error}") from error
+        if not number:
+            raise UnusableSource("the table has no rows")
 
 
 def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
@@ -114,8 +117,10 @@ def _with_metadata(said: Declaration, metadata: dict[bytes, bytes]) -> Declarati
 def _motion_of_row(row: dict[str, Any], said: Declaration, source: str) -> Motion:
     assert said.joints is not None
     fps = said.fps or row.get("fps")
-    if not isinstance(fps, int | float) or not fps > 0:
+    if not isinstance(fps, int | float):
         raise UnusableSource("it has no frame rate: give a column fps, or declare fps")
+    if row["joints"] is None:
+        raise UnusableSource("it has no joints (null); leave the row out")
     try:
         flat = np.array(row["joints"], np.float64).reshape(-1)
     except (TypeError, ValueError) as error:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posellm_assets.footage.capture import METADATA_KEY
+from posellm_assets.footage.labels import LabelError, Labels
 from posellm_assets.motion.arrays import NAME_COLUMNS, TEXT_COLUMNS, motion_from_npy, motions_from_parquet
 from posellm_assets.motion.bvh import motion_from_bvh
 from posellm_assets.motion.motion import Motion
@@ -19,13 +20,11 @@ ENDINGS = (".bvh", ".npy", ".parquet")
 
 @dataclass(frozen=True)
 class Import:
-    """One motion that came in: its name (not yet fit for a path) and what its file says about it."""
+    """One motion that came in: its name (not yet fit for a path) and what is said about it."""
 
     name: str
     motion: Motion
-    label: str | None = None
-    captions: tuple[str, ...] = ()
-    participant: str | None = None
+    labels: Labels
 
 
 def motion_files(paths: list[Path]) -> list[Path]:
@@ -49,20 +48,33 @@ def read_motions(path: Path, by_hand: Declaration) -> Iterator[Import]:
     """
     try:
         said = read_declaration(path, by_hand)
+        labels = said.over(Labels())
         kind = path.suffix.lower()
         if kind == ".bvh":
-            yield Import(path.stem, motion_from_bvh(path, said))
+            yield Import(path.stem, motion_from_bvh(path, said), labels)
         elif kind == ".npy":
-            yield Import(path.stem, motion_from_npy(path, said))
+            yield Import(path.stem, motion_from_npy(path, said), labels)
         elif kind == ".parquet" and _is_ours(path):
-            yield Import(path.name.removesuffix(".parquet").removesuffix(".motion"), Motion.read(path))
+            _check_only_labels(said)
+            yield Import(path.name.removesuffix(".parquet").removesuffix(".motion"), Motion.read(path), labels)
         elif kind == ".parquet":
             for number, (row, motion) in enumerate(motions_from_parquet(path, said), start=1):
-                yield _import(row, motion, f"{path.stem}-{number}")
+                name = next((str(row[column]) for column in NAME_COLUMNS if row.get(column)), f"{path.stem}-{number}")
+                yield Import(name, motion, labels.over(_labels(row, f"row {number}")))
         else:
             raise UnusableSource(f"motion comes in as {', '.join(ENDINGS)}; a video goes in with `posellm add`")
-    except UnusableSource as error:
+    except (UnusableSource, LabelError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def _check_only_labels(said: Declaration) -> None:
+    """Refuse to declare what our own files say of themselves, rather than ignore it."""
+    declared = said.model_dump(exclude_defaults=True, exclude=set(Labels.model_fields))
+    if declared:
+        raise UnusableSource(
+            f"this is a motion file of this project, which says its own {', '.join(declared)}: do not declare that, by "
+            "hand or in the file beside it"
+        )
 
 
 def _is_ours(path: Path) -> bool:
@@ -72,19 +84,19 @@ def _is_ours(path: Path) -> bool:
         raise UnusableSource(f"this is not a readable parquet file ({error}); copy it again") from error
 
 
-def _import(row: dict[str, Any], motion: Motion, name: str) -> Import:
+def _labels(row: dict[str, Any], where: str) -> Labels:
     """What a row says. Takes of one recording count as one participant's where nobody is named."""
     captions: list[str] = []
     for column in TEXT_COLUMNS:
         said = row.get(column) or []
         captions += [said] if isinstance(said, str) else [str(text) for text in said]
-    return Import(
-        name=next((str(row[column]) for column in NAME_COLUMNS if row.get(column)), name),
-        motion=motion,
-        label=_text(row.get("label")),
-        captions=tuple(dict.fromkeys(captions)),
-        participant=_text(row.get("participant")) or _text(row.get("recording")),
-    )
+    found = {
+        "label": _text(row.get("label")),
+        "captions": list(dict.fromkeys(captions)),
+        "participant": _text(row.get("participant")) or _text(row.get("recording")),
+        "language": _text(row.get("language")),
+    }
+    return Labels.checked(found, where)
 
 
 def _text(value: object) -> str | None:

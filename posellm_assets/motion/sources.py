@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 
+from posellm_assets.footage.labels import Labels
 from posellm_assets.motion.joint_names import canonical_names
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.skeletons import Skeleton, skeleton_from_tree, usual_parents
@@ -20,6 +21,7 @@ UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 # Trunk, thigh and shank of a person from a child of 1.2 m to 2.1 m. The spans of the units do not overlap.
 _BODY_M = (0.95, 1.65)
 _FAR_M = 1e4
+_FPS = (1.0, 10_000.0)
 _UNDER_FLOOR_M = 0.2
 
 
@@ -27,15 +29,18 @@ class UnusableSource(ValueError):
     """A file that is damaged, or cannot become a motion as declared; the message says what to do, without the path."""
 
 
-class Declaration(BaseModel):
-    """What is said about a file of joint positions; every value wins over what the file says or what is judged."""
+class Declaration(Labels):
+    """What is said about a file of joint positions and what it shows; also the form of the sidecar beside it.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    Every value wins over what the file says or what is judged.
+    """
+
+    model_config = ConfigDict(strict=False)
 
     joints: tuple[str, ...] | None = Field(default=None, description="Names of the joints, in the order of the array")
     parents: tuple[int, ...] | None = Field(default=None, description="The parent of each joint, -1 for the root")
     names: dict[str, str] = Field(default={}, description='Joints named by hand, such as {"LegL": "left_hip"}')
-    fps: float | None = Field(default=None, gt=0, le=10_000)
+    fps: float | None = Field(default=None, ge=_FPS[0], le=_FPS[1])
     unit: Literal["m", "cm", "mm", "in"] | Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         default=None, description="One of these, or metres for one unit of the file"
     )
@@ -44,41 +49,19 @@ class Declaration(BaseModel):
 
 
 def declared(**values: Any) -> Declaration:
-    """A declaration by hand; None leaves a value undeclared. Raises UnusableSource naming what does not fit."""
+    """A declaration by hand; None leaves a value undeclared. Raises ValueError naming what does not fit."""
     unit = values.get("unit")
     if isinstance(unit, str) and unit not in UNITS_M:
         try:
             values["unit"] = float(unit)
         except ValueError as error:
             raise UnusableSource(f"the unit {unit!r} is none of {', '.join(UNITS_M)} and no number") from error
-    return _checked({name: value for name, value in values.items() if value is not None}, "declared")
-
-
-def sidecar_of(path: Path) -> Path:
-    """Where the declaration of a file lies."""
-    return path.with_name(path.name + ".json")
+    return Declaration.checked({name: value for name, value in values.items() if value is not None}, "declared")
 
 
 def read_declaration(path: Path, by_hand: Declaration) -> Declaration:
-    """The declaration beside `path`, if any, under what is declared by hand; UnusableSource where it is damaged."""
-    sidecar = sidecar_of(path)
-    if not sidecar.exists():
-        return by_hand
-    beside = _checked(sidecar.read_bytes(), sidecar.name)
-    return beside.model_copy(update=by_hand.model_dump(exclude_defaults=True))
-
-
-def _checked(content: bytes | dict[str, Any], where: str) -> Declaration:
-    try:
-        if isinstance(content, bytes):
-            return Declaration.model_validate_json(content)
-        return Declaration.model_validate(content)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise UnusableSource(
-            f"{where}: {name}: {first['msg']}; known keys are {', '.join(Declaration.model_fields)}"
-        ) from error
+    """What is declared by hand, and what the sidecar of `path` says of the rest; LabelError where that is damaged."""
+    return by_hand.over(Declaration.beside(path))
 
 
 def motion_from_joints(
@@ -95,6 +78,8 @@ def motion_from_joints(
     usual one of such joints, and a pelvis that is missing is the middle of the hips. `source` is kept as provenance.
     Raises UnusableSource.
     """
+    if not _FPS[0] <= fps <= _FPS[1]:
+        raise UnusableSource(f"its frame rate is {fps:g} frames/s, and must be from {_FPS[0]:g} to {_FPS[1]:,.0f}")
     if np.isinf(positions).any() or not np.isfinite(positions).any():
         raise UnusableSource("the joints hold infinite numbers or none at all")
     positions, names = np.asarray(positions, np.float64), list(names)

@@ -23,7 +23,7 @@ from posellm_assets.motion.arrays import write_npy
 from posellm_assets.motion.bvh import motion_from_bvh
 from posellm_assets.motion.bvh_out import write_bvh
 from posellm_assets.motion.motion import Motion
-from posellm_assets.motion.sources import Declaration
+from posellm_assets.motion.sources import Declaration, declared
 from posellm_assets.problems import all_problems
 from posellm_assets.texts.captions import read_captions
 from posellm_assets_tests.unit.motion.people import moving_person
@@ -38,7 +38,7 @@ def lake(tmp_path: Path) -> Lake:
 
 def bring_in(lake: Lake, *paths: Path, label: str | None = "walk") -> list[str]:
     """The keys of what was imported and registered."""
-    placed = import_motion(lake, list(paths), "parkour", UNDECLARED, label, "ana")
+    placed = import_motion(lake, list(paths), "parkour", declared(label=label, participant="ana"))
     outcomes = [register(lake, path.relative_to(local_path(lake.raw)).as_posix()) for path, _ in placed]
     return [outcome.key or outcome.reason or "" for outcome in outcomes]
 
@@ -93,7 +93,7 @@ def test_a_folder_is_imported_whole_or_not_at_all(lake: Lake, tmp_path: Path) ->
     write_bvh(moving_person(20), tmp_path / "in" / "a.bvh")
     (tmp_path / "in" / "b.bvh").write_text("HIERARCHY\n")
     with pytest.raises(ValueError, match=r"b\.bvh: .*ends before MOTION"):
-        import_motion(lake, [tmp_path / "in"], "parkour", UNDECLARED, None, None)
+        import_motion(lake, [tmp_path / "in"], "parkour", UNDECLARED)
     assert not lake.raw.exists()
 
 
@@ -103,9 +103,9 @@ def test_takes_of_one_name_do_not_overwrite_each_other(lake: Lake, tmp_path: Pat
     write_npy(moving_person(30, seed=0), folder / "one.npy")
     write_npy(moving_person(30, seed=1), folder / "two.npy")
     write_bvh(moving_person(30, seed=2), folder / "more" / "one.bvh")
-    placed = import_motion(lake, [folder], "parkour", UNDECLARED, None, None)
+    placed = import_motion(lake, [folder], "parkour", UNDECLARED)
     assert len({path for path, _ in placed}) == 3
-    again = import_motion(lake, [folder], "parkour", UNDECLARED, None, None)
+    again = import_motion(lake, [folder], "parkour", UNDECLARED)
     assert [path for path, _ in again] == [path for path, _ in placed]
 
 

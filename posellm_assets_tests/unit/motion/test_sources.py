@@ -7,7 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from posellm_assets.footage.labels import Labels
 from posellm_assets.motion.arrays import write_npy
+from posellm_assets.motion.bvh_out import write_bvh
 from posellm_assets.motion.importing import read_motions
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.sources import Declaration, UnusableSource, declared, motion_from_joints
@@ -114,7 +116,11 @@ def test_a_header_that_promises_more_than_there_is_costs_no_memory(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [('{"fps": "fast"}', "fps: "), ('{"rate": 3}', "rate: .*known keys are joints"), ("{", r"a\.npy\.json")],
+    [
+        ('{"fps": "fast"}', "fps: "),
+        ('{"rate": 3}', "rate: is not known; known keys are label, captions"),
+        ("{", r"a\.npy\.json"),
+    ],
 )
 def test_a_declaration_that_cannot_be_used_names_its_key(tmp_path, content, reason):
     np.save(tmp_path / "a.npy", np.zeros((5, 18, 3)))
@@ -139,8 +145,8 @@ def table(**columns):
 def test_a_table_of_motions_gives_each_with_its_words(tmp_path):
     pq.write_table(table(), tmp_path / "a.parquet")
     first, second = read_motions(tmp_path / "a.parquet", UNDECLARED)
-    assert (first.name, first.label, first.captions, first.participant) == ("a", "walk", ("one",), "R1")
-    assert (second.label, second.motion.fps) == (None, 30.0)
+    assert (first.name, first.labels) == ("a", Labels(label="walk", captions=["one"], participant="R1"))
+    assert (second.labels.label, second.motion.fps) == (None, 30.0)
     place = [first.motion.skeleton.joints.index(name) for name in BODY.joints]
     np.testing.assert_allclose(first.motion.joints[:, place], moving_person(8, 0).joints, atol=1e-6)
 
@@ -150,15 +156,51 @@ def test_a_table_of_motions_gives_each_with_its_words(tmp_path):
     [
         ({"joints": [[1.0] * 54, [1.0] * 55]}, "row 1: trunk|row 2: it has 55 numbers"),
         ({"joints": [[1.0], [1.0]]}, "row 1: it has 1 numbers"),
-        ({"joints": [None, None]}, "row 1: "),
+        ({"joints": [[1.0] * 54, None]}, r"row 1: trunk|row 2: it has no joints \(null\)"),
+        ({"joints": [None, None]}, r"row 1: it has no joints \(null\)"),
+        ({"joints": [[[1.0, 2.0], [1.0]], [[1.0]]]}, "row 1: its joints are not a list of numbers"),
         ({"joints": ["x", "y"]}, "row 1: its joints are not a list of numbers"),
-        ({"fps": [0.0, 1.0]}, "row 1: it has no frame rate"),
+        ({"fps": [20.0, None]}, "row 2: it has no frame rate"),
+        ({"fps": [20.0, np.inf]}, "row 2: its frame rate is inf frames/s, and must be from 1 to 10,000"),
+        ({"fps": [20.0, 1e-300]}, "row 2: its frame rate is 1e-300"),
+        ({"fps": [0.0, 1.0]}, "row 1: its frame rate is 0 frames/s"),
+        ({"label": ["walk", "x" * 300]}, "row 2: label: "),
     ],
 )
 def test_a_bad_row_is_named(tmp_path, columns, reason):
     pq.write_table(table(**columns), tmp_path / "a.parquet")
     with pytest.raises(ValueError, match=reason):
         list(read_motions(tmp_path / "a.parquet", UNDECLARED))
+
+
+def test_a_table_without_rows_is_refused(tmp_path):
+    pq.write_table(table().slice(0, 0), tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"a\.parquet: the table has no rows"):
+        list(read_motions(tmp_path / "a.parquet", UNDECLARED))
+
+
+def test_the_file_beside_a_motion_says_what_it_shows_too(tmp_path):
+    write_bvh(moving_person(20), tmp_path / "take.bvh")
+    about = {"label": "zancada", "captions": ["Una zancada."], "participant": "ana", "language": "es"}
+    (tmp_path / "take.bvh.json").write_text(json.dumps({**about, "fps": 25}))
+    (found,) = read_motions(tmp_path / "take.bvh", UNDECLARED)
+    assert (found.labels.model_dump(), found.motion.fps) == (about, 25)
+    (found,) = read_motions(tmp_path / "take.bvh", declared(label="lunge"))
+    assert (found.labels.label, found.labels.participant) == ("lunge", "ana")
+
+
+def test_a_motion_of_a_lake_comes_in_again_with_the_labels_beside_it(tmp_path):
+    moving_person(20).write(tmp_path / "x.motion.parquet")
+    (tmp_path / "x.motion.parquet.json").write_text('{"label": "walk"}')
+    (found,) = read_motions(tmp_path / "x.motion.parquet", UNDECLARED)
+    assert (found.name, found.labels) == ("x", Labels(label="walk"))
+
+
+@pytest.mark.parametrize(("name", "value"), [("unit", "cm"), ("fps", 30.0), ("up", "z")])
+def test_what_our_own_file_says_is_not_declared_over_it(tmp_path, name, value):
+    moving_person(20).write(tmp_path / "x.motion.parquet")
+    with pytest.raises(ValueError, match=f"says its own {name}: do not declare"):
+        list(read_motions(tmp_path / "x.motion.parquet", declared(**{name: value})))
 
 
 def test_a_table_without_joints_or_names_says_so(tmp_path):
