@@ -1,9 +1,12 @@
-"""What a tick of the footage sensor and one more clip cost in a lake of 10, 1,000 and 10,000 registered videos.
+"""What ticks of the sensors, one more clip and one more generation cost in a lake of 10, 1,000 and 10,000 videos.
 
-Claim: one more clip costs at most twice as much at 10,000 videos as at 10. The clips are real files of 10 frames that
+Claims: one more clip costs at most twice as much at 10,000 videos as at 10, and so does the dataset of a generation
+that adds 100 videos. At 10,000 videos an idle tick of the retraining sensor takes under 1 s and freezing a snapshot
+under 10 s, in CPU time. The clips are real files of 10 frames that
 differ in an MP4 box that players skip; listing, registry, manifests, Dagster instance (SQLite) and partitions are real.
 A clip's cost is the tick that finds, hashes, probes and registers it, and the request that adds its partition, carried
 out as the daemon does. What Dagster itself does with all partitions is measured beside it: it is not ours to bound.
+Captions, motion files and tokens are synthesised, of the size that clips of 3 s have.
 Each figure is the median of several; the sizes take turns, so that a busy machine slows all of them alike.
 
     python bench/lake.py [--sizes 10 1000 10000] [--repeats 9]
@@ -11,7 +14,11 @@ Each figure is the median of several; the sizes take turns, so that a busy machi
 
 import argparse
 import hashlib
+import json
 import logging
+import os
+import random
+import shutil
 import sys
 import tempfile
 import time
@@ -23,20 +30,32 @@ from statistics import median
 import av
 import dagster as dg
 import numpy as np
+from upath import UPath
 
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource
+from posellm_assets.defs.retraining import retraining_sensor
 from posellm_assets.footage.intake import WatchState
 from posellm_assets.footage.keys import video_key
 from posellm_assets.footage.manifest import FootageManifest
 from posellm_assets.footage.registry import Outcome, Registry, registry_of
 from posellm_assets.footage.video import probe
 from posellm_assets.lake import Lake
+from posellm_assets.language.snapshots import build_examples, freeze
 
 NAME = videos.name or ""
 AT_ONCE = {"footage": {"settle_s": 0}}
+NEVER = {"automation": {"rules": {"all": {"min_new_videos": 1_000_000}}}}
+LINEAGE = "vq-1"
+MOTION_BYTES = 20_000
+CODES = range(256)
+ADDED = 100
 CLAIM = 2.0
+IDLE_TICK_MS, FREEZING_MS = 1_000, 10_000
+FREEZING = "freezing a snapshot of all videos"
+DATASET = f"dataset of a generation that adds {ADDED} videos"
+IDLE_TICK = "retraining sensor: an idle tick"
 
 
 @dataclass
@@ -59,6 +78,7 @@ class House:
 
     def __init__(self, folder: Path, size: int, clip: bytes):
         self.size, self.clip, self.next_number = size, clip, 0
+        self.retraining_cursor: str | None = None
         self.lake = Lake(folder / "lake")
         (folder / "dagster").mkdir(parents=True)
         self.instance = dg.DagsterInstance.local_temp(str(folder / "dagster"))
@@ -90,9 +110,15 @@ class House:
     def _fill(self, sample: Path) -> None:
         """Register `size` clips as `register` would, without waiting for the disk after each."""
         sample.write_bytes(self.clip)
-        info = probe(sample)
+        self.info = probe(sample)
+        keys = self.ingest(self.size)
+        for start in range(0, self.size, 200):
+            self.instance.add_dynamic_partitions(NAME, keys[start : start + 200])
+
+    def ingest(self, count: int) -> list[str]:
+        """Register `count` more clips and write down what ingesting and tokenising them leaves; returns their keys."""
         lines, keys = [], []
-        for _ in range(self.size):
+        for _ in range(count):
             path = self.drop()
             sha256, found = hashlib.sha256(path.read_bytes()).hexdigest(), path.stat()
             source = path.relative_to(str(self.lake.raw)).as_posix()
@@ -100,18 +126,17 @@ class House:
             manifest = FootageManifest(
                 key=key,
                 sport="tennis",
-                label=None,
+                label="left serve",
                 captions=[],
-                participant=None,
+                participant=f"player {self.next_number % 97}",
                 source=source,
                 sha256=sha256,
                 size_bytes=found.st_size,
-                video=info,
+                video=self.info,
                 registered_at="2026-01-01T00:00:00+00:00",
             )
-            target = Path(str(self.lake.footage(key)))
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(manifest.model_dump_json())
+            write(self.lake.footage(key), manifest.model_dump_json())
+            self._write_derived(key)
             outcome = Outcome(
                 path=source,
                 size=found.st_size,
@@ -122,9 +147,46 @@ class House:
             )
             lines.append(outcome.model_dump_json(exclude_none=True) + "\n")
             keys.append(key)
-        Path(str(self.lake.registry)).write_text("".join(lines))
-        for start in range(0, self.size, 200):
-            self.instance.add_dynamic_partitions(NAME, keys[start : start + 200])
+        with Path(str(self.lake.registry)).open("a") as registry:
+            registry.writelines(lines)
+        return keys
+
+    def _write_derived(self, key: str) -> None:
+        drawn = random.Random(key)
+        said = [f"left serve: the left elbow bends to {angle} degrees" for angle in range(90, 140, 10)]
+        texts = [{"text": text, "kind": "label", "language": "en"} for text in said]
+        write(self.lake.captions(key), json.dumps({"key": key, "texts": texts, "facts": []}))
+        write(self.lake.motion(key), drawn.randbytes(MOTION_BYTES))
+        variants = [
+            {"name": f"variant-{n}", "mirrored": n % 2 == 1, "codes": drawn.choices(CODES, k=15)} for n in range(12)
+        ]
+        variants[0]["name"] = "original"
+        segment = {"start_s": 0.0, "end_s": 3.0, "variants": variants}
+        write(self.lake.motion_tokens(LINEAGE, key), json.dumps({"segments": [segment], "mpjpe_mm": 30.0}))
+
+    def look(self, idle: bool) -> None:
+        """A tick of the retraining sensor, from its cursor or, where it is not to be idle, without one."""
+        resource = LakeResource(root=str(self.lake.root), settings=NEVER)
+        cursor = self.retraining_cursor if idle else None
+        context = dg.build_sensor_context(self.instance, cursor=cursor, resources={"lake": resource})
+        data = retraining_sensor.evaluate_tick(context)
+        assert data.skip_message and "new videos" in data.skip_message, data
+        self.retraining_cursor = data.cursor or self.retraining_cursor
+
+    def freeze(self) -> None:
+        """Freeze everything that is there in the next snapshot."""
+        self.snapshot = freeze(self.lake, self.lake.captioned_videos(), LINEAGE, parent=None, settings={})
+
+    def unfreeze(self) -> None:
+        """Take the last snapshot back."""
+        shutil.rmtree(str(self.lake.snapshot(self.snapshot.snapshot).parent))
+
+
+def write(path: UPath, content: str | bytes) -> None:
+    """Write a file without waiting for the disk."""
+    target = Path(str(path))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def measure(houses: list[House], repeats: int) -> dict[str, list[Cost]]:
@@ -144,19 +206,64 @@ def measure(houses: list[House], repeats: int) -> dict[str, list[Cost]]:
         house.tick(expected=0)
     costs: dict[str, list[Cost]] = {}
     for name, do in work.items():
-        rounds: list[list[Cost]] = []
-        for _ in range(repeats):
-            this_round = []
-            for house in houses:
-                if name == "one more clip":
-                    house.drop()
-                this_round.append(cost_of(lambda do=do, house=house: do(house)))  # type: ignore[misc]
-            rounds.append(this_round)
-        costs[name] = [
-            Cost(median(cost.cpu_ms for cost in column), median(cost.wall_ms for cost in column))
-            for column in zip(*rounds, strict=True)
-        ]
+        costs[name] = medians(houses, repeats, do, House.drop if name == "one more clip" else nothing)
     return costs
+
+
+def measure_generations(houses: list[House], repeats: int) -> dict[str, list[Cost]]:
+    """The same of what training by itself costs. The houses hold one snapshot more afterwards."""
+    costs: dict[str, list[Cost]] = {}
+    for house in houses:
+        write(house.lake.current_tokenizer, json.dumps({"lineage": LINEAGE}))
+    costs[FREEZING] = medians(houses, repeats, House.freeze, nothing, House.unfreeze)
+    for house in houses:
+        house.freeze()
+        build_examples(house.lake, house.snapshot)
+        keys = house.ingest(ADDED)
+        house.instance.add_dynamic_partitions(NAME, keys)
+    costs[f"the same and {ADDED} more"] = medians(houses, repeats, House.freeze, nothing, House.unfreeze)
+    for house in houses:
+        house.freeze()
+    costs[DATASET] = medians(
+        houses,
+        repeats,
+        lambda house: build_examples(house.lake, house.snapshot),
+        lambda house: [shutil.rmtree(str(path)) for path in house.lake.snapshot("all-0002").parent.glob("*.parquet")],
+    )
+    for house in houses:
+        write(house.lake.report(house.snapshot.snapshot) / "metrics.json", "{}")  # its generation is finished
+        # Let everything look as if it had been there for a while.
+        for folder, _, _ in os.walk(str(house.lake.root)):
+            os.utime(folder, (time.time() - 60, time.time() - 60))
+    costs["retraining sensor: a tick that has to look"] = medians(houses, repeats, lambda house: house.look(idle=False))
+    costs[IDLE_TICK] = medians(houses, repeats, lambda house: house.look(idle=True))
+    return costs
+
+
+def nothing(house: House) -> None:
+    """Do nothing."""
+
+
+def medians(
+    houses: list[House],
+    repeats: int,
+    do: Callable[[House], object],
+    before: Callable[[House], object] = nothing,
+    after: Callable[[House], object] = nothing,
+) -> list[Cost]:
+    """The median cost of `do` for each house; `before` and `after` it is not counted."""
+    rounds: list[list[Cost]] = []
+    for _ in range(repeats):
+        this_round = []
+        for house in houses:
+            before(house)
+            this_round.append(cost_of(lambda house=house: do(house)))  # type: ignore[misc]
+            after(house)
+        rounds.append(this_round)
+    return [
+        Cost(median(cost.cpu_ms for cost in column), median(cost.wall_ms for cost in column))
+        for column in zip(*rounds, strict=True)
+    ]
 
 
 def small_clip(path: Path) -> bytes:
@@ -182,17 +289,24 @@ def main() -> int:
         clip = small_clip(Path(folder) / "clip.mp4")
         houses = [House(Path(folder) / str(size), size, clip) for size in arguments.sizes]
         costs = measure(houses, arguments.repeats)
-    print(f"median of {arguments.repeats}, CPU ms (wall ms), at this many registered videos:")
+        costs |= measure_generations(houses, max(1, arguments.repeats // 3))
+    print(f"median of {arguments.repeats} (of snapshots a third), CPU ms (wall ms), at this many registered videos:")
     print(f"{'':64}" + "".join(f"{size:>18,}" for size in arguments.sizes) + f"{'last : first':>16}")
     for name, row in costs.items():
         cells = "".join(f"{cost.cpu_ms:>10.1f} ({cost.wall_ms:.0f})".rjust(18) for cost in row)
         print(f"{name:64}{cells}{row[-1].cpu_ms / row[0].cpu_ms:>15.2f}x")
-    clip_row = costs["one more clip"]
-    ratio = clip_row[-1].cpu_ms / clip_row[0].cpu_ms
-    wall_ratio = clip_row[-1].wall_ms / clip_row[0].wall_ms
-    sizes = f"{arguments.sizes[-1]:,} : {arguments.sizes[0]:,}"
-    print(f"one more clip, {sizes} videos: {ratio:.2f}x CPU, {wall_ratio:.2f}x wall (claim: at most {CLAIM:g}x)")
-    return 0 if ratio <= CLAIM else 1
+    sizes = f"{arguments.sizes[-1]:,} : {arguments.sizes[0]:,} videos"
+    kept = []
+    for name in ("one more clip", DATASET):
+        ratio = costs[name][-1].cpu_ms / costs[name][0].cpu_ms
+        print(f"{name}, {sizes}: {ratio:.2f}x CPU (claim: at most {CLAIM:g}x)")
+        kept.append(ratio <= CLAIM)
+    for name, limit_ms in ((IDLE_TICK, IDLE_TICK_MS), (FREEZING, FREEZING_MS)):
+        print(
+            f"{name}, {arguments.sizes[-1]:,} videos: {costs[name][-1].cpu_ms:,.0f} ms (claim: under {limit_ms:,} ms)"
+        )
+        kept.append(costs[name][-1].cpu_ms < limit_ms)
+    return 0 if all(kept) else 1
 
 
 if __name__ == "__main__":
