@@ -10,7 +10,6 @@ made for and by what it holds.
 """
 
 import hashlib
-import json
 import os
 import shutil
 from collections import Counter, defaultdict
@@ -203,9 +202,15 @@ def _parts(snapshot: Snapshot, split: Split) -> dict[str, list[SnapshotVideo]]:
             videos[video.part or snapshot.snapshot].append(video)
     parts = {}
     for part, of_part in sorted((videos or {f"{snapshot.snapshot}-none": []}).items()):
-        content = [_EXAMPLES_VERSION, snapshot.lineage, [video.model_dump() for video in of_part]]
-        parts[f"{part}-{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]}.parquet"] = of_part
+        content = repr((_EXAMPLES_VERSION, snapshot.lineage, *map(_version, of_part)))
+        parts[f"{part}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.parquet"] = of_part
     return parts
+
+
+def _version(video: SnapshotVideo) -> tuple[str | None, ...]:
+    """Everything that decides the examples of a video."""
+    texts = (video.key, video.sport, video.label, video.participant, video.split)
+    return *texts, video.captions_sha256, video.motion_sha256, video.tokens_sha256
 
 
 def _write_parts(

@@ -1,0 +1,385 @@
+"""SIGKILL at random moments: what does a killed command lose, and does the same command finish the work?
+
+Claim: at least 50 kills over extraction, the tokenizer, the snapshot and its examples, the three stages and the
+promotion, seeded, leave no file torn, and after the same command has finished the work no artefact is lost or other
+than those of an undisturbed run: the same bytes, losses and weights included. Left out of the comparison is what says
+when or how fast something was done.
+
+Half of the kills come at a moment drawn over the time that the command takes; the other half at a write drawn among
+those that it makes (a file opened for writing, renamed, linked or removed, a folder made), which hits saves, uploads
+and the promotion however short they are. Commands run in forks of this process, so that a restart does not load torch
+again; a clip is 1.5 s, a stage 12 steps.
+
+    python bench/kill.py [--kills 52] [--seed 0] [--keep FOLDER]
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import random
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+STAGES = ("stage1", "stage2", "stage3")
+SHARES = {"extraction": 8, "tokenizer": 8, "snapshot": 6, "stage1": 8, "stage2": 8, "stage3": 8, "promotion": 6}
+CLIPS = 6
+SETTINGS: dict[str, Any] = {
+    "automation": {"rules": {"all": {"min_new_videos": 1_000}}},
+    "tokenizer": {
+        **{"codes": 16, "code_size": 8, "width": 16, "encoder_blocks": 1, "decoder_blocks": 1, "windows": [16, 24]},
+        **{"steps": 24, "checkpoint_every": 5, "frames_per_batch": 96, "speeds": [1.0]},
+    },
+    "language": {
+        "model": {
+            "tiny": {
+                **{"hidden_size": 32, "layers": 2, "attention_heads": 2, "key_value_heads": 1, "head_size": 16},
+                **{"intermediate_size": 64, "text_tokens": 320},
+            },
+            "backend": "hf",
+        },
+        "stages": [
+            {"name": name, "tasks": tasks, "steps": 12, "row_tokens": 128, "rows_per_batch": 2, **more}
+            for name, tasks, more in (
+                ("stage1", {"motion": 1.0}, {"checkpoint_every": 3}),
+                ("stage2", {"t2m": 0.5, "m2t": 0.3, "denoise": 0.2}, {"batches_per_step": 2}),
+                ("stage3", {"t2m": 0.6, "m2t": 0.4}, {"evaluate_every": 3, "patience": 3}),
+            )
+        ],
+    },
+}
+VOLATILE = {
+    *("registered_at", "created_at", "promoted_at", "seconds", "cpu_seconds", "step_seconds", "step_cpu_seconds"),
+    *("seconds_of_last_start", "tokens_per_s", "labels_per_s", "memory_mb", "peak_memory_mb", "cpu_s"),
+}
+"""What says when or how fast something was done."""
+
+DERIVED = {"manifest.json", "README.md"}
+"""Hashes and cards of files that hold such figures; `torn` looks at their being whole."""
+
+
+@dataclass
+class Tally:
+    """What became of one phase."""
+
+    kills: dict[str, int] = field(default_factory=lambda: {"moment": 0, "write": 0})
+    rounds: int = 0
+    torn: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    different: list[str] = field(default_factory=list)
+    places: set[str] = field(default_factory=set)
+    """What was being written when a kill came."""
+
+    @property
+    def count(self) -> int:
+        """Kills in all."""
+        return sum(self.kills.values())
+
+
+class Home:
+    """The folder in which everything happens: a lake and a Dagster home, and copies of them."""
+
+    def __init__(self, root: Path):
+        self.root, self.state = root, root / "state"
+        self.lake, self.writes, self.log = self.state / "lake", root / "writes.log", root / "output.log"
+        (self.state / "home").mkdir(parents=True)
+        (self.state / "posellm.yaml").write_text(json.dumps(SETTINGS))
+        os.environ["POSELLM_LAKE"] = str(self.lake)
+
+    def keep(self, name: str) -> Path:
+        """Keep a copy of the state as it is now."""
+        shutil.rmtree(self.root / name, ignore_errors=True)
+        return shutil.copytree(self.state, self.root / name)
+
+    def restore(self, name: str) -> None:
+        """Go back to a copy."""
+        shutil.rmtree(self.state)
+        shutil.copytree(self.root / name, self.state)
+
+
+def attempt(home: Home, command: Callable[[], None], at_write: int | None, after_s: float | None, group: bool) -> bool:
+    """Run `command` in a fork, and kill it at a write or after a time; returns whether it came to its end."""
+    home.writes.unlink(missing_ok=True)
+    child = os.fork()
+    if child == 0:
+        _run(home, command, at_write)
+    waiting = os.pidfd_open(child)
+    ended, _, _ = select.select([waiting], [], [], after_s)
+    if not ended:
+        (os.killpg if group else os.kill)(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    os.close(waiting)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
+        raise RuntimeError(f"the command failed by itself:\n{home.log.read_text()[-6000:]}")
+    return os.WIFEXITED(status)
+
+
+def _run(home: Home, command: Callable[[], None], at_write: int | None) -> None:
+    """The life of a fork; it does not return."""
+    code = 1
+    try:
+        os.setsid()
+        output = os.open(home.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for descriptor in (1, 2):
+            os.dup2(output, descriptor)
+        sys.addaudithook(_counting(home, at_write))
+        command()
+        code = 0
+    except BaseException:  # noqa: BLE001 - a fork must end here whatever happens
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def _counting(home: Home, at_write: int | None) -> Callable[[str, tuple[Any, ...]], None]:
+    """An audit hook that writes down every write below the lake, and kills this process at number `at_write`."""
+    log = os.open(home.writes, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    below, done = str(home.lake), 0
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal done
+        if event == "open":
+            if not isinstance(arguments[0], str | os.PathLike) or not (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR):
+                return
+        elif event not in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"):
+            return
+        path = os.fsdecode(arguments[0])
+        if path.startswith(f"{below}/"):
+            done += 1
+            os.write(log, f"{event} {path[len(below) + 1 :]}\n".encode())
+            if done == at_write:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    return hook
+
+
+def endure(home: Home, command: Callable[[], None], wanted: int, draw: random.Random) -> Tally:
+    """Kill `command` `wanted` times, with as many fresh beginnings as that takes; leaves the work finished."""
+    home.keep("before")
+    began = time.monotonic()
+    if not attempt(home, command, None, None, group=True):
+        raise RuntimeError("the undisturbed run was killed by somebody else")
+    takes_s, writes = time.monotonic() - began, len(home.writes.read_text().splitlines())
+    home.keep("reference")
+    tally = Tally()
+    while tally.count < wanted:
+        home.restore("before")
+        tally.rounds += 1
+        ended = False
+        while not ended:
+            kind = draw.choice(("moment", "write")) if tally.count < wanted else ""
+            at_write = 1 + draw.randrange(writes) if kind == "write" else None
+            after_s = draw.uniform(0, takes_s) if kind == "moment" else None
+            ended = attempt(home, command, at_write, after_s, group=draw.random() < 0.5)
+            if not ended:
+                tally.kills[kind] += 1
+                tally.places.add(_place(home))
+                tally.torn += torn(home.lake)
+        compare(home.root / "reference" / "lake", home.lake, tally)
+    return tally
+
+
+def _place(home: Home) -> str:
+    """What the last write before a kill was about, in a word."""
+    last = home.writes.read_text().splitlines()[-1:] if home.writes.exists() else []
+    parts = last[0].split(" ", 1)[1].split("/") if last else ["nothing yet"]
+    if "checkpoint-" in "/".join(parts):
+        return "upload" if parts[0] == "hub" else "save"
+    return parts[0]
+
+
+def torn(lake: Path) -> list[str]:
+    """The files that are there under their name and not whole. Hidden names are still being written."""
+    found = []
+    for path in _visible(lake):
+        try:
+            content = path.read_bytes()
+            if path.suffix == ".json":
+                json.loads(content)
+            elif path.suffix == ".parquet" and not (content[:4] == content[-4:] == b"PAR1" and len(content) > 12):
+                raise ValueError("no parquet file")
+            elif path.suffix == ".safetensors":
+                header = int.from_bytes(content[:8], "little")
+                tensors = json.loads(content[8 : 8 + header])
+                ends = [about["data_offsets"][1] for name, about in tensors.items() if name != "__metadata__"]
+                if len(content) != 8 + header + max(ends, default=0):
+                    raise ValueError("no safetensors file")
+        except (ValueError, KeyError) as error:
+            # In a store a checkpoint counts from its manifest on, which is written last.
+            if path.relative_to(lake).parts[0] != "hub" or (path.parent / "manifest.json").exists():
+                found.append(f"{path.relative_to(lake)}: {error}")
+    return found
+
+
+def compare(reference: Path, lake: Path, tally: Tally) -> None:
+    """Add to `tally` what an undisturbed run left and this one did not, or did otherwise."""
+    for path in _visible(reference):
+        name, mine = path.relative_to(reference), lake / path.relative_to(reference)
+        if not mine.exists():
+            tally.lost.append(str(name))
+        elif path.name not in DERIVED and _content(path) != _content(mine):
+            tally.different.append(str(name))
+    extra = {path.relative_to(lake) for path in _visible(lake)} - {
+        path.relative_to(reference) for path in _visible(reference)
+    }
+    tally.different += [f"{path} is there only where it was killed" for path in sorted(extra)]
+
+
+def _visible(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.is_file() and not hidden and path.suffix not in (".lock", ".tmp"):
+            yield path
+
+
+def _content(path: Path) -> Any:
+    """What must be the same: the bytes, or for JSON the values that do not say when or how fast."""
+    if path.suffix == ".json":
+        return _lasting(json.loads(path.read_bytes()))
+    if path.suffix == ".jsonl":
+        return [_lasting(json.loads(line)) for line in path.read_text().splitlines()]
+    return path.read_bytes()
+
+
+def _lasting(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _lasting(part) for name, part in value.items() if name not in VOLATILE}
+    return [_lasting(part) for part in value] if isinstance(value, list) else value
+
+
+def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The commands in their order; each is run, killed and run again, and finished before the next is asked for."""
+    import dagster as dg
+
+    from posellm_assets.defs.language import stage_job
+    from posellm_assets.defs.local import bring_up_to_date
+    from posellm_assets.evaluation import champion
+    from posellm_assets.footage.manifest import read_manifest
+    from posellm_assets.lake import Lake, local_path, write_json
+    from posellm_assets.language import train
+    from posellm_assets.language.snapshots import build_examples, freeze, read_snapshot, snapshot_keys
+    from posellm_assets.motion import train_tokenizer
+    from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
+    from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage, tokenizer_in_training
+    from posellm_assets.motion.tokenise import tokenise
+    from posellm_assets.settings import load_settings
+
+    lake = Lake(home.lake)
+    settings = load_settings(lake)
+
+    def program(main: Callable[[], None], job: Any, out: Path) -> None:
+        write_json(out / "job.json", job.model_dump(mode="json"))
+        sys.argv = ["program", str(out / "job.json")]
+        main()
+
+    def extraction() -> None:
+        with dg.DagsterInstance.local_temp(str(home.state / "home")) as instance:
+            bring_up_to_date(lake, settings, instance, lambda news: print(news, flush=True))
+        if len(lake.captioned_videos()) < CLIPS:
+            raise RuntimeError(f"{CLIPS - len(lake.captioned_videos())} clips were left behind")
+
+    def tokenizer() -> None:
+        if current_lineage(lake):
+            return
+        out = tokenizer_in_training(lake)
+        motions = {key: local_path(lake.motion(key)) for key in lake.captioned_videos()}
+        train_keys = [key for key in motions if read_manifest(lake, key).split == "train"]
+        held_out = [path for key, path in motions.items() if key not in train_keys]
+        paths = [motions[key] for key in train_keys]
+        job = TokenizerJob(train=paths, held_out=held_out, out=out, config=settings.tokenizer)
+        program(train_tokenizer.main, job, out)
+        adopt_tokenizer(lake)
+
+    def snapshot() -> None:
+        lineage, keys = current_lineage(lake) or "", lake.captioned_videos()
+        items = [
+            TokeniseItem(
+                motion=local_path(lake.motion(key)), tokens=local_path(lake.motion_tokens(lineage, key)), variants=True
+            )
+            for key in keys
+        ]
+        tokenise(TokeniseJob(tokenizer=local_path(lake.tokenizer(lineage)), items=items), lambda message: None)
+        if not snapshot_keys(lake):
+            freeze(lake, keys, lineage, parent=None, settings={})
+        build_examples(lake, read_snapshot(lake, "all-0001"))
+
+    def stage(name: str) -> None:
+        job = stage_job(lake, settings, "all-0001", name, dict(zip(STAGES, (None, *STAGES), strict=False))[name])
+        program(train.main, job, job.out)
+
+    def promotion() -> None:
+        if champion.read_champion(lake) is None:
+            champion.promote(
+                lake,
+                snapshot="all-0001",
+                stage="stage3",
+                lineage=current_lineage(lake) or "",
+                reasons=["it is"],
+                by="me",
+            )
+
+    yield "extraction", extraction
+    yield "tokenizer", tokenizer
+    yield "snapshot", snapshot
+    for name in STAGES:
+        yield name, lambda name=name: stage(name)  # type: ignore[misc]
+    yield "promotion", promotion
+
+
+def main() -> int:
+    """Print what became of each phase; 1 where anything was torn, lost or other than undisturbed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kills", type=int, default=sum(SHARES.values()))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--keep", type=Path, help="a new folder for what was made, which then stays")
+    arguments = parser.parse_args()
+    logging.disable(logging.INFO)
+    tallies: dict[str, Tally] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        home = Home(arguments.keep or Path(temporary) / "kill")
+        render(home.lake / "raw")
+        for name, command in phases(home):
+            wanted = -(-SHARES[name] * arguments.kills // sum(SHARES.values()))
+            draw = random.Random(f"{arguments.seed}/{name}")
+            tallies[name] = tally = endure(home, command, wanted, draw)
+            print(
+                f"{name:11}{tally.kills['moment']:3} kills at a moment,{tally.kills['write']:3} at a write, finished "
+                f"{tally.rounds:2} times; torn {len(tally.torn)}, lost {len(tally.lost)}, different "
+                f"{len(tally.different)}; last written: {', '.join(sorted(tally.places))}",
+                flush=True,
+            )
+            for fault in [*tally.torn, *tally.lost, *tally.different][:10]:
+                print(f"    {fault}")
+    kills = sum(tally.count for tally in tallies.values())
+    faults = sum(len(tally.torn) + len(tally.lost) + len(tally.different) for tally in tallies.values())
+    print(f"{kills} kills; lost or torn artefacts, or other than undisturbed: {faults} (claim: 0)")
+    return 0 if faults == 0 else 1
+
+
+def render(raw: Path) -> None:
+    """Put `CLIPS` short clips of different athletes into the drop zone, with one each to validate and to test on."""
+    from posellm_assets.demo.footage import plan, render_clip
+    from posellm_assets.footage.splits import split_of
+
+    wanted = {"train": CLIPS - 2, "val": 1, "test": 1}
+    clips = {clip.participant: clip for clip in random.Random(0).sample(plan(), len(plan()))}
+    for clip in clips.values():
+        split = split_of(clip.participant)
+        wanted[split] -= 1
+        if wanted[split] >= 0:
+            render_clip(dataclasses.replace(clip, duration_s=1.5), raw)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
