@@ -31,14 +31,16 @@ from rich.console import Console
 from rich.table import Table
 from t2m_gpt import BaselineTokenizer
 
+from posellm_assets.checkpoints import steps as checkpoint_steps
 from posellm_assets.lake import read_json
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.errors import acceleration_error_m_per_s2, global_mpjpe_mm, mpjpe_mm
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import placed
 from posellm_assets.motion.tokenizer import WEIGHTS_FILE, MotionTokenizer
-from posellm_assets.motion.train_tokenizer import CHECKPOINT_FILE, Training
+from posellm_assets.motion.train_tokenizer import Training
 from posellm_assets.motion.training_data import read_segments
+from posellm_assets.saving import Saves
 
 TRAIN = {"learning_rate": 1e-3, "frames_per_batch": 2048}
 SIZES = {"1 x 512": {"codes": 512}, "2 x 512": {"codes": 512, "layers": 2}, "4 x 1024": {"codes": 1024, "layers": 4}}
@@ -124,7 +126,8 @@ def new_job(paths: Sequence[Path], folder: Path, size: str, budget_s: float, see
     """The job whose number of steps fills the budget, by the pace of a few steps."""
     config = TokenizerConfig(**TRAIN, **SIZES[size], steps=CALIBRATION_STEPS)  # type: ignore[arg-type]
     trial = TokenizerJob(train=list(paths), held_out=[], out=folder / "trial", config=config, seed=seed)
-    training = Training(trial, read_segments(trial.train, config.min_frames))
+    saves = Saves(trial.out, None, lambda message: None)
+    training = Training(trial, read_segments(trial.train, config.min_frames), saves)
     training.start()
     begun_s = training.cpu_s()
     training.run(lambda message: None)
@@ -150,7 +153,7 @@ def killed_and_taken_up_again(job: TokenizerJob, folder: Path) -> bool:
     """Train in the folder `killed`, with a SIGKILL after the first checkpoint; whether it came before the end."""
     again = job.model_copy(update={"out": folder / "killed"})
     process = start(again, folder)
-    while not (again.out / CHECKPOINT_FILE).exists() and process.poll() is None:
+    while not checkpoint_steps(again.out) and process.poll() is None:
         time.sleep(1)
     time.sleep(1)
     process.kill()

@@ -148,6 +148,11 @@ class Lake:
         return self.root / "champion.json"
 
     @property
+    def hub(self) -> UPath:
+        """Where checkpoints also go where no other place is set."""
+        return self.root / "hub"
+
+    @property
     def problems(self) -> UPath:
         """Why videos did not get through a step."""
         return self.root / "problems"
@@ -198,10 +203,15 @@ def write_json(path: UPath | Path, content: Any) -> None:
 
 def read_json(path: UPath | Path) -> Any:
     """Read a JSON file; a file that is not JSON raises ValueError with its path."""
+    return parse_json(path.read_bytes(), str(path))
+
+
+def parse_json(content: bytes, name: str) -> Any:
+    """What is in the JSON file `name`; raises ValueError with its name where it is not JSON."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(content)
     except ValueError as error:
-        raise ValueError(f"{path} is not valid JSON ({error}); remove it and make it again") from error
+        raise ValueError(f"{name} is not valid JSON ({error}); remove it and make it again") from error
 
 
 def sha256_of(path: UPath | Path) -> str:

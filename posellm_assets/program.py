@@ -4,7 +4,9 @@ Each is started as `python -m MODULE CONFIG.json`, by hand or by an asset throug
 Pipes where the process was started by it and to standard output otherwise, so that the programs need not know.
 """
 
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,17 @@ from dagster_pipes import PipesEnvVarParamsLoader, open_dagster_pipes
 from pydantic import BaseModel, ValidationError
 
 Config = TypeVar("Config", bound=BaseModel)
+
+# The exit status of a program that saved when it was asked to stop: what a shell says of a process that SIGTERM ended.
+PREEMPTED = 128 + signal.SIGTERM
+
+
+class Refusal(ValueError):
+    """A job that cannot be done as it is; the message says why and what to do."""
+
+
+class Preempted(Exception):
+    """Training that was asked to stop and has saved; the message says where the same command goes on."""
 
 
 class Report(Protocol):
@@ -47,6 +60,25 @@ def run_program(name: str, model: type[Config], run: Callable[[Config, Report], 
             run(config, report)
         except (ValueError, FileNotFoundError) as error:
             sys.exit(f"{name}: {error}")
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Callable[[], bool]]:
+    """Whether SIGTERM or SIGINT (a preempted machine, a cancelled run) has come; a second one ends the process."""
+    asked = threading.Event()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def ask(number: int, frame: object) -> None:
+        asked.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

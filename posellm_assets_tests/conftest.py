@@ -13,6 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+# The hub of the tests (`hub_server.py`) has no Xet. The client reads this when it is first imported.
+os.environ["HF_HUB_DISABLE_XET"] = "1"
+
 
 @dataclass(frozen=True)
 class Demo:

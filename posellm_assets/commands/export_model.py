@@ -4,10 +4,11 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from posellm_assets.evaluation.champion import read_champion
+from posellm_assets.hub import hub_api, hub_errors
 from posellm_assets.lake import Lake, local_path, read_json, write_bytes
+from posellm_assets.language.formats.card import model_card
 from posellm_assets.language.snapshots import read_snapshot
 
 
@@ -47,29 +48,24 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
         shutil.copytree(local_path(lake.tokenizer(manifest.lineage)), folder / "motion_tokenizer", ignore=own)
         report = lake.report(snapshot) / "metrics.json"
         figures = read_json(report)["figures"] if report.exists() else {}
-        write_bytes(folder / "README.md", _card(snapshot, base, adapter, result, manifest.lineage, figures).encode())
+        card = model_card(snapshot, base, adapter, result["clips"], manifest.lineage, figures)
+        write_bytes(folder / "README.md", card.encode())
         os.replace(folder, out)
 
 
 def push(folder: Path, repository: str, private: bool = True) -> str:
     """Put all files of `folder` into a model repository on the Hub in one commit, and return its address.
 
-    The token is read from HF_TOKEN. Raises ValueError where there is none, RuntimeError where the Hub refuses.
+    The token is read from HF_TOKEN. Raises StoreError where there is none or the Hub refuses.
     """
-    from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    from huggingface_hub import CommitOperationAdd
 
-    token = os.environ.get("HF_TOKEN")
-    if not token:
-        raise ValueError("HF_TOKEN is not set: export a token that may write to the Hub")
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     additions = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files]
-    api = HfApi(token=token)
-    try:
+    with hub_errors(repository):
+        api = hub_api()
         url = api.create_repo(repository, private=private, exist_ok=True)
         api.create_commit(repository, additions, commit_message="A motion language model of PoseLLM Assets")
-    except (HfHubHTTPError, HFValidationError) as error:
-        raise RuntimeError(f"{repository}: {str(error).replace(token, '***').splitlines()[0]}") from None
     return str(url)
 
 
@@ -81,28 +77,3 @@ def _base_of_adapter(final: Path) -> str:
     if base == "tiny":
         raise ValueError(f"{final}: the adapter's base is the built-in one, which nobody else has: export it merged")
     return base
-
-
-def _card(
-    snapshot: str, base: str, adapter: bool, result: dict[str, Any], lineage: str, figures: dict[str, Any]
-) -> str:
-    rows = [
-        f"| {name} | {figure['value']:.4g} | {figure['n']} |"
-        for name, figure in figures.items()
-        if figure["value"] is not None
-    ]
-    head = ["---", "library_name: " + ("peft" if adapter else "transformers"), "tags: [motion, text-to-motion]"]
-    if base != "tiny" and not Path(base).exists():
-        head.append(f"base_model: {base}")
-    opener = "AutoPeftModelForCausalLM" if adapter else "AutoModelForCausalLM"
-    lines = [
-        *head,
-        "---",
-        f"# A motion language model ({snapshot})",
-        "",
-        f"Base: {base}. Motion tokenizer: {lineage}, in `motion_tokenizer/`. Clips trained on: {result['clips']}. "
-        f"Opens with `{opener}.from_pretrained`; `vocabulary.json` says which tokens are motion.",
-        "",
-        *(["| figure, held out | value | n |", "| --- | --- | --- |", *rows] if rows else ["Not evaluated yet."]),
-    ]
-    return "\n".join(lines) + "\n"

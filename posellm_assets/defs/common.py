@@ -29,6 +29,15 @@ def jpeg(path: UPath) -> dg.MarkdownMetadataValue:
     return picture(path.read_bytes(), "jpeg")
 
 
+def stored(context: dg.AssetExecutionContext, result: dict[str, Any]) -> dict[str, Any]:
+    """Where the checkpoints of a training went, as metadata; what could not be stored is a warning there and logged."""
+    store = result["store"]
+    for warning in store["warnings"]:
+        context.log.warning(warning)
+    said = "\n".join(f"- **warning**: {warning}" for warning in store["warnings"])
+    return {"checkpoints": store["url"], **({"not stored": dg.MetadataValue.md(said)} if said else {})}
+
+
 def every_video(*assets: str) -> list[dg.AssetDep]:
     """Dependencies on assets with a partition per video, from an asset that reads any number of videos."""
     return [dg.AssetDep(asset, partition_mapping=dg.AllPartitionMapping()) for asset in assets]

@@ -9,7 +9,8 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets.defs.common import OWNERS, columns, every_video, picture
+from posellm_assets import hub
+from posellm_assets.defs.common import OWNERS, columns, every_video, picture, stored
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of
@@ -75,7 +76,7 @@ def _stage_asset(name: str, before: str | None) -> dg.AssetsDefinition:
         job = stage_job(here, settings, context.partition_key, name, before)
         with retrying_transient_faults():
             programs.run(context, "posellm_assets.language.train", job, out)
-        return dg.MaterializeResult(metadata=_stage_metadata(out))
+        return dg.MaterializeResult(metadata=_stage_metadata(out) | stored(context, read_json(out / "result.json")))
 
     return stage
 
@@ -106,6 +107,8 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
         layers=layers,
         lineage=snapshot.lineage,
         tokenizer=local_path(lake.tokenizer(snapshot.lineage)),
+        snapshot=snapshot_key,
+        hub=hub.place(settings.hub, lake, name, snapshot_key),
         seed=settings.seed,
     )
 

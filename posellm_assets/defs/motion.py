@@ -7,7 +7,8 @@ from typing import Any
 import dagster as dg
 from upath import UPath
 
-from posellm_assets.defs.common import OWNERS, every_video, spec
+from posellm_assets import hub
+from posellm_assets.defs.common import OWNERS, every_video, spec, stored
 from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.poses import POSES
@@ -99,7 +100,14 @@ def motion_tokenizer(context: dg.AssetExecutionContext, lake: LakeResource, prog
         manifest = read_manifest(here, key)
         (train if manifest.split == "train" else held_out).append(local_path(here.motion(manifest.key)))
     out = tokenizer_in_training(here)
-    job = TokenizerJob(train=train, held_out=held_out, out=out, config=settings.tokenizer, seed=settings.seed)
+    job = TokenizerJob(
+        train=train,
+        held_out=held_out,
+        out=out,
+        hub=hub.place(settings.hub, here, "motion_tokenizer", out.name),
+        config=settings.tokenizer,
+        seed=settings.seed,
+    )
     with retrying_transient_faults():
         programs.run(context, "posellm_assets.motion.train_tokenizer", job, out)
     lineage = adopt_tokenizer(here)
@@ -110,6 +118,7 @@ def motion_tokenizer(context: dg.AssetExecutionContext, lake: LakeResource, prog
             **{name: value for name, value in report.items() if isinstance(value, int | float | str)},
             "held out": dg.MetadataValue.md(_held_out_table(report["held_out"])),
             "folder": dg.MetadataValue.path(str(here.tokenizer(lineage))),
+            **stored(context, report),
         },
         data_version=dg.DataVersion(lineage),
     )

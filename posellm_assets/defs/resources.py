@@ -1,6 +1,5 @@
 """What assets are given: the lake with its settings, the pool of workers, and a way to run a program."""
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,11 @@ from pydantic import BaseModel, Field
 
 from posellm_assets.lake import Lake, write_json
 from posellm_assets.pool import LocalPool, Pool
+from posellm_assets.program import PREEMPTED
 from posellm_assets.settings import Settings, load_settings
+
+# How long a program that is asked to stop may take to save.
+_SAVING_S = 60.0
 
 
 class LakeResource(dg.ConfigurableResource):
@@ -49,12 +52,18 @@ class Programs(dg.ConfigurableResource):
     def run(self, context: dg.AssetExecutionContext, module: str, job: BaseModel, out: Path) -> None:
         """Run `python -m module JOB.json` with `job` written to `out/job.json`.
 
-        Raises dg.Failure naming the program where it exits with an error.
+        A program that was asked to stop and has saved is started again a little later. Raises dg.DagsterError where it
+        exits with an error.
         """
         path = out / "job.json"
         write_json(path, job.model_dump(mode="json"))
-        client = dg.PipesSubprocessClient(env={**os.environ, "PYTHONUNBUFFERED": "1"})
-        client.run(context=context.op_execution_context, command=[sys.executable, "-m", module, str(path)])
+        client = dg.PipesSubprocessClient(env={"PYTHONUNBUFFERED": "1"}, termination_timeout_seconds=_SAVING_S)
+        try:
+            client.run(context=context.op_execution_context, command=[sys.executable, "-m", module, str(path)])
+        except dg.DagsterError as error:
+            if str(error).endswith(f"code {PREEMPTED}"):
+                raise dg.RetryRequested(max_retries=2, seconds_to_wait=10) from error
+            raise
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-from posellm_assets.language.config import Refusal
+from posellm_assets.program import Refusal
 
 
 class BackendUnavailable(Refusal):

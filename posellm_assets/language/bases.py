@@ -9,7 +9,8 @@ from typing import Any
 from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerBase
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
-from posellm_assets.language.config import Method, Refusal
+from posellm_assets.language.config import Method
+from posellm_assets.program import Refusal
 
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 

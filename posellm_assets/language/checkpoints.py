@@ -1,31 +1,25 @@
-"""Checkpoints that are whole or not there, and that say what they belong to.
+"""What a stage's checkpoint holds: what is trained, the optimizer's moments, losses, and what training began from.
 
-A checkpoint is a folder `checkpoint-N`: `weights.safetensors` (what is trained), `state.safetensors` (moments of the
-optimizer, random state), `position.json` (step, place in the data, the job's identity) and, written last,
-`manifest.json` with the sha256 of each. The folder appears under its name by one rename.
+`weights.safetensors` and `state.safetensors` are tensors, `losses.jsonl` is the log up to that step, and `start/` the
+vocabulary with its text tokenizer (for the built-in base, all of it), so that another machine goes on to the same bits.
 """
 
-import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from posellm_assets import lake
-from posellm_assets.language.config import Refusal
-from posellm_assets.program import Report
+from posellm_assets import checkpoints, lake
+from posellm_assets.checkpoints import CheckpointMismatch
 
-KEEP = 2
 _CURES = r"stage\.(?!name)|model\.precision$|train$|val$"
-_FILES = ("weights.safetensors", "state.safetensors", "position.json")
-
-
-class CheckpointMismatch(Refusal):
-    """A checkpoint that belongs to another configuration or data set; the message names what differs."""
+_WEIGHTS, _STATE, LOSSES, START = "weights.safetensors", "state.safetensors", "losses.jsonl", "start"
 
 
 @dataclass(frozen=True)
@@ -37,104 +31,44 @@ class Checkpoint:
     position: dict[str, Any]
 
 
-def write(out: Path, step: int, checkpoint: Checkpoint, best: int | None = None) -> Path:
-    """Write `out/checkpoint-<step>` and remove all but the newest `KEEP` and the one of step `best`."""
-    target = out / f"checkpoint-{step}"
-    temporary = out / f".checkpoint-{step}.tmp"
-    for leftover in [*out.glob(".checkpoint-*.tmp"), target]:
-        shutil.rmtree(leftover, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    save_file({name: tensor.contiguous() for name, tensor in checkpoint.weights.items()}, temporary / _FILES[0])
-    save_file({name: tensor.contiguous() for name, tensor in checkpoint.state.items()}, temporary / _FILES[1])
-    lake.write_json(temporary / _FILES[2], checkpoint.position)
-    for name in _FILES[:2]:
-        lake.sync(temporary / name)
-    lake.write_json(temporary / "manifest.json", {name: lake.sha256_of(temporary / name) for name in _FILES})
-    os.replace(temporary, target)
-    lake.sync(out)
-    for old_step, old in _found(out)[KEEP:]:
-        if old_step != best:
-            shutil.rmtree(old)
-    return target
+def fill(folder: Path, checkpoint: Checkpoint, losses: Path, save_start: Callable[[Path], None]) -> None:
+    """Write the files of a checkpoint into `folder`; `save_start(folder)` writes those of `start/`.
+
+    Raises OSError where the disk is full.
+    """
+    for name, tensors in ((_WEIGHTS, checkpoint.weights), (_STATE, checkpoint.state)):
+        try:
+            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, folder / name)
+        except SafetensorError as error:  # what its writer makes of a full disk
+            raise OSError(f"{name} could not be written: {error}") from error
+    lake.write_json(folder / checkpoints.POSITION, checkpoint.position)
+    if losses.is_file():
+        shutil.copyfile(losses, folder / LOSSES)
+    save_start(folder / START)
 
 
-def read_newest(out: Path, report: Report) -> Checkpoint | None:
-    """The newest valid checkpoint under `out`, or None; a broken one is passed over and the reason reported."""
-    for _, folder in _found(out):
-        problem = _problem(folder)
-        if problem is None:
-            return _read(folder)
-        report(f"{folder.name} is passed over: {problem}")
-    return None
+def read(folder: Path) -> Checkpoint:
+    """What is in a checkpoint that was found whole; raises CheckpointMismatch where it is not a stage's."""
+    try:
+        return Checkpoint(load_file(folder / _WEIGHTS), load_file(folder / _STATE), checkpoints.read_position(folder))
+    except (FileNotFoundError, SafetensorError) as error:
+        raise CheckpointMismatch(f"{folder} is not the checkpoint of a stage ({error}); remove it") from error
 
 
-def read(out: Path, step: int) -> Checkpoint:
+def read_step(out: Path, step: int) -> Checkpoint:
     """The checkpoint of `step`; raises CheckpointMismatch where it is not there or not whole."""
-    folder = out / f"checkpoint-{step}"
-    problem = _problem(folder)
+    folder = checkpoints.folder_of(out, step)
+    problem = checkpoints.problem(folder)
     if problem:
         raise CheckpointMismatch(f"{folder} cannot be used: {problem}. Remove {out} and train again.")
-    return _read(folder)
+    return read(folder)
 
 
-def check_identity(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> None:
-    """Raise CheckpointMismatch naming every setting and data set in which a checkpoint's job differs from this one."""
-    _refuse(_differences(found, wanted), out)
-
-
-def check_cure(found: dict[str, Any], wanted: dict[str, Any], out: Path) -> list[str]:
+def check_cure(found: dict[str, Any], wanted: dict[str, Any], where: str) -> list[str]:
     """What was changed after a step broke, as sentences.
 
     Settings of the stage, the precision and the clips may have been; anything else raises CheckpointMismatch.
     """
-    different = _differences(found, wanted)
-    _refuse({name: what for name, what in different.items() if not re.match(_CURES, name)}, out)
+    different = checkpoints.differences(found, wanted)
+    checkpoints.refuse({name: what for name, what in different.items() if not re.match(_CURES, name)}, where)
     return list(different.values())
-
-
-def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> dict[str, str]:
-    before, now = _flat(found), _flat(wanted)
-    return {
-        name: f"{name} was {before.get(name)!r} and is now {now.get(name)!r}"
-        for name in sorted(before.keys() | now.keys())
-        if before.get(name) != now.get(name)
-    }
-
-
-def _refuse(different: dict[str, str], out: Path) -> None:
-    if different:
-        raise CheckpointMismatch(
-            f"{out} holds checkpoints of another job: {'; '.join(different.values())}. "
-            "Go back to those settings, use another folder, or remove this one."
-        )
-
-
-def _read(folder: Path) -> Checkpoint:
-    weights, state, position = _FILES
-    return Checkpoint(load_file(folder / weights), load_file(folder / state), lake.read_json(folder / position))
-
-
-def _found(out: Path) -> list[tuple[int, Path]]:
-    """Checkpoint folders by falling step."""
-    matches = [(re.fullmatch(r"checkpoint-(\d+)", path.name), path) for path in out.glob("checkpoint-*")]
-    return sorted(((int(match[1]), path) for match, path in matches if match), reverse=True)
-
-
-def _problem(folder: Path) -> str | None:
-    try:
-        manifest = lake.read_json(folder / "manifest.json")
-    except (FileNotFoundError, ValueError) as error:
-        return f"its manifest cannot be read ({error})"
-    for name in _FILES:
-        if not (folder / name).is_file():
-            return f"{name} is missing"
-        if lake.sha256_of(folder / name) != manifest.get(name):
-            return f"{name} is not what was written (sha256 differs)"
-    return None
-
-
-def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    if isinstance(value, dict):
-        parts = (_flat(child, f"{name}.{key}" if name else str(key)) for key, child in value.items())
-        return {key: leaf for part in parts for key, leaf in part.items()}
-    return {name: value}

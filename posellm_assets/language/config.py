@@ -9,12 +9,6 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Task = Literal["motion", "t2m", "m2t", "denoise", "continuation", "between"]
-
-
-class Refusal(ValueError):
-    """A job that cannot be done as it is; the message says why and what to do."""
-
-
 Method = Literal["full", "lora", "qlora"]
 
 
@@ -87,6 +81,7 @@ class StageConfig(_Config):
     checkpoint_every: int | None = Field(
         default=None, gt=0, description="Steps between checkpoints, beside the ones at half and at the end of the stage"
     )
+    checkpoint_minutes: float | None = Field(default=None, gt=0, description="Minutes between further checkpoints")
     gradient_checkpointing: bool = Field(
         default=False,
         description="Compute activations a second time instead of keeping them: less memory for more time",
@@ -182,6 +177,11 @@ class StageJob(_Config):
     tokenizer: Path | None = Field(
         default=None,
         description="Folder of the motion tokenizer: new code tokens begin as near to one another as its codes are",
+    )
+    snapshot: str = Field(default="", description="The snapshot that the examples come from")
+    hub: str | None = Field(
+        default=None,
+        description="Where checkpoints are also put: a folder, an fsspec URL or hf://NAMESPACE/REPOSITORY/FOLDER",
     )
     seed: int = 0
     threads: int = Field(

@@ -6,7 +6,8 @@ from typing import Any
 
 import torch
 
-from posellm_assets.language.checkpoints import Checkpoint, CheckpointMismatch
+from posellm_assets.checkpoints import CheckpointMismatch
+from posellm_assets.language.checkpoints import Checkpoint
 from posellm_assets.language.config import StageConfig
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")

@@ -40,6 +40,14 @@ class Processes:
             for work in [distributed.all_reduce(tensor, async_op=True) for tensor in tensors]:
                 work.wait()
 
+    def any(self, mine: bool) -> bool:
+        """Whether any process says so, which all must call together."""
+        if self.count == 1:
+            return mine
+        said = torch.tensor(float(mine), device=self.device)
+        self.add_up([said])
+        return bool(said)
+
     def wait(self) -> None:
         """Go on only when every process has come here."""
         if self.count > 1:

@@ -11,22 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from posellm_assets import lake
-from posellm_assets.language import models
+from posellm_assets.language import checkpoints, models
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.start import BASE
 from posellm_assets.language.tasks import UnusableData
 from posellm_assets.language.vocabulary import Vocabulary
+from posellm_assets.program import Refusal
 
 _VERSIONS_OF = ("posellm-assets", "torch", "transformers", "peft", "tokenizers", "unsloth")
 
 
 def identity(job: StageJob) -> dict[str, Any]:
     """What decides the outcome of a job: its settings, and its inputs by content. Where they lie does not."""
-    settings = job.model_dump(mode="json", exclude={"train", "val", "parent", "out", "threads", "tokenizer"})
-    del settings["stage"]["checkpoint_every"]
+    settings = job.model_dump(mode="json", exclude={"train", "val", "parent", "out", "hub", "threads", "tokenizer"})
+    for save_point in ("checkpoint_every", "checkpoint_minutes"):
+        del settings["stage"][save_point]
     if job.replay is None:  # so that what was trained before there was replay is still found to be finished
         del settings["replay"]
     return {
@@ -61,18 +64,45 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def losses_until(path: Path, step: int, write: bool) -> list[dict[str, Any]]:
-    """The logged losses up to `step`; with `write`, what a killed process logged beyond it leaves the file."""
-    kept = path.read_bytes().splitlines(keepends=True)[:step] if path.is_file() else []
+def restore_losses(checkpoint: Path | None, path: Path, write: bool) -> list[dict[str, Any]]:
+    """The losses that a checkpoint folder remembers; with `write`, the log at `path` becomes just that."""
+    saved = checkpoint / checkpoints.LOSSES if checkpoint else None
+    kept = saved.read_bytes() if saved and saved.is_file() else b""
     if write:
-        lake.write_bytes(path, b"".join(kept))
-    return [json.loads(line) for line in kept]
+        lake.write_bytes(path, kept)
+    return [json.loads(line) for line in kept.splitlines()]
 
 
 def append_loss(path: Path, entry: dict[str, Any]) -> None:
-    """Add a line to `losses.jsonl`."""
-    with path.open("a") as log:
-        log.write(json.dumps(entry) + "\n")
+    """Add a line to `losses.jsonl`; raises Refusal where the disk is full."""
+    try:
+        with path.open("a") as log:
+            log.write(json.dumps(entry) + "\n")
+    except OSError as error:
+        raise Refusal(f"{path} cannot be written: {error}. Make room and start the same command again") from error
+
+
+def save_start(out: Path, vocabulary: Vocabulary, folder: Path) -> None:
+    """Write what training began from, as far as another machine cannot get it elsewhere: see `checkpoints`."""
+    if (out / BASE).is_dir():
+        shutil.copytree(out / BASE, folder)
+    else:
+        vocabulary.save(folder)
+
+
+def restore_start(checkpoint: Path, out: Path) -> None:
+    """Put the built-in base back where a job that began from it has none here."""
+    if not (out / BASE).is_dir() and (checkpoint / checkpoints.START / "config.json").is_file():
+        temporary = out / f".{BASE}.tmp"
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(checkpoint / checkpoints.START, temporary)
+        os.replace(temporary, out / BASE)
+
+
+def vocabulary_hash(vocabulary: Vocabulary) -> str:
+    """The hash of every token and its id."""
+    tokens = sorted(vocabulary.tokenizer.get_vocab().items())
+    return hashlib.sha256(json.dumps(tokens).encode()).hexdigest()
 
 
 def peak_memory_mb(device: torch.device) -> float:
@@ -84,12 +114,19 @@ def peak_memory_mb(device: torch.device) -> float:
 
 
 def write_final(model: Any, vocabulary: Vocabulary, lengths: Lengths, out: Path) -> None:
-    """Write `out/final` under another name first, so that a killed process leaves no half of it."""
+    """Write `out/final` under another name first, so that a killed process leaves no half of it.
+
+    Raises Refusal where the disk is full.
+    """
     temporary, final = out / ".final.tmp", out / "final"
     for leftover in (temporary, final):
         shutil.rmtree(leftover, ignore_errors=True)
     temporary.mkdir(parents=True)
-    models.save(model, vocabulary, temporary)
-    lengths.write(temporary)
+    try:
+        models.save(model, vocabulary, temporary)
+        lengths.write(temporary)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary)
+        raise Refusal(f"{final} cannot be written: {error}. Make room and start the same command again") from error
     os.replace(temporary, final)
     shutil.rmtree(out / BASE, ignore_errors=True)

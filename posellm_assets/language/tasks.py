@@ -24,8 +24,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from posellm_assets.language.config import Refusal, StageConfig, Task
+from posellm_assets.language.config import StageConfig, Task
 from posellm_assets.language.vocabulary import Vocabulary
+from posellm_assets.program import Refusal
 from posellm_assets.texts.captions import label_words
 
 _COLUMNS = ["key", "segment", "variant", "label", "participant", "texts", "codes"]

@@ -12,24 +12,39 @@ import math
 import random
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from posellm_assets import lake
+from posellm_assets.checkpoints import check_identity, newest_valid
 from posellm_assets.language import backends
-from posellm_assets.language.config import Refusal, StageJob, Task
-from posellm_assets.program import Report, read_config, reporting
+from posellm_assets.language.config import StageJob, Task
+from posellm_assets.language.formats.card import stage_card
+from posellm_assets.program import (
+    PREEMPTED,
+    Preempted,
+    Refusal,
+    Report,
+    asked_to_stop,
+    read_config,
+    reporting,
+)
+from posellm_assets.saving import PREEMPTION_S, SavePoints, Saves
 
 
 class NonFiniteLoss(Refusal):
     """The loss or its gradient became NaN or infinite; the message names the clips of the step."""
 
 
-def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str, Any]:
+def train(
+    job: StageJob, backend: backends.Backend, report: Report, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
     """Train `job` to its end and return what `result.json` holds; a job that is finished already is left as it is.
 
     Raises UnusableData, UnsupportedModel or BackendUnavailable where data or model do not fit the job,
-    CheckpointMismatch where `out` belongs to another one, and NonFiniteLoss, after saving the state before that step.
+    CheckpointMismatch where `out` or the store belongs to another one, NonFiniteLoss after saving the state before that
+    step, and Preempted after saving where `stop()` says so.
     """
     # Imported here, because Unsloth patches transformers and `backends.choose` must have imported it before.
     import torch
@@ -51,18 +66,27 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
         say: Report = report if processes.first else lambda message: None
         identity = record.identity(job)
         result_file = job.out / "result.json"
+        saves = Saves(job.out, job.hub if processes.first else None, say)
         if result_file.is_file():
             result: dict[str, Any] = lake.read_json(result_file)
-            checkpoints.check_identity(result["identity"], identity, job.out)
+            check_identity(result["identity"], identity, str(job.out))
             say(f"{stage.name} is finished already: {job.out / 'final'}")
+            if processes.first and saves.is_behind(result.get("store"), result["steps"]):
+                result["store"] = saves.catch_up(stage_card(job, result["steps"], result["val_before"], []))
+                lake.write_json(result_file, result)
             return result
-        checkpoint = checkpoints.read_newest(job.out, say)
-        changed: list[str] = []
-        if checkpoint and checkpoint.position["broke"]:
-            # What broke the step may have been put right since; what makes the model what it is may not have changed.
-            changed = checkpoints.check_cure(checkpoint.position["identity"], identity, job.out)
-        elif checkpoint:
-            checkpoints.check_identity(checkpoint.position["identity"], identity, job.out)
+
+        def unfit(position: dict[str, Any], where: str) -> None:
+            # What broke a step may have been put right since; what makes the model what it is may not have changed.
+            (checkpoints.check_cure if position.get("broke") else check_identity)(position["identity"], identity, where)
+
+        newest = saves.newest(unfit) if processes.first else None
+        processes.wait()
+        newest = newest if processes.first else newest_valid(job.out, say)
+        checkpoint = checkpoints.read(newest) if newest else None
+        if newest and processes.first:
+            record.restore_start(newest, job.out)
+        processes.wait()
 
         # --- Data, vocabulary and model
         clips = read_clips(job.train, job.codebook_size, job.layers)
@@ -79,6 +103,7 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
             participants = set(checkpoint.position["participants"])
         bf16 = job.model.precision == "bf16" or (job.model.precision == "auto" and _bf16_is_fast(device))
         vocabulary, loaded = start(job, backend, clips, participants, bf16, processes, resumed=checkpoint is not None)
+        tokens_hash = record.vocabulary_hash(vocabulary)
         model, masked = loaded.model, loaded.masked
         if stage.gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -97,14 +122,23 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
         # --- Where to go on
         position: dict[str, Any]
         if checkpoint:
-            position = {**checkpoint.position, "identity": identity, "broke": False}
+            position = {**checkpoint.position, "identity": identity, "broke": False, "code": record.code_hash()}
+            before = checkpoint.position
+            check_identity({"vocabulary": before["vocabulary"]}, {"vocabulary": tokens_hash}, str(newest))
+            changed = checkpoints.check_cure(before["identity"], identity, str(newest))
             position["changed"] += changed
+            if before["code"] != position["code"]:
+                changed.append("the code of the language room is another than that of the checkpoint")
+            if stage.patience and position["best"]["step"] and processes.first:
+                saves.bring(position["best"]["step"])
             optimizer.restore(checkpoint, trained, adamw)
             rows.seek(position["epoch"], position["row"])
             say("; ".join([f"goes on from step {position['step']} of {stage.steps}", *changed]))
         else:
             position = {
                 "identity": identity,
+                "code": record.code_hash(),
+                "vocabulary": tokens_hash,
                 "participants": sorted(participants),
                 "step": 0,
                 "tokens": 0,
@@ -117,7 +151,7 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
                 "broke": False,
                 "changed": [],
             }
-        losses = record.losses_until(job.out / "losses.jsonl", position["step"], write=processes.first)
+        losses = record.restore_losses(newest, job.out / "losses.jsonl", write=processes.first)
         parameters = {True: 0, False: 0}
         for weight in model.parameters():
             parameters[weight.requires_grad] += weight.numel()
@@ -129,14 +163,28 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
 
         def save() -> None:
             if processes.first:
-                kept = position["best"]["step"] if stage.patience else None
+                keep = [position["best"]["step"]] if stage.patience else []
                 now = optimizer.to_checkpoint(trained, adamw, {**position, "epoch": rows.epoch, "row": rows.row})
-                checkpoints.write(job.out, position["step"], now, kept)
+
+                def fill(folder: Path) -> None:
+                    checkpoints.fill(folder, now, job.out / "losses.jsonl", save_start)
+
+                card = stage_card(job, position["step"], position["val_before"], losses)
+                saves.write(position["step"], fill, card, keep)
             processes.wait()
 
+        def save_start(folder: Path) -> None:
+            record.save_start(job.out, vocabulary, folder)
+
         # --- Steps
+        points = SavePoints(stage.steps, stage.checkpoint_every, stage.checkpoint_minutes)
         model.train()
         while position["step"] < stage.steps and not _out_of_patience(position, stage.patience):
+            if processes.any(stop()):
+                if saves.saved != position["step"]:
+                    save()
+                saves.finish(PREEMPTION_S)
+                raise Preempted(f"{stage.name} was asked to stop and {_where_it_goes_on(saves, stage.steps)}")
             step = position["step"] + 1
             step_began, cpu_began = time.perf_counter(), time.process_time()
             torch.manual_seed(random.Random(f"{job.seed}/{step}/{processes.rank}").getrandbits(63))  # for dropout
@@ -194,15 +242,14 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
                 record.append_loss(job.out / "losses.jsonl", entry)
             if step % max(1, stage.steps // 10) == 0:
                 say(f"{stage.name} step {step}/{stage.steps}: {_in_words(entry)}")
-            every = stage.checkpoint_every
-            last = step == stage.steps or _out_of_patience(position, stage.patience)
             is_best = stage.patience and position["best"]["step"] == step
-            if last or is_best or step == max(1, stage.steps // 2) or (every and step % every == 0):
+            due = processes.any(processes.first and points.due(step))
+            if due or is_best or _out_of_patience(position, stage.patience):
                 save()
 
         # --- The finished model and its record
         if stage.patience and position["best"]["step"]:
-            optimizer.restore_weights(checkpoints.read(job.out, position["best"]["step"]), trained)
+            optimizer.restore_weights(checkpoints.read_step(job.out, position["best"]["step"]), trained)
         val = evaluate()
         tail = [entry["loss"] for entry in losses[-max(1, len(losses) // 10) :]]
         result = {
@@ -244,10 +291,17 @@ def train(job: StageJob, backend: backends.Backend, report: Report) -> dict[str,
         }
         if processes.first:
             record.write_final(model, vocabulary, Lengths.of(clips, stage.row_tokens), job.out)
+            result["store"] = saves.finish()
             lake.write_json(result_file, result)
         processes.wait()
         say(f"{stage.name} is finished: loss {result['first_loss']:.3f} -> {result['final_loss']:.3f}, val {val}")
         return result
+
+
+def _where_it_goes_on(saves: Saves, steps: int) -> str:
+    if saves.saved is None:
+        return "could not save: the same command begins again"
+    return f"saved: the same command goes on from step {saves.saved} of {steps}"
 
 
 def _bf16_is_fast(device: Any) -> bool:
@@ -282,9 +336,12 @@ def _what_broke(step: int, loss: float, norm: float, keys: set[str], out: Path) 
 def main() -> None:
     """Run the job named on the command line; exits with a sentence where the job itself is at fault."""
     job = read_config(StageJob)
-    with reporting() as report:
+    with reporting() as report, asked_to_stop() as stop:
         try:
-            train(job, backends.choose(job.model.backend), report)
+            train(job, backends.choose(job.model.backend), report, stop)
+        except Preempted as preempted:
+            print(preempted, file=sys.stderr)
+            sys.exit(PREEMPTED)
         except Refusal as error:
             sys.exit(f"{job.stage.name}: {error}")
 

@@ -75,7 +75,10 @@ class TokenizerConfig(_Config):
     noises_mm: tuple[float, ...] = Field(
         default=(), description="Further re-tokenised variants with noisy joints: standard deviations, e.g. [5]"
     )
-    checkpoint_every: int = Field(default=250, ge=1, description="Steps between two checkpoints")
+    checkpoint_every: int | None = Field(
+        default=None, ge=1, description="Steps between checkpoints, beside the ones at half and at the end"
+    )
+    checkpoint_minutes: float | None = Field(default=None, gt=0, description="Minutes between further checkpoints")
     threads: int = Field(default=1, ge=1, description="Torch threads; they can change the last bits of the weights")
 
     @field_validator("windows")
@@ -136,6 +139,10 @@ class TokenizerJob(_Config):
     train: list[Path]
     held_out: list[Path] = Field(description="Motions of other people, for the report only")
     out: Path = Field(description="Folder of the finished tokenizer; a killed training resumes from its checkpoint")
+    hub: str | None = Field(
+        default=None,
+        description="Where checkpoints are also put: a folder, an fsspec URL or hf://NAMESPACE/REPOSITORY/FOLDER",
+    )
     config: TokenizerConfig = TokenizerConfig()
     seed: int = 0
 

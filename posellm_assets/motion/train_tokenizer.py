@@ -1,24 +1,26 @@
 """Train a motion tokenizer: `python -m posellm_assets.motion.train_tokenizer JOB.json` (a TokenizerJob).
 
 Writes `model.safetensors`, `config.json`, `report.json` and `losses.jsonl` into the job's folder. The lineage in
-`config.json` and `report.json` is the hash of the weights. A killed training continues from `checkpoint.safetensors`
-and ends with the same bits; the checkpoint goes when the report is written.
+`config.json` and `report.json` is the hash of the weights. A killed training continues from its newest checkpoint, here
+or in the store, and ends with the same bits; the checkpoints here go when the report is written.
 """
 
 import json
 import math
+import shutil
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from posellm_assets import lake
+from posellm_assets import checkpoints, lake
 from posellm_assets.footage.keys import check_video_key
 from posellm_assets.motion import representation
 from posellm_assets.motion.config import TokenizerJob
@@ -26,9 +28,10 @@ from posellm_assets.motion.objective import Objective
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.motion.tokenizer_report import held_out_figures
 from posellm_assets.motion.training_data import Segments, Windows, mirrored_features, normalisation, read_segments
-from posellm_assets.program import Report, read_config, reporting
+from posellm_assets.program import PREEMPTED, Preempted, Report, asked_to_stop, read_config, reporting
+from posellm_assets.saving import PREEMPTION_S, SavePoints, Saves
 
-CHECKPOINT_FILE = "checkpoint.safetensors"
+STATE_FILE = "state.safetensors"
 REPORT_FILE = "report.json"
 LOSSES_FILE = "losses.jsonl"
 _LOG_EVERY = 10
@@ -36,10 +39,11 @@ _WARM_UP = 0.05
 _CODEBOOK_BATCHES = 10  # batches whose latents the k-means start sees
 
 
-def train(job: TokenizerJob, report: Report) -> dict[str, Any]:
+def train(job: TokenizerJob, report: Report, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
     """Train as the job says and return what is in `report.json`.
 
-    Raises ValueError where there is nothing to train on or the motion files do not fit together.
+    Raises ValueError where there is nothing to train on or the motion files do not fit together, and Preempted after
+    saving where `stop()` says so.
     """
     torch.set_num_threads(job.config.threads)
     for path in (*job.train, *job.held_out):
@@ -50,12 +54,12 @@ def train(job: TokenizerJob, report: Report) -> dict[str, Any]:
             f"nothing to train on: none of {len(job.train)} motion files has {job.config.min_frames} frames in a row"
         )
     held_out = read_segments(job.held_out, job.config.min_frames)
-    training = Training(job, segments)
+    training = Training(job, segments, Saves(job.out, job.hub, report))
     if training.resume():
         report(f"continuing from step {training.step} of {job.config.steps}")
     else:
         training.start()
-    training.run(report)
+    training.run(report, stop)
     tokenizer = training.tokenizer()
     lineage = tokenizer.save(job.out)
     result: dict[str, Any] = {
@@ -69,8 +73,10 @@ def train(job: TokenizerJob, report: Report) -> dict[str, Any]:
         "held_out": held_out_figures(tokenizer, held_out.of_clip),
         "config": job.config.model_dump(mode="json"),
     }
+    result["store"] = training.saves.finish()
     lake.write_json(job.out / REPORT_FILE, result)
-    (job.out / CHECKPOINT_FILE).unlink(missing_ok=True)
+    for step in checkpoints.steps(job.out):
+        shutil.rmtree(checkpoints.folder_of(job.out, step))
     held_out_mm = result["held_out"]["mpjpe_mm"]
     report(f"{lineage}: {held_out_mm} mm on {len(held_out.of_clip)} held-out clips, {result['cpu_s']} CPU seconds")
     return result
@@ -82,6 +88,7 @@ class Training:
 
     job: TokenizerJob
     segments: Segments
+    saves: Saves
     step: int = 0
     losses: list[dict[str, float]] = field(default_factory=list)
 
@@ -102,8 +109,9 @@ class Training:
         self.cpu_before_s = 0.0
         self.cpu_start_s = time.process_time()
         inputs = {path.stem: lake.sha256_of(path) for path in self.job.train}
-        identity = self.job.model_dump(mode="json", include={"config", "seed"}) | {"train": inputs}
-        self.identity = json.dumps(identity, sort_keys=True)
+        save_points = {"checkpoint_every", "checkpoint_minutes"}
+        settings = config.model_dump(mode="json", exclude=save_points)
+        self.identity = {"tokenizer": settings, "seed": self.job.seed, "train": inputs}
 
     def cpu_s(self) -> float:
         """Processor seconds of this process and of those that it continues."""
@@ -115,53 +123,56 @@ class Training:
             latents = [self.network.latents(self._draw()) for _ in range(_CODEBOOK_BATCHES)]
         self.network.quantizer.start(torch.cat([batch.flatten(0, 1) for batch in latents]))
 
-    def run(self, report: Report) -> None:
-        """Train to the last step, with a checkpoint on the way every `checkpoint_every` steps."""
-        steps, every = self.job.config.steps, self.job.config.checkpoint_every
+    def run(self, report: Report, stop: Callable[[], bool] = lambda: False) -> None:
+        """Train to the last step, saving on the way; raises Preempted, having saved, where `stop()` says so."""
+        config = self.job.config
+        points = SavePoints(config.steps, config.checkpoint_every, config.checkpoint_minutes)
         self.network.train()
-        while self.step < steps:
+        while self.step < config.steps:
+            if stop():
+                if self.saves.saved != self.step:
+                    self.save()
+                self.saves.finish(PREEMPTION_S)
+                raise Preempted(
+                    f"the tokenizer was asked to stop: the same command goes on from step {self.saves.saved}"
+                )
             loss, position_mm = self._train_step()
-            if self.step % _LOG_EVERY == 0 or self.step == steps:
+            if self.step % _LOG_EVERY == 0 or self.step == config.steps:
                 self.losses.append({"step": self.step, "loss": round(loss, 5), "mpjpe_mm": round(position_mm, 2)})
-            if self.step % every == 0 or self.step == steps:
+            if points.due(self.step):
                 self.save()
-                report(f"step {self.step} of {steps}: loss {loss:.3f}, {position_mm:.0f} mm, {self.cpu_s():.0f} CPU s")
+                cpu_s = self.cpu_s()
+                report(f"step {self.step} of {config.steps}: loss {loss:.3f}, {position_mm:.0f} mm, {cpu_s:.0f} CPU s")
         self.network.eval()
 
     def save(self) -> None:
-        """Write the losses, and everything that the next step depends on as one file, atomically."""
+        """Write the losses, and a checkpoint of everything that the next step depends on."""
+        lines = "".join(json.dumps(line) + "\n" for line in self.losses)
+        lake.write_bytes(self.job.out / LOSSES_FILE, lines.encode())
+        card = f"# A motion tokenizer in training\n\nStep {self.step} of {self.job.config.steps}.\n"
+        self.saves.write(self.step, self._fill, card)
+
+    def _fill(self, folder: Path) -> None:
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
         for index, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in state.items()}
         tensors["torch_rng"] = torch.get_rng_state()
-        about = {
+        (folder / STATE_FILE).write_bytes(safetensors.torch.save(tensors))
+        position = {
             "identity": self.identity,
-            "progress": json.dumps(
-                {
-                    "step": self.step,
-                    "rng": self.rng.bit_generator.state,
-                    "cpu_s": self.cpu_s(),
-                    "losses": self.losses,
-                }
-            ),
+            "step": self.step,
+            "rng": self.rng.bit_generator.state,
+            "cpu_s": self.cpu_s(),
+            "losses": self.losses,
         }
-        lake.write_bytes(self.job.out / CHECKPOINT_FILE, safetensors.torch.save(tensors, metadata=about))
-        lines = "".join(json.dumps(line) + "\n" for line in self.losses)
-        lake.write_bytes(self.job.out / LOSSES_FILE, lines.encode())
+        lake.write_json(folder / checkpoints.POSITION, position)
 
     def resume(self) -> bool:
-        """Take up the checkpoint of the same job where there is one; that of another job is not touched or used."""
-        path = self.job.out / CHECKPOINT_FILE
-        if not path.exists():
+        """Take up the newest checkpoint of the same job; that of another job is passed over, and why is reported."""
+        newest = self.saves.newest(self._unfit)
+        if newest is None:
             return False
-        try:
-            with safetensors.safe_open(path, framework="pt") as checkpoint:
-                about = checkpoint.metadata()
-                tensors = {name: checkpoint.get_tensor(name) for name in checkpoint.keys()}  # noqa: SIM118
-        except safetensors.SafetensorError as error:
-            raise ValueError(f"{path} is damaged ({error}): remove it and the training begins again") from error
-        if about["identity"] != self.identity:
-            return False
+        tensors = safetensors.torch.load_file(newest / STATE_FILE)
         self.network.load_state_dict(_under("network.", tensors))
         states: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under("optimizer.", tensors).items():
@@ -169,10 +180,15 @@ class Training:
             states.setdefault(int(index), {})[part] = tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": states})
         torch.set_rng_state(tensors["torch_rng"])
-        progress = json.loads(about["progress"])
-        self.step, self.losses, self.cpu_before_s = progress["step"], progress["losses"], progress["cpu_s"]
-        self.rng.bit_generator.state = progress["rng"]
+        position = checkpoints.read_position(newest)
+        self.step, self.losses, self.cpu_before_s = position["step"], position["losses"], position["cpu_s"]
+        self.rng.bit_generator.state = position["rng"]
         return True
+
+    def _unfit(self, position: dict[str, Any], where: str) -> str | None:
+        # Not an error: new footage may have come, and a tokenizer is made anew only where somebody asked for it.
+        different = checkpoints.differences(position["identity"], self.identity)
+        return f"it is of another training: {checkpoints.named(different)}" if different else None
 
     def tokenizer(self) -> MotionTokenizer:
         """The tokenizer as it is now."""
@@ -219,9 +235,12 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def main() -> None:
     """Run the job named on the command line."""
     job = read_config(TokenizerJob)
-    with reporting() as report:
+    with reporting() as report, asked_to_stop() as stop:
         try:
-            train(job, report)
+            train(job, report, stop)
+        except Preempted as preempted:
+            print(preempted, file=sys.stderr)
+            sys.exit(PREEMPTED)
         except (ValueError, FileNotFoundError) as error:
             sys.exit(str(error))
 

@@ -36,8 +36,9 @@ def test_a_folder_is_pushed_in_one_commit_to_a_private_repository(tmp_path: Path
     with serving(TOKEN) as hub:
         done = push(folder, hub, TOKEN)
         assert done.returncode == 0, done.stderr
-        assert hub.private and hub.commits == 1
-        assert hub.files == {
+        pushed = hub.repositories["me/model"]
+        assert pushed.private and len(pushed.commits) == 2, "an empty one, and one with all files"
+        assert pushed.files == {".gitattributes": b""} | {
             path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
         }
         refused = push(folder, hub, "hf_wrong_but_secret_too")

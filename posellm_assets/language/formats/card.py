@@ -1,9 +1,12 @@
-"""The card of an exported dataset: what is in it, where it comes from, and what it must not be taken for."""
+"""The cards of an exported dataset, of a model and of stored checkpoints: what is in them and where they come from."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import yaml
+
+from posellm_assets.language.config import StageJob
 
 _FIELDS = {
     "alpaca": "`instruction`, `input`, `output`; a motion is written `<motion_3><motion_17>...` without separators",
@@ -47,3 +50,61 @@ def card(
             "names of participants may be shown. The licence is yours to state.\n",
         ]
     )
+
+
+def model_card(
+    snapshot: str, base: str, adapter: bool, clips: int, lineage: str, figures: dict[str, dict[str, Any]]
+) -> str:
+    """The card of a trained model with the figures of its evaluation report (name: value and n)."""
+    opener = "AutoPeftModelForCausalLM" if adapter else "AutoModelForCausalLM"
+    rows = [
+        f"| {name} | {figure['value']:.4g} | {figure['n']} |"
+        for name, figure in figures.items()
+        if figure["value"] is not None
+    ]
+    lines = [
+        *_front("peft" if adapter else "transformers", base),
+        f"# A motion language model ({snapshot})",
+        "",
+        f"Base: {_public(base)}. Motion tokenizer: {lineage}, in `motion_tokenizer/`. Clips trained on: {clips}. "
+        f"Opens with `{opener}.from_pretrained`; `vocabulary.json` says which tokens are motion.",
+        "",
+        *(["| figure, held out | value | n |", "| --- | --- | --- |", *rows] if rows else ["Not evaluated yet."]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def stage_card(job: StageJob, step: int, val_before: dict[str, dict[str, Any]], losses: list[dict[str, Any]]) -> str:
+    """The card beside the checkpoints of a stage: what it trains, how far it is, and its losses so far."""
+    tail = [entry["loss"] for entry in losses[-max(1, len(losses) // 10) :]]
+    evaluated = [entry for entry in losses if "val_loss" in entry]
+    rows = [
+        f"| held out before, {task} | {part['loss']:.4g} | {part['clips']} clips |" for task, part in val_before.items()
+    ]
+    rows += [f"| held out, step {entry['step']} | {entry['val_loss']:.4g} | all tasks |" for entry in evaluated[-1:]]
+    rows += [f"| training | {sum(tail) / len(tail):.4g} | the last {len(tail)} steps |"] if tail else []
+    shares = ", ".join(f"{task} {share:g}" for task, share in job.stage.tasks.items())
+    lines = [
+        *_front("transformers", job.model.base),
+        f"# Checkpoints of {job.stage.name} ({job.snapshot or 'no snapshot'})",
+        "",
+        f"Step {step} of {job.stage.steps}; base {_public(job.model.base)}, method {job.model.method}; "
+        f"tasks: {shares}; motion tokenizer: {job.lineage or 'not named'}; seed {job.seed}. Training goes on from the "
+        "newest checkpoint whose files have the sha256 of its manifest.",
+        "",
+        *(["| loss | nats | over |", "| --- | --- | --- |", *rows] if rows else ["No losses yet."]),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _front(library: str, base: str) -> list[str]:
+    """The front matter from which the Hub takes what kind of model it is."""
+    head = ["---", f"library_name: {library}", "tags: [motion, text-to-motion]"]
+    if _public(base) == base != "tiny":
+        head.append(f"base_model: {base}")
+    return [*head, "---"]
+
+
+def _public(base: str) -> str:
+    """A base model by its name; where it lies on this machine is nobody's business."""
+    return Path(base).name if Path(base).exists() or base.startswith(("/", ".", "~")) else base

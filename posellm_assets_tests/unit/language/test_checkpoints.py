@@ -3,8 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from posellm_assets.language import checkpoints
-from posellm_assets.language.checkpoints import Checkpoint, CheckpointMismatch
+from posellm_assets import checkpoints
+from posellm_assets.checkpoints import CheckpointMismatch
+from posellm_assets.language import checkpoints as stage
+from posellm_assets.language.checkpoints import Checkpoint
 
 
 def checkpoint(step: int) -> Checkpoint:
@@ -14,13 +16,21 @@ def checkpoint(step: int) -> Checkpoint:
 
 def written(out: Path, *steps: int) -> None:
     for step in steps:
-        checkpoints.write(out, step, checkpoint(step))
+        checkpoints.write(
+            out, step, lambda folder, step=step: stage.fill(folder, checkpoint(step), out / "losses.jsonl", Path.mkdir)
+        )
+        checkpoints.prune(out, [])
+
+
+def newest(out: Path, said: list[str]) -> Checkpoint | None:
+    folder = checkpoints.newest_valid(out, said.append)
+    return stage.read(folder) if folder else None
 
 
 def test_what_was_written_is_read_back_and_only_the_newest_two_stay(tmp_path: Path) -> None:
     written(tmp_path, 5, 90, 100)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-100", "checkpoint-90"]
-    found = checkpoints.read_newest(tmp_path, print)
+    found = newest(tmp_path, [])
     assert found is not None and found.position["step"] == 100
     assert torch.equal(found.weights["layer"], torch.full((4, 4), 100.0))
 
@@ -33,7 +43,7 @@ def test_a_checkpoint_with_a_flipped_byte_is_passed_over_and_the_older_one_taken
     content[-1] ^= 1
     path.write_bytes(content)
     said: list[str] = []
-    found = checkpoints.read_newest(tmp_path, said.append)
+    found = newest(tmp_path, said)
     assert found is not None and found.position["step"] == 10
     assert len(said) == 1 and "checkpoint-20" in said[0] and file in said[0]
 
@@ -43,7 +53,7 @@ def test_torn_checkpoints_are_passed_over_until_none_is_left(tmp_path: Path) -> 
     (tmp_path / "checkpoint-20" / "manifest.json").unlink()
     (tmp_path / "checkpoint-10" / "weights.safetensors").unlink()
     said: list[str] = []
-    assert checkpoints.read_newest(tmp_path, said.append) is None
+    assert newest(tmp_path, said) is None
     assert len(said) == 2
 
 
@@ -51,7 +61,7 @@ def test_what_a_killed_writer_left_is_never_read_and_is_cleared_away(tmp_path: P
     leftover = tmp_path / ".checkpoint-30.tmp"
     leftover.mkdir()
     (leftover / "weights.safetensors").write_bytes(b"half")
-    assert checkpoints.read_newest(tmp_path, print) is None
+    assert newest(tmp_path, []) is None
     written(tmp_path, 40)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-40"]
 
@@ -59,9 +69,9 @@ def test_what_a_killed_writer_left_is_never_read_and_is_cleared_away(tmp_path: P
 def test_every_difference_between_two_jobs_is_named(tmp_path: Path) -> None:
     before = {"seed": 0, "stage": {"steps": 10, "tasks": {"t2m": 1.0}}, "train": "aa"}
     now = {"seed": 0, "stage": {"steps": 12, "tasks": {"m2t": 1.0}}, "train": "bb"}
-    checkpoints.check_identity(before, before, tmp_path)
+    checkpoints.check_identity(before, before, str(tmp_path))
     with pytest.raises(CheckpointMismatch) as caught:
-        checkpoints.check_identity(before, now, tmp_path)
+        checkpoints.check_identity(before, now, str(tmp_path))
     for name in ("stage.steps was 10 and is now 12", "stage.tasks.t2m", "stage.tasks.m2t", "train was 'aa'"):
         assert name in str(caught.value)
     assert "seed" not in str(caught.value)

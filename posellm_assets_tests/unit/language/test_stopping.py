@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from posellm_assets.checkpoints import CheckpointMismatch
 from posellm_assets.language import losses
 from posellm_assets.language.backends import Backend
-from posellm_assets.language.checkpoints import CheckpointMismatch
 from posellm_assets.language.config import StageConfig, StageJob
 from posellm_assets.language.tasks import UnusableData
 from posellm_assets.language.train import NonFiniteLoss, train

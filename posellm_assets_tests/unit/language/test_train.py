@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from posellm_assets.checkpoints import CheckpointMismatch
 from posellm_assets.language import train as program
 from posellm_assets.language.backends import Backend
-from posellm_assets.language.checkpoints import CheckpointMismatch
 from posellm_assets.language.config import ModelConfig, StageJob
 from posellm_assets.language.curves import PANELS, training_png
 from posellm_assets.language.tasks import UnusableData
@@ -62,20 +63,27 @@ def trajectory(job: StageJob) -> list[tuple[int, float, float, float]]:
     return [(line["step"], line["loss"], line["lr"], line["grad_norm"]) for line in lines]
 
 
-@pytest.mark.parametrize("method", ["full", "lora"])
-def test_a_killed_and_restarted_stage_ends_bit_for_bit_like_one_never_stopped(tmp_path: Path, method: str) -> None:
+@pytest.mark.parametrize(("method", "moved"), [("full", False), ("lora", True)])
+def test_a_killed_and_restarted_stage_ends_bit_for_bit_like_one_never_stopped(
+    tmp_path: Path, method: str, moved: bool
+) -> None:
     model = ModelConfig(tiny=samples.SMALL, backend="hf", method=method, lora_dropout=0.1 if method == "lora" else 0.0)
     changes = {"steps": 60, "checkpoint_every": 7, "batches_per_step": 2, "rows_per_batch": 1}
     calm = samples.job(tmp_path, "calm", changes, model=model)
-    killed = samples.job(tmp_path, "killed", changes, model=model)
+    store = tmp_path / "store"
+    killed = samples.job(tmp_path, "killed", changes, model=model, hub=str(store) if moved else None)
     train(calm)
     kill_at_step(killed, 24)
-    newest = max(killed.out.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    if moved:  # to a machine that has the examples and the store, and nothing else
+        shutil.rmtree(killed.out)
+    whole = [path.parent for path in (store if moved else killed.out).glob("checkpoint-*/manifest.json")]
+    newest = max(whole, key=lambda path: int(path.name.split("-")[1]))
     position = json.loads((newest / "position.json").read_text())
     assert 0 < position["step"] < 60 and not (killed.out / "result.json").exists()
     assert position["row"] > 0, "a stop between two epochs would prove less"
     output = finished(start(killed))
 
+    assert f"takes {newest.name} of {store}: there is none here" in output or not moved
     assert f"goes on from step {position['step']} of 60" in output
     assert trajectory(killed) == trajectory(calm)
     for name in ("model.safetensors", *(["adapter/adapter_model.safetensors"] if method == "lora" else [])):
