@@ -64,6 +64,11 @@ def train(
         torch.set_num_threads(job.threads)
         stage, device = job.stage, processes.device
         say: Report = report if processes.first else lambda message: None
+        rows_per_step = stage.rows_per_batch * stage.batches_per_step
+        if rows_per_step < processes.count:
+            raise UnusableData(
+                f"{processes.count} processes cannot share the {rows_per_step} rows of a step: raise them"
+            )
         identity = record.identity(job)
         result_file = job.out / "result.json"
         saves = Saves(job.out, job.hub if processes.first else None, say)
@@ -91,11 +96,6 @@ def train(
         # --- Data, vocabulary and model
         clips = read_clips(job.train, job.codebook_size, job.layers)
         held_out = read_clips(job.val, job.codebook_size, job.layers) if job.val else []
-        rows_per_step = stage.rows_per_batch * stage.batches_per_step
-        if rows_per_step < processes.count:
-            raise UnusableData(
-                f"{processes.count} processes cannot share the {rows_per_step} rows of a step: raise them"
-            )
         if stage.patience and not held_out:
             raise UnusableData(f"{stage.name}: patience needs held-out clips, and {job.val} has none")
         participants = {clip.participant for clip in clips if clip.participant}
