@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from posellm_assets import lake
-from posellm_assets.checkpoints import check_identity, newest_valid
+from posellm_assets.checkpoints import CheckpointMismatch, check_identity, newest_valid
 from posellm_assets.language import backends
 from posellm_assets.language.config import StageJob, Task
 from posellm_assets.language.formats.card import stage_card
@@ -74,7 +74,8 @@ def train(
         saves = Saves(job.out, job.hub if processes.first else None, say)
         if result_file.is_file():
             result: dict[str, Any] = lake.read_json(result_file)
-            check_identity(result["identity"], identity, str(job.out))
+            # Before there was a store, a result did not say of which snapshot it is.
+            check_identity({"snapshot": job.snapshot, **result["identity"]}, identity, str(job.out))
             say(f"{stage.name} is finished already: {job.out / 'final'}")
             if processes.first and saves.is_behind(result.get("store"), result["steps"]):
                 result["store"] = saves.catch_up(stage_card(job, result["steps"], result["val_before"], []))
@@ -82,6 +83,10 @@ def train(
             return result
 
         def unfit(position: dict[str, Any], where: str) -> None:
+            if "vocabulary" not in position:
+                raise CheckpointMismatch(
+                    f"{where} holds checkpoints that an older version of this project wrote: remove it and train again"
+                )
             # What broke a step may have been put right since; what makes the model what it is may not have changed.
             (checkpoints.check_cure if position.get("broke") else check_identity)(position["identity"], identity, where)
 
