@@ -57,9 +57,17 @@ class LanguageConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: ModelConfig = ModelConfig()
-    stages: tuple[StageConfig, ...] = STAGES
+    stages: tuple[StageConfig, ...] = Field(default=STAGES, min_length=1)
     generation: GenerationConfig = GenerationConfig()
     sampling: SamplingConfig = SamplingConfig()
+
+    @field_validator("stages")
+    @classmethod
+    def _stages_have_names_of_their_own(cls, stages: tuple[StageConfig, ...]) -> tuple[StageConfig, ...]:
+        names = [stage.name for stage in stages]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two stages are called {twice[0]!r}: give each a name of its own")
+        return stages
 
 
 class Settings(BaseSettings):
@@ -84,7 +92,8 @@ class Settings(BaseSettings):
     motion: MotionConfig = MotionConfig()
     texts: TextsConfig = TextsConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
-    language: LanguageConfig = LanguageConfig()
+    # Made by a factory, pydantic does not write its defaults out, and what was set can be told from what was not.
+    language: LanguageConfig = Field(default_factory=LanguageConfig)
     evaluation: EvaluationConfig = EvaluationConfig()
     automation: AutomationConfig = AutomationConfig()
 

@@ -6,6 +6,7 @@ from posellm_assets.footage.keys import check_snapshot_key
 from posellm_assets.lake import Lake, local_path
 from posellm_assets.language.formats.adopt import adopt
 from posellm_assets.language.formats.export import export_dataset
+from posellm_assets.language.plan import find_hardware, settled
 from posellm_assets.language.snapshots import read_snapshot, snapshot_keys
 from posellm_assets.settings import Settings
 
@@ -30,4 +31,6 @@ def export_examples(lake: Lake, source: str | None, to: str, out: Path) -> dict[
 
 def import_examples(file: Path, codes: int, out: Path, settings: Settings) -> tuple[dict[str, int], list[Path]]:
     """Make motion-LLM JSON ready to train on, with the stages and the model of the settings; see `adopt`."""
-    return adopt(file, codes, out, settings.language.stages, settings.language.model, settings.seed)
+    model, hardware = settings.language.model, find_hardware()
+    planned = [settled(model, stage, hardware) for stage in settings.language.stages]
+    return adopt(file, codes, out, tuple(stage for _, stage in planned), planned[0][0], settings.seed)

@@ -3,14 +3,13 @@
 import importlib.util
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from posellm_assets.lake import Lake, is_local
-from posellm_assets.language.plan import find_hardware, plan
+from posellm_assets.language.plan import Hardware, NoPlan, find_hardware, plan
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.models import available_models
 from posellm_assets.settings import load_settings, settings_path
@@ -40,7 +39,8 @@ def examine(lake: Lake) -> Iterator[Finding]:
         "use Python 3.10 to 3.13, where wheels exist",
     )
     yield _pose_model()
-    yield _accelerator()
+    hardware = find_hardware()
+    yield _accelerator(hardware)
     unsloth = importlib.util.find_spec("unsloth") is not None
     yield Finding("Unsloth", unsloth, False, "installed" if unsloth else "not installed", "pip install '.[unsloth]'")
     token = bool(os.environ.get("HF_TOKEN"))
@@ -52,7 +52,7 @@ def examine(lake: Lake) -> Iterator[Finding]:
         "only needed for gated base models: export HF_TOKEN=...",
     )
     yield _settings(lake)
-    yield from _plan(lake)
+    yield from _plan(lake, hardware)
     yield from _lake(lake)
     home = os.environ.get("DAGSTER_HOME", "")
     yield Finding(
@@ -71,30 +71,27 @@ def _pose_model() -> Finding:
     return Finding("pose model", model.present, True, found, "posellm models --fetch")
 
 
-def _accelerator() -> Finding:
-    program = shutil.which("nvidia-smi")
-    names = ""
-    if program:
-        query = [program, "--query-gpu=name,memory.total", "--format=csv,noheader"]
-        names = subprocess.run(query, capture_output=True, text=True, check=False).stdout.strip()
+def _accelerator(hardware: Hardware) -> Finding:
+    memory = f"{hardware.gpu_bytes / 2**30:.0f} GiB" if hardware.gpu_bytes else "memory not told by nvidia-smi"
+    found = f"{hardware.gpu}, {memory}" if hardware.gpu else "no NVIDIA GPU"
     remedy = "the tiny model trains on a CPU; a base model of a billion parameters wants a GPU of 16 GB or more"
-    return Finding("GPU", bool(names), False, names.replace("\n", "; ") or "no NVIDIA GPU", remedy)
+    return Finding("GPU", bool(hardware.gpu), False, found, remedy)
 
 
-def _plan(lake: Lake) -> Iterator[Finding]:
-    """How the settings, and what they leave open, would train on this machine."""
+def _plan(lake: Lake, hardware: Hardware) -> Iterator[Finding]:
+    """How the settings, and what they leave open, would train on this machine: the stage with the longest rows."""
     try:
-        model = load_settings(lake).language.model
+        language = load_settings(lake).language
     except ValueError:
         return  # said by the finding about the settings
     try:
-        chosen = plan(find_hardware(), model)
-    except ValueError as error:
+        chosen = plan(hardware, language.model, max(language.stages, key=lambda stage: stage.row_tokens))
+    except NoPlan as error:
         remedy = "set language.model.base to one that fits, or to 'auto'"
         yield Finding("training plan", False, False, str(error), remedy)
         return
     found = (
-        f"{chosen.base}, {chosen.method}, {chosen.precision}, up to {chosen.rows_per_batch} rows in a batch "
+        f"{chosen.base}, {chosen.method}, {chosen.precision}, {chosen.rows_per_batch} rows in a batch "
         f"x {chosen.batches_per_step} ({chosen.reason})"
     )
     yield Finding("training plan", True, False, found)

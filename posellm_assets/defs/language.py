@@ -16,7 +16,7 @@ from posellm_assets.defs.resources import LakeResource, Programs, retrying_trans
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of
 from posellm_assets.language.config import Replay, StageConfig, StageJob
 from posellm_assets.language.curves import training_png
-from posellm_assets.language.plan import find_hardware, resolve
+from posellm_assets.language.plan import find_hardware, settled
 from posellm_assets.language.replay import new_videos, shortened
 from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS, build_examples, read_snapshot, split_table
 from posellm_assets.settings import Settings
@@ -93,6 +93,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
     if new:
         stage = shortened(stage, generation, len(new), len(snapshot.keys("train")) - len(new))
         replay = Replay(new=new, share=generation.replay, weights=generation.replay_weights)
+    model, stage = settled(settings.language.model, stage, find_hardware())
     codes = read_json(lake.tokenizer(snapshot.lineage) / "config.json")["config"]
     layers = codes.get("layers", 1)
     return StageJob(
@@ -101,7 +102,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
         out=local_path(lake.stage(snapshot_key, name)),
         stage=stage,
         replay=replay,
-        model=resolve(settings.language.model, find_hardware()),
+        model=model,
         parent=lake.finished_model(*start_from) if start_from else None,
         codebook_size=layers * codes["codes"],
         layers=layers,

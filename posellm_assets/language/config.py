@@ -67,7 +67,9 @@ class ModelConfig(_Config):
 class StageConfig(_Config):
     """One training stage. Its budget is a number of optimizer steps, so that a run can be repeated exactly."""
 
-    name: str
+    name: str = Field(
+        pattern="^[A-Za-z][A-Za-z0-9_]*$", description="Of its asset and its folder: letters, digits and underscores"
+    )
     tasks: dict[Task, float] = Field(description="Share of each task; drawn afresh for every clip in every epoch")
     steps: int = Field(gt=0)
     learning_rate: float = Field(default=2e-3, gt=0)
@@ -155,6 +157,12 @@ class SamplingConfig(_Config):
     end_slope: float = Field(
         default=0.25, ge=0, description="Added to the end's logit for each time step beyond the median length"
     )
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> "SamplingConfig":
+        if self.min_length > self.max_length:
+            raise ValueError(f"min_length {self.min_length:g} is over max_length {self.max_length:g}: lower it")
+        return self
 
 
 class StageJob(_Config):

@@ -75,6 +75,18 @@ def validate(
     return result
 
 
+def check_can_evaluate(clips: Sequence[Clip], stage: StageConfig, vocabulary: Vocabulary) -> None:
+    """Raise UnusableData where a stage is to be evaluated and none of the held-out clips serves one of its tasks."""
+    tasks = [task for task, share in stage.tasks.items() if share]
+    if stage.evaluate_every and not any(
+        serves(clip.views[0], task, vocabulary.layers) for clip in clips for task in tasks
+    ):
+        raise UnusableData(
+            f"evaluate_every needs held-out clips that serve {', '.join(tasks)}, and of {len(clips)} none does: add "
+            "footage of participants who fall into the validation split, or leave evaluate_every (and patience) out"
+        )
+
+
 def mean_loss(validated: dict[Task, dict[str, Any]], stage: StageConfig) -> float:
     """The losses that `validate` found as one number, each task counting as much as it does in the stage."""
     shares = [stage.tasks[task] for task in validated]

@@ -17,19 +17,24 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from posellm_assets.language.config import Method, ModelConfig
+from posellm_assets.lake import read_json
+from posellm_assets.language.config import Method, ModelConfig, StageConfig
 
 _GIB = 2**30
 _NEW_TOKENS = 600
 _CONTEXT_BYTES = _GIB  # what CUDA and its libraries hold before anything is computed
 _USABLE = 0.9  # of what is left; the allocator cannot fill the rest
-_ROWS_PER_STEP = 16
+# Architectures whose feed-forward part has no gate; position embeddings that are learned are a table of them.
+_PLAIN = {"opt", "gpt_neox", "phi", "starcoder2", "nemotron"}
+_LEARNED_POSITIONS = {"opt": 2}  # rows beside one for each position
 
 
 @dataclass(frozen=True)
 class Hardware:
-    """What a machine has to train on: memory of its GPU in bytes, 0 without one, and whether bf16 is fast there."""
+    """What a machine has to train on: its GPU, '' without one, with the memory in bytes, 0 where that is not known, and
+    whether bf16 is fast."""
 
     gpu: str
     gpu_bytes: int
@@ -85,6 +90,10 @@ SHAPES: dict[str, Shape] = {
 }
 
 
+class NoPlan(ValueError):
+    """No way to train fits, or none can be computed; the message says why and what to do."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How to train on a machine, how much memory that takes, and why it was chosen."""
@@ -112,42 +121,100 @@ def bytes_needed(shape: Shape, method: Method, tokens: int, bf16: bool, rank: in
     return held + 12 * trained + activations + 12 * tokens * shape.vocabulary
 
 
-def plan(hardware: Hardware, model: ModelConfig, row_tokens: int = 256) -> Plan:
-    """The best way to train on `hardware` that `model` leaves open; what the user has set is kept.
+def shape_of(base: str) -> Shape:
+    """The shape of a known base, or of a local folder from its config.json; NoPlan where neither tells it."""
+    if base in SHAPES:
+        return SHAPES[base]
+    path = Path(base) / "config.json"
+    if not path.is_file():
+        raise NoPlan(
+            f"{base}: its size is not known here, so what memory it takes is not either; of a local folder it is read"
+        )
+    config = read_json(path)
+    if any("expert" in key for key in config):
+        raise NoPlan(f"{path} is of a mixture of experts, of which the memory is not computed here")
+    try:
+        return _shape(config)
+    except KeyError as error:
+        raise NoPlan(f"{path} names no {error.args[0]}, so what memory the model takes is not known") from error
 
-    'auto' takes the largest known base that fits a GPU with at least four rows in a batch, and the built-in one without
-    a GPU. Of a base that is given and known only the batch is chosen; nothing can be computed for an unknown one.
+
+def _shape(config: dict[str, Any]) -> Shape:
+    kind, hidden, heads = config.get("model_type"), config["hidden_size"], config["num_attention_heads"]
+    head_size = config.get("head_dim") or hidden // heads
+    queries = heads * head_size
+    key_value_heads = config.get("num_key_value_heads") or heads
+    learned = _LEARNED_POSITIONS.get(kind or "")
+    return Shape(
+        vocabulary=config["vocab_size"],
+        hidden=hidden,
+        layers=config["num_hidden_layers"],
+        inner=config["ffn_dim"] if "ffn_dim" in config else config["intermediate_size"],
+        attention=queries + 2 * key_value_heads * head_size,
+        queries=queries,
+        embedding=config.get("word_embed_proj_dim") or hidden,
+        gated=kind not in _PLAIN,
+        tied=config.get("tie_word_embeddings", True),
+        positions=0 if learned is None else config["max_position_embeddings"] + learned,
+    )
+
+
+def plan(hardware: Hardware, model: ModelConfig, stage: StageConfig) -> Plan:
+    """The best way to train a stage on `hardware` that `model` and `stage` leave open; what the user has set is kept.
+
+    A base 'auto' is the largest known one of which at least four rows fit the GPU at once, or the built-in one where
+    there is no GPU; its method, where none is set, is the first of full, LoRA and QLoRA that fits. The rows of a step
+    are the stage's on every machine, so that all take the same steps: what is chosen is in how many batches they go
+    through the memory. Raises NoPlan where nothing fits, or the size of a base is not known.
     """
     room = int((hardware.gpu_bytes - _CONTEXT_BYTES) * _USABLE) if hardware.gpu_bytes else hardware.ram_bytes // 2
     where = f"{hardware.gpu} with {hardware.gpu_bytes / _GIB:.0f} GiB" if hardware.gpu_bytes else "no GPU"
+    if hardware.gpu and not hardware.gpu_bytes:
+        where = f"{hardware.gpu}, of which nvidia-smi does not tell the memory"
     bf16 = model.precision == "bf16" or (model.precision == "auto" and hardware.bf16)
     automatic = model.base == "auto"
-    methods: list[Method] = ["full", "lora", "qlora"] if automatic else [model.method]
     names = ["tiny"] if automatic and not hardware.gpu_bytes else list(SHAPES) if automatic else [model.base]
+    rows_per_step = stage.rows_per_batch * stage.batches_per_step
+    batches = [stage.rows_per_batch]
+    if not {"rows_per_batch", "batches_per_step"} & stage.model_fields_set:
+        batches = [rows for rows in range(rows_per_step, 0, -1) if rows_per_step % rows == 0]
     for name in names:
-        if name not in SHAPES:
-            raise ValueError(f"{name}: its size is not known here, so what memory it takes is not either")
+        methods: list[Method] = [model.method]
+        if automatic and "method" not in model.model_fields_set:
+            methods = ["full", "lora", "qlora"]
+        if automatic and name == "tiny":
+            methods = [method for method in methods if method != "qlora"]  # which is for what was learned before
         for method in methods:
-            for rows in (16, 8, 4, 2, 1):
-                needed = bytes_needed(SHAPES[name], method, rows * row_tokens, bf16, model.lora_rank)
-                if needed <= room and (rows >= 4 or not automatic):
+            for rows in batches:
+                needed = bytes_needed(shape_of(name), method, rows * stage.row_tokens, bf16, model.lora_rank)
+                if needed <= room and (rows >= min(4, batches[0]) or not automatic):
                     chosen = "the largest that fits" if automatic else "as set"
                     reason = f"{where}; {chosen}: {needed / _GIB:.1f} of {room / _GIB:.1f} GiB"
-                    steps = max(1, _ROWS_PER_STEP // rows)
+                    steps = rows_per_step // rows
                     return Plan(name, method, "bf16" if bf16 else "float32", rows, steps, needed, reason)
-    least = min(bytes_needed(SHAPES[name], method, row_tokens, bf16, model.lora_rank) for method in methods)
-    raise ValueError(
-        f"{name} with method {methods[-1]} needs {least / _GIB:.1f} GiB, and {where} leaves {room / _GIB:.1f}: "
+    raise NoPlan(
+        f"{name} with method {method} needs {needed / _GIB:.1f} GiB, and {where} leaves {room / _GIB:.1f}: "
         "choose a smaller base, or model.method lora or qlora"
     )
 
 
-def resolve(model: ModelConfig, hardware: Hardware) -> ModelConfig:
-    """`model` with base and method chosen where the base is 'auto'; any other is returned as it is."""
-    if model.base != "auto":
-        return model
-    chosen = plan(hardware, model)
-    return model.model_copy(update={"base": chosen.base, "method": chosen.method})
+def settled(model: ModelConfig, stage: StageConfig, hardware: Hardware) -> tuple[ModelConfig, StageConfig]:
+    """`model` and `stage` with what they leave open chosen for `hardware`.
+
+    Where a base that the user has set does not fit by this estimate, or there is none, all is kept as it is set. Raises
+    NoPlan where the base is 'auto' and none fits.
+    """
+    try:
+        chosen = plan(hardware, model, stage)
+    except NoPlan:
+        if model.base == "auto":
+            raise
+        return model, stage
+    batch = {"rows_per_batch": chosen.rows_per_batch, "batches_per_step": chosen.batches_per_step}
+    return (
+        model.model_copy(update={"base": chosen.base, "method": chosen.method}),
+        stage.model_copy(update=batch),
+    )
 
 
 def find_hardware() -> Hardware:
@@ -157,11 +224,21 @@ def find_hardware() -> Hardware:
     if program:
         query = [program, "--query-gpu=name,memory.total,compute_cap", "--format=csv,noheader,nounits"]
         found = subprocess.run(query, capture_output=True, text=True, check=False)
-        if found.returncode == 0 and found.stdout.strip():
-            name, mib, capability = (part.strip() for part in found.stdout.splitlines()[0].split(","))
-            return Hardware(name, int(mib) * 2**20, ram_bytes, float(capability) >= 8)
+        told = found.stdout.strip().splitlines()[0].rsplit(",", 2) if found.stdout.strip() else []
+        if found.returncode == 0 and len(told) == 3:
+            name, mib, capability = (part.strip() for part in told)
+            # Of memory that it shares with the processor, nvidia-smi says "[N/A]".
+            return Hardware(name, int(_number(mib)) * 2**20, ram_bytes, _number(capability) >= 8)
     flags = Path("/proc/cpuinfo")
     return Hardware("", 0, ram_bytes, flags.is_file() and "avx512_bf16" in flags.read_text())
+
+
+def _number(told: str) -> float:
+    """What nvidia-smi says as a number, 0 where it says none."""
+    try:
+        return float(told)
+    except ValueError:
+        return 0.0
 
 
 def hardware_table() -> str:

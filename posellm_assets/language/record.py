@@ -32,6 +32,9 @@ def identity(job: StageJob) -> dict[str, Any]:
         del settings["stage"][save_point]
     if job.replay is None:  # so that what was trained before there was replay is still found to be finished
         del settings["replay"]
+    # In how many batches a step goes through the memory is the machine's affair, how many rows it has is not.
+    rows_per_step = job.stage.rows_per_batch * job.stage.batches_per_step
+    settings["stage"] |= {"rows_per_batch": rows_per_step, "batches_per_step": 1}
     return {
         **settings,
         "train": lake.sha256_of(job.train),

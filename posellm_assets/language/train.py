@@ -51,7 +51,7 @@ def train(
 
     from posellm_assets.language import checkpoints, optimizer, record
     from posellm_assets.language.lengths import Lengths
-    from posellm_assets.language.losses import mean_loss, summed_loss, validate
+    from posellm_assets.language.losses import check_can_evaluate, mean_loss, summed_loss, validate
     from posellm_assets.language.packing import collate
     from posellm_assets.language.processes import together
     from posellm_assets.language.rows import Rows
@@ -101,8 +101,6 @@ def train(
         # --- Data, vocabulary and model
         clips = read_clips(job.train, job.codebook_size, job.layers)
         held_out = read_clips(job.val, job.codebook_size, job.layers) if job.val else []
-        if stage.patience and not held_out:
-            raise UnusableData(f"{stage.name}: patience needs held-out clips, and {job.val} has none")
         participants = {clip.participant for clip in clips if clip.participant}
         if checkpoint:
             participants = set(checkpoint.position["participants"])
@@ -117,6 +115,7 @@ def train(
         left_out += held_out_left_out
         for sentence in left_out:
             say(f"left out: {sentence}")
+        check_can_evaluate(held_out, stage, vocabulary)
         rows = Rows(clips, stage, vocabulary, job.seed, job.replay)
         trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
         adamw = optimizer.adamw(trained, stage)

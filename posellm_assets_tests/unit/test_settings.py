@@ -34,3 +34,21 @@ def test_a_setting_that_does_not_exist_is_refused_by_name(tmp_path: Path, conten
 def test_a_rule_for_something_that_is_no_scope_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'Table Tennis' is no scope"):
         load_settings(Lake(tmp_path), {"automation": {"rules": {"Table Tennis": {"min_new_videos": 5}}}})
+
+
+STAGE = {"name": "first", "tasks": {"t2m": 1.0}, "steps": 1}
+
+
+@pytest.mark.parametrize(
+    ("language", "reason"),
+    [
+        ({"stages": []}, "stages"),
+        ({"stages": [STAGE, STAGE]}, "two stages are called 'first'"),
+        ({"stages": [STAGE | {"name": "a/../b"}]}, "name"),
+        ({"stages": [STAGE | {"name": ""}]}, "name"),
+        ({"sampling": {"min_length": 2.0, "max_length": 1.5}}, "min_length 2 is over max_length 1.5"),
+    ],
+)
+def test_stages_and_lengths_that_cannot_be_are_refused(tmp_path: Path, language: dict, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        load_settings(Lake(tmp_path), {"language": language})

@@ -103,5 +103,8 @@ def test_a_stage_out_of_patience_ends_early_with_its_best_weights_also_when_it_w
 def test_patience_needs_evaluations_and_something_to_evaluate_on(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="patience counts evaluations"):
         StageConfig(name="x", tasks={"t2m": 1.0}, steps=1, patience=2)
-    with pytest.raises(UnusableData, match="patience needs held-out clips"):
-        run(samples.job(tmp_path, stage_changes=STALE, val=None))
+    for changes in ({"val": None}, {"val": samples.examples(tmp_path / "silent.parquet", texts=[])}):
+        changed = {"steps": 9, "evaluate_every": 8, "tasks": {"t2m": 0.5, "m2t": 0.5}}
+        with pytest.raises(UnusableData, match=r"clips that serve t2m, m2t, and of (0|12) none does"):
+            run(samples.job(tmp_path, stage_changes=changed, **changes))
+    assert not (tmp_path / "out" / "losses.jsonl").exists(), "not a step was made in vain"
