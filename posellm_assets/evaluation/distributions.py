@@ -6,7 +6,7 @@ of clips would come out, only `n` hints at.
 """
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -157,12 +157,26 @@ def shrunk_covariance(vectors: np.ndarray) -> np.ndarray:
     return share * target + (1 - share) * plain
 
 
-def fid(
-    reference: np.ndarray, draw: Callable[[np.random.Generator], np.ndarray], seed: int = 0, repeats: int = REPEATS
-) -> Figure:
-    """The Fréchet distance of `reference` (N, E) to what `draw` gives in each repeat; n is the size of a draw."""
-    drawn = [draw(rng) for rng in _generators(seed, repeats)]
-    return over_repeats([frechet_distance(reference, sample) for sample in drawn], len(drawn[0]))
+def fid(real: np.ndarray, motions: np.ndarray, seed: int = 0, repeats: int = REPEATS) -> Figure:
+    """The Fréchet distance of motions of one half of the texts to real ones of the other; n is the size of a half.
+
+    In halves, real motion has a distance too, which is the least that another good sample can be expected to reach:
+    the same motions on both sides would be at none, and motions of the texts of the reference would be nearer than any
+    sample is.
+
+    Args:
+        real: (N, E) embeddings of the real motions of N texts.
+        motions: (S, N, E) of S draws for each of the texts; real[None] for the floor.
+        seed: of halves and draws.
+        repeats: how often they are drawn.
+
+    Raises ValueError for N < 4.
+    """
+    half, values = len(real) // 2, []
+    for rng in _generators(seed, repeats):
+        first, second = rng.permutation(len(real))[: 2 * half].reshape(2, half)
+        values.append(frechet_distance(real[first], motions[rng.integers(len(motions), size=half), second]))
+    return over_repeats(values, half)
 
 
 def over_repeats(values: Sequence[float] | np.ndarray, n: int) -> Figure:

@@ -5,7 +5,6 @@ beside real motion).
 """
 
 import platform
-import random
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -34,8 +33,6 @@ from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.program import Report, run_program
 from posellm_assets.texts.captions import label_words
-
-OTHERS = 4  # real training clips for each held-out text, from which the floor of FID is drawn
 
 
 def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
@@ -72,6 +69,7 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
         **figures.to_json(),
         "labels": labels,
         "test_clips": len(test),
+        "test_clips_filmed": sum("source_skeleton" not in clip.motion.parameters for clip in test),
         "said": [
             {"key": clip.key, "segment": clip.segment, "label": clip.label, "text": text}
             for clip, text in zip(test, said, strict=True)
@@ -124,9 +122,8 @@ def _asked(
     drawn = text_to_motion.generate(model, tokenizer, prompts * job.config.samples_per_text, job.sampling, first_seed)
     after = dict(zip(map(place, test), reconstructed, strict=True))
     nearest = nearest_by_text([example.texts for example in filmed], texts)
-    others = random.Random(job.seed).sample(range(len(filmed)), min(OTHERS * len(clips), len(filmed)))
     # Only these videos' motions are read: a lake holds more than an evaluation needs.
-    keys = {filmed[index].key for index in (*nearest, *others)}
+    keys = {filmed[index].key for index in nearest}
     needed = [example for example in filmed if example.key in keys]
     real = {place(clip): clip for clip in with_motions(needed, job.motions, tokenizer.layers)}
     return Asked(
@@ -134,7 +131,6 @@ def _asked(
         draws=[drawn[start : start + len(clips)] for start in range(0, len(drawn), len(clips) or 1)],
         nearest=[real[place(filmed[index])] for index in nearest],
         reconstructed=[after[place(clip)] for clip in clips],
-        others=[real[place(filmed[index])] for index in others],
     )
 
 

@@ -10,11 +10,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from posellm_assets.evaluation.gate import lower_is_better
 from posellm_assets.evaluation.losses import Curve, smoothed
 from posellm_assets.evaluation.report import HEADLINES, reasons
 from posellm_assets.evaluation.retention import TASKS
-from posellm_assets.evaluation.tables import LAYOUTS, Column, Layout, bounds, shown
+from posellm_assets.evaluation.tables import LAYOUTS, Column, Layout, bounds, model_figures, sample, shown
 
 CHART = (280, 130)  # width and height of a loss curve, in the units of its drawing
 
@@ -27,6 +26,16 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("recognised_reconstructed", "tokenizer, recognised"),
     ("recognised_real", "real, recognised"),
     ("nll_per_code", "nats per code"),
+)
+# The columns of the tokenizer's table, as they are called in its report.
+TOKENIZER: tuple[tuple[str, str], ...] = (
+    ("clips", "clips"),
+    ("mpjpe_mm", "MPJPE, root-aligned (mm)"),
+    ("baseline_mean_pose_mm", "the same of a mean pose (mm)"),
+    ("global_mpjpe_mm", "MPJPE, global (mm)"),
+    ("acceleration_error_m_per_s2", "acceleration error (m/s²)"),
+    ("foot_skate_m_per_s", "foot skate (m/s)"),
+    ("foot_skate_original_m_per_s", "foot skate of the original (m/s)"),
 )
 SHARES = frozenset(name for name, _, is_share, _ in HEADLINES if is_share) | {
     other for _, _, is_share, beside in HEADLINES if is_share for other, _ in beside
@@ -69,6 +78,7 @@ def render(
         compared=[_compared(comparison) for comparison in metrics["decision"]["comparisons"]],
         generations=list(metrics["retention"][0]["cells"]) if metrics["retention"] else [],
         retention=[_retained(row) for row in metrics["retention"]],
+        tokenizer=_tokenizer((metrics["provenance"]["tokenizer"] or {}).get("held_out", {})),
         provenance=_provenance(metrics["provenance"]),
         splits=_splits(metrics["provenance"].get("snapshot")),
         style=Markup(package.joinpath("page.css").read_text(encoding="utf-8")),
@@ -85,8 +95,8 @@ def _headline(
     return {
         "title": title,
         "value": shown(figures[name]["value"], is_share),
-        "interval": [shown(bound, is_share) for bound in figures[name]["interval"] or ()],
-        "n": figures[name]["n"],
+        "interval": bounds(figures[name], is_share),
+        "sample": sample(figures[name]),
         "bars": [
             {
                 "words": words,
@@ -99,8 +109,11 @@ def _headline(
 
 
 def _cell(figures: Mapping[str, Any], name: str) -> str:
-    figure = figures.get(name)
-    return f"{shown(figure['value'], name in SHARES)} (n={figure['n']})" if figure else "–"
+    return _with_sample(figures[name], name in SHARES) if name in figures else "–"
+
+
+def _with_sample(figure: Mapping[str, Any], is_share: bool) -> str:
+    return f"{shown(figure['value'], is_share)} ({sample(figure)})"
 
 
 def _table(layout: Layout, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -130,11 +143,10 @@ def _filled(layout: Layout, figures: Mapping[str, Any]) -> dict[str, Any]:
 def _written(figure: Mapping[str, Any] | None, column: Column) -> dict[str, str] | None:
     if figure is None:
         return None
-    repeats = f", {figure['repeats']}×" if figure.get("repeats") else ""
     return {
         "value": shown(figure["value"], column.is_share),
         "interval": bounds(figure, column.is_share),
-        "n": f"n={figure['n']}{repeats}",
+        "n": sample(figure),
     }
 
 
@@ -157,17 +169,35 @@ def _chart(stage: str, curve: Curve) -> dict[str, Any]:
 
 
 def _comparison(figures: Mapping[str, Any], champion: Mapping[str, Any]) -> list[dict[str, str]]:
-    """Every figure that both models have."""
+    """Every figure of the models themselves that both have."""
     return [
         {
             "name": name,
-            "better": "lower" if lower_is_better(name) else "higher",
-            "new": _cell(figures, name),
-            "old": _cell(champion, name),
+            "better": column.better,
+            "new": _with_sample(figures[name], column.is_share),
+            "old": _with_sample(champion[name], column.is_share),
         }
-        for name in figures
-        if name in champion
+        for name, column in model_figures().items()
+        if name in figures and name in champion
     ]
+
+
+def _tokenizer(held_out: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What the tokenizer keeps of clips that it was not trained on: over all, by sport, and by skeleton if several."""
+    if not held_out.get("clips"):
+        return None
+    skeletons = held_out.get("by_skeleton") or {}
+    groups = {"all": held_out, **held_out["by_sport"], **(skeletons if len(skeletons) > 1 else {})}
+    rows = [
+        (name, ["–" if figures.get(key) is None else figures[key] for key, _ in TOKENIZER])
+        for name, figures in groups.items()
+    ]
+    return {
+        "headings": [heading for _, heading in TOKENIZER],
+        "rows": rows,
+        "codes": f"{held_out['codes_used']} of {held_out['codebook_size']}" if "codebook_size" in held_out else None,
+        "perplexity": held_out.get("perplexity"),
+    }
 
 
 def _compared(comparison: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,7 +220,7 @@ def _retained(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Name and value of all that made the figures, nested names joined by dots; the snapshot has its own table."""
+    """Name and value of all that made the figures, nested names joined by dots; what has its own table is left out."""
     flat: list[tuple[str, str]] = []
 
     def add(name: str, value: Any) -> None:
@@ -203,7 +233,8 @@ def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
             flat.append((name, str(value)))
 
     snapshot = provenance.get("snapshot") or {}
-    add("", {key: value for key, value in provenance.items() if key != "snapshot"})
+    add("", {key: value for key, value in provenance.items() if key not in ("snapshot", "tokenizer")})
+    add("tokenizer", {key: value for key, value in (provenance["tokenizer"] or {}).items() if key != "held_out"})
     add("snapshot", {key: value for key, value in snapshot.items() if key not in ("videos", "settings")})
     add("training settings", snapshot.get("settings") or {})
     return flat

@@ -11,7 +11,7 @@ from typing import Any
 from upath import UPath
 
 from posellm_assets.evaluation.losses import read_losses, smoothed
-from posellm_assets.evaluation.tables import LAYOUTS, Column, Layout, bounds, shown
+from posellm_assets.evaluation.tables import LAYOUTS, Column, Layout, bounds, sample, shown
 
 # Name, what it is, whether it is a share, and the figures that it is to be read beside.
 HEADLINES: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
@@ -84,7 +84,7 @@ def summary_markdown(metrics: Mapping[str, Any]) -> str:
             figure = figures[name]
             value, interval = shown(figure["value"], is_share), bounds(figure, is_share)
             between = f" ({interval})" if interval else ""
-            lines.append(f"| {title} | **{value}**{between} | {', '.join(others)} | {figure['n']} |")
+            lines.append(f"| {title} | **{value}**{between} | {', '.join(others)} | {sample(figure)} |")
     for layout in LAYOUTS:
         if layout.present(figures):
             lines += ["", *_table(layout, figures)]
@@ -108,7 +108,7 @@ def reasons(absent: Mapping[str, str]) -> list[tuple[str, list[str]]]:
 def _table(layout: Layout, figures: Mapping[str, Any]) -> list[str]:
     def cell(row: str, column: Column) -> str:
         figure = layout.figure(figures, row, column)
-        return f"{shown(figure['value'], column.is_share)} (n={figure['n']})" if figure else ""
+        return f"{shown(figure['value'], column.is_share)} ({sample(figure)})" if figure else ""
 
     heads = [layout.title, *(column.heading for column in layout.columns)]
     return [

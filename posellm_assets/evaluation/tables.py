@@ -64,8 +64,8 @@ T2M = Layout(
         "report's judge and cannot be compared with published ones. Where a figure says 20×, its interval is that of "
         "the mean over 20 choices of batches, pairs and draws with the same clips (none, where all 20 came out the "
         "same); the other intervals are over the n cases.",
-        "FID is against the real held-out clips, with shrunk covariances; the row “real motion” is as many real "
-        "training clips, chosen anew 20 times. It falls with n, so only rows of the same n can be compared.",
+        "FID is from motions of one half of the held-out texts to real ones of the other half (n in either), with "
+        "shrunk covariances; the row “real motion” is the floor, as near as another real sample comes.",
         "Edit distance and length error are against the held-out takes of the same label; the row “real motion” is the "
         "floor: what training takes of that label, by other people, reach.",
     ),
@@ -106,14 +106,39 @@ M2T = Layout(
 LAYOUTS = (T2M, M2T)
 
 
+# Of a model alone, outside the two tables.
+OTHER_FIGURES = (
+    Column("naming_accuracy", "names the movement", "higher"),
+    Column("scoring_accuracy", "likeliest label", "higher"),
+    Column("recognised_generated", "generated motion recognised", "higher"),
+    Column("nll_per_code", "nats per code", "lower", is_share=False),
+    Column("nll_per_code_without_text", "nats per code, without the text", "lower", is_share=False),
+)
+
+
+def model_figures() -> dict[str, Column]:
+    """The figures that a model has of its own, by name: neither baselines nor what real motion reaches."""
+    own = {column.name: column for column in OTHER_FIGURES}
+    for layout in LAYOUTS:
+        row = layout.rows[0][0]
+        own |= {layout.names.get((column.name, row), f"{column.name}_{row}"): column for column in layout.columns}
+    return own
+
+
 def shown(value: float, is_share: bool) -> str:
     """A figure as it is written for people."""
-    return f"{value * 100:.0f} %" if is_share else f"{value:.2f}"
+    return f"{value * 100:.0f} %" if is_share else f"{value:.3f}"
 
 
 def bounds(figure: Mapping[str, Any], is_share: bool) -> str:
     """The interval of a figure, or nothing."""
     if not figure.get("interval"):
         return ""
-    low, high = figure["interval"]
-    return f"{low * 100:.0f} to {high * 100:.0f} %" if is_share else f"{low:.2f} to {high:.2f}"
+    # The normal interval of a mean may reach beyond what there is: no measure here is below 0, and no share above 1.
+    low, high = max(0.0, figure["interval"][0]), figure["interval"][1]
+    return f"{low * 100:.0f} to {min(1.0, high) * 100:.0f} %" if is_share else f"{low:.3f} to {high:.3f}"
+
+
+def sample(figure: Mapping[str, Any]) -> str:
+    """What a figure was measured on: the number of cases, and of repeats with the same cases."""
+    return f"n={figure['n']}" + (f", {figure['repeats']}×" if figure.get("repeats") else "")

@@ -5,7 +5,7 @@ Each function takes clips and fills `Figures`; a figure that cannot be measured 
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,14 +61,13 @@ class Asked:
     """Held-out texts, one for each of N clips, and the motions that answer them.
 
     `draws` are S lists of N generated samples, `nearest` the N training clips with the most similar texts,
-    `reconstructed` the N clips' own motions after the tokenizer, and `others` training clips taken at random.
+    and `reconstructed` the N clips' own motions after the tokenizer.
     """
 
     clips: list[Clip]
     draws: list[list[Sample]]
     nearest: list[Clip]
     reconstructed: list[Motion]
-    others: list[Clip]
 
     @property
     def texts(self) -> list[str]:
@@ -161,8 +160,7 @@ def held_out_texts(figures: Figures, evaluator: Evaluator, asked: Asked, seed: i
 
     Beside `generated` stand `real` (the clip that the text is about), `reconstructed` (that clip after the tokenizer:
     the ceiling for any model of its codes), `nearest` (the training clip with the most similar text) and `shuffled`
-    (the real motion of another text). FID is against the real held-out clips; its `real` is that of as many real
-    training clips, which another good sample cannot be expected to beat.
+    (the real motion of another text). FID is against real held-out clips of other texts (`distributions.fid`).
     """
     rows = ("generated", "real", "reconstructed", "nearest", "shuffled")
     names = [f"{name}_{row}" for row in rows for name in (*MATCHING, "diversity")]
@@ -180,19 +178,18 @@ def held_out_texts(figures: Figures, evaluator: Evaluator, asked: Asked, seed: i
         "nearest": evaluator.embed_motions([clip.motion for clip in asked.nearest])[None],
         "shuffled": real[shuffled(len(texts), SHUFFLES, seed)],
     }
-    others = evaluator.embed_motions([clip.motion for clip in asked.others])
     for row, draws in motions.items():
         add_matching(figures, row, asked.clips, draws, spoken, texts, seed)
-        whole = draws[:, np.isfinite(draws).all((0, 2))]
+        valid = np.isfinite(draws).all((0, 2))
+        whole = draws[:, valid]
         if whole.shape[1] < 2:
             figures.skip([f"diversity_{row}", f"fid_{row}"], "fewer than two of the motions could be decoded")
             continue
         figures.overall[f"diversity_{row}"] = diversity(whole, seed=seed)
-        if row == "real" and len(others) < 2:
-            figures.skip(["fid_real"], "fewer than two training clips")
+        if whole.shape[1] < 4:
+            figures.skip([f"fid_{row}"], "fewer than four motions, two for either half")
         elif row != "shuffled":
-            draw = _some(others, len(real)) if row == "real" else _one_of_each(whole)
-            figures.overall[f"fid_{row}"] = fid(real, draw, seed)
+            figures.overall[f"fid_{row}"] = fid(real[valid], whole, seed)
         if row == "generated" and len(draws) > 1:
             figures.overall["multimodality_generated"] = multimodality(whole, seed=seed)
     for k in RANKS:
@@ -274,15 +271,6 @@ def shuffled(count: int, times: int, seed: int) -> np.ndarray:
     for order, row in zip((rng.permutation(count) for _ in range(times)), orders, strict=True):
         row[order] = np.roll(order, 1)
     return orders
-
-
-def _one_of_each(draws: np.ndarray) -> Callable[[np.random.Generator], np.ndarray]:
-    texts = np.arange(draws.shape[1])
-    return lambda rng: draws[rng.integers(len(draws), size=len(texts)), texts]
-
-
-def _some(vectors: np.ndarray, count: int) -> Callable[[np.random.Generator], np.ndarray]:
-    return lambda rng: vectors[rng.permutation(len(vectors))[:count]]
 
 
 def _embedded(evaluator: Evaluator, samples: Sequence[Sample]) -> np.ndarray:

@@ -16,6 +16,7 @@ from posellm_assets.evaluation.config import (
 from posellm_assets.evaluation.evaluate import run
 from posellm_assets.evaluation.page import render
 from posellm_assets.evaluation.report import curves_png, summary_markdown
+from posellm_assets.evaluation.tables import bounds
 from posellm_assets.evaluation.train_evaluator import run as train_evaluator
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets_tests.unit.evaluation.world import quiet
@@ -73,8 +74,8 @@ def test_the_figures_are_counted_over_the_right_clips(metrics):
     assert figures["recognised_generated"]["n"] == 4 * 2 and figures["valid_share"]["n"] == 4 * 2 + 8 * 3
     assert figures["edit_distance_generated"]["n"] == 8 * 3 and figures["edit_distance_nearest"]["n"] == 8
     assert figures["edit_distance_real"]["n"] == 20
-    assert {figures[f"{name}_generated"]["n"] for name in ("r_precision_1", "mm_dist", "fid", "multimodality")} == {8}
-    assert figures["diversity_generated"]["n"] == 4 and figures["fid_real"]["n"] == 8
+    assert {figures[f"{name}_generated"]["n"] for name in ("r_precision_1", "mm_dist", "multimodality")} == {8}
+    assert {figures[name]["n"] for name in ("diversity_generated", "fid_generated", "fid_real")} == {4}
     assert metrics["by_sport"]["gym"]["r_precision_1_generated"]["n"] == 4
     assert metrics["by_sport"]["gym"]["bleu_said"]["n"] == 4
     assert {sport: part["naming_accuracy"]["n"] for sport, part in metrics["by_sport"].items()} == {
@@ -136,6 +137,41 @@ def test_a_champion_is_compared_case_by_case_and_both_generations_stand_in_the_p
     assert cells["all-0001"]["n"] == 4 and cells["all-0001"]["interval"]
     page = (tmp_path / "index.html").read_text()
     assert "Against all-0001, the released model" in page and "What each generation still knows" in page
+    both = re.search(r"All figures of both models.*?</table>", page, re.DOTALL)
+    better = dict(re.findall(r'<th scope="row">(\w+)</th><td>(.*?)</td>', both[0])) if both else {}
+    assert (better["naming_accuracy"], better["fid_generated"]) == ("higher", "lower")
+    assert (better["diversity_generated"], better["multimodality_generated"]) == ("as real", "–")
+    assert not [name for name in better if re.search("chance|majority|real$|shuffled|nearest|bigram", name)]
+
+
+def test_an_interval_over_repeats_is_never_shown_as_one_over_clips(metrics, job):
+    page = (Path(job.out) / "index.html").read_text()
+    (card,) = re.findall(r"<h3>The held-out text that a motion was generated from.*?</p>", page, re.DOTALL)
+    assert "n=8, 20×" in card and "does not say what other clips would give" in page
+    (line,) = [line for line in summary_markdown(metrics).splitlines() if "is among the 3 nearest" in line]
+    assert line.endswith("| n=8, 20× |")
+
+
+def test_an_interval_stays_within_what_can_be():
+    figure = {"value": 0.004, "n": 9, "interval": (-0.003, 0.011)}
+    assert (bounds(figure, True), bounds(figure, False)) == ("0 to 1 %", "0.000 to 0.011")
+    assert bounds({"value": 0.99, "n": 9, "interval": (0.97, 1.02)}, True) == "97 to 100 %"
+
+
+def test_what_one_camera_cannot_see_is_said_of_footage_only(metrics):
+    assert metrics["test_clips_filmed"] == 8
+    for filmed, says in ((8, "Everything here starts"), (3, "3 of the 8 held-out clips start"), (0, None)):
+        page = render({**metrics, "test_clips_filmed": filmed}, None, {}, [])
+        assert ("What to expect of one camera" in page) == (says is not None) and (says or "") in page
+
+
+def test_what_the_tokenizer_keeps_is_a_table_by_sport_and_skeleton(metrics):
+    of = {"clips": 4, "mpjpe_mm": 31.5, "foot_skate_m_per_s": None}
+    report = {"held_out": {**of, "by_sport": {"gym": of}, "by_skeleton": {"body": of, "mixamo": of}}}
+    page = render({**metrics, "provenance": {**metrics["provenance"], "tokenizer": report}}, None, {}, [])
+    (table,) = re.findall(r'<h2 id="h-tokenizer">.*?</table>', page, re.DOTALL)
+    assert re.findall(r'<th scope="row">(\w+)</th><td>4</td><td>31.5</td>', table) == ["all", "gym", "body", "mixamo"]
+    assert "held_out.by_sport" not in page
 
 
 def test_the_page_needs_nothing_from_elsewhere(job, metrics):
@@ -178,7 +214,7 @@ def test_a_snapshot_of_a_single_movement_gives_no_accuracy(world, job, tokenizer
 
 def test_the_summary_holds_the_figure_its_baselines_and_its_sample_size(metrics):
     (line,) = [line for line in summary_markdown(metrics).splitlines() if "names its movement" in line]
-    assert "chance 25 %" in line and line.endswith("| 8 |")
+    assert "chance 25 %" in line and line.endswith("| n=8 |")
     (line,) = [line for line in summary_markdown(metrics).splitlines() if "nearest training clip by text |" in line]
     assert line.count("(n=8)") > 6
 
