@@ -325,8 +325,9 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
                 snapshot="all-0001",
                 stage="stage3",
                 lineage=current_lineage(lake) or "",
-                reasons=["it is"],
-                by="me",
+                reasons=["It is the first."],
+                by="bench/kill.py",
+                instead_of=None,
             )
 
     yield "extraction", extraction
