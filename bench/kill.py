@@ -262,6 +262,7 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
     """The commands in their order; each is run, killed and run again, and finished before the next is asked for."""
     import dagster as dg
 
+    from posellm_assets import hub
     from posellm_assets.defs.language import stage_job
     from posellm_assets.defs.local import bring_up_to_date
     from posellm_assets.evaluation import champion
@@ -297,7 +298,8 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
         train_keys = [key for key in motions if read_manifest(lake, key).split == "train"]
         held_out = [path for key, path in motions.items() if key not in train_keys]
         paths = [motions[key] for key in train_keys]
-        job = TokenizerJob(train=paths, held_out=held_out, out=out, config=settings.tokenizer)
+        store = hub.place(None, lake, "motion_tokenizer", out.name)
+        job = TokenizerJob(train=paths, held_out=held_out, out=out, hub=store, config=settings.tokenizer)
         program(train_tokenizer.main, job, out)
         adopt_tokenizer(lake)
 

@@ -4,6 +4,8 @@ Each is started as `python -m MODULE CONFIG.json`, by hand or by an asset throug
 Pipes where the process was started by it and to standard output otherwise, so that the programs need not know.
 """
 
+import fcntl
+import os
 import signal
 import sys
 import threading
@@ -36,14 +38,31 @@ class Report(Protocol):
 
 
 def read_config(model: type[Config], arguments: list[str] | None = None) -> Config:
-    """The configuration named on the command line; exits with what is wrong where it does not fit `model`."""
+    """The configuration named on the command line; exits with what is wrong where it does not fit `model`.
+
+    Where another process works on the same file, this one waits for its end: a run that was killed may have left the
+    program that it had started, and two that save into one folder would tear what each other writes.
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     if len(arguments) != 1:
         sys.exit(f"usage: python -m MODULE CONFIG.json (a {model.__name__})")
     try:
-        return model.model_validate_json(Path(arguments[0]).read_bytes())
+        config = model.model_validate_json(Path(arguments[0]).read_bytes())
+        if os.environ.get("RANK", "0") == "0":  # the others of `torchrun` wait for the first
+            _work_alone(Path(arguments[0]))
     except (OSError, ValidationError) as error:
         sys.exit(f"{arguments[0]}: {error}")
+    return config
+
+
+def _work_alone(job: Path) -> None:
+    """Hold the lock beside `job` until this process ends, however it ends."""
+    lock = os.open(job.with_name(f".{job.name}.lock"), os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"another process works on {job}; waiting for its end", flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 def run_program(name: str, model: type[Config], run: Callable[[Config, Report], object]) -> None:
