@@ -1,0 +1,112 @@
+"""Calibration and the ensemble: confidences that mean something, members that weigh what they are worth."""
+
+import math
+
+import numpy as np
+import pytest
+
+from posellm_assets.actions.calibration import calibration_error, coverage, fit_temperature, reliability, resampled
+from posellm_assets.actions.ensemble import Ensemble
+from posellm_assets.actions.opinions import Opinion, normalised
+
+CLASSES = ["clear", "drop", "smash"]
+
+
+def opinion(member: str, **probabilities: float) -> Opinion:
+    return Opinion(member, {name: math.log(value) for name, value in probabilities.items()}, 0.5)
+
+
+def said(member: str, truth: list[str], accuracy: float, sureness: float, seed: int) -> list[Opinion]:
+    """Opinions that are right in `accuracy` of the cases and always give the class they name that much `sureness`."""
+    rng = np.random.default_rng(seed)
+    opinions = []
+    for class_id in truth:
+        others = [name for name in CLASSES if name != class_id]
+        named = class_id if rng.random() < accuracy else others[int(rng.integers(2))]
+        scores = {name: math.log(sureness if name == named else (1 - sureness) / 2) for name in CLASSES}
+        opinions.append(Opinion(member, normalised(scores), 0.1))
+    return opinions
+
+
+TRUTH = [CLASSES[int(index)] for index in np.random.default_rng(0).integers(3, size=400)]
+
+
+def test_a_member_that_claims_too_much_is_brought_down_to_how_often_it_is_right() -> None:
+    boaster = said("boaster", TRUTH, accuracy=0.7, sureness=0.99, seed=1)
+    temperature = fit_temperature(boaster, TRUTH)
+    assert temperature > 2
+    assert boaster[0].at_temperature(temperature).confidence == pytest.approx(0.7, abs=0.05)
+
+
+def test_ten_right_answers_do_not_make_certainty() -> None:
+    ten = said("lucky", TRUTH[:10], accuracy=1.0, sureness=0.8, seed=1)
+    calibrated = ten[0].at_temperature(fit_temperature(ten, TRUTH[:10])).confidence
+    assert 0.8 < calibrated < 0.995
+    assert fit_temperature([], []) == 1.0
+
+
+def test_calibration_error_is_the_gap_between_claim_and_truth() -> None:
+    right = [True] * 6 + [False] * 4
+    assert calibration_error([0.6] * 10, right) == pytest.approx(0.0)
+    assert calibration_error([0.95] * 10, right) == pytest.approx(0.35)
+    assert calibration_error([1.0, 0.05], [True, False]) == pytest.approx(0.025)
+    (bar,) = reliability([0.95] * 10, right)
+    assert (bar.clips, bar.accuracy) == (10, 0.6)
+
+
+def test_accuracy_over_coverage_begins_with_the_surest_and_keeps_equals_together() -> None:
+    assert coverage([0.9, 0.5, 0.5, 0.2], [True, False, True, False]) == [
+        (0.25, 1.0),
+        (0.75, pytest.approx(2 / 3)),
+        (1.0, 0.5),
+    ]
+
+
+def test_an_interval_holds_the_figure_and_shrinks_with_the_cases() -> None:
+    few, many = (
+        resampled(lambda chosen, right=right: float(right[chosen].mean()), len(right))
+        for right in (np.tile([1.0, 0.0], 10), np.tile([1.0, 0.0], 500))
+    )
+    assert few.interval and many.interval
+    assert few.interval[0] < 0.5 < few.interval[1]
+    assert many.interval[1] - many.interval[0] < 0.3 * (few.interval[1] - few.interval[0])
+
+
+def test_the_better_member_weighs_more_and_the_ensemble_is_not_behind_it_on_other_clips() -> None:
+    half = len(TRUTH) // 2
+    good = said("good", TRUTH, accuracy=0.85, sureness=0.9, seed=1)
+    poor = said("poor", TRUTH, accuracy=0.5, sureness=0.9, seed=2)
+    ensemble = Ensemble.fit({"good": good[:half], "poor": poor[:half]}, TRUTH[:half])
+    assert ensemble.weights["good"] > 2 * ensemble.weights["poor"]
+    decided = [ensemble.decide(list(pair)) for pair in zip(good[half:], poor[half:], strict=True)]
+    alone = np.mean([one.action == class_id for one, class_id in zip(good[half:], TRUTH[half:], strict=True)])
+    together = np.mean([one and one.action == class_id for one, class_id in zip(decided, TRUTH[half:], strict=True)])
+    assert together >= alone
+    right = [one is not None and one.action == class_id for one, class_id in zip(decided, TRUTH[half:], strict=True)]
+    assert calibration_error([one.confidence for one in decided if one], right) < 0.1
+
+
+def test_a_member_that_is_silent_on_a_clip_leaves_it_to_the_others_and_all_answers_are_kept() -> None:
+    truth = TRUTH[:50]
+    seeing, moving = said("vision", truth, 0.8, 0.8, 1), said("motion", truth, 0.8, 0.8, 2)
+    ensemble = Ensemble.fit({"vision": [None] * 10 + seeing[10:], "motion": list(moving)}, truth)
+    both = ensemble.decide([seeing[0], moving[0]])
+    assert both and set(both.all_results) == {"vision", "motion"} and both.ensemble_method == "likelihood_weighted"
+    alone = ensemble.decide([moving[0]])
+    assert alone and (alone.action, alone.method, alone.ensemble_method) == (moving[0].action, "motion", "single")
+    assert ensemble.decide([]) is None
+
+
+def test_the_threshold_rule_asks_one_member_after_the_other() -> None:
+    ensemble = Ensemble(
+        members=("vision", "motion"),
+        temperatures={"vision": 1.0, "motion": 1.0},
+        weights={"vision": 0.5, "motion": 0.5},
+        rule="threshold",
+        threshold=0.8,
+    )
+    motion = opinion("motion", smash=0.6, clear=0.4)
+    sure = ensemble.decide([opinion("vision", clear=0.85, smash=0.15), motion])
+    unsure = ensemble.decide([opinion("vision", clear=0.75, smash=0.25), motion])
+    assert sure and (sure.action, sure.ensemble_method, sure.confidence) == ("clear", "vision_primary", 0.85)
+    assert unsure and (unsure.action, unsure.ensemble_method) == ("smash", "motion_primary")
