@@ -69,9 +69,18 @@ def write(out: Path, step: int, fill: Callable[[Path], None]) -> Path:
 
 def place(temporary: Path, target: Path) -> None:
     """Give a checkpoint its name."""
-    shutil.rmtree(target, ignore_errors=True)
+    remove(target)
     os.replace(temporary, target)
     lake.sync(target.parent)
+
+
+def remove(folder: Path) -> None:
+    """Remove a checkpoint, so that it is gone or whole at any moment."""
+    if folder.exists():
+        doomed = folder.with_name(f".{folder.name}.old.tmp")
+        shutil.rmtree(doomed, ignore_errors=True)
+        os.replace(folder, doomed)
+        shutil.rmtree(doomed)
 
 
 def clear(out: Path) -> None:
@@ -84,7 +93,7 @@ def prune(out: Path, keep: Collection[int]) -> None:
     """Remove all checkpoints but the newest `KEEP` and those of the steps in `keep`."""
     for step in steps(out)[KEEP:]:
         if step not in keep:
-            shutil.rmtree(folder_of(out, step))
+            remove(folder_of(out, step))
 
 
 def problem(folder: Path) -> str | None:

@@ -79,7 +79,7 @@ class Saves:
         self.saved = checkpoints.step_of(newest.name) if newest else None
         for step in checkpoints.steps(self.out):
             if self.saved is None or step > self.saved:  # broken, and would stand in the place of a newer one
-                shutil.rmtree(checkpoints.folder_of(self.out, step))
+                checkpoints.remove(checkpoints.folder_of(self.out, step))
         if newest and self._store:
             why = f"newer than {here.name} here" if here else "there is none here"
             reason = f"{newest.name} of {self.url}: {why}" if fetched else f"{newest.name}: the store has no newer one"
@@ -114,8 +114,20 @@ class Saves:
         with self._lock:
             busy = {checkpoints.step_of(folder.name) for folder in self._copying}
         checkpoints.prune(self.out, {*keep, *(step for step in busy if step is not None)})
-        self._copy(card, keep)
+        self.copy(card, keep)
         return True
+
+    def copy(self, card: str, keep: Collection[int] = ()) -> None:
+        """Begin to copy to the store what it lacks of the newest two and of those of `keep`."""
+        if self._store is None:
+            return
+        steps = checkpoints.steps(self.out)
+        kept = [step for place, step in enumerate(steps) if place < checkpoints.KEEP or step in keep]
+        with self._lock:
+            self._wanted, self._card = tuple(checkpoints.folder_of(self.out, step) for step in kept), card
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._copy_all, name="checkpoint copies", daemon=True)
+                self._thread.start()
 
     def finish(self, timeout_s: float | None = None) -> dict[str, Any]:
         """Wait for the last copy, for `timeout_s` at most; what became of the copies, for the record."""
@@ -131,11 +143,6 @@ class Saves:
         """Whether the store lacks the last checkpoint, of `step`, of a training whose `finish` left `record`."""
         return self.url is not None and (record is None or (record["url"], record["newest"]) != (self.url, step))
 
-    def catch_up(self, card: str) -> dict[str, Any]:
-        """Copy what a finished training could not; what became of it, for the record."""
-        self._copy(card, ())
-        return self.finish()
-
     def _newest_here(self, unfit: Callable[[dict[str, Any], str], str | None]) -> Path | None:
         checkpoints.clear(self.out)
         here = checkpoints.newest_valid(self.out, self.report)
@@ -146,7 +153,7 @@ class Saves:
             return here
         self.report(f"{here.name} in {self.out} is passed over: {reason}")
         for step in checkpoints.steps(self.out):
-            shutil.rmtree(checkpoints.folder_of(self.out, step))
+            checkpoints.remove(checkpoints.folder_of(self.out, step))
         return None
 
     def _newest_in_store(self, newer_than: int, unfit: Callable[[dict[str, Any], str], str | None]) -> Path | None:
@@ -179,17 +186,6 @@ class Saves:
             return str(error)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-
-    def _copy(self, card: str, keep: Collection[int]) -> None:
-        if self._store is None:
-            return
-        newest = checkpoints.steps(self.out)
-        kept = [step for place, step in enumerate(newest) if place < checkpoints.KEEP or step in keep]
-        with self._lock:
-            self._wanted, self._card = tuple(checkpoints.folder_of(self.out, step) for step in kept), card
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._copy_all, name="checkpoint copies", daemon=True)
-                self._thread.start()
 
     def _copy_all(self) -> None:
         """The thread: copies until nothing newer is wanted."""

@@ -13,6 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
+# Must be found in nothing that a run writes.
+HF_TOKEN = "hf_secret_of_the_tests"
+
 # The hub of the tests (`hub_server.py`) has no Xet. The client reads this when it is first imported.
 os.environ["HF_HUB_DISABLE_XET"] = "1"
 
@@ -34,7 +37,8 @@ class Demo:
 
 def environment(lake: Path, home: Path) -> dict[str, str]:
     """An environment whose lake and Dagster instance are a test's own."""
-    return {**os.environ, "POSELLM_LAKE": str(lake), "DAGSTER_HOME": str(home), "COLUMNS": "120"}
+    own = {"POSELLM_LAKE": str(lake), "DAGSTER_HOME": str(home), "COLUMNS": "120", "HF_TOKEN": HF_TOKEN}
+    return {**os.environ, **own}
 
 
 def new_home(home: Path) -> Path:

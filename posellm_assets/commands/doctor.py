@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from posellm_assets import hub
 from posellm_assets.lake import Lake, is_local
 from posellm_assets.language.plan import Hardware, NoPlan, find_hardware, plan
 from posellm_assets.poses.config import PoseConfig
@@ -49,9 +50,10 @@ def examine(lake: Lake) -> Iterator[Finding]:
         token,
         False,
         "HF_TOKEN is set" if token else "HF_TOKEN is not set",
-        "only needed for gated base models: export HF_TOKEN=...",
+        "needed for gated base models and for checkpoints on the Hub: export HF_TOKEN=...",
     )
     yield _settings(lake)
+    yield from _checkpoints(lake)
     yield from _plan(lake, hardware)
     yield from _lake(lake)
     home = os.environ.get("DAGSTER_HOME", "")
@@ -95,6 +97,20 @@ def _plan(lake: Lake, hardware: Hardware) -> Iterator[Finding]:
         f"x {chosen.batches_per_step} ({chosen.reason})"
     )
     yield Finding("training plan", True, False, found)
+
+
+def _checkpoints(lake: Lake) -> Iterator[Finding]:
+    """Where checkpoints go, and whether the token is taken there; the token itself is not shown."""
+    try:
+        template = load_settings(lake).hub
+        where = hub.place(template, lake, "stage1", "all-0001")
+        if where.startswith(hub.HUB):
+            with hub.hub_errors(where):
+                where += f" (the token of {hub.hub_api().whoami()['name']} works)"
+    except (ValueError, hub.StoreError) as error:
+        yield Finding("checkpoints", False, True, str(error), "put right `hub` or HF_TOKEN: training would not begin")
+        return
+    yield Finding("checkpoints", True, True, f"stage1 of all-0001: {where}")
 
 
 def _settings(lake: Lake) -> Finding:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterPipesExecutionError
 from pydantic import BaseModel, Field
 
 from posellm_assets.lake import Lake, write_json
@@ -52,15 +53,15 @@ class Programs(dg.ConfigurableResource):
     def run(self, context: dg.AssetExecutionContext, module: str, job: BaseModel, out: Path) -> None:
         """Run `python -m module JOB.json` with `job` written to `out/job.json`.
 
-        A program that was asked to stop and has saved is started again a little later. Raises dg.DagsterError where it
-        exits with an error.
+        A program that was asked to stop and has saved is started again a little later. Raises
+        DagsterPipesExecutionError where it exits with an error.
         """
         path = out / "job.json"
         write_json(path, job.model_dump(mode="json"))
         client = dg.PipesSubprocessClient(env={"PYTHONUNBUFFERED": "1"}, termination_timeout_seconds=_SAVING_S)
         try:
             client.run(context=context.op_execution_context, command=[sys.executable, "-m", module, str(path)])
-        except dg.DagsterError as error:
+        except DagsterPipesExecutionError as error:
             if str(error).endswith(f"code {PREEMPTED}"):
                 raise dg.RetryRequested(max_retries=2, seconds_to_wait=10) from error
             raise

@@ -78,7 +78,8 @@ def train(
             check_identity({"snapshot": job.snapshot, **result["identity"]}, identity, str(job.out))
             say(f"{stage.name} is finished already: {job.out / 'final'}")
             if processes.first and saves.is_behind(result.get("store"), result["steps"]):
-                result["store"] = saves.catch_up(stage_card(job, result["steps"], result["val_before"], []))
+                saves.copy(stage_card(job, result["steps"], result["val_before"], []))
+                result["store"] = saves.finish()
                 lake.write_json(result_file, result)
             return result
 
@@ -165,20 +166,27 @@ def train(
             f"{'bf16' if bf16 else 'float32'}"
         )
 
+        def kept() -> list[int]:
+            return [position["best"]["step"]] if stage.patience else []
+
+        def card() -> str:
+            return stage_card(job, position["step"], position["val_before"], losses)
+
         def save() -> None:
             if processes.first:
-                keep = [position["best"]["step"]] if stage.patience else []
                 now = optimizer.to_checkpoint(trained, adamw, {**position, "epoch": rows.epoch, "row": rows.row})
 
                 def fill(folder: Path) -> None:
                     checkpoints.fill(folder, now, job.out / "losses.jsonl", save_start)
 
-                card = stage_card(job, position["step"], position["val_before"], losses)
-                saves.write(position["step"], fill, card, keep)
+                saves.write(position["step"], fill, card(), kept())
             processes.wait()
 
         def save_start(folder: Path) -> None:
             record.save_start(job.out, vocabulary, folder)
+
+        if checkpoint:
+            saves.copy(card(), kept())  # what was killed before it had arrived
 
         # --- Steps
         points = SavePoints(stage.steps, stage.checkpoint_every, stage.checkpoint_minutes)

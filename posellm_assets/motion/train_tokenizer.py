@@ -7,7 +7,6 @@ or in the store, and ends with the same bits; the checkpoints here go when the r
 
 import json
 import math
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -76,7 +75,7 @@ def train(job: TokenizerJob, report: Report, stop: Callable[[], bool] = lambda: 
     result["store"] = training.saves.finish()
     lake.write_json(job.out / REPORT_FILE, result)
     for step in checkpoints.steps(job.out):
-        shutil.rmtree(checkpoints.folder_of(job.out, step))
+        checkpoints.remove(checkpoints.folder_of(job.out, step))
     held_out_mm = result["held_out"]["mpjpe_mm"]
     report(f"{lineage}: {held_out_mm} mm on {len(held_out.of_clip)} held-out clips, {result['cpu_s']} CPU seconds")
     return result
@@ -149,8 +148,10 @@ class Training:
         """Write the losses, and a checkpoint of everything that the next step depends on."""
         lines = "".join(json.dumps(line) + "\n" for line in self.losses)
         lake.write_bytes(self.job.out / LOSSES_FILE, lines.encode())
-        card = f"# A motion tokenizer in training\n\nStep {self.step} of {self.job.config.steps}.\n"
-        self.saves.write(self.step, self._fill, card)
+        self.saves.write(self.step, self._fill, self._card())
+
+    def _card(self) -> str:
+        return f"# A motion tokenizer in training\n\nStep {self.step} of {self.job.config.steps}.\n"
 
     def _fill(self, folder: Path) -> None:
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
@@ -183,6 +184,7 @@ class Training:
         position = checkpoints.read_position(newest)
         self.step, self.losses, self.cpu_before_s = position["step"], position["losses"], position["cpu_s"]
         self.rng.bit_generator.state = position["rng"]
+        self.saves.copy(self._card())  # what was killed before it had arrived
         return True
 
     def _unfit(self, position: dict[str, Any], where: str) -> str | None:

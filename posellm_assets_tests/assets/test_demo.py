@@ -2,7 +2,7 @@
 
 from posellm_assets.lake import Lake, read_json
 from posellm_assets.language.snapshots import read_snapshot
-from posellm_assets_tests.conftest import Demo, make_demo
+from posellm_assets_tests.conftest import HF_TOKEN, Demo, make_demo
 
 
 def test_held_out_motion_is_named_and_generated_motion_recognised(demo: Demo) -> None:
@@ -28,6 +28,21 @@ def test_nobody_is_on_both_sides_of_the_split(demo: Demo) -> None:
 def test_the_demo_prints_its_figures_with_chance_beside_them(demo: Demo) -> None:
     for expected in ("tokenizer error", "stage3 loss", "motion named in text", "chance 0.10", "report: ", "generated "):
         assert expected in demo.output
+
+
+def test_no_token_is_in_anything_that_the_demo_wrote(demo: Demo) -> None:
+    written = [path for folder in (demo.lake, demo.home) for path in folder.rglob("*") if path.is_file()]
+    assert len(written) > 500
+    assert [path for path in written if HF_TOKEN.encode() in path.read_bytes()] == []
+    assert HF_TOKEN not in demo.output
+
+
+def test_checkpoints_of_every_stage_lie_in_the_lakes_own_store(demo: Demo) -> None:
+    store = demo.lake / "hub"
+    stored = {path.parent.relative_to(store).as_posix() for path in store.glob("*/*/*/manifest.json")}
+    steps = {"motion_tokenizer/in-training": (500, 1000)}
+    steps |= {f"{name}/all-0001": (half, 2 * half) for name, half in (("stage1", 60), ("stage2", 100), ("stage3", 75))}
+    assert stored == {f"{place}/checkpoint-{step}" for place, two in steps.items() for step in two}
 
 
 def test_a_second_demo_finds_nothing_to_do_and_prints_the_same_table(demo: Demo) -> None:

@@ -51,3 +51,4 @@ def test_the_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> None
     assert not findings["pose model"]["ok"]
     assert findings["pose model"]["remedy"] == "posellm models --fetch"
     assert findings["lake"]["ok"]
+    assert findings["checkpoints"]["found"].endswith("lake/hub/stage1/all-0001")

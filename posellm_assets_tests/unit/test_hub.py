@@ -141,6 +141,16 @@ def test_an_upload_that_breaks_off_is_not_there_at_all_and_is_made_up_for(tmp_pa
     assert hub.open_store(URL).steps() == [60, 30]
 
 
+def test_what_was_killed_before_it_arrived_is_copied_when_training_goes_on(tmp_path: Path, url: str) -> None:
+    Training(tmp_path, url).save(30)
+    Training(tmp_path, None).save(60)
+    again = Training(tmp_path, url)
+    assert again.resume() == 60
+    again.saves.copy("# Card\n")
+    assert again.saves.finish()["newest"] == 60
+    assert hub.open_store(url).steps() == [60, 30]
+
+
 def test_a_finished_training_copies_what_it_could_not(tmp_path: Path, remote: Hub) -> None:
     remote.faults.append(Fault("PUT", "/lfs/", 403, times=9, message="Private repository storage limit reached"))
     record = Training(tmp_path, URL).save(60)
@@ -148,7 +158,8 @@ def test_a_finished_training_copies_what_it_could_not(tmp_path: Path, remote: Hu
     remote.faults.clear()
     again = Training(tmp_path, URL)
     assert again.saves.is_behind(record, 60)
-    record = again.saves.catch_up("# Card\n")
+    again.saves.copy("# Card\n")
+    record = again.saves.finish()
     assert record == {"url": URL, "newest": 60, "warnings": []} and not again.saves.is_behind(record, 60)
 
 
