@@ -193,7 +193,7 @@ def train(
         model.train()
         while position["step"] < stage.steps and not _out_of_patience(position, stage.patience):
             if processes.any(stop()):
-                if saves.saved != position["step"]:
+                if processes.any(processes.first and saves.saved != position["step"]):
                     save()
                 saves.finish(PREEMPTION_S)
                 raise Preempted(f"{stage.name} was asked to stop and {_where_it_goes_on(saves, stage.steps)}")
