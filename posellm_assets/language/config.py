@@ -129,7 +129,7 @@ class GenerationConfig(_Config):
         default={}, description="How much of the replay falls to a sport, relative to the others (1 where not named)"
     )
     passes: float = Field(
-        default=0.5,
+        default=0.35,
         gt=0,
         description="Passes over the new clips, relative to those of a model that starts from the base",
     )
