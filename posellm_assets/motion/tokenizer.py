@@ -102,6 +102,16 @@ class Network(nn.Module):
         return self.frames(vectors), commitment
 
 
+def smoothed(frames: Tensor) -> Tensor:
+    """(..., T, D) features, each frame averaged 1:2:1 with its neighbours in time; the ends are their own neighbours.
+
+    The network writes four frames at once and does not see how they join: without this it jitters.
+    """
+    before = torch.cat([frames[..., :1, :], frames[..., :-1, :]], dim=-2)
+    after = torch.cat([frames[..., 1:, :], frames[..., -1:, :]], dim=-2)
+    return frames / 2 + (before + after) / 4
+
+
 @dataclass(frozen=True)
 class MotionTokenizer:
     """Writes motions of one skeleton and frame rate as code ids 0 to `codebook_size - 1`, `layers` for every 4 frames.
@@ -181,9 +191,9 @@ class MotionTokenizer:
                 ids[row, : counts[i]] = indices[i]
                 present[row, : counts[i]] = 1
             rebuilt = self.network.frames(self.network.quantizer.vectors(ids), present)
-            features = (rebuilt * self.network.std + self.network.mean).numpy()
+            features = rebuilt * self.network.std + self.network.mean
             for row, i in enumerate(batch):
-                frames = features[row, : counts[i] * FRAMES_PER_TOKEN]
+                frames = smoothed(features[row, : counts[i] * FRAMES_PER_TOKEN]).numpy()
                 motions[i] = representation.decode(frames, self.skeleton, self.fps, self.unknown)
         return [motions[i] for i in range(len(sequences))]
 

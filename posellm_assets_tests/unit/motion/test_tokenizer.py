@@ -15,7 +15,7 @@ from posellm_assets.motion.errors import (
 from posellm_assets.motion.quantizers import Codebooks
 from posellm_assets.motion.representation import encode, placed
 from posellm_assets.motion.skeletons import BODY
-from posellm_assets.motion.tokenizer import MotionTokenizer, Network
+from posellm_assets.motion.tokenizer import MotionTokenizer, Network, smoothed
 from posellm_assets_tests.unit.motion.people import FPS, moving_person, random_motion
 from posellm_assets_tests.unit.motion.test_motion import PUPPET
 
@@ -268,3 +268,11 @@ def test_feet_skate_where_they_should_stand():
     assert foot_skate_m_per_s(sliding, planted) == pytest.approx(0.3, rel=1e-4)
     assert not planted_feet(sliding).any()
     assert foot_skate_m_per_s(sliding, planted_feet(sliding)) is None
+
+
+def test_what_is_decoded_does_not_jitter_where_groups_of_frames_join() -> None:
+    """A network that writes four frames at once leaves steps at the joints: decoding averages them away, 1:2:1."""
+    frames = torch.tensor([[0.0], [0.0], [4.0], [4.0], [0.0]])
+    assert smoothed(frames).flatten().tolist() == [0.0, 1.0, 3.0, 3.0, 1.0]
+    still = torch.full((6, 2), 3.0)
+    assert torch.equal(smoothed(still), still)
