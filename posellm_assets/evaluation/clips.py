@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -19,6 +19,7 @@ class Example:
     key: str
     segment: int
     variant: str
+    mirrored: bool
     sport: str
     label: str | None
     texts: tuple[str, ...]
@@ -32,9 +33,14 @@ class Example:
 
 @dataclass(frozen=True)
 class Clip(Example):
-    """An example as it was filmed, with its real motion."""
+    """An example as it was filmed, with its real motion.
+
+    `mirrored_texts` are what is true of its mirror image; none where that is not known, as of words in a language
+    whose left and right are not.
+    """
 
     motion: Motion
+    mirrored_texts: tuple[str, ...] = ()
 
 
 def read_examples(path: str) -> list[Example]:
@@ -46,6 +52,7 @@ def read_examples(path: str) -> list[Example]:
             key=row["key"],
             segment=row["segment"],
             variant=row["variant"],
+            mirrored=row["mirrored"],
             sport=row["sport"],
             label=label_words(row["label"]) if row["label"] else None,
             texts=tuple(row["texts"]),
@@ -61,7 +68,10 @@ def read_clips(path: str, motions: Mapping[str, str], layers: int) -> list[Clip]
     `layers` is how many codes make one time step. Raises ValueError where a video has no motion file in `motions`, or
     one that is not what was tokenised.
     """
-    return with_motions(originals(read_examples(path)), motions, layers)
+    examples = read_examples(path)
+    mirrored = {place(example): example.texts for example in examples if example.mirrored}
+    clips = with_motions(originals(examples), motions, layers)
+    return [replace(clip, mirrored_texts=mirrored.get(place(clip), ())) for clip in clips]
 
 
 def with_motions(examples: Iterable[Example], motions: Mapping[str, str], layers: int) -> list[Clip]:

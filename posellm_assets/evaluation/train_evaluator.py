@@ -127,18 +127,16 @@ def _view(clip: Clip, config: EvaluatorConfig, choose: random.Random) -> tuple[n
     What another clip of the same label is told to do in more words fits this one only if it is told the same: were all
     texts of a label to fit, a judge would not learn what tells one squat from another.
     """
-    motion, text = clip.motion, choose.choice(clip.texts)
-    fitting = frozenset([*clip.texts, *([clip.label] if clip.label else [])])
-    if clip.label and choose.random() < 0.5:
-        text = clip.label
+    motion, texts, label = clip.motion, clip.texts, clip.label
+    if clip.mirrored_texts and choose.random() < 0.5:
+        motion, texts, label = mirror(motion), clip.mirrored_texts, label and mirror_text(label)
+    # The label is one of the texts, unless it is in a language that cannot be mirrored.
+    text = label if label in texts and choose.random() < 0.5 else choose.choice(texts)
     speed = choose.choice(config.speeds)
     frames = min(len(motion), round(config.crop_s * choose.uniform(0.5, 1.0) * motion.fps * speed))
     start = choose.randint(0, len(motion) - frames)
     motion = change_speed(motion.cut(start, start + max(frames, 2 * FRAMES_PER_STEP)), speed)
-    if choose.random() < 0.5:
-        motion, text = mirror(motion), mirror_text(text)
-        fitting = frozenset(mirror_text(other) for other in fitting)
-    return encode(motion), text, fitting
+    return encode(motion), text, frozenset(texts)
 
 
 if __name__ == "__main__":

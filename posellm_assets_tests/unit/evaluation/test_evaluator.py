@@ -14,6 +14,7 @@ from posellm_assets.evaluation.clips import Clip, read_clips
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.train_evaluator import _view, fit, run
+from posellm_assets.language.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets_tests.unit.evaluation.world import quiet
@@ -25,7 +26,7 @@ CONFIG = EvaluatorConfig(steps=50, batch_size=16, width=64)
 @pytest.fixture(scope="module")
 def job(world) -> EvaluatorJob:
     return EvaluatorJob(
-        train=world.examples("judge-train", world.keys("train"), None),
+        train=world.examples("judge-train", world.keys("train"), None, variants=True),
         test=world.examples("judge-test", world.keys("test"), None),
         motions=world.motions,
         out=str(world.folder / "judge"),
@@ -65,7 +66,10 @@ def test_the_same_seed_gives_the_same_judge_and_another_seed_another(job):
 
 def test_a_mirrored_view_is_taught_with_the_mirrored_words():
     motion = athlete(4.0, left_arm=wave(4.0, 2.0, 0, 120))
-    clip = Clip("gym.wave-a.00000000", 0, "original", "gym", None, ("the left arm rises",), (0,) * 20, motion)
+    texts = ("the left arm rises",)
+    clip = Clip("gym.wave-a.00000000", 0, "original", False, "gym", None, texts, (0,) * 20, motion)
+    assert {_view(clip, CONFIG, random.Random(seed))[1:] for seed in range(9)} == {(texts[0], frozenset(texts))}
+    clip = replace(clip, mirrored_texts=("the right arm rises",))
     left, right = (3 * BODY.index(f"{side}_wrist") + 4 - 3 for side in ("left", "right"))
     choose, seen = random.Random(0), set()
     for _ in range(20):
@@ -74,6 +78,22 @@ def test_a_mirrored_view_is_taught_with_the_mirrored_words():
         assert text == f"the {'left' if moves_left else 'right'} arm rises"
         seen.add(text)
     assert len(seen) == 2
+
+
+def test_words_whose_sides_are_not_known_are_said_of_no_mirror_image(tmp_path, world):
+    """The French caption holds for the motion as it was filmed only, the English ones for its mirror image too."""
+    key = next(key for key in world.keys("train") if world.label[key] == "squat")
+    path = Path(world.examples("french", [key], None, variants=True))
+    rows = pq.read_table(path).to_pylist()
+    rows[0]["texts"] = ["la jambe gauche", "the left leg"]
+    rows[1]["texts"] = ["the right leg"]
+    pq.write_table(pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA), path)
+    (clip,) = read_clips(str(path), world.motions, 1)
+    views = [_view(clip, CONFIG, random.Random(seed)) for seed in range(40)]
+    assert {fitting for _, _, fitting in views} == {
+        frozenset({"la jambe gauche", "the left leg"}),
+        frozenset({"the right leg"}),
+    }
 
 
 def test_a_verdict_does_not_depend_on_what_else_is_judged(job, report, world):
