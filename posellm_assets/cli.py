@@ -119,7 +119,9 @@ def import_motion(
 @export_app.command("motion")
 def export_motion(
     key: str,
-    to: Annotated[str, typer.Option(help="bvh, npy, mp4 or gif.")] = "bvh",
+    to: Annotated[
+        str | None, typer.Option(help="bvh, npy, mp4 or gif; bvh if neither this nor a file is given.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The file to write; KEY.<format> here if not given.")] = None,
     origin: Annotated[str, typer.Option("--from", help="motion, or tokens: what the codes say of it.")] = "motion",
     lake: LakeOption = "data_lake",
@@ -129,7 +131,9 @@ def export_motion(
 
     if origin not in ("motion", "tokens"):
         raise ValueError(f"--from is motion or tokens, not {origin}")
-    path = out or Path(f"{key}.{to}")
+    path = out or Path(f"{key}.{to or 'bvh'}")
+    if to and path.suffix != f".{to}":
+        raise ValueError(f"--to {to} and --out {path} disagree: give one of them, or a file that ends in .{to}")
     console.print(motion_files.export_motion(Lake(lake), key, path, origin), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
 
 

@@ -33,6 +33,10 @@ def test_what_a_user_did_wrong_is_one_sentence_and_exit_code_1(tmp_path: Path) -
         (["describe", str(tmp_path / "missing.mp4")], "missing.mp4"),
         (["generate", "a squat", "--out", "x.avi"], "written as .bvh, .npy, .mp4, .gif or .json"),
         (["generate", "a squat", "--out", "x.mp4"], "no released model yet"),
+        (
+            ["export", "motion", "gym.squat.0123abcd", "--to", "mp4", "--out", "x.bvh"],
+            "--to mp4 and --out x.bvh disagree",
+        ),
     ):
         result = posellm(*arguments, lake=tmp_path / "lake")
         assert result.returncode == 1, (arguments, result.stdout)
