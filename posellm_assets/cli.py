@@ -55,6 +55,7 @@ def add(
 def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
     """What is in the lake, what could not be used and why, and which model is released."""
     from posellm_assets.commands.status import overview
+    from posellm_assets.motion.drift import Drift
 
     found = overview(Lake(lake))
     if as_json:
@@ -65,9 +66,7 @@ def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
     console.print(f"waiting to be registered: {len(found['waiting'])}")
     for drift in found["drift"]:
         console.print(
-            f"drift: the codes of {found['tokenizer']} do not express {drift['sport']}: a median of "
-            f"{drift['median_mm']:.0f} mm of error on {drift['clips']} new videos, limit {drift['limit_mm']:.0f} mm",
-            soft_wrap=True,
+            f"drift: {Drift(**drift)}; train another with `motion_tokenizer`", highlight=False, soft_wrap=True
         )
     console.print(f"snapshots: {', '.join(found['snapshots']) or 'none'}")
     for snapshot, reason in found["left"].items():

@@ -8,8 +8,8 @@ from posellm_assets.evaluation.champion import read_champion
 from posellm_assets.footage.intake import status
 from posellm_assets.footage.keys import sport_of
 from posellm_assets.lake import Lake
-from posellm_assets.language.snapshots import snapshot_keys, tokenised_videos, videos_of_last_snapshot
-from posellm_assets.motion.drift import Drift, drifting_sports
+from posellm_assets.language.snapshots import snapshot_keys, tokenised_videos
+from posellm_assets.motion.drift import drifting_sports
 from posellm_assets.motion.lineage import current_lineage
 from posellm_assets.problems import all_problems
 
@@ -17,10 +17,11 @@ from posellm_assets.problems import all_problems
 def overview(lake: Lake) -> dict[str, Any]:
     """Videos per sport, what is not used and why, what waits, snapshots, and the released model (JSON values).
 
-    `drift` names the sports whose videos, not trained on yet, the codes of the tokenizer do not express; `left` the
+    `drift` names the sports that the codes of the tokenizer do not express, until another is trained; `left` the
     generations that failed and are left for a person.
     """
-    footage = status(lake)
+    footage, lineage = status(lake), current_lineage(lake)
+    drift = drifting_sports(lake, lineage, tokenised_videos(lake, lineage)) if lineage else []
     ready = Counter(map(sport_of, lake.captioned_videos()))
     champion = read_champion(lake)
     not_used = [
@@ -39,17 +40,9 @@ def overview(lake: Lake) -> dict[str, Any]:
         ],
         "not_used": not_used,
         "waiting": footage.waiting,
-        "tokenizer": current_lineage(lake),
-        "drift": [asdict(drift) for drift in _drift_of_new_footage(lake)],
+        "tokenizer": lineage,
+        "drift": [asdict(of_sport) for of_sport in drift],
         "snapshots": snapshot_keys(lake),
         "left": {problem.key: problem.reason for problem in left},
         "champion": champion.model_dump() if champion else None,
     }
-
-
-def _drift_of_new_footage(lake: Lake) -> list[Drift]:
-    lineage = current_lineage(lake)
-    if lineage is None:
-        return []
-    new = set(tokenised_videos(lake, lineage)) - videos_of_last_snapshot(lake, lineage)
-    return drifting_sports(lake, lineage, sorted(new))

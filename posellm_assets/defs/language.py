@@ -43,6 +43,7 @@ def stage_dataset(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.M
             **{f"{split} examples": counts[split] for split in SPLITS},
             "splits": dg.MetadataValue.json(split_table(snapshot)),
             "tokenizer": snapshot.lineage,
+            "reason": snapshot.reason,
             "parent": snapshot.parent or "none",
             "folder": dg.MetadataValue.path(str(here.snapshot(snapshot.snapshot).parent)),
         },

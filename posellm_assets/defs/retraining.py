@@ -6,6 +6,7 @@ The demo carries out the same decisions in its own process.
 import hashlib
 import time
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 import dagster as dg
 from pydantic import BaseModel, ValidationError
@@ -36,6 +37,7 @@ from posellm_assets.language.snapshots import (
     tokenised_videos,
     videos_of_last_snapshot,
 )
+from posellm_assets.motion.drift import drifting_sports
 from posellm_assets.motion.lineage import current_lineage
 from posellm_assets.problems import Problem, clear_problem, find_problem, record_problem
 from posellm_assets.settings import Settings
@@ -55,14 +57,17 @@ class Idle(BaseModel):
 
 
 def decide(lake: Lake, settings: Settings, generations: Mapping[str, Generation]) -> Step:
-    """What is to be done next with the footage in `lake`, while nothing is running."""
+    """What is to be done next with the footage in `lake`, while nothing is running.
+
+    A generation's reason names the sports that the codes do not express, before anything is trained on them.
+    """
     try:
         usable = usable_videos(lake)
     except OSError as error:
         return Wait(f"the footage cannot be listed, so no generation is begun: {error}")
     lineage = current_lineage(lake)
     rules = settings.automation.rules
-    return next_step(
+    step = next_step(
         usable=usable,
         tokenised=tokenised_videos(lake, lineage) if lineage else (),
         lineage=lineage,
@@ -74,6 +79,10 @@ def decide(lake: Lake, settings: Settings, generations: Mapping[str, Generation]
         arrival=lambda key: arrival_of(lake, key),
         now_s=time.time(),
     )
+    if isinstance(step, Freeze) and lineage:
+        drift = map(str, drifting_sports(lake, lineage, step.keys))
+        return replace(step, reason="; ".join([step.reason, *drift]))
+    return step
 
 
 def newest_generations(lake: Lake, settings: Settings, instance: dg.DagsterInstance) -> dict[str, Generation]:

@@ -80,7 +80,7 @@ class Snapshot(BaseModel):
     lineage: str
     parent: str | None
     reason: str = ""
-    """Which rule asked for it."""
+    """Which rule asked for it, and which sports the codes of its lineage do not express."""
     videos: list[SnapshotVideo]
     settings: dict[str, Any]
     code_version: str

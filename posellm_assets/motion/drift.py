@@ -7,6 +7,7 @@ out of its training; a sport drifts where the median of its new clips does. Torc
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,12 @@ class Drift:
     median_mm: float
     limit_mm: float
 
+    def __str__(self) -> str:
+        return (
+            f"the tokenizer's codes do not express {self.sport}: a median of {self.median_mm:.0f} mm of error on "
+            f"{self.clips} videos that are new to it, limit {self.limit_mm:.0f} mm"
+        )
+
 
 def error_limit_mm(held_out_mm: Sequence[float]) -> float | None:
     """The error above which a clip is unlike those held out; None for fewer than `MIN_HELD_OUT_CLIPS` of them.
@@ -52,15 +59,25 @@ def limit_of(lake: Lake, lineage: str) -> float | None:
 
 
 def drifting_sports(lake: Lake, lineage: str, keys: Iterable[str]) -> list[Drift]:
-    """The sports among the tokenised videos `keys` whose median error is above the limit of `lineage`."""
+    """The sports among the tokenised videos `keys` whose median error is above the limit of `lineage`.
+
+    Only what came after the tokenizer counts, trained on since or not: only another lineage can put it right.
+    """
     limit_mm = limit_of(lake, lineage)
     if limit_mm is None:
         return []
     errors_mm: dict[str, list[float]] = defaultdict(list)
-    for key in keys:
+    for key in set(keys) - _videos_of_tokenizer(lake, lineage):
         errors_mm[sport_of(key)].append(read_json(lake.motion_tokens(lineage, key))["mpjpe_mm"])
     return [
         Drift(sport, len(of_sport), sum(error > limit_mm for error in of_sport), float(np.median(of_sport)), limit_mm)
         for sport, of_sport in sorted(errors_mm.items())
         if np.median(of_sport) > limit_mm
     ]
+
+
+def _videos_of_tokenizer(lake: Lake, lineage: str) -> set[str]:
+    """The videos that a lineage was trained and measured on; none where it does not say so."""
+    path = lake.tokenizer(lineage) / "job.json"
+    job = read_json(path) if path.exists() else {"train": [], "held_out": []}
+    return {PurePath(file).name.removesuffix(".parquet") for file in (*job["train"], *job["held_out"])}

@@ -108,6 +108,15 @@ def test_enough_footage_is_frozen_and_one_run_asked_for(house: House) -> None:
     assert house.tick().skip_message == "train_generation is running"
 
 
+def test_a_sport_that_the_codes_do_not_express_is_named_before_it_is_trained_on_and_after(house: House) -> None:
+    house.take_in(1, 2, 3, 4)
+    write_json(house.lake.tokenizer("vq-1") / "report.json", {"held_out": {"error_limit_mm": 0.5}})
+    house.tick()
+    told = "all: 4 new videos; the tokenizer's codes do not express yoga: a median of 1 mm of error on 4 videos"
+    assert read_snapshot(house.lake, "all-0001").reason.startswith(told)
+    assert [drift["sport"] for drift in overview(house.lake)["drift"]] == ["yoga"]
+
+
 def test_a_tick_that_died_after_freezing_leaves_a_snapshot_that_the_next_one_takes_up(house: House) -> None:
     freeze(house.lake, house.take_in(1, 2, 3, 4), "vq-1", parent=None, settings={})
     (request,) = house.tick().run_requests

@@ -55,17 +55,17 @@ def test_a_sport_that_the_codes_do_not_express_is_named(lake):
     assert (drift.median_mm, drift.limit_mm) == (130.0, 80.0)
 
 
-def test_status_names_the_drift_of_footage_that_is_not_trained_on_yet(lake):
+def test_status_names_what_is_new_to_the_tokenizer_until_another_is_trained(lake):
     assert [drift["sport"] for drift in overview(lake)["drift"]] == ["diving"]
-    manifest = {
-        "snapshot": "all-0001", "scope": "all", "created_at": "", "lineage": "vq-1", "parent": None, "settings": {},
-        "code_version": "", "videos": [
-            {"key": path.stem, "sport": "diving", "label": None, "participant": None, "split": "train",
-             "captions_sha256": "", "motion_sha256": "", "tokens_sha256": ""}
-            for path in lake.tokens_folder("vq-1").glob("diving/*.json")
-        ],
-    }  # fmt: skip
-    write_json(lake.snapshot("all-0001"), manifest)
+    known = [f"/elsewhere/{path.stem}.parquet" for path in lake.tokens_folder("vq-1").glob("diving/*.json")]
+    write_json(lake.motion_tokens("vq-1", "walking.clip.00000009"), {"mpjpe_mm": 85.0})
+    write_json(lake.tokenizer("vq-1") / "job.json", {"train": known[:1], "held_out": known[1:]})
+    assert overview(lake)["drift"] == [], "the tokenizer was trained on that"
+    seen = [f"walking.clip.{number:08x}.parquet" for number in range(3)]
+    write_json(lake.tokenizer("vq-1") / "job.json", {"train": seen, "held_out": known})
+    assert [(d["sport"], d["clips"]) for d in overview(lake)["drift"]] == [("walking", 1)], "others do not dilute it"
+    write_json(lake.current_tokenizer, {"lineage": "vq-2"})
+    write_json(lake.tokenizer("vq-2") / "report.json", {"held_out": {"error_limit_mm": 80.0}})
     assert overview(lake)["drift"] == []
 
 
