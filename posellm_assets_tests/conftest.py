@@ -20,6 +20,17 @@ HF_TOKEN = "hf_secret_of_the_tests"
 os.environ["HF_HUB_DISABLE_XET"] = "1"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Share the tests between processes by what they set up: those of the demo first, the rest folder by folder."""
+    items.sort(key=lambda item: not _of_demo(item))
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("demo" if _of_demo(item) else str(item.path.parent)))
+
+
+def _of_demo(item: pytest.Item) -> bool:
+    return "demo" in getattr(item, "fixturenames", ())
+
+
 @dataclass(frozen=True)
 class Demo:
     """A finished `make demo`: where it wrote, what it printed, how long it took."""
