@@ -20,7 +20,8 @@ MANIFEST, POSITION = "manifest.json", "position.json"
 _NAMED_DIFFERENCES = 8
 _NAME = re.compile(r"checkpoint-(\d{1,9})")
 _FILE = re.compile(
-    r"(?:[a-z]{1,20}/)?[A-Za-z0-9][\w-]{0,60}(?:\.[\w-]{1,30})*\.(?:safetensors|json|jsonl|txt|jinja|model)", re.ASCII
+    r"(?:[a-z_]{1,40}/){0,2}[A-Za-z0-9][\w-]{0,60}(?:\.[\w-]{1,30})*\.(?:safetensors|json|jsonl|txt|jinja|model)",
+    re.ASCII,
 )
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -190,7 +190,7 @@ class HubFolder(CheckpointStore):
         path = f"{self.folder}/checkpoint-{step}/{name}"
         with hub_errors(self.url), tempfile.TemporaryDirectory(dir=into, prefix=".") as folder:
             got = hub_api().hf_hub_download(self.repository, path, revision=self._revision, local_dir=folder)
-            (into / name).parent.mkdir(exist_ok=True)
+            (into / name).parent.mkdir(parents=True, exist_ok=True)
             os.replace(got, into / name)
 
     def _push(self, folders: dict[int, Path], rejected: Collection[int], card: str) -> None:

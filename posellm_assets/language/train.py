@@ -221,6 +221,7 @@ def train(
                 rows.seek(*place)
                 position["broke"] = True
                 save()
+                saves.finish(PREEMPTION_S)
                 raise NonFiniteLoss(_what_broke(step, loss, norm, {example.key for example in examples}, job.out))
             adamw.step()
             adamw.zero_grad(set_to_none=True)
