@@ -252,7 +252,7 @@ STRANGE = [
     "evil.pt",
     "a/../evil.json",
     ".evil.json",
-    "a/b/evil.json",
+    "a/b/c/evil.json",
     "evil.json\n",
 ]
 
