@@ -25,13 +25,30 @@ def read_base_config(source: str, method: Method) -> Any:
     Raises UnsupportedModel where `source` is no such model, is an adapter, brings its own code, has pickled weights
     only, is quantised in a way that `method` cannot train, or is not there.
     """
+    config = read_config(source)
+    kind = config.model_type
+    if hasattr(config, "vision_config") or hasattr(config, "audio_config"):
+        raise UnsupportedModel(f"{source} reads pictures or sound ({kind}); choose a text-only base, e.g. gemma3_text")
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or config.is_encoder_decoder:
+        raise UnsupportedModel(
+            f"{source} is no causal language model ({kind}); choose a decoder such as OPT, Qwen3, Gemma or Llama"
+        )
+    _check_quantisation(source, getattr(config, "quantization_config", None), method)
+    return config
+
+
+def read_config(source: str) -> Any:
+    """The configuration of a model of any kind (folder or Hugging Face id).
+
+    Raises UnsupportedModel where it is an adapter, brings its own code, has pickled weights only, or is not there.
+    """
     folder = Path(source)
     if folder.is_dir():
         _check_folder(folder)
     elif folder.is_absolute() or source.startswith(("./", "../", "~")) or source.count("/") > 1:
         raise UnsupportedModel(f"{source}: there is no such folder")
     try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+        return AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
         if "trust_remote_code" in str(error):
             raise UnsupportedModel(
@@ -42,15 +59,6 @@ def read_base_config(source: str, method: Method) -> Any:
             f"{source}: its configuration cannot be read ({_first_line(error)}). Check the name; a gated model needs "
             "HF_TOKEN in the environment, a machine without network a local folder"
         ) from error
-    kind = config.model_type
-    if hasattr(config, "vision_config") or hasattr(config, "audio_config"):
-        raise UnsupportedModel(f"{source} reads pictures or sound ({kind}); choose a text-only base, e.g. gemma3_text")
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or config.is_encoder_decoder:
-        raise UnsupportedModel(
-            f"{source} is no causal language model ({kind}); choose a decoder such as OPT, Qwen3, Gemma or Llama"
-        )
-    _check_quantisation(source, getattr(config, "quantization_config", None), method)
-    return config
 
 
 def read_text_tokenizer(source: str, config: Any) -> PreTrainedTokenizerBase:
