@@ -148,14 +148,13 @@ def balanced_epoch(examples: Sequence[ActionExample], seed: int, epoch: int) -> 
     of_class: dict[str, list[int]] = {}
     for place, example in enumerate(examples):
         of_class.setdefault(example.class_id, []).append(place)
-    share = -(-len(examples) // len(of_class))
-    drawn: list[int] = []
-    for number, places in enumerate(of_class.values()):
-        for turn in range(epoch * share, (epoch + 1) * share):
-            order = np.random.default_rng([seed, number, turn // len(places)]).permutation(len(places))
-            drawn.append(places[order[turn % len(places)]])
-    order = np.random.default_rng([seed, epoch]).permutation(len(drawn))
-    return [drawn[place] for place in order][: len(examples)]
+    classes, drawn = list(of_class.values()), []
+    for place in range(epoch * len(examples), (epoch + 1) * len(examples)):
+        turn, number = divmod(place, len(classes))
+        places = classes[number]
+        order = np.random.default_rng([seed, number, turn // len(places)]).permutation(len(places))
+        drawn.append(places[order[turn % len(places)]])
+    return [drawn[place] for place in np.random.default_rng([seed, epoch]).permutation(len(drawn))]
 
 
 def _place(example: ActionExample, out: Path) -> ActionExample:

@@ -120,8 +120,8 @@ def card(stats: dict[str, Any], label_set: LabelSet, config: DatasetConfig) -> s
             *rows,
             "",
             "`train.json`, `val.json`, `test.json`: `id`, `video`, `conversations` (`from`, `value`), as Qwen-VL's "
-            "tools read them. The `.jsonl` files hold the same as chat messages. Train has several phrasings of question "
-            "and answer for each clip, the others one question and the bare name.\n",
+            "tools read them. The `.jsonl` files hold the same as chat messages. Train has several phrasings of "
+            "question and answer for each clip, the others one question and the bare name.\n",
             "Everything of one participant or match is in one split."
             + (f" Of {of_nobody} clips neither is known: each of their videos stands for itself." if of_nobody else "")
             + "\n",

@@ -6,8 +6,6 @@ from importlib.resources import files
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from posellm_assets.texts.config import Language
-
 
 class Phrasings(BaseModel):
     """Questions about a clip, and answers around `{action}`; the first of each is what val, test and scoring use."""
@@ -19,7 +17,7 @@ class Phrasings(BaseModel):
 
 
 @cache
-def phrasings() -> dict[Language, Phrasings]:
+def phrasings() -> dict[str, Phrasings]:
     """The phrasings of every language."""
     content = yaml.safe_load(files(__package__).joinpath("phrasings.yaml").read_text(encoding="utf-8"))
     return {language: Phrasings.model_validate(own) for language, own in content.items()}

@@ -3,7 +3,6 @@
 A finished model is a plain Hugging Face folder with `recogniser.json` beside it, which says what it is shown and asked.
 """
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from posellm_assets.language.vocabulary import tiny_tokenizer
 
 KINDS = ("qwen2_5_vl", "qwen3_vl")
 PREPROCESSOR = "preprocessor_config.json"
+RECOGNISER = "recogniser.json"
 _VISION_TOKENS = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 # The chat format of Qwen, for conversations without pictures: those are put in afterwards.
 _CHAT = (
@@ -202,9 +202,4 @@ def save(loaded: LoadedVision, recogniser: dict[str, Any], folder: Path) -> None
     model.save_pretrained(folder)
     loaded.tokenizer.save_pretrained(folder)
     lake.write_json(folder / PREPROCESSOR, {"image_mean": list(loaded.mean), "image_std": list(loaded.deviation)})
-    lake.write_json(folder / "recogniser.json", recogniser)
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder and what is in it."""
-    shutil.rmtree(folder, ignore_errors=True)
+    lake.write_json(folder / RECOGNISER, recogniser)

@@ -2,18 +2,30 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
 from posellm_assets.checkpoints import CheckpointMismatch
 from posellm_assets.language.checkpoints import Checkpoint
-from posellm_assets.language.config import StageConfig
 
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
-def adamw(trained: Mapping[str, torch.Tensor], stage: StageConfig) -> torch.optim.AdamW:
+class Schedule(Protocol):
+    """What is asked of a training's settings here: a stage's, or another program's."""
+
+    @property
+    def steps(self) -> int: ...
+    @property
+    def learning_rate(self) -> float: ...
+    @property
+    def warmup(self) -> float: ...
+    @property
+    def weight_decay(self) -> float: ...
+
+
+def adamw(trained: Mapping[str, torch.Tensor], stage: Schedule) -> torch.optim.AdamW:
     """Fused AdamW; matrices decay, biases and norms do not."""
     matrices = [weight for weight in trained.values() if weight.ndim > 1]
     others = [weight for weight in trained.values() if weight.ndim < 2]
@@ -21,7 +33,7 @@ def adamw(trained: Mapping[str, torch.Tensor], stage: StageConfig) -> torch.opti
     return torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
 
 
-def learning_rate(stage: StageConfig, step: int) -> float:
+def learning_rate(stage: Schedule, step: int) -> float:
     """Linear warm-up, then a cosine down to a twentieth; steps count from 1."""
     warmup = max(1, round(stage.warmup * stage.steps))
     if step <= warmup:

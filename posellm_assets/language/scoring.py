@@ -32,24 +32,31 @@ class LabelTree:
 
         A label that begins another one ("jump", "jump rope") counts without the other's share.
         """
-        device = next(model.parameters()).device
-        parents = [self._places[label[:size]] for label in self.labels for size in range(len(label))]
-        tokens = [token for label in self.labels for token in label]
-        owners = torch.tensor([index for index, label in enumerate(self.labels) for _ in label])
-        rows = []
-        # One motion at a time, because the head's output over a large vocabulary is large.
-        for hidden in self._hidden(model, prefixes, device):
-            likelihood = models.logits(model, hidden).log_softmax(-1)[parents, tokens].cpu()
-            rows.append(torch.zeros(len(self.labels)).index_add_(0, owners, likelihood))
-        return _without_longer_labels(torch.stack(rows), self.labels)
-
-    def _hidden(self, model: Any, prefixes: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
-        """(prefixes, 1 + inner nodes, size): the hidden states that predict what follows the root and each node."""
         ids, read = left_padded(prefixes)
-        count, longest = ids.shape
+        positions = (read.cumsum(1) - 1).clamp(min=0)
+        device = next(model.parameters()).device
+        output = models.body(model)(
+            input_ids=torch.cat([ids, self.nodes.expand(len(ids), -1)], 1).to(device),
+            attention_mask=self.mask(read, model.get_input_embeddings().weight.dtype).to(device),
+            position_ids=torch.cat([positions, positions[:, -1:] + self.depths], 1).to(device),
+            use_cache=False,
+        )
+        return self.scores_of(model, output.last_hidden_state[:, ids.shape[1] - 1 :])
+
+    @property
+    def nodes(self) -> torch.Tensor:
+        """(inner nodes,) token ids, to be read after a prefix."""
+        return torch.tensor([beginning[-1] for beginning in self._inner], dtype=torch.long)
+
+    @property
+    def depths(self) -> torch.Tensor:
+        """(inner nodes,) how many places after the prefix each stands."""
+        return torch.tensor([len(beginning) for beginning in self._inner], dtype=torch.long)
+
+    def mask(self, read: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+        """(prefixes, 1, span, span) additive mask for left-padded prefixes, `read` where they are 1, and the nodes."""
+        count, longest = read.shape
         inner = self._inner
-        nodes = torch.tensor([beginning[-1] for beginning in inner], dtype=torch.long)
-        depths = torch.tensor([len(beginning) for beginning in inner], dtype=torch.long)
         ancestors = torch.tensor([[b[: len(a)] == a for a in inner] for b in inner], dtype=torch.bool)
         span = longest + len(inner)
         visible = torch.zeros(count, span, span, dtype=torch.bool)
@@ -58,18 +65,20 @@ class LabelTree:
         if inner:
             visible[:, longest:, longest:] = ancestors
         visible[:, :, :longest] &= read[:, None] == 1
-        dtype = model.get_input_embeddings().weight.dtype
         # Additive, because a boolean mask is silently added as a number by eager attention.
-        mask = torch.zeros(visible.shape, dtype=dtype).masked_fill(~visible, torch.finfo(dtype).min)[:, None]
-        positions = (read.cumsum(1) - 1).clamp(min=0)
-        output = models.body(model)(
-            input_ids=torch.cat([ids, nodes.expand(count, -1)], 1).to(device),
-            attention_mask=mask.to(device),
-            position_ids=torch.cat([positions, positions[:, -1:] + depths], 1).to(device),
-            use_cache=False,
-        )
-        hidden: torch.Tensor = output.last_hidden_state[:, longest - 1 :]
-        return hidden
+        return torch.zeros(visible.shape, dtype=dtype).masked_fill(~visible, torch.finfo(dtype).min)[:, None]
+
+    def scores_of(self, model: Any, hidden: torch.Tensor) -> torch.Tensor:
+        """(prefixes, labels), as `scores`, from the hidden states of each prefix's end and of the nodes after it."""
+        parents = [self._places[label[:size]] for label in self.labels for size in range(len(label))]
+        tokens = [token for label in self.labels for token in label]
+        owners = torch.tensor([index for index, label in enumerate(self.labels) for _ in label])
+        rows = []
+        # One motion at a time, because the head's output over a large vocabulary is large.
+        for of_prefix in hidden:
+            likelihood = models.logits(model, of_prefix).log_softmax(-1)[parents, tokens].cpu()
+            rows.append(torch.zeros(len(self.labels)).index_add_(0, owners, likelihood))
+        return _without_longer_labels(torch.stack(rows), self.labels)
 
 
 def _without_longer_labels(scores: torch.Tensor, spelled: Sequence[Sequence[int]]) -> torch.Tensor:

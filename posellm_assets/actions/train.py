@@ -1,0 +1,211 @@
+"""Train a vision-language model to name actions, read from top to bottom: job, data, model, steps, the finished model.
+
+    python -m posellm_assets.actions.train JOB.json                                     JOB.json is an `ActionJob`
+    torchrun --nproc-per-node 2 -m posellm_assets.actions.train JOB.json
+
+Writes into the job's `out`: `checkpoint-N/`, `losses.jsonl` (a line per step), `final/` (the model) and, last,
+`result.json`. What is drawn at a step follows from the job's seed and the step alone, so that a killed and restarted
+job ends like one that never stopped: on a CPU, with the same threads and processes, to the bit.
+"""
+
+import math
+import random
+import sys
+import time
+from typing import Any
+
+from posellm_assets import lake
+from posellm_assets.actions.config import ActionJob
+from posellm_assets.language import backends
+from posellm_assets.language.config import Refusal
+from posellm_assets.program import Report, read_config, reporting
+
+
+class NonFiniteLoss(Refusal):
+    """The loss or its gradient became NaN or infinite; the message names the clips of the step."""
+
+
+def train(job: ActionJob, backend: backends.Backend, report: Report) -> dict[str, Any]:
+    """Train `job` to its end and return what `result.json` holds; a job that is finished already is left as it is.
+
+    Raises UnusableDataset, UnsupportedModel or BackendUnavailable where data or model do not fit the job,
+    CheckpointMismatch where `out` belongs to another one, UnreadableVideo naming the clip, and NonFiniteLoss.
+    """
+    # Imported here, because Unsloth patches transformers and `backends.choose` must have imported it before.
+    import torch
+
+    from posellm_assets.actions.dataset import UnusableDataset, read_dataset
+    from posellm_assets.actions.vlm_record import identity, write_final
+    from posellm_assets.actions.vlm_training import Schedule, Teacher, start
+    from posellm_assets.language import checkpoints, optimizer, record
+    from posellm_assets.language.processes import together
+
+    with together() as processes:
+        # --- What this job is, and what is there of it already
+        started = time.perf_counter()
+        torch.set_num_threads(job.threads)
+        training, device = job.training, processes.device
+        say: Report = report if processes.first else lambda message: None
+        this = identity(job)
+        result_file = job.out / "result.json"
+        if result_file.is_file():
+            result: dict[str, Any] = lake.read_json(result_file)
+            checkpoints.check_identity(result["identity"], this, job.out)
+            say(f"the model is finished already: {job.out / 'final'}")
+            return result
+        checkpoint = checkpoints.read_newest(job.out, say)
+        if checkpoint:
+            checkpoints.check_identity(checkpoint.position["identity"], this, job.out)
+
+        # --- Data and model
+        dataset = read_dataset(job.dataset)
+        clips, held_out = dataset.of("train"), dataset.of("val")
+        per_step = training.clips_per_batch * training.batches_per_step
+        if per_step < processes.count:
+            raise UnusableDataset(f"{processes.count} processes cannot share {per_step} clips of a step: raise them")
+        schedule = Schedule.of(training, len(clips))
+        bf16 = job.model.precision == "bf16" or (job.model.precision == "auto" and _bf16_is_fast(device))
+        loaded = start(job, dataset, backend, bf16, processes)
+        if training.gradient_checkpointing:
+            loaded.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        teacher = Teacher(job, dataset, loaded, bf16, processes)
+        trained = {name: weight for name, weight in loaded.model.named_parameters() if weight.requires_grad}
+        adamw = optimizer.adamw(trained, schedule)
+
+        # --- Where to go on
+        position: dict[str, Any]
+        if checkpoint:
+            position = checkpoint.position
+            optimizer.restore(checkpoint, trained, adamw)
+            say(f"goes on from step {position['step']} of {schedule.steps}")
+        else:
+            position = {"identity": this, "step": 0, "seconds": 0.0, "best": {"step": 0, "val": None}}
+        losses = record.losses_until(job.out / "losses.jsonl", position["step"], write=processes.first)
+        parameters = {True: 0, False: 0}
+        for weight in loaded.model.parameters():
+            parameters[weight.requires_grad] += weight.numel()
+        say(
+            f"{len(clips)} clips of {len({clip.class_id for clip in clips})} classes, {schedule.steps} steps, "
+            f"{parameters[True]:,} of {sum(parameters.values()):,} parameters trained, {loaded.backend.name} "
+            f"({loaded.backend.reason}), {processes.count} x {device}, {'bf16' if bf16 else 'float32'}"
+        )
+
+        def save() -> None:
+            if processes.first:
+                now = optimizer.to_checkpoint(trained, adamw, position)
+                checkpoints.write(job.out, position["step"], now, position["best"]["step"])
+            processes.wait()
+
+        # --- Steps
+        evaluated = {round(schedule.steps * turn / training.evaluations) for turn in range(1, training.evaluations + 1)}
+        while position["step"] < schedule.steps:
+            step = position["step"] + 1
+            step_began = time.perf_counter()
+            loaded.model.train()
+            torch.manual_seed(random.Random(f"{job.seed}/{step}/{processes.rank}").getrandbits(63))  # for dropout
+            learning_rate = optimizer.learning_rate(schedule, step)
+            for group in adamw.param_groups:
+                group["lr"] = learning_rate
+            places = range((step - 1) * per_step, step * per_step)
+            mine = processes.share(places)
+            loss_sum = torch.zeros((), device=device)
+            for first in range(0, len(mine), training.clips_per_batch):
+                part = teacher.summed_loss(mine[first : first + training.clips_per_batch]) / per_step
+                part.backward()
+                loss_sum += part.detach()
+            processes.add_up([loss_sum, *(weight.grad for weight in trained.values() if weight.grad is not None)])
+            loss = float(loss_sum)
+            norm = float(torch.nn.utils.clip_grad_norm_(trained.values(), training.max_gradient_norm))
+            if not math.isfinite(loss + norm):
+                save()
+                raise NonFiniteLoss(
+                    f"the loss is {loss:.4g} and its gradient's norm {norm:.4g} at step {step}, on these clips: "
+                    f"{', '.join(sorted({teacher.drawn(place).id for place in places}))}. Lower "
+                    f"training.learning_rate, or take a clip out, and train into another folder than {job.out}"
+                )
+            adamw.step()
+            adamw.zero_grad(set_to_none=True)
+
+            seconds = time.perf_counter() - step_began
+            entry = {
+                "step": step,
+                "loss": loss,
+                "lr": learning_rate,
+                "grad_norm": norm,
+                "clips_per_s": round(per_step / seconds, 2),
+                "memory_mb": record.peak_memory_mb(device),
+            }
+            position["step"] = step
+            position["seconds"] += seconds
+            if step in evaluated and held_out:
+                entry["val"] = teacher.evaluate(held_out)
+                best = position["best"]["val"]
+                if best is None or entry["val"]["nats"] < best["nats"]:
+                    position["best"] = {"step": step, "val": entry["val"]}
+            losses.append(entry)
+            if processes.first:
+                record.append_loss(job.out / "losses.jsonl", entry)
+            if step in evaluated:
+                say(f"step {step}/{schedule.steps}: {_in_words(entry)}")
+                save()
+
+        # --- The finished model and its record
+        if position["best"]["step"]:
+            optimizer.restore_weights(checkpoints.read(job.out, position["best"]["step"]), trained)
+        result = {
+            "identity": this,
+            "seed": job.seed,
+            "steps": schedule.steps,
+            "epochs": training.epochs,
+            "best_step": position["best"]["step"] or schedule.steps,
+            "first_loss": losses[0]["loss"],
+            "final_loss": losses[-1]["loss"],
+            "val": position["best"]["val"],
+            "clips": len(clips),
+            "step_seconds": round(position["seconds"], 2),
+            "seconds_of_last_start": round(time.perf_counter() - started, 2),
+            "peak_memory_mb": record.peak_memory_mb(device),
+            "trained_parameters": parameters[True],
+            "backend": {"name": loaded.backend.name, "reason": loaded.backend.reason},
+            "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+            "precision": "bf16" if bf16 else "float32",
+            "threads": job.threads,
+            "processes": processes.count,
+            "versions": record.versions(),
+        }
+        if processes.first:
+            write_final(loaded, job, dataset, job.out)
+            lake.write_json(result_file, result)
+        processes.wait()
+        say(f"the model is finished: loss {result['first_loss']:.3f} -> {result['final_loss']:.3f}, {result['val']}")
+        return result
+
+
+def _bf16_is_fast(device: Any) -> bool:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def _in_words(entry: dict[str, Any]) -> str:
+    val = entry.get("val")
+    held_out = f", held out: {val['accuracy']:.2f} right, {val['nats']:.3f} nats (n={val['clips']})" if val else ""
+    return f"loss {entry['loss']:.3f}{held_out}, learning rate {entry['lr']:.2g}, {entry['clips_per_s']:.1f} clips/s"
+
+
+def main() -> None:
+    """Run the job named on the command line; exits with a sentence where the job itself is at fault."""
+    job = read_config(ActionJob)
+    with reporting() as report:
+        try:
+            import torch
+
+            train(job, backends.choose(job.model.backend if torch.cuda.is_available() else "hf"), report)
+        except (ValueError, FileNotFoundError) as error:
+            sys.exit(f"actions: {error}")
+
+
+if __name__ == "__main__":
+    main()
