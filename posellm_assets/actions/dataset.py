@@ -24,6 +24,7 @@ from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.lake import read_json, write_atomic, write_bytes, write_json
 from posellm_assets.pool import Pool
 
+EXAMPLES = "examples.json"
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
@@ -83,11 +84,16 @@ class ActionDataset:
         return dataclasses.replace(example, video=path, start_s=0.0, end_s=length_s, hit_s=hit_s)
 
 
+def check_dataset(folder: Path) -> None:
+    """Raise UnusableDataset where `folder` holds no data set of actions."""
+    if not (folder / EXAMPLES).is_file():
+        raise UnusableDataset(f"{folder} holds no {EXAMPLES}; make it with `posellm dataset actions`")
+
+
 def read_dataset(folder: Path) -> ActionDataset:
     """Read what `write_dataset` wrote; raises UnusableDataset where there is none."""
-    if not (folder / "examples.json").is_file():
-        raise UnusableDataset(f"{folder} holds no examples.json; make it with `posellm dataset actions`")
-    content = read_json(folder / "examples.json")
+    check_dataset(folder)
+    content = read_json(folder / EXAMPLES)
     examples = [ActionExample(**{**record, "video": Path(record["video"])}) for record in content["examples"]]
     return ActionDataset(folder, LabelSet.model_validate(content["label_set"]), tuple(content["languages"]), examples)
 
@@ -106,7 +112,7 @@ def write_dataset(
     A whole video is linked into the folder (copied where that cannot be), a part of one is cut. Raises UnusableDataset
     where no example is left to train on, or where `out` holds something else already.
     """
-    if out.exists() and any(out.iterdir()) and not (out / "examples.json").exists():
+    if out.exists() and any(out.iterdir()) and not (out / EXAMPLES).exists():
         raise UnusableDataset(f"{out} is not empty and holds no data set of actions; name a new folder")
     (out / "videos").mkdir(parents=True, exist_ok=True)
     used, refused = [], list(refused)
@@ -135,7 +141,7 @@ def write_dataset(
     write_bytes(out / "README.md", card(stats, label_set, config).encode())
     records = [example.as_record() for example in used]
     content = {"label_set": label_set.model_dump(), "languages": config.languages, "examples": records}
-    write_json(out / "examples.json", content)
+    write_json(out / EXAMPLES, content)
     return dataset, refused
 
 

@@ -7,16 +7,20 @@ from typing import Any
 
 from posellm_assets import lake
 from posellm_assets.actions.config import ActionJob
-from posellm_assets.actions.dataset import ActionDataset
+from posellm_assets.actions.dataset import EXAMPLES, ActionDataset, check_dataset
 from posellm_assets.actions.vlm_model import LoadedVision, save
 
 BASE = "base"
 
 
 def identity(job: ActionJob) -> dict[str, Any]:
-    """What decides the outcome of a job: its settings, and its data by content. Where they lie does not."""
+    """What decides the outcome of a job: its settings, and its data by content. Where they lie does not.
+
+    Raises UnusableDataset where there is no data set.
+    """
+    check_dataset(job.dataset)
     settings = job.model_dump(mode="json", exclude={"dataset", "out", "threads"})
-    return {**settings, "examples": lake.sha256_of(job.dataset / "examples.json")}
+    return {**settings, "examples": lake.sha256_of(job.dataset / EXAMPLES)}
 
 
 def write_final(loaded: LoadedVision, job: ActionJob, dataset: ActionDataset, out: Path) -> None:
