@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets.defs import evaluation, jobs, language, motion
+from posellm_assets.defs import actions, evaluation, jobs, language, motion
 from posellm_assets.defs.footage import FOOTAGE, QUARANTINE
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.poses import POSES
@@ -38,6 +38,8 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             evaluation.motion_evaluator,
             evaluation.report_asset(stages[-1].name),
             evaluation.champion,
+            actions.action_dataset,
+            actions.action_model,
         ],
         jobs=jobs.ALL,
         sensors=[new_footage_sensor, retraining_sensor],

@@ -138,6 +138,14 @@ class Lake:
         """The folder of the text-motion retrieval model trained on a snapshot's train participants."""
         return self.root / "evaluators" / check_snapshot_key(snapshot)
 
+    def action_dataset(self, snapshot: str) -> UPath:
+        """The folder of the clips of a snapshot with the actions that they show."""
+        return self.root / "actions" / check_snapshot_key(snapshot) / "dataset"
+
+    def action_model(self, snapshot: str) -> UPath:
+        """The folder of the vision-language model trained on a snapshot's actions: checkpoints, losses, `final`."""
+        return self.root / "actions" / check_snapshot_key(snapshot) / "model"
+
     def report(self, snapshot: str) -> UPath:
         """The folder of an evaluation report (`index.html`, `metrics.json`)."""
         return self.root / "reports" / check_snapshot_key(snapshot)

@@ -18,6 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from posellm_assets.actions.config import ActionsConfig
 from posellm_assets.evaluation.config import EvaluationConfig
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.keys import slug
@@ -95,6 +96,7 @@ class Settings(BaseSettings):
     # Made by a factory, pydantic does not write its defaults out, and what was set can be told from what was not.
     language: LanguageConfig = Field(default_factory=LanguageConfig)
     evaluation: EvaluationConfig = EvaluationConfig()
+    actions: ActionsConfig = ActionsConfig()
     automation: AutomationConfig = AutomationConfig()
 
     @classmethod

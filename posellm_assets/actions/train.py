@@ -127,7 +127,7 @@ def train(job: ActionJob, backend: backends.Backend, report: Report) -> dict[str
             adamw.zero_grad(set_to_none=True)
 
             seconds = time.perf_counter() - step_began
-            entry = {
+            entry: dict[str, Any] = {
                 "step": step,
                 "loss": loss,
                 "lr": learning_rate,
@@ -138,10 +138,11 @@ def train(job: ActionJob, backend: backends.Backend, report: Report) -> dict[str
             position["step"] = step
             position["seconds"] += seconds
             if step in evaluated and held_out:
-                entry["val"] = teacher.evaluate(held_out)
+                val = teacher.evaluate(held_out)
+                entry |= {"val_loss": val["nats"], "val_accuracy": val["accuracy"]}
                 best = position["best"]["val"]
-                if best is None or entry["val"]["nats"] < best["nats"]:
-                    position["best"] = {"step": step, "val": entry["val"]}
+                if best is None or val["nats"] < best["nats"]:
+                    position["best"] = {"step": step, "val": val}
             losses.append(entry)
             if processes.first:
                 record.append_loss(job.out / "losses.jsonl", entry)
@@ -177,7 +178,9 @@ def train(job: ActionJob, backend: backends.Backend, report: Report) -> dict[str
             write_final(loaded, job, dataset, job.out)
             lake.write_json(result_file, result)
         processes.wait()
-        say(f"the model is finished: loss {result['first_loss']:.3f} -> {result['final_loss']:.3f}, {result['val']}")
+        say(
+            f"the model is finished: loss {result['first_loss']:.3f} -> {result['final_loss']:.3f}, val {result['val']}"
+        )
         return result
 
 
@@ -190,8 +193,7 @@ def _bf16_is_fast(device: Any) -> bool:
 
 
 def _in_words(entry: dict[str, Any]) -> str:
-    val = entry.get("val")
-    held_out = f", held out: {val['accuracy']:.2f} right, {val['nats']:.3f} nats (n={val['clips']})" if val else ""
+    held_out = f", held out {entry['val_loss']:.3f}, {entry['val_accuracy']:.0%} right" if "val_loss" in entry else ""
     return f"loss {entry['loss']:.3f}{held_out}, learning rate {entry['lr']:.2g}, {entry['clips_per_s']:.1f} clips/s"
 
 

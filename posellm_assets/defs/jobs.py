@@ -32,5 +32,12 @@ train_generation = dg.define_asset_job(
     owners=OWNERS,
 )
 
-ALL = [ingest_footage, train_tokenizer, tokenise_motion, train_generation]
+train_actions = dg.define_asset_job(
+    "train_actions",
+    selection=dg.AssetSelection.assets("action_dataset").downstream(),
+    description="From the labelled clips of a snapshot to a model that names actions.",
+    owners=OWNERS,
+)
+
+ALL = [ingest_footage, train_tokenizer, tokenise_motion, train_generation, train_actions]
 NAMES = [job.name for job in ALL]

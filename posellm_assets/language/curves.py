@@ -2,6 +2,7 @@
 
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 PANELS = {
@@ -13,8 +14,8 @@ PANELS = {
 }
 
 
-def training_png(losses: Path) -> bytes:
-    """A PNG with a panel for each of `PANELS` over the steps; held-out losses are dots in the first."""
+def training_png(losses: Path, panels: Mapping[str, str] = PANELS) -> bytes:
+    """A PNG with a panel for each of `panels` (name: title) over the steps; held-out losses are dots in the first."""
     # Imported here, because the code server should start without matplotlib.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -22,7 +23,7 @@ def training_png(losses: Path) -> bytes:
     entries = [json.loads(line) for line in losses.read_text().splitlines()]
     steps = [entry["step"] for entry in entries]
     figure = Figure(figsize=(11.0, 2.2), dpi=100, layout="constrained")
-    for axes, (name, title) in zip(figure.subplots(1, len(PANELS)), PANELS.items(), strict=True):
+    for axes, (name, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         axes.plot(steps, [entry[name] for entry in entries], linewidth=1)
         axes.set_title(title, fontsize=9)
         axes.tick_params(labelsize=7)

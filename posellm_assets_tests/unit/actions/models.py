@@ -59,7 +59,7 @@ def job(folder: Path, name: str, training: dict[str, Any], model: dict[str, Any]
     """A job in `folder/name` on the squares of `folder/data`, which are made if they are not there."""
     data = folder / "data"
     if not data.exists():
-        found = from_folders(write_tree(folder / "tree", 8), "ways")
+        found = from_folders(write_tree(folder / "tree", 12), "ways")
         write_dataset(data, found.examples, found.refused, found.label_set, DatasetConfig(), InProcess(), seed=0)
     shape = {"frames": FRAMES.model_dump(), "tiny": TINY.model_dump(), "precision": "float32", **(model or {})}
     settings = {"learning_rate": 3e-3, "clips_per_batch": 4, "batches_per_step": 1, "evaluations": 4, **training}
