@@ -56,13 +56,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def calm(folder: Path) -> ActionJob:
     """A short training that nothing disturbed."""
-    training = job(folder, "calm", {"epochs": 4})
+    training = job(folder, "calm", {"epochs": 2})
     train(training, HF, silently)
     return training
 
 
 def test_a_killed_training_goes_on_and_ends_bit_for_bit_like_one_never_stopped(folder: Path, calm: ActionJob) -> None:
-    killed = job(folder, "killed", {"epochs": 4})
+    killed = job(folder, "killed", {"epochs": 2})
     process = start(killed)
     while not list(killed.out.glob("checkpoint-*")) and process.poll() is None:
         time.sleep(0.02)
@@ -76,7 +76,7 @@ def test_a_killed_training_goes_on_and_ends_bit_for_bit_like_one_never_stopped(f
 
 
 def test_two_processes_give_the_losses_of_one(folder: Path, calm: ActionJob) -> None:
-    two = job(folder, "two", {"epochs": 4})
+    two = job(folder, "two", {"epochs": 2})
     process = start(two, "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
@@ -89,7 +89,7 @@ def test_two_processes_give_the_losses_of_one(folder: Path, calm: ActionJob) -> 
 
 
 def test_the_way_that_squares_go_is_learned(folder: Path) -> None:
-    training = job(folder, "learned", {"epochs": 24})
+    training = job(folder, "learned", {"epochs": 40, "clips_per_batch": 8})
     train(training, HF, silently)
     dataset = read_dataset(training.dataset)
     model = VisionModel.load(training.out / "final")
@@ -115,7 +115,7 @@ def test_the_way_that_squares_go_is_learned(folder: Path) -> None:
 
 def test_a_job_that_cannot_be_done_is_refused_with_the_reason(folder: Path, calm: ActionJob) -> None:
     with pytest.raises(CheckpointMismatch, match=r"training\.learning_rate was 0\.003 and is now 0\.001"):
-        train(job(folder, "calm", {"epochs": 4, "learning_rate": 1e-3}), HF, silently)
+        train(job(folder, "calm", {"epochs": 2, "learning_rate": 1e-3}), HF, silently)
     assert train(calm, HF, silently)["steps"] == json.loads((calm.out / "result.json").read_text())["steps"]
     with pytest.raises(UnusableDataset, match=r"holds no examples\.json"):
         train(calm.model_copy(update={"dataset": folder, "out": folder / "x"}), HF, silently)
