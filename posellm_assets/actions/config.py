@@ -75,20 +75,22 @@ class VisionModelConfig(_Config):
 
 
 class VisionTrainingConfig(_Config):
-    """How long and how fast the model is trained."""
+    """How long and how fast the model is trained; the defaults are for tiny-vl on a few clips."""
 
-    epochs: float = Field(default=3.0, gt=0, description="Times that each class is gone through, rare ones oversampled")
-    clips_per_batch: int = Field(default=4, gt=0)
-    batches_per_step: int = Field(default=2, gt=0, description="Gradient accumulation")
-    learning_rate: float = Field(default=5e-5, gt=0)
+    epochs: float = Field(
+        default=40.0, gt=0, description="Times that each class is gone through, rare ones oversampled"
+    )
+    clips_per_batch: int = Field(default=8, gt=0)
+    batches_per_step: int = Field(default=1, gt=0, description="Gradient accumulation")
+    learning_rate: float = Field(default=2e-3, gt=0)
     warmup: float = Field(default=0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.05, ge=0)
     max_gradient_norm: float = Field(default=1.0, gt=0)
     gradient_checkpointing: bool = Field(
         default=False, description="Compute activations a second time instead of keeping them: less memory, more time"
     )
     evaluations: int = Field(
-        default=8, gt=0, description="Times that the held-out clips are scored; the weights of the best are kept"
+        default=4, gt=0, description="Times that the held-out clips are scored; the weights of the best are kept"
     )
 
 
