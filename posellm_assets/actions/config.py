@@ -120,6 +120,7 @@ class ActionJob(_Config):
     out: Path = Field(description="Folder for checkpoints, losses, result and the finished model")
     model: VisionModelConfig = VisionModelConfig()
     training: VisionTrainingConfig = VisionTrainingConfig()
+    hub: str | None = Field(default=None, description="URL of the store to which checkpoints are copied")
     seed: int = 0
     threads: int = Field(
         default=1, gt=0, description="Torch threads; resuming is bit-identical only for the same number"

@@ -12,30 +12,36 @@ import math
 import random
 import sys
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from posellm_assets import lake
 from posellm_assets.actions.config import ActionJob
+from posellm_assets.checkpoints import check_identity, newest_valid
 from posellm_assets.language import backends
-from posellm_assets.language.config import Refusal
-from posellm_assets.program import Report, read_config, reporting
+from posellm_assets.program import PREEMPTED, Preempted, Refusal, Report, asked_to_stop, read_config, reporting
+from posellm_assets.saving import PREEMPTION_S, Saves
 
 
 class NonFiniteLoss(Refusal):
     """The loss or its gradient became NaN or infinite; the message names the clips of the step."""
 
 
-def train(job: ActionJob, backend: backends.Backend, report: Report) -> dict[str, Any]:
+def train(
+    job: ActionJob, backend: backends.Backend, report: Report, stop: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
     """Train `job` to its end and return what `result.json` holds; a job that is finished already is left as it is.
 
     Raises UnusableDataset, UnsupportedModel or BackendUnavailable where data or model do not fit the job,
-    CheckpointMismatch where `out` belongs to another one, UnreadableVideo naming the clip, and NonFiniteLoss.
+    CheckpointMismatch where `out` or the store belongs to another one, UnreadableVideo naming the clip, NonFiniteLoss,
+    and Preempted after saving where `stop()` says so.
     """
     # Imported here, because Unsloth patches transformers and `backends.choose` must have imported it before.
     import torch
 
     from posellm_assets.actions.dataset import UnusableDataset, read_dataset
-    from posellm_assets.actions.vlm_record import identity, write_final
+    from posellm_assets.actions.vlm_record import card, identity, save_start, write_final
     from posellm_assets.actions.vlm_training import Schedule, Teacher, start
     from posellm_assets.language import checkpoints, optimizer, record
     from posellm_assets.language.processes import together
@@ -47,15 +53,23 @@ def train(job: ActionJob, backend: backends.Backend, report: Report) -> dict[str
         training, device = job.training, processes.device
         say: Report = report if processes.first else lambda message: None
         this = identity(job)
+        saves = Saves(job.out, job.hub if processes.first else None, say)
         result_file = job.out / "result.json"
         if result_file.is_file():
             result: dict[str, Any] = lake.read_json(result_file)
-            checkpoints.check_identity(result["identity"], this, job.out)
+            check_identity(result["identity"], this, str(job.out))
             say(f"the model is finished already: {job.out / 'final'}")
             return result
-        checkpoint = checkpoints.read_newest(job.out, say)
-        if checkpoint:
-            checkpoints.check_identity(checkpoint.position["identity"], this, job.out)
+
+        def unfit(position: dict[str, Any], where: str) -> None:
+            check_identity(position["identity"], this, where)
+
+        newest = saves.newest(unfit) if processes.first else None
+        if newest:
+            record.restore_start(newest, job.out)
+        processes.wait()
+        newest = newest if processes.first else newest_valid(job.out, say)
+        checkpoint = checkpoints.read(newest) if newest else None
 
         # --- Data and model
         dataset = read_dataset(job.dataset)
@@ -77,10 +91,12 @@ def train(job: ActionJob, backend: backends.Backend, report: Report) -> dict[str
         if checkpoint:
             position = checkpoint.position
             optimizer.restore(checkpoint, trained, adamw)
+            if position["best"]["step"] and processes.first:
+                saves.bring(position["best"]["step"])
             say(f"goes on from step {position['step']} of {schedule.steps}")
         else:
             position = {"identity": this, "step": 0, "seconds": 0.0, "best": {"step": 0, "val": None}}
-        losses = record.losses_until(job.out / "losses.jsonl", position["step"], write=processes.first)
+        losses = record.restore_losses(newest, job.out / "losses.jsonl", write=processes.first)
         parameters = {True: 0, False: 0}
         for weight in loaded.model.parameters():
             parameters[weight.requires_grad] += weight.numel()
@@ -93,12 +109,21 @@ def train(job: ActionJob, backend: backends.Backend, report: Report) -> dict[str
         def save() -> None:
             if processes.first:
                 now = optimizer.to_checkpoint(trained, adamw, position)
-                checkpoints.write(job.out, position["step"], now, position["best"]["step"])
+
+                def fill(folder: Path) -> None:
+                    checkpoints.fill(folder, now, job.out / "losses.jsonl", lambda start: save_start(job.out, start))
+
+                saves.write(position["step"], fill, card(job, position, schedule.steps), [position["best"]["step"]])
             processes.wait()
 
         # --- Steps
         evaluated = {round(schedule.steps * turn / training.evaluations) for turn in range(1, training.evaluations + 1)}
         while position["step"] < schedule.steps:
+            if processes.any(stop()):
+                if processes.any(processes.first and saves.saved != position["step"]):
+                    save()
+                saves.finish(PREEMPTION_S)
+                raise Preempted(f"asked to stop; the same command goes on from step {saves.saved} of {schedule.steps}")
             step = position["step"] + 1
             step_began = time.perf_counter()
             loaded.model.train()
@@ -152,7 +177,7 @@ def train(job: ActionJob, backend: backends.Backend, report: Report) -> dict[str
 
         # --- The finished model and its record
         if position["best"]["step"]:
-            optimizer.restore_weights(checkpoints.read(job.out, position["best"]["step"]), trained)
+            optimizer.restore_weights(checkpoints.read_step(job.out, position["best"]["step"]), trained)
         result = {
             "identity": this,
             "seed": job.seed,
@@ -176,6 +201,7 @@ def train(job: ActionJob, backend: backends.Backend, report: Report) -> dict[str
         }
         if processes.first:
             write_final(loaded, job, dataset, job.out)
+            result["store"] = saves.finish()
             lake.write_json(result_file, result)
         processes.wait()
         say(
@@ -200,11 +226,14 @@ def _in_words(entry: dict[str, Any]) -> str:
 def main() -> None:
     """Run the job named on the command line; exits with a sentence where the job itself is at fault."""
     job = read_config(ActionJob)
-    with reporting() as report:
+    with reporting() as report, asked_to_stop() as stop:
         try:
             import torch
 
-            train(job, backends.choose(job.model.backend if torch.cuda.is_available() else "hf"), report)
+            train(job, backends.choose(job.model.backend if torch.cuda.is_available() else "hf"), report, stop)
+        except Preempted as preempted:
+            print(preempted, file=sys.stderr)
+            sys.exit(PREEMPTED)
         except (ValueError, FileNotFoundError) as error:
             sys.exit(f"actions: {error}")
 

@@ -9,8 +9,7 @@ from posellm_assets import lake
 from posellm_assets.actions.config import ActionJob
 from posellm_assets.actions.dataset import EXAMPLES, ActionDataset, check_dataset
 from posellm_assets.actions.vlm_model import LoadedVision, save
-
-BASE = "base"
+from posellm_assets.language.start import BASE
 
 
 def identity(job: ActionJob) -> dict[str, Any]:
@@ -19,8 +18,25 @@ def identity(job: ActionJob) -> dict[str, Any]:
     Raises UnusableDataset where there is no data set.
     """
     check_dataset(job.dataset)
-    settings = job.model_dump(mode="json", exclude={"dataset", "out", "threads"})
+    settings = job.model_dump(mode="json", exclude={"dataset", "out", "hub", "threads"})
     return {**settings, "examples": lake.sha256_of(job.dataset / EXAMPLES)}
+
+
+def save_start(out: Path, folder: Path) -> None:
+    """Write the built-in base, from which training began, into a checkpoint: another machine has none."""
+    if (out / BASE).is_dir():
+        shutil.copytree(out / BASE, folder)
+
+
+def card(job: ActionJob, position: dict[str, Any], steps: int) -> str:
+    """The card beside the checkpoints: what is trained, how far it is, and how well it does on held-out clips."""
+    val = position["best"]["val"]
+    best = f"{val['accuracy']:.0%} of {val['clips']} held-out clips right" if val else "not evaluated yet"
+    return (
+        f"# Checkpoints of a model that names actions\n\nStep {position['step']} of {steps}; base "
+        f"{Path(job.model.base).name}, {job.model.trained}; best so far at step {position['best']['step']}: {best}. "
+        "Training goes on from the newest checkpoint whose files have the sha256 of its manifest.\n"
+    )
 
 
 def write_final(loaded: LoadedVision, job: ActionJob, dataset: ActionDataset, out: Path) -> None:

@@ -17,13 +17,13 @@ from posellm_assets.actions.dataset import ActionDataset, ActionExample, balance
 from posellm_assets.actions.phrasings import phrasings
 from posellm_assets.actions.vlm_inputs import Seen, model_inputs, see
 from posellm_assets.actions.vlm_model import LoadedVision, attach_lora, build_tiny, load
-from posellm_assets.actions.vlm_record import BASE
 from posellm_assets.actions.vlm_scoring import Scorer, answer_ids, frames_of, names_of
 from posellm_assets.lake import write_atomic
 from posellm_assets.language import models
 from posellm_assets.language.backends import Backend
 from posellm_assets.language.packing import IGNORE
 from posellm_assets.language.processes import Processes
+from posellm_assets.language.start import BASE
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from posellm_assets import hub
 from posellm_assets.actions.config import ActionJob
 from posellm_assets.actions.dataset import write_dataset
 from posellm_assets.actions.dataset_sources import from_lake
@@ -63,6 +64,7 @@ def action_model(context: dg.AssetExecutionContext, lake: LakeResource, programs
         out=out,
         model=settings.actions.model,
         training=settings.actions.training,
+        hub=hub.place(settings.hub, here, "actions", context.partition_key),
         seed=settings.seed,
     )
     with retrying_transient_faults():

@@ -15,9 +15,9 @@ from posellm_assets.actions.config import ActionJob
 from posellm_assets.actions.dataset import UnusableDataset, read_dataset
 from posellm_assets.actions.train import train
 from posellm_assets.actions.vlm_scoring import MEMBER, VisionModel
+from posellm_assets.checkpoints import CheckpointMismatch
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.language.bases import UnsupportedModel
-from posellm_assets.language.checkpoints import CheckpointMismatch
 from posellm_assets_tests.unit.actions.models import HF, job
 
 PROGRAM = "posellm_assets.actions.train"
