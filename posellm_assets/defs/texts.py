@@ -54,7 +54,7 @@ CAPTIONS = VideoAsset(
         "Texts about a video: the owner's own words, its label, and facts measured on the movement.",
         kinds={"json"},
         deps=["motion"],
-        code_version="2",
+        code_version="3",
     ),
     work=caption,
     path=Lake.captions,

@@ -28,14 +28,14 @@ from posellm_assets.footage.keys import snapshot_key, snapshot_scope
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.splits import Split
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of, sync, write_atomic, write_json
-from posellm_assets.texts.captions import read_captions
+from posellm_assets.texts.captions import CaptionText, read_captions
 from posellm_assets.texts.mirror import can_mirror, mirror_text
 
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 VIDEOS_PER_PART = 500
 
 # Part of a part's name: change it where the examples made of the same data change, or old ones would be shared on.
-_EXAMPLES_VERSION = 1
+_EXAMPLES_VERSION = 2
 
 EXAMPLE_SCHEMA = pa.schema(
     [
@@ -47,6 +47,8 @@ EXAMPLE_SCHEMA = pa.schema(
         pa.field("label", pa.string()),
         pa.field("participant", pa.string()),
         pa.field("texts", pa.list_(pa.string()), nullable=False),
+        # Those of them that hold for every part of the motion too; null where all do.
+        pa.field("texts_of_parts", pa.list_(pa.string())),
         pa.field("codes", pa.list_(pa.int32()), nullable=False),
     ]
 )
@@ -84,6 +86,11 @@ class Snapshot(BaseModel):
     videos: list[SnapshotVideo]
     settings: dict[str, Any]
     code_version: str
+
+    @property
+    def last_stage(self) -> str:
+        """The stage whose model is the snapshot's, as it was called when it was frozen."""
+        return str(self.settings["language"]["stages"][-1]["name"])
 
     def keys(self, split: Split) -> list[str]:
         """The videos of one split."""
@@ -265,11 +272,9 @@ def _examples(lake: Lake, snapshot: Snapshot, video: SnapshotVideo) -> Sequence[
                 f"{path} has changed since {snapshot.snapshot} was frozen; train on what it is now in a new snapshot"
             )
     captions = read_captions(lake, video.key).texts
-    texts = [caption.text for caption in captions]
-    # Of words in a language whose sides are not known nothing true can be said about the mirror image.
-    mirrored = [mirror_text(caption.text, caption.language) for caption in captions if can_mirror(caption.language)]
     rows = []
     for number, segment in enumerate(read_json(tokens)["segments"]):
+        true = [caption for caption in captions if caption.tells_of(segment["start_s"], segment["end_s"])]
         for variant in segment["variants"]:
             if video.split != "train" and variant["name"] != "original":
                 continue
@@ -282,11 +287,20 @@ def _examples(lake: Lake, snapshot: Snapshot, video: SnapshotVideo) -> Sequence[
                     "sport": video.sport,
                     "label": mirror_text(video.label) if video.label and variant["mirrored"] else video.label,
                     "participant": video.participant,
-                    "texts": mirrored if variant["mirrored"] else texts,
+                    "texts": _texts(true, variant["mirrored"]),
+                    "texts_of_parts": _texts([caption for caption in true if caption.of_all], variant["mirrored"]),
                     "codes": variant["codes"],
                 }
             )
     return rows
+
+
+def _texts(captions: Sequence[CaptionText], mirrored: bool) -> list[str]:
+    """Captions as the texts of a motion, or of its mirror image."""
+    if not mirrored:
+        return [caption.text for caption in captions]
+    # Of words in a language whose sides are not known nothing true can be said about the mirror image.
+    return [mirror_text(caption.text, caption.language) for caption in captions if can_mirror(caption.language)]
 
 
 def split_table(snapshot: Snapshot) -> list[dict[str, Any]]:

@@ -29,8 +29,8 @@ from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.program import Refusal
 from posellm_assets.texts.captions import label_words
 
-_COLUMNS = ["key", "segment", "variant", "label", "participant", "texts", "codes"]
-_MIN_CODES = 8
+_COLUMNS = ["key", "segment", "variant", "label", "participant", "texts", "texts_of_parts", "codes"]
+MIN_CODES = 8
 _PARTICIPANT_SHARE = 0.5
 _WITH_TEXT = ("t2m", "m2t")
 # A continuation needs a step to go on from and one to answer, an in-between one more.
@@ -43,11 +43,15 @@ class UnusableData(Refusal):
 
 @dataclass(frozen=True)
 class View:
-    """One variant of a clip: its codes, the texts that are true of it, and its label in words, where it has one."""
+    """One variant of a clip: its codes, the texts that are true of it, and its label in words, where it has one.
+
+    `texts_of_parts` are those that hold for every part of it, None where all do.
+    """
 
     codes: tuple[int, ...]
     texts: tuple[str, ...]
     label: str | None = None
+    texts_of_parts: tuple[str, ...] | None = None
 
     def description(self, text: str) -> str:
         """`text` as the answer to what this motion is: it names the movement first, where that is known.
@@ -89,7 +93,8 @@ def read_clips(path: Path, codebook_size: int, layers: int = 1) -> list[Clip]:
     """
     views: dict[tuple[str, int], list[View]] = {}
     facts: dict[tuple[str, int], tuple[str | None, str | None]] = {}
-    for row in pq.read_table(path, columns=_COLUMNS).to_pylist():
+    table = pq.read_table(path)
+    for row in table.select([column for column in _COLUMNS if column in table.column_names]).to_pylist():
         where = f"{path}: {row['key']}, segment {row['segment']}, variant {row['variant']}"
         codes = row["codes"]
         if not codes:
@@ -105,27 +110,40 @@ def read_clips(path: Path, codebook_size: int, layers: int = 1) -> list[Clip]:
             )
         clip = (row["key"], row["segment"])
         label = label_words(row["label"]) if row["label"] else None
-        views.setdefault(clip, []).append(View(tuple(codes), tuple(row["texts"] or ()), label))
+        of_parts = row.get("texts_of_parts")
+        view = View(tuple(codes), tuple(row["texts"] or ()), label, None if of_parts is None else tuple(of_parts))
+        views.setdefault(clip, []).append(view)
         facts[clip] = row["label"], row["participant"]
     return [Clip(clip[0], facts[clip][0], tuple(variants), facts[clip][1]) for clip, variants in views.items()]
 
 
 def fit_texts(clips: Sequence[Clip], vocabulary: Vocabulary, row_tokens: int) -> tuple[list[Clip], list[str]]:
-    """The clips without the texts that leave no room for motion in a row, and a sentence for each text left out."""
+    """The clips without the texts that cannot be trained on, and a sentence for each text left out.
+
+    Left out are texts that leave no room for motion in a row, and those that tell facts of a motion of which a row
+    holds a part only, because they are not true of the part.
+    """
     kept, left_out = [], []
     for clip in clips:
         views = []
         for view in clip.views:
-            fits = {
-                text: _room("t2m", vocabulary, view.description(text), row_tokens) >= _MIN_CODES for text in view.texts
-            }
-            views.append(View(view.codes, tuple(text for text in view.texts if fits[text]), view.label))
-            left_out += [
-                f"{clip.key}: a text of {len(vocabulary.encode_text(text))} tokens ({text[:40]!r}...) is too long for "
-                f"rows of {row_tokens}; shorten it or raise row_tokens"
-                for text in view.texts
-                if not fits[text]
-            ]
+            whole = set(view.texts) - set(view.texts if view.texts_of_parts is None else view.texts_of_parts)
+            texts = []
+            for text in view.texts:
+                room = _room("t2m", vocabulary, view.description(text), row_tokens)
+                if room < MIN_CODES:
+                    left_out.append(
+                        f"{clip.key}: a text of {len(vocabulary.encode_text(text))} tokens ({text[:40]!r}...) is too "
+                        f"long for rows of {row_tokens}; shorten it or raise row_tokens"
+                    )
+                elif text in whole and room < len(view.codes):
+                    left_out.append(
+                        f"{clip.key}: {text[:40]!r}... tells of a motion of {len(view.codes)} codes, of which rows of "
+                        f"{row_tokens} hold parts; raise row_tokens to train on it"
+                    )
+                else:
+                    texts.append(text)
+            views.append(dataclasses.replace(view, texts=tuple(texts)))
         kept.append(dataclasses.replace(clip, views=tuple(views)))
     return kept, sorted(set(left_out))
 

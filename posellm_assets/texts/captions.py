@@ -24,12 +24,14 @@ MOVEMENTS_TOLD = (1, 2, 2)
 RELATION_TOLD = 1  # the caption that tells a relation of body parts, where there is one, instead of a second movement
 # Periods (s) that stay quick or slow when a clip is played up to 20 % slower or faster.
 QUICK_S, SLOW_S = 0.8, 3.6
+SHORTEST_S = 1.0  # of a shorter stretch nothing is measured
 
 
 class CaptionText(BaseModel):
     """One caption and where it comes from: the owner, the label (with facts), or facts alone.
 
-    `language` is None for words whose owner did not say in which language they are.
+    `language` is None for words whose owner did not say in which language they are. What tells measured facts tells
+    them of one stretch of the clip, from `start_s` to `end_s`; words without a time hold for all of it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -37,6 +39,17 @@ class CaptionText(BaseModel):
     text: str
     kind: Literal["user", "label", "facts"]
     language: str | None
+    start_s: float | None = None
+    end_s: float | None = None
+
+    @property
+    def of_all(self) -> bool:
+        """Whether it holds for every part of the clip: the owner's words, and the name of the movement."""
+        return self.start_s is None
+
+    def tells_of(self, start_s: float, end_s: float) -> bool:
+        """Whether it is about what happens between two times of the clip."""
+        return self.start_s is None or self.end_s is None or (self.start_s < end_s and start_s < self.end_s)
 
     @model_validator(mode="before")
     @classmethod
@@ -75,12 +88,15 @@ def captions_for(
 ) -> Captions:
     """Measure `motion` and word what was found in each of `languages`; the same key gives the same captions.
 
+    Each stretch without a gap is measured and worded by itself: how often somebody squats in one says nothing of the
+    next.
+
     A labelled clip gets its label's words alone, and with facts; every such caption begins with the name of the
     movement: the owner's own in their language (`user_language`, else the first of `languages`), in the others the
     glossary's where it knows the label. A clip without a label gets facts alone. Where nothing was measured and nothing
     given, there are no texts.
     """
-    facts = measure(motion)
+    stretches = [(stretch, measure(stretch)) for stretch in motion.segments(SHORTEST_S)]
     choose = random.Random(key)
     texts = [CaptionText(text=text, kind="user", language=user_language) for text in user_captions if text.strip()]
     owners = label_words(label or "")
@@ -88,9 +104,9 @@ def captions_for(
     if owners:
         texts.append(CaptionText(text=owners, kind="label", language=label_language))
     for language in languages:
-        told = _facts_texts(facts, motion, choose, language)
+        told = [(stretch, _facts_texts(facts, stretch, choose, language)) for stretch, facts in stretches]
         if not owners:
-            texts += [CaptionText(text=text, kind="facts", language=language) for text in told]
+            texts += [_of(stretch, text, "facts", language) for stretch, of_facts in told for text in of_facts]
             continue
         names = named(owners, language, glossary)
         name = owners if language == label_language or not names else names[0]
@@ -102,10 +118,12 @@ def captions_for(
         said = [] if name == owners else [name]
         if synonyms := [other for other in names if other.lower() != name]:
             said.append(choose.choice(patterns["synonym"]).format(label=name, synonym=choose.choice(synonyms)))
-        for phrasing, text in zip(choose.sample(phrasings, len(MOVEMENTS_TOLD)), told, strict=False):
-            said.append(phrasing.format(label=name, sport=sport_name, facts=text))
         texts += [CaptionText(text=text, kind="label", language=language) for text in said]
-    return Captions(key=key, texts=list(dict.fromkeys(texts)), facts=facts)
+        for stretch, of_facts in told:
+            for phrasing, text in zip(choose.sample(phrasings, len(MOVEMENTS_TOLD)), of_facts, strict=False):
+                said_of = phrasing.format(label=name, sport=sport_name, facts=text)
+                texts.append(_of(stretch, said_of, "label", language))
+    return Captions(key=key, texts=list(dict.fromkeys(texts)), facts=[fact for _, facts in stretches for fact in facts])
 
 
 def write_captions(lake: Lake, captions: Captions) -> None:
@@ -122,6 +140,12 @@ def read_captions(lake: Lake, key: str) -> Captions:
         raise FileNotFoundError(f"{key}: there are no captions {path}; materialize the asset `captions`") from error
     except ValidationError as error:
         raise ValueError(f"{key}: the captions {path} are damaged; materialize `captions` again: {error}") from error
+
+
+def _of(stretch: Motion, text: str, kind: Literal["label", "facts"], language: str) -> CaptionText:
+    """A caption that tells facts of one stretch."""
+    start_s, end_s = round(stretch.start_s, 3), round(stretch.start_s + stretch.duration_s, 3)
+    return CaptionText(text=text, kind=kind, language=language, start_s=start_s, end_s=end_s)
 
 
 def _facts_texts(facts: list[Fact], motion: Motion, choose: random.Random, language: Language) -> list[str]:

@@ -91,6 +91,24 @@ def test_each_text_is_mirrored_in_its_language_and_left_out_where_its_sides_are_
     assert mirrored["texts"] == ["brazo derecho", "右臂", "right, derecha, 右"]
 
 
+def test_the_facts_of_one_stretch_are_not_told_of_another(lake: Lake) -> None:
+    texts = [
+        CaptionText(text="bend", kind="label", language="en"),
+        CaptionText(text="bend: 3 times", kind="label", language="en", start_s=0.0, end_s=2.0),
+        CaptionText(text="bend: holding still", kind="label", language="en", start_s=3.0, end_s=5.0),
+    ]
+    write_captions(lake, Captions(key=TRAIN, texts=texts, facts=[]))
+    spans = [(0.0, 1.9), (3.0, 4.8)]
+    variants = [{"name": "original", "mirrored": False, "codes": [1, 2, 3]}]
+    segments = [{"start_s": start_s, "end_s": end_s, "variants": variants} for start_s, end_s in spans]
+    write_json(lake.motion_tokens("vq-1", TRAIN), {"segments": segments})
+    snapshot = frozen(lake, [TRAIN])
+    build_examples(lake, snapshot)
+    rows = pq.read_table(str(lake.examples(snapshot.snapshot, "train"))).to_pylist()
+    assert [row["texts"] for row in rows] == [["bend", "bend: 3 times"], ["bend", "bend: holding still"]]
+    assert [row["texts_of_parts"] for row in rows] == [["bend"], ["bend"]]
+
+
 def test_snapshots_are_numbered_and_never_written_twice(lake: Lake) -> None:
     first, second = frozen(lake, [TRAIN]), frozen(lake, [TRAIN, TEST])
     assert (first.snapshot, second.snapshot) == ("all-0001", "all-0002")

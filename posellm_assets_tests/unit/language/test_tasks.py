@@ -77,6 +77,16 @@ def test_a_text_that_leaves_no_room_for_motion_is_left_out_by_name() -> None:
     assert len(left_out) == 1 and "gym.essay.00000000" in left_out[0] and "the athlete walks" in left_out[0]
 
 
+def test_facts_of_a_whole_motion_are_not_told_of_the_part_that_a_row_holds() -> None:
+    vocabulary, text = samples.vocabulary(), "squat: the knees bend 9 times"
+    for codes, kept in ((CODES, ("squat", text)), (CODES * 8, ("squat",))):
+        view = View(tuple(codes), ("squat", text), "squat", texts_of_parts=("squat",))
+        [clip], left_out = fit_texts([Clip("k", "squat", (view,))], vocabulary, 64)
+        assert clip.views[0].texts == kept
+        assert len(left_out) == 2 - len(kept) and all("tells of a motion of" in sentence for sentence in left_out)
+    assert fit_texts([samples.clip(CODES * 8, ("squat", text))], vocabulary, 64)[1] == [], "it was not said of which"
+
+
 def test_a_text_that_fills_a_row_is_refused_where_it_cannot_be_left_out() -> None:
     with pytest.raises(UnusableData, match="k: the text 'on and on"):
         build("t2m", "k", CODES, "on and on " * 40, samples.vocabulary(), 64)

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -134,3 +135,17 @@ def test_hands_above_the_head_are_described():
 def test_an_unknown_kind_of_fact_is_refused():
     with pytest.raises(ValueError, match="kind"):
         Fact(kind="form", joint="knee", side=None, value=1, unit="degrees", start_s=0, end_s=1)
+
+
+def test_each_stretch_of_a_clip_is_told_its_own_facts_and_the_names_are_told_of_all():
+    squats = squat(6.0, 2.0, 90.0)
+    gap, stillness = np.full((20, *squats.joints.shape[1:]), np.nan), np.repeat(squats.joints[:1], 100, axis=0)
+    joints = np.concatenate([squats.joints, gap, stillness]).astype(np.float32)
+    clip = replace(squats, joints=joints, filled=np.zeros(len(joints), bool))
+    for label in ("squats", None):
+        captions = caption(motion=clip, label=label, user=["Set one."]).texts
+        moving, still = ({text.text for text in captions if text.tells_of(*span)} for span in ((0.0, 6.0), (7.0, 12.0)))
+        general = {"Set one.", "squats"} if label else {"Set one."}
+        assert {text.text for text in captions if text.of_all} == general == moving & still
+        assert any("3 times" in text for text in moving) and not any("still" in text for text in moving)
+        assert any("still" in text for text in still) and not any("bend" in text for text in still)
