@@ -29,8 +29,10 @@ def export_examples(lake: Lake, source: str | None, to: str, out: Path) -> dict[
     return export_dataset(local_path(lake.snapshot(key).parent), to, out, about)
 
 
-def import_examples(file: Path, codes: int, out: Path, settings: Settings) -> tuple[dict[str, int], list[Path]]:
+def import_examples(
+    dataset: Path, codes: int, layers: int, out: Path, settings: Settings
+) -> tuple[dict[str, int], list[Path]]:
     """Make motion-LLM JSON ready to train on, with the stages and the model of the settings; see `adopt`."""
     model, hardware = settings.language.model, find_hardware()
     planned = [settled(model, stage, hardware) for stage in settings.language.stages]
-    return adopt(file, codes, out, tuple(stage for _, stage in planned), planned[0][0], settings.seed)
+    return adopt(dataset, codes, out, tuple(stage for _, stage in planned), planned[0][0], settings.seed, layers)

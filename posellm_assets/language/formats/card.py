@@ -8,13 +8,17 @@ import yaml
 
 from posellm_assets.language.config import StageJob
 
+# The base of a model that was made before bases were recorded.
+UNKNOWN = "not recorded"
+
 _FIELDS = {
     "alpaca": "`instruction`, `input`, `output`; a motion is written `<motion_3><motion_17>...` without separators",
     "chat": "`messages` (a question of the user, an answer of the assistant), `task` (`t2m` from text to motion, `m2t` "
     "from motion to text), `key` of the clip, `participant`",
     "parquet": "`key`, `segment`, `variant` (original, mirrored, other speeds), `mirrored`, `sport`, `label`, "
-    "`participant`, `texts` (all are true of the motion), `codes`",
-    "motion-llm": "`text_query`, `motion_tokens` (code ids with spaces between them), `participant_id`",
+    "`participant`, `texts` (all are true of the motion), `texts_of_parts` (true of every part of it), `codes`",
+    "motion-llm": "`text_query`, `motion_tokens` (code ids with spaces between them), `participant_id`, `clip_id` (the "
+    "same for all variants of a clip)",
 }
 
 
@@ -66,10 +70,14 @@ def model_card(
         *_front("peft" if adapter else "transformers", base),
         f"# A motion language model ({snapshot})",
         "",
-        f"Base: {_public(base)}. Motion tokenizer: {lineage}, in `motion_tokenizer/`. Clips trained on: {clips}. "
+        f"Base: {public_name(base)}. Motion tokenizer: {lineage}, in `motion_tokenizer/`. Clips trained on: {clips}. "
         f"Opens with `{opener}.from_pretrained`; `vocabulary.json` says which tokens are motion.",
         "",
         *(["| figure, held out | value | n |", "| --- | --- | --- |", *rows] if rows else ["Not evaluated yet."]),
+        "",
+        "The model was trained on motions of people. `vocabulary.json` holds the names of participants, `lengths.json` "
+        "the texts of the training: before you share it, make sure that they may be shown. The licence is yours to "
+        "state.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -88,9 +96,10 @@ def stage_card(job: StageJob, step: int, val_before: dict[str, dict[str, Any]], 
         *_front("transformers", job.model.base),
         f"# Checkpoints of {job.stage.name} ({job.snapshot or 'no snapshot'})",
         "",
-        f"Step {step} of {job.stage.steps}; base {_public(job.model.base)}, method {job.model.method}; "
+        f"Step {step} of {job.stage.steps}; base {public_name(job.model.base)}, method {job.model.method}; "
         f"tasks: {shares}; motion tokenizer: {job.lineage or 'not named'}; seed {job.seed}. Training goes on from the "
-        "newest checkpoint whose files have the sha256 of its manifest.",
+        "newest checkpoint whose files have the sha256 of its manifest. Their vocabulary holds the names of "
+        "participants: before you share them, make sure that these may be shown.",
         "",
         *(["| loss | nats | over |", "| --- | --- | --- |", *rows] if rows else ["No losses yet."]),
     ]
@@ -100,11 +109,11 @@ def stage_card(job: StageJob, step: int, val_before: dict[str, dict[str, Any]], 
 def _front(library: str, base: str) -> list[str]:
     """The front matter from which the Hub takes what kind of model it is."""
     head = ["---", f"library_name: {library}", "tags: [motion, text-to-motion]"]
-    if _public(base) == base != "tiny":
+    if public_name(base) == base and base not in ("tiny", UNKNOWN):
         head.append(f"base_model: {base}")
     return [*head, "---"]
 
 
-def _public(base: str) -> str:
+def public_name(base: str) -> str:
     """A base model by its name; where it lies on this machine is nobody's business."""
     return Path(base).name if Path(base).exists() or base.startswith(("/", ".", "~")) else base

@@ -14,14 +14,14 @@ import pyarrow.parquet as pq
 
 from posellm_assets.lake import write_atomic, write_bytes
 from posellm_assets.language.formats.card import card
-from posellm_assets.language.formats.motion_llm import Entry, to_json
+from posellm_assets.language.formats.motion_llm import UNNAMED, Entry, to_json
 from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS
 from posellm_assets.language.tasks import View
 from posellm_assets.texts.captions import label_words
 
 INSTRUCTIONS = {"t2m": "Generate the motion that this text describes.", "m2t": "Describe this motion."}
 # What `datasets` calls the splits.
-_SPLIT_NAMES = {"train": "train", "val": "validation", "test": "test"}
+SPLIT_NAMES = {"train": "train", "val": "validation", "test": "test"}
 Rows = list[dict[str, Any]]
 
 
@@ -44,14 +44,14 @@ def export_dataset(source: Path, to: str, out: Path, about: dict[str, Any]) -> d
     counts: dict[str, int] = {}
     for split, rows in tables.items():
         if rows:
-            counts[_SPLIT_NAMES[split]] = write(out / f"{_SPLIT_NAMES[split]}.{suffix}", rows)
-    everything = {_SPLIT_NAMES[split]: rows for split, rows in tables.items() if rows}
+            counts[SPLIT_NAMES[split]] = write(out / f"{SPLIT_NAMES[split]}.{suffix}", rows)
+    everything = {SPLIT_NAMES[split]: rows for split, rows in tables.items() if rows}
     write_bytes(out / "README.md", card(to, suffix, everything, counts, about).encode())
     return counts
 
 
 def _examples(path: Path) -> Rows:
-    rows: Rows = pq.read_table(path, columns=EXAMPLE_SCHEMA.names).to_pylist()
+    rows: Rows = pq.read_table(path).to_pylist()
     return rows
 
 
@@ -100,7 +100,13 @@ def _write_parquet(path: Path, rows: Rows) -> int:
 
 
 def _write_motion_llm(path: Path, rows: Rows) -> int:
-    entries = [Entry(text, tuple(row["codes"]), row["participant"]) for row in rows for text in row["texts"]]
+    entries = [
+        Entry(
+            text, tuple(row["codes"]), row["participant"], clip=None if row["key"].startswith(UNNAMED) else row["key"]
+        )
+        for row in rows
+        for text in row["texts"]
+    ]
     write_bytes(path, to_json(entries).encode())
     return len(entries)
 

@@ -1,7 +1,8 @@
 """Motion-LLM JSON: a list of `{"text_query": "wave", "motion_tokens": "42 18 91", "participant_id": "7"}`.
 
 The dataset format of SignMotionGPT (https://github.com/rajvizala/SignMotionGPT), read and written. Files come from
-others: everything in them is checked, and what is wrong is named with its line.
+others: everything in them is checked, and what is wrong is named with its line. Beside its fields we write a `clip_id`:
+motions of one clip (mirrored, played faster) belong into one split, and their codes do not tell that they do.
 """
 
 import json
@@ -15,9 +16,11 @@ _SPACE = re.compile(r"[ \t\r\n]*")
 _CODE = re.compile(r"[0-9]{1,9}")
 # Later files of that system call the text `word`.
 _TEXT_FIELDS = ("text_query", "word")
-_FIELDS = {*_TEXT_FIELDS, "motion_tokens", "participant_id", "id"}
+_FIELDS = {*_TEXT_FIELDS, "motion_tokens", "participant_id", "id", "clip_id"}
 # Two hours of motion at five codes a second.
 _MOST_CODES = 36_000
+# Begins the key that a motion without a clip_id gets here.
+UNNAMED = "entry-"
 
 
 class UnreadableDataset(ValueError):
@@ -26,25 +29,26 @@ class UnreadableDataset(ValueError):
 
 @dataclass(frozen=True)
 class Entry:
-    """A motion as code ids, a text that is true of it, and who moves, where that is known."""
+    """A motion as code ids, a text that is true of it, and, where that is known, who moves and of which clip it is."""
 
     text: str
     codes: tuple[int, ...]
     participant: str | None = None
     id: str | None = None
+    clip: str | None = None
 
 
-def read_entries(path: Path, codebook_size: int) -> list[Entry]:
+def read_entries(path: Path, codebook_size: int, layers: int = 1) -> list[Entry]:
     """The entries of a file in their order.
 
-    `codebook_size` is that of the tokenizer that made the codes: the largest code in a file does not tell it. Raises
-    UnreadableDataset where anything is missing, malformed or double.
+    `codebook_size` is that of the tokenizer that made the codes, all `layers` of its quantiser together: the largest
+    code in a file does not tell it. Raises UnreadableDataset where anything is missing, malformed or double.
     """
     entries: list[Entry] = []
     line_of_id: dict[str, int] = {}
     for line, value in _values(path):
         try:
-            entry = _entry(value, codebook_size)
+            entry = _entry(value, codebook_size, layers)
         except ValueError as error:
             raise UnreadableDataset(f"{path}, line {line}: {error}") from error
         if entry.id is not None:
@@ -65,7 +69,7 @@ def to_json(entries: Iterable[Entry]) -> str:
     lines = []
     for entry in entries:
         fields = {"text_query": entry.text, "motion_tokens": " ".join(map(str, entry.codes))}
-        optional = {"participant_id": entry.participant, "id": entry.id}
+        optional = {"participant_id": entry.participant, "id": entry.id, "clip_id": entry.clip}
         fields |= {name: value for name, value in optional.items() if value is not None}
         lines.append(json.dumps(fields, ensure_ascii=False))
     return "[\n" + ",\n".join(lines) + "\n]\n"
@@ -115,7 +119,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a value of an entry")
 
 
-def _entry(value: Any, codebook_size: int) -> Entry:
+def _entry(value: Any, codebook_size: int, layers: int) -> Entry:
     if not isinstance(value, dict):
         raise ValueError(f"an entry is an object with text_query and motion_tokens, not {_short(value)}")
     if unknown := sorted(set(value) - _FIELDS):
@@ -131,13 +135,14 @@ def _entry(value: Any, codebook_size: int) -> Entry:
         raise ValueError("motion_tokens is missing")
     return Entry(
         text=texts[0],
-        codes=_codes(value["motion_tokens"], codebook_size),
+        codes=_codes(value["motion_tokens"], codebook_size, layers),
         participant=_name(value, "participant_id"),
         id=_name(value, "id"),
+        clip=_name(value, "clip_id"),
     )
 
 
-def _codes(tokens: Any, codebook_size: int) -> tuple[int, ...]:
+def _codes(tokens: Any, codebook_size: int, layers: int) -> tuple[int, ...]:
     if not isinstance(tokens, str):
         raise ValueError(f'motion_tokens is a text of code ids such as "42 18 91", not {_short(tokens)}')
     words = tokens.split()
@@ -150,6 +155,13 @@ def _codes(tokens: Any, codebook_size: int) -> tuple[int, ...]:
             raise ValueError(f"motion_tokens holds {_short(word)} in place {place}, which is not a code id")
         if int(word) >= codebook_size:
             raise ValueError(f"code {word} in place {place} is outside the codebook of {codebook_size} codes")
+        if int(word) // (codebook_size // layers) != (place - 1) % layers:
+            raise ValueError(
+                f"code {word} in place {place} is of another quantiser layer: with {layers} layers of "
+                f"{codebook_size // layers} codes they take turns"
+            )
+    if len(words) % layers:
+        raise ValueError(f"motion_tokens holds {len(words)} codes, which are no whole time steps of {layers}")
     return tuple(map(int, words))
 
 

@@ -1,10 +1,13 @@
 """Motion-LLM JSON from others: what is right is read, what is wrong is named with its line."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from posellm_assets.footage.splits import split_of
@@ -12,7 +15,11 @@ from posellm_assets.language.config import ModelConfig, StageConfig
 from posellm_assets.language.formats.adopt import adopt
 from posellm_assets.language.formats.export import export_dataset
 from posellm_assets.language.formats.motion_llm import Entry, UnreadableDataset, read_entries
+from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS
+from posellm_assets.language.tasks import read_clips
 from posellm_assets_tests.unit.language.samples import SMALL
+
+STAGES = (StageConfig(name="stage1", tasks={"motion": 1.0}, steps=2),)
 
 BY_HAND = """[
   {"text_query": "wave", "motion_tokens": "42 18 91 18 42 18 91 18", "participant_id": "7"},
@@ -129,3 +136,65 @@ def test_a_dataset_without_anybody_to_train_on_is_refused(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="none of its 1 entries falls into the train split"):
         adopt(path, 64, tmp_path / "adopted", (), ModelConfig(), seed=0)
     assert not (tmp_path / "adopted").exists()
+
+
+def video(key: str, participant: str | None, split_codes: int) -> list[dict]:
+    """The rows of one clip: as it was filmed, mirrored and played faster."""
+    return [
+        {
+            "key": key, "segment": 0, "variant": variant, "mirrored": variant == "mirrored", "sport": "gym",
+            "label": None, "participant": participant, "texts": [f"{key} {variant}", "twice"],
+            "texts_of_parts": None, "codes": [split_codes, number, 5, 5, 6, 7, 8, 9],
+        }
+        for number, variant in enumerate(("original", "mirrored", "speed-1.2"))
+    ]  # fmt: skip
+
+
+def exported(folder: Path, **splits: list[dict]) -> Path:
+    (folder / "examples").mkdir()
+    for split, rows in splits.items():
+        pq.write_table(pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA), folder / "examples" / f"{split}.parquet")
+    export_dataset(folder / "examples", "motion-llm", folder / "exported", {})
+    return folder / "exported"
+
+
+def keys(folder: Path) -> dict[str, set[str]]:
+    return {split: set(pq.read_table(folder / f"{split}.parquet")["key"].to_pylist()) for split in SPLITS}
+
+
+def test_variants_of_a_clip_stay_together_in_what_comes_back(tmp_path: Path) -> None:
+    rows = [row for number in range(30) for row in video(f"gym.squat.{number:08x}", None, number % 10)]
+    out = exported(tmp_path, train=rows)
+    adopt(out / "train.json", 10, tmp_path / "adopted", STAGES, ModelConfig(), seed=0)
+    found = keys(tmp_path / "adopted")
+    assert sum(map(len, found.values())) == 30 and min(map(len, found.values())) > 0
+    clips = read_clips(tmp_path / "adopted" / "train.parquet", 10)
+    assert {len(clip.views) for clip in clips} == {6}, "each variant with each of its texts"
+
+
+def test_an_exported_folder_keeps_its_splits(tmp_path: Path) -> None:
+    split = {"train": video("a", "7", 1) + video("b", None, 2), "val": video("c", "8", 3), "test": video("d", "9", 4)}
+    out = exported(tmp_path, **split)
+    counts, _ = adopt(out, 10, tmp_path / "adopted", STAGES, ModelConfig(), seed=0)
+    assert counts == {"train": 12, "val": 6, "test": 6}
+    assert keys(tmp_path / "adopted") == {"train": {"a", "b"}, "val": {"c"}, "test": {"d"}}
+    shutil.copy(out / "train.json", out / "test.json")
+    with pytest.raises(ValueError, match=r"test\.json: 7 is in train\.json already"):
+        adopt(out, 10, tmp_path / "again", STAGES, ModelConfig(), seed=0)
+
+
+def test_codes_of_several_layers_are_adopted_as_such(tmp_path: Path) -> None:
+    entries = [{"text_query": "wave", "motion_tokens": "1 9 2 8", "clip_id": str(n)} for n in range(20)]
+    path = dataset(tmp_path, json.dumps(entries))
+    _, jobs = adopt(path, 16, tmp_path / "adopted", STAGES, ModelConfig(), seed=0, layers=2)
+    assert json.loads(jobs[0].read_text())["layers"] == 2
+    assert read_clips(tmp_path / "adopted" / "train.parquet", 16, 2)
+    for tokens, reason in (
+        ("1 2", "code 2 in place 2 is of another quantiser layer"),
+        ("1 9 2", "no whole time steps"),
+    ):
+        path = dataset(tmp_path, json.dumps([{"text_query": "wave", "motion_tokens": tokens}]))
+        with pytest.raises(UnreadableDataset, match=reason):
+            adopt(path, 16, tmp_path / "again", STAGES, ModelConfig(), seed=0, layers=2)
+    with pytest.raises(ValueError, match="do not divide into 3 layers"):
+        adopt(path, 16, tmp_path / "again", STAGES, ModelConfig(), seed=0, layers=3)
