@@ -8,7 +8,8 @@ from pathlib import Path
 from posellm_assets.evaluation.champion import read_champion
 from posellm_assets.hub import hub_api, hub_errors
 from posellm_assets.lake import Lake, local_path, read_json, write_bytes
-from posellm_assets.language.formats.card import model_card
+from posellm_assets.language.formats.card import UNKNOWN, model_card, public_name
+from posellm_assets.language.origin import Origin
 from posellm_assets.language.snapshots import read_snapshot
 
 
@@ -29,11 +30,12 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
     if not lake.snapshot(snapshot).exists():
         raise ValueError(f"{lake.root} has no snapshot {snapshot}; `posellm status` lists those it has")
     manifest = read_snapshot(lake, snapshot)
-    final = lake.finished_model(snapshot, manifest.settings["language"]["stages"][-1]["name"])
+    final = lake.finished_model(snapshot, manifest.last_stage)
     if not final.is_dir():
         raise ValueError(f"{final} is not there: the training of {snapshot} has not finished")
     result = read_json(final.parent / "result.json")
-    base = _base_of_adapter(final) if adapter else result["identity"]["model"]["base"]
+    origin = Origin.read(final)
+    base = _base_of_adapter(final) if adapter else origin.base or UNKNOWN
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".") as name:
         folder = Path(name) / "model"
@@ -43,6 +45,8 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
             shutil.copytree(final / "adapter", folder, dirs_exist_ok=True)
         else:
             shutil.copytree(final, folder, ignore=shutil.ignore_patterns("adapter"))
+        # Where the base lies on this machine is nobody's business.
+        origin.model_copy(update={"base": origin.base and public_name(origin.base)}).write(folder)
         # Its job names paths of this machine.
         own = shutil.ignore_patterns("job.json", "losses.jsonl", "checkpoint*")
         shutil.copytree(local_path(lake.tokenizer(manifest.lineage)), folder / "motion_tokenizer", ignore=own)
@@ -51,6 +55,11 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
         card = model_card(snapshot, base, adapter, result["clips"], manifest.lineage, figures)
         write_bytes(folder / "README.md", card.encode())
         os.replace(folder, out)
+
+
+def check_token() -> None:
+    """Raise StoreError where there is no token to push with, before anything is written."""
+    hub_api()
 
 
 def push(folder: Path, repository: str, private: bool = True) -> str:

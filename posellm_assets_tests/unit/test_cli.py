@@ -37,8 +37,9 @@ def test_what_a_user_did_wrong_is_one_sentence_and_exit_code_1(tmp_path: Path) -
             ["export", "motion", "gym.squat.0123abcd", "--to", "mp4", "--out", "x.bvh"],
             "--to mp4 and --out x.bvh disagree",
         ),
+        (["export", "model", "--out", str(tmp_path / "m"), "--push", "me/m"], "HF_TOKEN is not set"),
     ):
-        result = posellm(*arguments, lake=tmp_path / "lake")
+        result = posellm(*arguments, lake=tmp_path / "lake", HF_TOKEN="")
         assert result.returncode == 1, (arguments, result.stdout)
         assert sentence in result.stderr
         assert "Traceback" not in result.stderr
