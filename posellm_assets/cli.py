@@ -150,6 +150,8 @@ def export_model(
     """Write a trained model as a Hugging Face folder, and push it to the Hub if asked."""
     from posellm_assets.commands import export_model as room
 
+    if push:
+        room.check_token()
     room.export_model(Lake(lake), snapshot, out, adapter)
     console.print(f"wrote {out}", highlight=False, soft_wrap=True)
     if push:
@@ -158,22 +160,31 @@ def export_model(
 
 @app.command()
 def generate(
-    text: str,
+    text: Annotated[str | None, typer.Argument(help="What the motion shows.")] = None,
+    *,
     out: Annotated[Path, typer.Option(help="x.mp4, x.gif, x.bvh, x.npy, or x.json for joints and codes.")],
+    continued: Annotated[
+        str | None, typer.Option("--continue", help="Instead of a text: a clip of the lake that is gone on from.")
+    ] = None,
+    between: Annotated[
+        tuple[str, str] | None, typer.Option(help="Instead of a text: two clips between which is filled in.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same motion.")] = 0,
     samples: Annotated[int, typer.Option(min=1, help="How many, side by side or in numbered files.")] = 1,
     length: Annotated[float | None, typer.Option(min=0.1, help="Seconds; as in training by default.")] = None,
     participant: Annotated[str | None, typer.Option(help="In the manner of a participant of the training.")] = None,
     lake: LakeOption = "data_lake",
 ) -> None:
-    """Generate a motion from a text with the released model."""
+    """Generate a motion with the released model, from a text or from clips."""
     from posellm_assets.commands.generate import generate_motions
     from posellm_assets.settings import load_settings
 
     here = Lake(lake)
-    motions = generate_motions(here, load_settings(here), text, out, seed, samples, length, participant)
+    ends = [*([continued] if continued else []), *(between or [])]
+    motions = generate_motions(here, load_settings(here), text, out, seed, samples, length, participant, ends)
     seconds = ", ".join(f"{motion.duration_s:.1f}" for motion in motions)
-    console.print(f"{out}: {seconds} s of motion for {text!r}", highlight=False, soft_wrap=True)
+    asked = " ... ".join(ends) if text is None else repr(text)
+    console.print(f"{out}: {seconds} s of motion for {asked}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -251,16 +262,19 @@ def export_dataset(
 
 @import_app.command("dataset")
 def import_dataset(
-    file: Annotated[Path, typer.Argument(help="Motion-LLM JSON: text_query, motion_tokens, participant_id.")],
-    codes: Annotated[int, typer.Option(min=1, help="Codebook size of the tokenizer that made the codes.")],
+    dataset: Annotated[
+        Path, typer.Argument(help="Motion-LLM JSON (text_query, motion_tokens, participant_id), or a folder of splits.")
+    ],
+    codes: Annotated[int, typer.Option(min=1, help="Codes of the tokenizer that made them, of all layers together.")],
     out: Annotated[Path, typer.Option(help="Folder for examples, jobs and models.")],
+    layers: Annotated[int, typer.Option(min=1, help="Quantiser layers of that tokenizer.")] = 1,
     lake: LakeOption = "data_lake",
 ) -> None:
     """Make a motion-LLM dataset ready to train on."""
     from posellm_assets.commands.dataset import import_examples
     from posellm_assets.settings import load_settings
 
-    counts, jobs = import_examples(file, codes, out, load_settings(Lake(lake)))
+    counts, jobs = import_examples(dataset, codes, layers, out, load_settings(Lake(lake)))
     console.print(f"{out}: {', '.join(f'{split} {count}' for split, count in counts.items())} motions; train with")
     for job in jobs:
         console.print(f"python -m posellm_assets.language.train {job}", highlight=False, soft_wrap=True)

@@ -65,7 +65,6 @@ def promote_by_hand(
     """Release a generation, whatever the gate said of it."""
     from posellm_assets.evaluation.champion import candidates, promote, read_champion
     from posellm_assets.language.snapshots import read_snapshot
-    from posellm_assets.settings import load_settings
 
     here = Lake(lake)
     frozen = read_snapshot(here, snapshot)
@@ -74,7 +73,7 @@ def promote_by_hand(
     champion = promote(
         here,
         snapshot=snapshot,
-        stage=load_settings(here).language.stages[-1].name,
+        stage=frozen.last_stage,
         lineage=frozen.lineage,
         reasons=[*([why] if why else []), *(f"The gate had said: {reason}" for reason in refused)],
         by=by or getpass.getuser(),

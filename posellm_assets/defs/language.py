@@ -13,6 +13,7 @@ from posellm_assets import hub
 from posellm_assets.defs.common import OWNERS, columns, every_video, picture, stored
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
+from posellm_assets.evaluation.champion import read_release
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of
 from posellm_assets.language.config import Replay, StageConfig, StageJob
 from posellm_assets.language.curves import training_png
@@ -85,8 +86,9 @@ def _stage_asset(name: str, before: str | None) -> dg.AssetsDefinition:
 def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, before: str | None) -> StageJob:
     """What the training process of one stage is given."""
     snapshot = read_snapshot(lake, snapshot_key)
-    last = settings.language.stages[-1].name
-    start_from = (snapshot_key, before) if before else (snapshot.parent, last) if snapshot.parent else None
+    parent = lake.finished_model(snapshot_key, before) if before else None
+    if snapshot.parent and not before:
+        parent = read_release(lake, snapshot.parent).model(lake)
     stage = next(stage for stage in settings.language.stages if stage.name == name)
     new = new_videos(snapshot, read_snapshot(lake, snapshot.parent)) if snapshot.parent else []
     replay, generation = None, settings.language.generation
@@ -104,7 +106,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
         stage=stage,
         replay=replay,
         model=model,
-        parent=lake.finished_model(*start_from) if start_from else None,
+        parent=parent,
         codebook_size=layers * codes["codes"],
         layers=layers,
         lineage=snapshot.lineage,

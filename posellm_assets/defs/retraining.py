@@ -15,9 +15,11 @@ from posellm_assets.defs.jobs import NAMES, tokenise_motion, train_generation, t
 from posellm_assets.defs.partitions import snapshots, videos
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.defs.runs import failures_of, running, why_it_failed
-from posellm_assets.evaluation.champion import read_champion
+from posellm_assets.evaluation.champion import Champion, read_champion
 from posellm_assets.lake import Lake
 from posellm_assets.language.inventory import arrival_of, stamp_of, usable_videos
+from posellm_assets.language.origin import Origin
+from posellm_assets.language.plan import find_hardware, settled
 from posellm_assets.language.retraining import (
     ATTEMPTS,
     Freeze,
@@ -101,20 +103,34 @@ def _generation(lake: Lake, instance: dg.DagsterInstance, snapshot: str) -> Gene
 
 
 def freeze_snapshot(lake: Lake, settings: Settings, step: Freeze) -> Snapshot:
-    """Freeze a snapshot that starts from the released model of its scope, else of all sports, where there is one."""
+    """Freeze a snapshot that goes on from the released model of its scope, else of all sports.
+
+    It starts from the base where there is none of the codes in use and of the base that is set; its reason says so.
+    """
     lineage = current_lineage(lake)
     assert lineage, "next_step asks for a generation only when there is a tokenizer"
     champion = read_champion(lake, step.scope) or read_champion(lake)
-    parent = champion.snapshot if champion and champion.lineage == lineage else None
+    unfit = _unfit(lake, settings, lineage, champion) if champion else ""
     return freeze(
         lake,
         step.keys,
         lineage,
-        parent=parent,
+        parent=champion.snapshot if champion and not unfit else None,
         settings=settings.model_dump(mode="json"),
         scope=step.scope,
-        reason=step.reason,
+        reason="; ".join(filter(None, [step.reason, unfit])),
     )
+
+
+def _unfit(lake: Lake, settings: Settings, lineage: str, champion: Champion) -> str:
+    """Why the next generation cannot go on from a released model; empty where it can."""
+    if champion.lineage != lineage:
+        return f"starts from the base, because {champion.snapshot} speaks the codes of {champion.lineage}"
+    model, _ = settled(settings.language.model, settings.language.stages[0], find_hardware())
+    origin = Origin.read(champion.model(lake))
+    if origin.fits(model):
+        return ""
+    return f"starts from {Origin.of_base(model)} as set, because {champion.snapshot} was made from {origin}"
 
 
 def video_ranges(instance: dg.DagsterInstance, keys: Collection[str], limit: int) -> list[dict[str, str]]:
@@ -153,7 +169,9 @@ def retraining_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -
         about = hashlib.sha256("\n".join(step.keys).encode()).hexdigest()[:16]
         return _requests(context.instance, tokenise_motion.name, ranges, f"tokens-{about}", step.reason)
     if isinstance(step, Freeze):
-        key, attempt = freeze_snapshot(here, settings, step).snapshot, 1
+        snapshot = freeze_snapshot(here, settings, step)
+        context.log.info(f"{snapshot.snapshot}: {snapshot.reason}")
+        key, attempt = snapshot.snapshot, 1
     else:
         key, attempt = step.snapshot, step.attempt
     request = dg.RunRequest(run_key=f"{key}-{attempt}", job_name=train_generation.name, tags={PARTITION: key})

@@ -67,6 +67,14 @@ def read_predecessor(lake: Lake, scope: str = ALL) -> Champion | None:
     return standing[-2] if len(standing) > 1 else None
 
 
+def read_release(lake: Lake, snapshot: str) -> Champion:
+    """The newest release of the model of `snapshot`; ValueError where it was never released."""
+    for release in reversed(read_history(lake, snapshot_scope(snapshot))):
+        if release.snapshot == snapshot:
+            return release
+    raise ValueError(f"{lake.champion} knows no release of {snapshot}, so its model cannot be gone on from")
+
+
 def candidates(lake: Lake, scope: str = ALL) -> dict[str, list[str]]:
     """The generations of a scope that were measured and never released, with the gate's reasons, oldest first."""
     released = {release.snapshot for release in read_history(lake, scope)}

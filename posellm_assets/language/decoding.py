@@ -7,20 +7,22 @@ computed. Everything is batched over a key-value cache, and a row that has ended
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
 from posellm_assets.language import models
-from posellm_assets.language.config import SamplingConfig
+from posellm_assets.language.config import SamplingConfig, Task
 from posellm_assets.language.lengths import Lengths
+from posellm_assets.language.origin import Origin
 from posellm_assets.language.packing import IGNORE, collate, hidden_states, isolates, pack
 from posellm_assets.language.sampling import Choices, LengthControl, MotionDraw
 from posellm_assets.language.scoring import LabelTree
 from posellm_assets.language.stepping import stepper_for
 from posellm_assets.language.tasks import (
+    MIN_CODES,
     between_prefix,
     build,
     continuation_prefix,
@@ -37,11 +39,13 @@ _MAX_TEXT_TOKENS = 96
 class MotionLM:
     """A trained model, ready to generate and to score."""
 
-    def __init__(self, model: Any, vocabulary: Vocabulary, lengths: Lengths):
+    def __init__(self, model: Any, vocabulary: Vocabulary, lengths: Lengths, tasks: Sequence[Task] = get_args(Task)):
         self.model = model.eval()
+        self.tasks = tasks
         self.vocabulary = vocabulary
         self.lengths = lengths
         self.device = next(model.parameters()).device
+        self._least = -(-MIN_CODES // vocabulary.layers)
         self._masked = not isolates(models.body(model), len(vocabulary), masked=False)
         self._stepper = stepper_for(model)
 
@@ -51,7 +55,7 @@ class MotionLM:
         vocabulary = Vocabulary.load(folder)
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
         model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-        return cls(model, vocabulary, Lengths.read(folder))
+        return cls(model, vocabulary, Lengths.read(folder), Origin.read(folder).tasks)
 
     def motion_from_text(
         self,
@@ -65,15 +69,15 @@ class MotionLM:
 
         Sample `i` is drawn from `seed + i` alone: it does not depend on what else is in the batch. `lengths` gives the
         bounds per text; without it they come from the lengths of the training motions, within what the model was
-        trained on. Raises ValueError for a participant that the model does not know, and where a text with the asked
-        length is longer than the model can read.
+        trained on. Raises ValueError for a participant that the model does not know, and where a text, or a text with
+        the asked length, is longer than what the model was trained on.
         """
         sampling = sampling or SamplingConfig()
         people = participants or [None] * len(texts)
         prefixes = [t2m_prefix(text, self.vocabulary, person) for text, person in zip(texts, people, strict=True)]
-        lengths = lengths or self._bounds(prefixes, [self.lengths.expected(text) for text in texts], sampling)
+        bounds = self._bounds(prefixes, lengths, [self.lengths.expected(text) for text in texts], sampling)
         own = [self.lengths.codes.get(text) if sampling.own_codes else None for text in texts]
-        return self._motions(prefixes, lengths, own, seed, sampling)
+        return self._motions(prefixes, bounds, own, seed, sampling)
 
     def continue_motion(
         self,
@@ -83,11 +87,15 @@ class MotionLM:
         lengths: Sequence[LengthControl] | None = None,
     ) -> list[list[int]]:
         """What may follow each beginning (codes). `lengths` bounds what is added, as in `motion_from_text`; without it
-        the whole is about as long as the training motions."""
+        the whole is about as long as the training motions. Of a long beginning the model reads the end.
+
+        Raises ValueError where the model has not learned to, and for an empty beginning.
+        """
+        self._check_learned("continuation", beginnings)
         sampling = sampling or SamplingConfig()
-        prefixes = [continuation_prefix(codes, self.vocabulary) for codes in beginnings]
+        prefixes = [continuation_prefix(self._windows(codes)[-1], self.vocabulary) for codes in beginnings]
         missing = [self.lengths.overall - len(codes) for codes in beginnings]
-        bounds = lengths or self._bounds(prefixes, missing, sampling)
+        bounds = self._bounds(prefixes, lengths, missing, sampling)
         return self._motions(prefixes, bounds, [None] * len(prefixes), seed, sampling)
 
     def between(
@@ -98,15 +106,19 @@ class MotionLM:
         lengths: Sequence[LengthControl] | None = None,
     ) -> list[list[int]]:
         """What may come between the two motions (codes) of each gap; the rest as in `continue_motion`."""
+        self._check_learned("between", [codes for gap in gaps for codes in gap])
         sampling = sampling or SamplingConfig()
-        prefixes = [between_prefix(before, after, self.vocabulary) for before, after in gaps]
+        prefixes = [
+            between_prefix(self._windows(before, 4)[-1], self._windows(after, 4)[0], self.vocabulary)
+            for before, after in gaps
+        ]
         missing = [self.lengths.overall - len(before) - len(after) for before, after in gaps]
-        bounds = lengths or self._bounds(prefixes, missing, sampling)
+        bounds = self._bounds(prefixes, lengths, missing, sampling)
         return self._motions(prefixes, bounds, [None] * len(prefixes), seed, sampling)
 
     def text_from_motion(self, motions: Sequence[Sequence[int]]) -> list[str]:
         """The likeliest text, token by token, for each motion (codes). Of a motion longer than the model was trained
-        on, the window in the middle is described."""
+        on, the window in the middle is described. Raises ValueError for a motion without codes."""
         choices = Choices(self.model, [self.vocabulary.end_of_text, *self.vocabulary.text_tokens])
         middles = [parts[len(parts) // 2] for parts in map(self._windows, motions)]
         prefixes = [m2t_prefix(codes, self.vocabulary) for codes in middles]
@@ -126,7 +138,8 @@ class MotionLM:
         """(motions, labels) float32: log-probability that the text of a motion begins with a label.
 
         A label that begins another one ("jump", "jump rope") counts without the other's share. Motions longer than the
-        model was trained on get the mean over their windows. Raises ValueError for empty or repeated labels.
+        model was trained on get the mean over their windows. Raises ValueError for a motion without codes, and for no,
+        empty or repeated labels.
         """
         tree = LabelTree([self.vocabulary.encode_text(label) for label in labels])
         parts = [(index, window) for index, codes in enumerate(motions) for window in self._windows(codes)]
@@ -163,20 +176,50 @@ class MotionLM:
             totals.index_add_(0, torch.tensor(owners), losses)
         return totals / torch.tensor([len(codes) for codes in motions])
 
-    def _windows(self, codes: Sequence[int]) -> list[Sequence[int]]:
-        """A motion in pieces that the model was trained on, with half a row left for its text."""
-        return windows(codes, self.lengths.row_tokens // 2, self.vocabulary.layers)
+    def has_room(self, text: str) -> bool:
+        """Whether a text leaves room for a motion in a row of the training."""
+        return self._room(t2m_prefix(text, self.vocabulary)) >= self._least
+
+    def _room(self, prefix: Sequence[int]) -> int:
+        return max(0, self.lengths.row_tokens - len(prefix) - 1) // self.vocabulary.layers
+
+    def _check_learned(self, task: Task, given: Sequence[Sequence[int]]) -> None:
+        if task not in self.tasks:
+            raise ValueError(
+                f"the model has not learned the task {task}, only {', '.join(self.tasks) or 'what is not recorded'}: "
+                f"give {task} a share in the tasks of a stage and train a generation"
+            )
+        if not all(given):
+            raise ValueError("a motion without codes has no end to go on from")
+
+    def _windows(self, codes: Sequence[int], parts: int = 2) -> list[Sequence[int]]:
+        """A motion in pieces that the model was trained on, each at most one of `parts` of a row."""
+        if not codes:
+            raise ValueError("a motion without codes says nothing")
+        return windows(codes, self.lengths.row_tokens // parts, self.vocabulary.layers)
 
     def _bounds(
-        self, prefixes: Sequence[Sequence[int]], medians: Sequence[int], sampling: SamplingConfig
-    ) -> list[LengthControl]:
-        """Around the medians (codes), within what a row of the training has room for behind each prefix."""
-        layers, row_tokens = self.vocabulary.layers, self.lengths.row_tokens
-        return [
-            LengthControl.around(max(1, median // layers), sampling).within(
-                max(1, (row_tokens - len(prefix) - 1) // layers)
-            )
-            for prefix, median in zip(prefixes, medians, strict=True)
+        self,
+        prefixes: Sequence[Sequence[int]],
+        lengths: Sequence[LengthControl] | None,
+        medians: Sequence[int],
+        sampling: SamplingConfig,
+    ) -> Sequence[LengthControl]:
+        """`lengths`, or bounds around the medians (codes); within what a row of the training has room for behind each
+        prefix."""
+        layers = self.vocabulary.layers
+        rooms = [self._room(prefix) for prefix in prefixes]
+        for index, (prefix, room) in enumerate(zip(prefixes, rooms, strict=True)):
+            least = lengths[index].maximum if lengths else self._least
+            if room < least:
+                raise ValueError(
+                    f"rows of {self.lengths.row_tokens} tokens, which the model was trained on, have room for {room} "
+                    f"time steps behind a prompt of {len(prefix)} tokens, not {least}: ask for less, or train with a "
+                    "larger row_tokens"
+                )
+        return lengths or [
+            LengthControl.around(max(1, median // layers), sampling).within(room)
+            for median, room in zip(medians, rooms, strict=True)
         ]
 
     def _limit(self, prefix: Sequence[int], wanted: int) -> int:
@@ -195,13 +238,6 @@ class MotionLM:
         """The codes drawn after each prefix; `own` are the only codes that a row may use, None for all."""
         vocabulary = self.vocabulary
         layers = vocabulary.layers
-        for prefix, bound in zip(prefixes, bounds, strict=True):
-            tokens = bound.maximum * layers
-            if self._limit(prefix, tokens) < tokens:
-                raise ValueError(
-                    f"a prompt of {len(prefix)} tokens and a motion of {tokens} codes are more than the model can "
-                    "read; ask for a shorter motion"
-                )
         # A motion ends after a whole time step, so only the codes of the first layer have the end beside them.
         grammar = [Choices(self.model, [vocabulary.end, *vocabulary.layer_codes(0)])]
         grammar += [Choices(self.model, vocabulary.layer_codes(layer)) for layer in range(1, layers)]

@@ -17,6 +17,7 @@ from posellm_assets import lake
 from posellm_assets.language import checkpoints, models
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.lengths import Lengths
+from posellm_assets.language.origin import Origin
 from posellm_assets.language.start import BASE
 from posellm_assets.language.tasks import UnusableData
 from posellm_assets.language.vocabulary import Vocabulary
@@ -116,7 +117,7 @@ def peak_memory_mb(device: torch.device) -> float:
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)
 
 
-def write_final(model: Any, vocabulary: Vocabulary, lengths: Lengths, out: Path) -> None:
+def write_final(model: Any, vocabulary: Vocabulary, lengths: Lengths, origin: Origin, out: Path) -> None:
     """Write `out/final` under another name first, so that a killed process leaves no half of it.
 
     Raises Refusal where the disk is full.
@@ -128,6 +129,7 @@ def write_final(model: Any, vocabulary: Vocabulary, lengths: Lengths, out: Path)
     try:
         models.save(model, vocabulary, temporary)
         lengths.write(temporary)
+        origin.write(temporary)
     except (OSError, SafetensorError) as error:
         shutil.rmtree(temporary)
         raise Refusal(f"{final} cannot be written: {error}. Make room and start the same command again") from error

@@ -18,6 +18,8 @@ class LabelTree:
 
     def __init__(self, labels: Sequence[Sequence[int]]):
         self.labels = [tuple(label) for label in labels]
+        if not self.labels:
+            raise ValueError("there is no label to score: name at least one")
         if not all(self.labels) or len(set(self.labels)) < len(self.labels):
             raise ValueError("labels must be different from each other and not empty")
         beginnings = {label[:size] for label in self.labels for size in range(len(label) + 1)}

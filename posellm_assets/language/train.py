@@ -21,6 +21,7 @@ from posellm_assets.checkpoints import CheckpointMismatch, check_identity, newes
 from posellm_assets.language import backends
 from posellm_assets.language.config import StageJob, Task
 from posellm_assets.language.formats.card import stage_card
+from posellm_assets.language.origin import Origin
 from posellm_assets.program import (
     PREEMPTED,
     Preempted,
@@ -100,6 +101,9 @@ def train(
         processes.wait()
 
         # --- Data, vocabulary and model
+        origin = Origin.of(job)
+        if not origin.fits(job.model):
+            say(f"the parent goes on as what it is: made from {origin}, not from {job.model.base} as set")
         clips = read_clips(job.train, job.codebook_size, job.layers)
         held_out = read_clips(job.val, job.codebook_size, job.layers) if job.val else []
         participants = {clip.participant for clip in clips if clip.participant}
@@ -270,6 +274,7 @@ def train(
             "identity": identity,
             "changed": position["changed"],
             "parent": str(job.parent) if job.parent else None,
+            "base": origin.base,
             "seed": job.seed,
             "steps": position["step"],
             "best_step": position["best"]["step"] if stage.patience else position["step"],
@@ -303,7 +308,7 @@ def train(
             "code": record.code_hash(),
         }
         if processes.first:
-            record.write_final(model, vocabulary, Lengths.of(clips, stage.row_tokens), job.out)
+            record.write_final(model, vocabulary, Lengths.of(clips, stage.row_tokens), origin, job.out)
             result["store"] = saves.finish()
             lake.write_json(result_file, result)
         processes.wait()

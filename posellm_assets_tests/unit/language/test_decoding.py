@@ -18,7 +18,7 @@ SERVE = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9]
 
 @pytest.fixture(scope="module")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> MotionLM:
-    return trained_for(tmp_path_factory.mktemp("untrained"), steps=1, learning_rate=1e-9)
+    return trained_for(tmp_path_factory.mktemp("untrained"), steps=1, learning_rate=1e-9, row_tokens=128)
 
 
 @pytest.fixture(scope="module")

@@ -35,7 +35,7 @@ def random_lm(seed: int = 0, layers: int = 1, scale: float = 0.3, **changes: Any
         initializer_range=scale,
         **changes,
     )
-    lengths = Lengths(row_tokens=64, texts={"squat": 20}, labels={}, overall=16, codes=SEEN)
+    lengths = Lengths(row_tokens=128, texts={"squat": 20}, labels={}, overall=16, codes=SEEN)
     return MotionLM(Qwen3ForCausalLM(config), vocabulary, lengths)
 
 
@@ -110,12 +110,38 @@ def test_a_participant_is_asked_for_by_name() -> None:
         lm.motion_from_text(["squat"], participants=["bob"])
 
 
-def test_a_motion_that_the_model_cannot_read_to_its_end_is_refused() -> None:
+def test_what_has_no_room_in_what_the_model_was_trained_on_is_refused() -> None:
     lm = random_lm()
-    with pytest.raises(ValueError, match="200 codes are more than the model can read"):
+    with pytest.raises(ValueError, match="room for 124 time steps behind a prompt of 3 tokens, not 200"):
         lm.motion_from_text(["squat"], lengths=[LengthControl(1, 200, 200)])
+    essay = "serve and squat " * 20
+    assert lm.has_room("squat") and not lm.has_room(essay)
+    with pytest.raises(ValueError, match=r"have room for 0 time steps behind a prompt of [0-9]+ tokens, not 8"):
+        lm.motion_from_text(["squat", essay])
     with pytest.raises(ValueError, match="1 <= minimum <= maximum"):
         LengthControl(0, 1, 2)
+
+
+def test_of_long_motions_the_ends_are_read_and_of_none_nothing_is_said() -> None:
+    lm = random_lm()
+    long = [step % CODES for step in range(300)]
+    [added], [filled] = lm.continue_motion([long]), lm.between([(long, long)])
+    assert lm.continue_motion([long[-60:]]) == [added] and added and filled
+    for ask in (lm.continue_motion, lm.text_from_motion, lambda motions: lm.score_labels(motions, ["squat"])):
+        with pytest.raises(ValueError, match="a motion without codes"):
+            ask([[]])
+    with pytest.raises(ValueError, match="no label to score"):
+        lm.score_labels([long], [])
+
+
+def test_what_the_model_never_learned_is_refused_with_the_reason() -> None:
+    lm = random_lm()
+    lm = MotionLM(lm.model, lm.vocabulary, lm.lengths, ("motion", "t2m"))
+    assert lm.motion_from_text(["squat"])
+    with pytest.raises(ValueError, match="has not learned the task continuation, only motion, t2m: give continuation"):
+        lm.continue_motion([[1, 2, 3]])
+    with pytest.raises(ValueError, match="has not learned the task between"):
+        lm.between([([1], [2])])
 
 
 def test_the_length_of_an_unseen_text_is_that_of_the_text_most_like_it() -> None:

@@ -17,6 +17,7 @@ from posellm_assets.language import train as program
 from posellm_assets.language.backends import Backend
 from posellm_assets.language.config import ModelConfig, StageJob
 from posellm_assets.language.curves import PANELS, training_png
+from posellm_assets.language.origin import Origin
 from posellm_assets.language.tasks import UnusableData
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.motion.config import TokenizerConfig
@@ -153,6 +154,7 @@ def test_checkpoints_of_another_job_are_refused_with_the_difference_named(tmp_pa
 def test_a_finished_stage_is_left_as_it_is(tmp_path: Path) -> None:
     job, said = samples.job(tmp_path, stage_changes={"steps": 2}), list[str]()
     result = train(job)
+    assert (result["base"], Origin.read(job.out / "final").tasks) == ("tiny", ("denoise", "m2t", "t2m"))
     written = (job.out / "final" / "model.safetensors").stat().st_mtime_ns
     assert train(job, said) == result
     assert "finished already" in said[0]

@@ -1,0 +1,98 @@
+"""What a generation goes on from: the released model, if it is what the settings ask for, under whatever name."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from posellm_assets.defs.language import stage_job
+from posellm_assets.defs.retraining import freeze_snapshot
+from posellm_assets.evaluation.champion import promote
+from posellm_assets.footage.manifest import FootageManifest, write_manifest
+from posellm_assets.footage.video import VideoInfo
+from posellm_assets.lake import Lake, write_bytes, write_json
+from posellm_assets.language.config import ModelConfig, StageConfig, TinyConfig
+from posellm_assets.language.origin import Origin
+from posellm_assets.language.retraining import Freeze
+from posellm_assets.language.snapshots import Snapshot
+from posellm_assets.settings import Settings, load_settings
+from posellm_assets.texts.captions import Captions, write_captions
+from posellm_assets_tests.unit.language import samples
+
+KEY = "yoga.bend.0000000a"
+INFO = VideoInfo(100, 100, 25.0, 2.0, 50, 0, "h264", "yuv420p", False)
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """A lake with a released model of the built-in base, whose last stage is stage3."""
+    lake = Lake(tmp_path / "lake")
+    manifest = FootageManifest(
+        key=KEY, sport="yoga", label="bend", captions=[], participant="athlete-01", source="yoga/1.mp4",
+        sha256=KEY[-8:] * 8, size_bytes=1, video=INFO, registered_at="2026-01-01T00:00:00+00:00",
+    )  # fmt: skip
+    write_manifest(lake, manifest)
+    write_captions(lake, Captions(key=KEY, texts=[], facts=[]))
+    write_bytes(lake.motion(KEY), b"motion")
+    write_json(lake.motion_tokens("vq-1", KEY), {"segments": []})
+    write_json(lake.current_tokenizer, {"lineage": "vq-1"})
+    write_json(lake.tokenizer("vq-1") / "config.json", {"config": {"codes": 8}})
+    first = frozen(lake, load_settings(lake))
+    final = lake.finished_model(first.snapshot, "stage3")
+    final.mkdir(parents=True)
+    Origin.of_base(ModelConfig()).write(final)
+    promote(
+        lake, snapshot=first.snapshot, stage="stage3", lineage="vq-1", reasons=[], by="a test", instead_of=None
+    )  # fmt: skip
+    return lake
+
+
+def frozen(lake: Lake, settings: Settings) -> Snapshot:
+    return freeze_snapshot(lake, settings, Freeze("all", (KEY,), "a rule"))
+
+
+def changed(lake: Lake, **language: Any) -> Settings:
+    return load_settings(lake, {"language": language})
+
+
+def test_a_released_model_is_gone_on_from_as_long_as_its_base_is_the_one_that_is_set(lake: Lake) -> None:
+    second = frozen(lake, load_settings(lake))
+    assert (second.parent, second.reason) == ("all-0001", "a rule")
+    assert frozen(lake, changed(lake, model={"method": "lora"})).parent == "all-0001"
+    other = frozen(lake, changed(lake, model={"base": "unsloth/Qwen3-1.7B", "method": "lora"}))
+    assert other.parent is None
+    assert other.reason == (
+        "a rule; starts from unsloth/Qwen3-1.7B as set, because all-0001 was made from tiny with 4 layers of 128"
+    )
+    assert frozen(lake, changed(lake, model={"tiny": {"layers": 6}})).parent is None
+
+
+def test_a_new_name_of_the_last_stage_does_not_hide_the_released_model(lake: Lake) -> None:
+    stages = [{"name": "first", "tasks": {"t2m": 1.0}, "steps": 1}, {"name": "polish", "tasks": {"t2m": 1}, "steps": 1}]
+    settings = changed(lake, stages=stages)
+    snapshot = frozen(lake, settings)
+    assert snapshot.parent == "all-0001"
+    job = stage_job(lake, settings, snapshot.snapshot, "first", None)
+    assert job.parent == lake.finished_model("all-0001", "stage3")
+    assert stage_job(lake, settings, snapshot.snapshot, "polish", "first").parent == lake.finished_model(
+        snapshot.snapshot, "first"
+    )
+
+
+def test_a_model_knows_its_base_and_what_all_its_stages_taught_it(tmp_path: Path) -> None:
+    job = samples.job(tmp_path)
+    first = Origin.of(job)
+    first.write(tmp_path)
+    tasks = {"between": 1.0, "t2m": 0.0}
+    after = job.model_copy(
+        update={
+            "parent": tmp_path,
+            "model": ModelConfig(base="somebody/else"),
+            "stage": StageConfig(name="later", tasks=tasks, steps=1),
+        }
+    )
+    second = Origin.of(after)
+    assert (second.base, second.tiny, second.tasks) == ("tiny", samples.SMALL, ("between", "denoise", "m2t", "t2m"))
+    assert second.fits(job.model) and not second.fits(after.model) and not second.fits(ModelConfig(tiny=TinyConfig()))
+    unknown = Origin.of(after.model_copy(update={"parent": tmp_path / "older"}))
+    assert (unknown.base, unknown.tasks) == (None, ("between",))
