@@ -1,6 +1,6 @@
 """What a generation keeps and what it learns, with replay, without, and from scratch. `python bench/progressive.py`
 
-Generation 1 learns half of the actions of held-out motion capture (`mocap.py`), generation 2 adds the rest, in three
+Generation 1 learns half of the actions of a motion capture set (`mocap.py`), generation 2 adds the rest, in three
 ways that are printed side by side:
 
 - naive: generation 1 trained on with the new half alone,
