@@ -37,6 +37,12 @@ class Report(Protocol):
     def __call__(self, message: str) -> None: ...
 
 
+def bf16_is_fast_on_cpu() -> bool:
+    """Whether this processor computes in bf16 itself, as Linux tells; without that it is slower than float32."""
+    flags = Path("/proc/cpuinfo")
+    return flags.is_file() and "avx512_bf16" in flags.read_text()
+
+
 def read_config(model: type[Config], arguments: list[str] | None = None) -> Config:
     """The configuration named on the command line; exits with what is wrong where it does not fit `model`.
 

@@ -11,7 +11,7 @@ from posellm_assets.language.sampling import LengthControl
 from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.exporting import ENDINGS, write_motion
 from posellm_assets.motion.motion import Motion
-from posellm_assets.motion.rendering import motion_to_json, render_gif, render_video
+from posellm_assets.motion.rendering import PICTURES, motion_to_json
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.settings import Settings
 
@@ -67,10 +67,8 @@ def generate_motions(
         rows = [[*before, *row, *after] for row in drawn]
     title = text or " ... ".join(ends)
     motions = tokenizer.decode_many(rows)
-    if out.suffix == ".mp4":
-        render_video(motions, out, [title] * samples)
-    elif out.suffix == ".gif":
-        render_gif(motions, out, [title] * samples)
+    if out.suffix in PICTURES:
+        PICTURES[out.suffix](motions, out, [title] * samples)
     else:
         for number, (codes, motion) in enumerate(zip(rows, motions, strict=True)):
             path = out if samples == 1 else out.with_stem(f"{out.stem}-{number + 1}")

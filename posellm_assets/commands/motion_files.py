@@ -14,7 +14,7 @@ from posellm_assets.motion.exporting import write_motion
 from posellm_assets.motion.importing import Import, motion_files, read_motions
 from posellm_assets.motion.lineage import current_lineage
 from posellm_assets.motion.motion import Motion
-from posellm_assets.motion.rendering import render_gif, render_video
+from posellm_assets.motion.rendering import PICTURES
 from posellm_assets.motion.representation import placed
 from posellm_assets.motion.sources import Declaration
 
@@ -56,9 +56,8 @@ def export_motion(lake: Lake, key: str, out: Path, origin: Origin) -> str:
     motion = Motion.read(lake.motion(key))
     if origin == "tokens":
         original, motion = _from_tokens(lake, key, motion)
-        if out.suffix in (".mp4", ".gif"):
-            draw = render_video if out.suffix == ".mp4" else render_gif
-            draw([original, motion], out, [f"{key}: motion", "from its tokens"])
+        if out.suffix in PICTURES:
+            PICTURES[out.suffix]([original, motion], out, [f"{key}: motion", "from its tokens"])
             return f"{out}: {motion.duration_s:.1f} s of {key}, and beside it what its tokens say"
     whole = len(motion)
     if out.suffix == ".bvh":

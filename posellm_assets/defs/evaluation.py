@@ -6,13 +6,13 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets.defs.common import OWNERS, every_video, picture
+from posellm_assets.defs.common import OWNERS, every_video
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.evaluation.cases import FILE as CASES
 from posellm_assets.evaluation.champion import Champion, promote, read_champion, read_predecessor, rolled_back
 from posellm_assets.evaluation.config import ChampionReport, EvaluateJob, EvaluatorJob
-from posellm_assets.evaluation.report import curves_png, summary_markdown
+from posellm_assets.evaluation.report import summary_markdown
 from posellm_assets.lake import Lake, local_path, read_json
 from posellm_assets.language.snapshots import Snapshot, read_snapshot, snapshot_keys
 from posellm_assets.settings import Settings
@@ -93,7 +93,6 @@ def report_asset(last_stage: str) -> dg.AssetsDefinition:
             metadata={
                 "report": dg.MetadataValue.path(str(out / "index.html")),
                 "summary": dg.MetadataValue.md(summary_markdown(read_json(out / "metrics.json"))),
-                "losses": picture(curves_png(losses), "png"),
             }
         )
 

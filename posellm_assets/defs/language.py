@@ -4,6 +4,7 @@ Training happens in a process of its own (`posellm_assets.language.train`); an a
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from posellm_assets.defs.resources import LakeResource, Programs, retrying_trans
 from posellm_assets.evaluation.champion import read_release
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of
 from posellm_assets.language.config import Replay, StageConfig, StageJob
-from posellm_assets.language.curves import training_png
+from posellm_assets.language.curves import entries_of, training_png
 from posellm_assets.language.plan import find_hardware, settled
 from posellm_assets.language.replay import new_videos, shortened
 from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS, build_examples, read_snapshot, split_table
@@ -77,7 +78,7 @@ def _stage_asset(name: str, before: str | None) -> dg.AssetsDefinition:
         out = local_path(here.stage(context.partition_key, name))
         job = stage_job(here, settings, context.partition_key, name, before)
         with retrying_transient_faults():
-            programs.run(context, "posellm_assets.language.train", job, out)
+            programs.run(context, "posellm_assets.language.train", job, out, partial(training_progress, out))
         return dg.MaterializeResult(metadata=_stage_metadata(out) | stored(context, read_json(out / "result.json")))
 
     return stage
@@ -115,6 +116,12 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
         hub=hub.place(settings.hub, lake, name, snapshot_key),
         seed=settings.seed,
     )
+
+
+def training_progress(out: Path) -> dict[str, Any]:
+    """The newest step of a stage and its curves so far; nothing before the first step."""
+    entries = entries_of(out / "losses.jsonl")
+    return {**entries[-1], "losses": picture(training_png(out / "losses.jsonl"), "png")} if entries else {}
 
 
 def _stage_metadata(out: Path) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """What assets are given: the lake with its settings, the pool of workers, and a way to run a program."""
 
 import sys
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -50,21 +52,57 @@ class Programs(dg.ConfigurableResource):
     A crash, an out-of-memory kill or a CUDA fault ends that process and fails the step; the code server lives on.
     """
 
-    def run(self, context: dg.AssetExecutionContext, module: str, job: BaseModel, out: Path) -> None:
+    def run(
+        self,
+        context: dg.AssetExecutionContext,
+        module: str,
+        job: BaseModel,
+        out: Path,
+        progress: Callable[[], dict[str, Any]] | None = None,
+    ) -> None:
         """Run `python -m module JOB.json` with `job` written to `out/job.json`.
 
-        A program that was asked to stop and has saved is started again a little later. Raises
-        DagsterPipesExecutionError where it exits with an error.
+        What `progress` tells while the program runs becomes observations of the asset. A program that was asked to
+        stop and has saved is started again a little later. Raises DagsterPipesExecutionError where it exits with an
+        error.
         """
         path = out / "job.json"
         write_json(path, job.model_dump(mode="json"))
         client = dg.PipesSubprocessClient(env={"PYTHONUNBUFFERED": "1"}, termination_timeout_seconds=_SAVING_S)
         try:
-            client.run(context=context.op_execution_context, command=[sys.executable, "-m", module, str(path)])
+            with observed(context, progress or dict):
+                client.run(context=context.op_execution_context, command=[sys.executable, "-m", module, str(path)])
         except DagsterPipesExecutionError as error:
             if str(error).endswith(f"code {PREEMPTED}"):
                 raise dg.RetryRequested(max_retries=2, seconds_to_wait=10) from error
             raise
+
+
+@contextmanager
+def observed(
+    context: dg.AssetExecutionContext, progress: Callable[[], dict[str, Any]], every_s: float = 20.0
+) -> Iterator[None]:
+    """Meanwhile, record the metadata that `progress` gives as observations of the asset, for the UI to show.
+
+    Every `every_s`, and after ten times that less and less often, so that training for weeks leaves no heap of them.
+    """
+    ended = threading.Event()
+
+    def observe() -> None:
+        began_s = time.monotonic()
+        while not ended.wait(max(every_s, 0.1 * (time.monotonic() - began_s))):
+            if metadata := progress():
+                partition = context.partition_key if context.has_partition_key else None
+                seen = dg.AssetObservation(context.asset_key, partition=partition, metadata=metadata)
+                context.op_execution_context.log_event(seen)
+
+    thread = threading.Thread(target=observe, name="observed", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextmanager

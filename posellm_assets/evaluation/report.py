@@ -1,16 +1,11 @@
-"""The report in small, for the metadata of a run: a table of the headline figures and a picture of the loss curves.
+"""The report in small, for the metadata of a run: a table of the headline figures.
 
 The report in full, a page of HTML, is made in `page.py`.
 """
 
-import io
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from upath import UPath
-
-from posellm_assets.evaluation.losses import read_losses, smoothed
 from posellm_assets.evaluation.tables import LAYOUTS, Column, Layout, bounds, sample, shown
 
 # Name, what it is, whether it is a share, and the figures that it is to be read beside.
@@ -117,23 +112,3 @@ def _table(layout: Layout, figures: Mapping[str, Any]) -> list[str]:
         *(f"| {' | '.join([title, *(cell(row, column) for column in layout.columns)])} |"
           for row, title in layout.rows),
     ]  # fmt: skip
-
-
-def curves_png(losses: Mapping[str, UPath | Path]) -> bytes:
-    """A small PNG of the loss curves of training stages, from their `losses.jsonl` by stage name."""
-    # Imported here: the code server imports this module and should start without matplotlib.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5.0, 2.4), dpi=100, layout="constrained")
-    axes = figure.add_subplot()
-    for stage, path in losses.items():
-        curve = smoothed(read_losses(path))
-        axes.plot([step for step, _ in curve], [loss for _, loss in curve], label=stage)
-    axes.set(xlabel="step", ylabel="loss (nats)")
-    axes.spines[["top", "right"]].set_visible(False)
-    if losses:
-        axes.legend(frameon=False)
-    picture = io.BytesIO()
-    FigureCanvasAgg(figure).print_png(picture)
-    return picture.getvalue()

@@ -4,14 +4,22 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 PANELS = {
     "loss": "loss (nats)",
     "lr": "learning rate",
     "grad_norm": "gradient norm",
+    "tokens_per_s": "tokens/s",
     "labels_per_s": "label tokens/s",
     "memory_mb": "peak memory (MB)",
 }
+
+
+def entries_of(losses: Path) -> list[dict[str, Any]]:
+    """What is logged of each step; of a line that is being written, and of a stage without a step, nothing."""
+    lines = losses.read_text().splitlines(keepends=True) if losses.exists() else []
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def training_png(losses: Path, panels: Mapping[str, str] = PANELS) -> bytes:
@@ -20,9 +28,9 @@ def training_png(losses: Path, panels: Mapping[str, str] = PANELS) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    entries = [json.loads(line) for line in losses.read_text().splitlines()]
+    entries = entries_of(losses)
     steps = [entry["step"] for entry in entries]
-    figure = Figure(figsize=(11.0, 2.2), dpi=100, layout="constrained")
+    figure = Figure(figsize=(13.0, 2.2), dpi=100, layout="constrained")
     for axes, (name, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
         axes.plot(steps, [entry[name] for entry in entries], linewidth=1)
         axes.set_title(title, fontsize=9)

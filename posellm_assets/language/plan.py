@@ -21,6 +21,7 @@ from typing import Any
 
 from posellm_assets.lake import read_json
 from posellm_assets.language.config import Method, ModelConfig, StageConfig
+from posellm_assets.program import bf16_is_fast_on_cpu
 
 _GIB = 2**30
 _NEW_TOKENS = 600
@@ -229,8 +230,7 @@ def find_hardware() -> Hardware:
             name, mib, capability = (part.strip() for part in told)
             # Of memory that it shares with the processor, nvidia-smi says "[N/A]".
             return Hardware(name, int(_number(mib)) * 2**20, ram_bytes, _number(capability) >= 8)
-    flags = Path("/proc/cpuinfo")
-    return Hardware("", 0, ram_bytes, flags.is_file() and "avx512_bf16" in flags.read_text())
+    return Hardware("", 0, ram_bytes, bf16_is_fast_on_cpu())
 
 
 def _number(told: str) -> float:

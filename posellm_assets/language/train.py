@@ -28,10 +28,13 @@ from posellm_assets.program import (
     Refusal,
     Report,
     asked_to_stop,
+    bf16_is_fast_on_cpu,
     read_config,
     reporting,
 )
 from posellm_assets.saving import PREEMPTION_S, SavePoints, Saves
+
+SAY_EVERY_S = 10.0
 
 
 class NonFiniteLoss(Refusal):
@@ -194,6 +197,7 @@ def train(
 
         # --- Steps
         points = SavePoints(stage.steps, stage.checkpoint_every, stage.checkpoint_minutes)
+        said_s = -math.inf
         model.train()
         while position["step"] < stage.steps and not _out_of_patience(position, stage.patience):
             if processes.any(stop()):
@@ -257,7 +261,8 @@ def train(
             losses.append(entry)
             if processes.first:
                 record.append_loss(job.out / "losses.jsonl", entry)
-            if step % max(1, stage.steps // 10) == 0:
+            if step == stage.steps or time.perf_counter() - said_s >= SAY_EVERY_S:
+                said_s = time.perf_counter()
                 say(f"{stage.name} step {step}/{stage.steps}: {_in_words(entry)}")
             is_best = stage.patience and position["best"]["step"] == step
             due = processes.any(processes.first and points.due(step))
@@ -325,9 +330,7 @@ def _where_it_goes_on(saves: Saves, steps: int) -> str:
 def _bf16_is_fast(device: Any) -> bool:
     import torch
 
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu._is_avx512_bf16_supported())
+    return torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else bf16_is_fast_on_cpu()
 
 
 def _out_of_patience(position: dict[str, Any], patience: int | None) -> bool:
@@ -338,7 +341,8 @@ def _in_words(entry: dict[str, Any]) -> str:
     held_out = f", held out {entry['val_loss']:.3f}" if "val_loss" in entry else ""
     return (
         f"loss {entry['loss']:.3f}{held_out}, learning rate {entry['lr']:.2g}, gradient {entry['grad_norm']:.2f}, "
-        f"{entry['labels_per_s']:,.0f} label tokens/s, {entry['memory_mb']:,.0f} MB"
+        f"{entry['tokens_per_s']:,.0f} tokens/s, {entry['labels_per_s']:,.0f} of them labels, "
+        f"{entry['memory_mb']:,.0f} MB"
     )
 
 

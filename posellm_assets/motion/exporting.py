@@ -5,9 +5,9 @@ from pathlib import Path
 from posellm_assets.motion.arrays import write_npy
 from posellm_assets.motion.bvh_out import write_bvh
 from posellm_assets.motion.motion import Motion
-from posellm_assets.motion.rendering import render_gif, render_video
+from posellm_assets.motion.rendering import PICTURES
 
-ENDINGS = (".bvh", ".npy", ".mp4", ".gif")
+ENDINGS = (".bvh", ".npy", *PICTURES)
 
 
 def write_motion(motion: Motion, out: Path, title: str) -> None:
@@ -19,9 +19,7 @@ def write_motion(motion: Motion, out: Path, title: str) -> None:
         write_bvh(motion, out)
     elif out.suffix == ".npy":
         write_npy(motion, out)
-    elif out.suffix == ".mp4":
-        render_video([motion], out, [title])
-    elif out.suffix == ".gif":
-        render_gif([motion], out, [title])
+    elif out.suffix in PICTURES:
+        PICTURES[out.suffix]([motion], out, [title])
     else:
         raise ValueError(f"{out}: a motion is written as {', '.join(ENDINGS)}")

@@ -60,6 +60,10 @@ def render_gif(motions: Sequence[Motion], path: UPath | Path, titles: Sequence[s
     write_bytes(path, buffer.getvalue())
 
 
+PICTURES = {".mp4": render_video, ".gif": render_gif}
+"""How motions become a picture, by the ending of its name."""
+
+
 def _pictures(motions: Sequence[Motion], titles: Sequence[str]) -> Iterator[np.ndarray]:
     """The frames (H, W, 3) uint8 RGB of motions side by side; what cannot be drawn is refused before the first."""
     if not motions or not all(motion.known.any() for motion in motions):

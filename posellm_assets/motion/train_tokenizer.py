@@ -27,7 +27,15 @@ from posellm_assets.motion.objective import Objective
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.motion.tokenizer_report import held_out_figures
 from posellm_assets.motion.training_data import Segments, Windows, mirrored_features, normalisation, read_segments
-from posellm_assets.program import PREEMPTED, Preempted, Report, asked_to_stop, read_config, reporting
+from posellm_assets.program import (
+    PREEMPTED,
+    Preempted,
+    Report,
+    asked_to_stop,
+    bf16_is_fast_on_cpu,
+    read_config,
+    reporting,
+)
 from posellm_assets.saving import PREEMPTION_S, SavePoints, Saves
 
 STATE_FILE = "state.safetensors"
@@ -95,7 +103,7 @@ class Training:
         config, example = self.job.config, self.segments.all[0]
         torch.manual_seed(self.job.seed)
         self.rng = np.random.default_rng(self.job.seed)
-        self.bf16 = bool(torch.cpu._is_avx512_bf16_supported())
+        self.bf16 = bf16_is_fast_on_cpu()
         features = mirrored_features(self.segments.all, config.min_frames)
         self.network = Network(features[0].shape[1], config)
         self.network.mean, self.network.std = normalisation(features, example.skeleton)

@@ -16,7 +16,7 @@ from posellm_assets.checkpoints import CheckpointMismatch
 from posellm_assets.language import train as program
 from posellm_assets.language.backends import Backend
 from posellm_assets.language.config import ModelConfig, StageJob
-from posellm_assets.language.curves import PANELS, training_png
+from posellm_assets.language.curves import PANELS, entries_of, training_png
 from posellm_assets.language.origin import Origin
 from posellm_assets.language.tasks import UnusableData
 from posellm_assets.language.vocabulary import Vocabulary
@@ -100,8 +100,12 @@ def test_a_stage_learns_and_records_how(tmp_path: Path) -> None:
     assert result["val"]["t2m"]["loss"] < 0.8 * result["val_before"]["t2m"]["loss"]
     assert result["val"]["t2m"]["clips"] == 3
     assert result["backend"] == {"name": "hf", "reason": "asked for"}
-    assert sum("label tokens/s" in line and "learning rate" in line and " MB" in line for line in said) == 10
+    told = [line for line in said if "tokens/s" in line and "learning rate" in line and " MB" in line]
+    assert "step 1/60" in told[0] and "step 60/60" in told[-1], "and between them one about every 10 s"
     assert set(PANELS) <= set(json.loads((job.out / "losses.jsonl").read_text().splitlines()[0]))
+    with (job.out / "losses.jsonl").open("a") as log:
+        log.write('{"step": 61, "lo')  # a line that is being written while the curve is drawn
+    assert [entry["step"] for entry in entries_of(job.out / "losses.jsonl")] == list(range(1, 61))
     assert training_png(job.out / "losses.jsonl").startswith(b"\x89PNG")
     assert sorted(path.name for path in job.out.glob("checkpoint-*")) == ["checkpoint-30", "checkpoint-60"]
 
