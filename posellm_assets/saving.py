@@ -122,6 +122,8 @@ class Saves:
         if self._store is None:
             return
         steps = checkpoints.steps(self.out)
+        if self.saved is not None and self.saved == self.stored and len(steps) < checkpoints.KEEP:
+            return  # what came from the store alone would push the one before it out of there
         kept = [step for place, step in enumerate(steps) if place < checkpoints.KEEP or step in keep]
         with self._lock:
             self._wanted, self._card = tuple(checkpoints.folder_of(self.out, step) for step in kept), card
