@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from posellm_assets.defs.language import stage_job
+from posellm_assets.evaluation.champion import promote
 from posellm_assets.lake import Lake, write_json
 from posellm_assets.language.config import GenerationConfig
 from posellm_assets.language.snapshots import Snapshot, SnapshotVideo
@@ -36,6 +37,9 @@ def lake(tmp_path: Path) -> Lake:
     freeze(here, "all-0001", None, 45)
     freeze(here, "all-0002", "all-0001", 50)
     freeze(here, "all-0003", "all-0002", 50)
+    for key, before in (("all-0001", None), ("all-0002", "all-0001")):
+        here.finished_model(key, "stage3").mkdir(parents=True)
+        promote(here, snapshot=key, stage="stage3", lineage="vq-1", reasons=[], by="gate", instead_of=before)
     return here
 
 
