@@ -1,14 +1,10 @@
 """From a video file to sentences about what moves in it, without storing anything."""
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from posellm_assets.footage.video import UnreadableVideo, probe
 from posellm_assets.motion.from_poses import motion_from_poses
-from posellm_assets.pool import LocalPool
-from posellm_assets.poses.extract import Clip, extract_clips
-from posellm_assets.poses.poses import Poses
+from posellm_assets.poses.extract import poses_of
 from posellm_assets.poses.subjects import choose_subject
 from posellm_assets.settings import Settings
 from posellm_assets.texts.config import Language
@@ -21,23 +17,11 @@ def describe_video(video: Path, settings: Settings, language: Language) -> dict[
 
     Raises ValueError where the video cannot be read or shows nobody well enough to say anything.
     """
-    try:
-        probe(video)
-    except UnreadableVideo as error:
-        raise ValueError(f"{video}: {error}") from error
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        clip = Clip(video.name, video, folder / "poses.parquet", folder / "quality.json", folder / "sheet.jpg")
-        ((_, summary),) = extract_clips([clip], LocalPool(), settings.poses)
-        if isinstance(summary, Exception):
-            raise ValueError(f"{video}: {summary}") from summary
-        if not summary.quality.passed:
-            raise ValueError(f"{video}: {summary.quality.reason}")
-        poses = Poses.read(clip.poses)
+    poses, quality = poses_of(video, settings.poses)
     facts = measure(motion_from_poses(poses.of(choose_subject(poses)), settings.motion))
     return {
         "video": str(video),
         "sentences": describe(facts, language),
         "facts": [fact.model_dump(mode="json") for fact in facts],
-        "checks": [check.model_dump(mode="json") for check in summary.quality.checks],
+        "checks": [check.model_dump(mode="json") for check in quality.checks],
     }

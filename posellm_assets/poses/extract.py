@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +20,7 @@ from upath import UPath
 
 from posellm_assets.footage.video import UnreadableVideo, VideoInfo, frames, probe
 from posellm_assets.lake import write_bytes, write_json
-from posellm_assets.pool import Pool
+from posellm_assets.pool import LocalPool, Pool
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.landmarks import COUNT
 from posellm_assets.poses.models import Model, ensure_model, model_named
@@ -121,6 +122,26 @@ class _Part:
     time_s: np.ndarray
     values: np.ndarray
     tiles: "list[Tile]"
+
+
+def poses_of(video: Path, config: PoseConfig) -> tuple[Poses, Quality]:
+    """The poses of one video and the verdicts on them, kept nowhere.
+
+    Raises ValueError where it cannot be read, or shows nobody well enough to build on.
+    """
+    try:
+        probe(video)
+    except UnreadableVideo as error:
+        raise ValueError(f"{video}: {error}") from error
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        clip = Clip(video.name, video, folder / "poses.parquet", folder / "quality.json", folder / "sheet.jpg")
+        ((_, summary),) = extract_clips([clip], LocalPool(), config)
+        if isinstance(summary, Exception):
+            raise ValueError(f"{video}: {summary}") from summary
+        if not summary.quality.passed:
+            raise ValueError(f"{video}: {summary.quality.reason}")
+        return Poses.read(clip.poses), summary.quality
 
 
 def _pieces(clips: Iterable[Clip], config: PoseConfig, unreadable: list[tuple[str, Exception]]) -> Iterator[_Piece]:

@@ -1,0 +1,235 @@
+"""From a video to a list of actions: the subject's motion, the moments or windows to look at, and what each shows."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posellm_assets.actions.classifier import MotionClassifier
+from posellm_assets.actions.ensemble import Decision, Ensemble
+from posellm_assets.actions.hits import Hit, activity, find_hits
+from posellm_assets.actions.label_set import LabelSet
+from posellm_assets.actions.members import (
+    LANGUAGE,
+    MOTION,
+    VIDEO_MAE,
+    VISION,
+    Case,
+    LanguageMember,
+    Member,
+    MotionMember,
+    VisionMember,
+)
+from posellm_assets.actions.opinions import Opinion
+from posellm_assets.actions.recognition import HitRecord, Recognition, SegmentRecord
+from posellm_assets.actions.recognition_config import Method, RecognitionConfig
+from posellm_assets.actions.repetitions import count
+from posellm_assets.actions.shots import cuts, motions_of_shots
+from posellm_assets.actions.sound import onsets
+from posellm_assets.actions.windows import merged, window_spans
+from posellm_assets.lake import read_json
+from posellm_assets.motion.config import MotionConfig
+from posellm_assets.motion.motion import Motion
+from posellm_assets.poses.config import PoseConfig
+from posellm_assets.poses.extract import poses_of
+from posellm_assets.poses.poses import SubjectPoses
+from posellm_assets.poses.subjects import choose_subject
+
+RECORD = "recogniser.json"
+
+
+class ActionRecogniser:
+    """The members and the ensemble that `posellm_assets.actions.train_recogniser` wrote to a folder."""
+
+    def __init__(
+        self,
+        folder: Path,
+        config: RecognitionConfig | None = None,
+        motion: MotionConfig | None = None,
+        poses: PoseConfig | None = None,
+    ):
+        """Load the members. Raises FileNotFoundError where there is no recogniser or a member's model is gone."""
+        if not (folder / RECORD).exists():
+            raise FileNotFoundError(
+                f"{folder} holds no recogniser; label some footage and materialize the asset action_recogniser"
+            )
+        record = read_json(folder / RECORD)
+        self.folder, self.record = folder, record
+        self.config, self.motion, self.poses = (
+            config or RecognitionConfig(),
+            motion or MotionConfig(),
+            poses or PoseConfig(),
+        )
+        self.label_set = LabelSet.model_validate(record["label_set"])
+        self.absent: dict[str, str] = record["absent"]
+        self.members = load_members(folder, record["members"], self.label_set)
+        self.ensemble = Ensemble.model_validate(record["ensemble"]).model_copy(
+            update={"rule": self.config.rule, "threshold": self.config.threshold, "members": self._order()}
+        )
+
+    def _order(self) -> tuple[str, ...]:
+        return tuple(name for name in self.config.order if name in {member.name for member in self.members})
+
+    def recognise(self, video: Path, sport: str | None = None, method: Method | None = None) -> Recognition:
+        """Recognise the actions in a video file.
+
+        `sport` says how to look (`RecognitionConfig.method`); without it that of the label set. Raises ValueError where
+        the video cannot be read or shows nobody.
+        """
+        poses, _ = poses_of(video, self.poses)
+        return self.recognise_poses(video, poses.of(choose_subject(poses)), sport, method)
+
+    def recognise_poses(
+        self, video: Path, subject: SubjectPoses, sport: str | None = None, method: Method | None = None
+    ) -> Recognition:
+        """The same where the subject's poses are known."""
+        started = time.process_time()
+        motions, left_out = motions_of_shots(subject, cuts(video), self.motion)
+        if not motions:
+            raise ValueError(f"{video}: nobody is in view for long enough in any shot: {'; '.join(left_out)}")
+        sport, duration_s = sport or self.label_set.sport, float(subject.time_s[-1] - subject.time_s[0])
+        how = self._method(method or self.config.method, sport, duration_s)
+        if how == "hits":
+            limb = self.config.hits.limbs.get(sport, "hand")
+            sounds = onsets(video) if self.config.hits.use_sound else []
+            found = find_hits([activity(motion, limb) for motion in motions], self.config.hits, sounds)
+            segments = self._around(video, subject, motions, found)
+        elif how == "windows":
+            found, segments = [], self._stretches(video, subject, motions)
+        else:
+            longest = max(motions, key=len)
+            whole = self._case(video, longest, longest.start_s, longest.start_s + longest.duration_s)
+            found, segments = [], self._segments(subject, [whole], [None])
+        hits = [
+            HitRecord(
+                timestamp=round(segment.timestamp, 3),
+                frame_index=segment.hit_frame or 0,
+                confidence=segment.hit_confidence or 0.0,
+                action_class=segment.action_classification.action,
+            )
+            for segment in (segments if how == "hits" else [])
+        ]
+        return Recognition(
+            video_path=str(video),
+            duration_s=duration_s,
+            fps=subject.fps,
+            hits=hits,
+            segments=segments,
+            total_hits=len(hits),
+            total_segments=len(segments),
+            processing_method=how,
+            qwen_vl_enabled=any(member.name == VISION for member in self.members),
+            ensemble_used=len(self.members) > 1,
+            members=self.ensemble.weights,
+            absent=self.absent,
+            names={one.id: dict(one.names) for one in self.label_set.classes},
+            left_out=left_out,
+            seconds=time.process_time() - started,
+        )
+
+    def opinions(self, cases: Sequence[Case]) -> dict[str, list[Opinion | None]]:
+        """What each member says about each case, raw, by member."""
+        return {member.name: member.opinions(cases) for member in self.members}
+
+    def decide(self, cases: Sequence[Case]) -> list[Decision | None]:
+        """What the ensemble says about each case."""
+        said = self.opinions(cases).values()
+        return [self.ensemble.decide([one for one in row if one]) for row in zip(*said, strict=True)]
+
+    def _method(self, asked: Method, sport: str, duration_s: float) -> Method:
+        if asked != "auto":
+            return asked
+        if duration_s <= self.config.longest_clip_s:
+            return "clip"
+        return "hits" if sport in self.config.hits.limbs else "windows"
+
+    def _around(
+        self, video: Path, subject: SubjectPoses, motions: Sequence[Motion], hits: Sequence[Hit]
+    ) -> list[SegmentRecord]:
+        cases = []
+        for hit in hits:
+            shot = next(
+                m for m in motions if m.start_s <= hit.time_s + 0.2 and hit.time_s - 0.2 <= m.start_s + m.duration_s
+            )
+            start_s = max(shot.start_s, hit.time_s - self.config.hits.before_s)
+            end_s = min(shot.start_s + shot.duration_s, hit.time_s + self.config.hits.after_s)
+            cases.append(replace(self._case(video, shot, start_s, end_s), hit_s=hit.time_s))
+        return self._segments(subject, cases, [hit.confidence for hit in hits])
+
+    def _stretches(self, video: Path, subject: SubjectPoses, motions: Sequence[Motion]) -> list[SegmentRecord]:
+        """Every shot in windows, merged, and each stretch named once more as a whole."""
+        cases = []
+        for shot in motions:
+            spans = window_spans(shot.start_s, shot.start_s + shot.duration_s, self.config.windows)
+            decided = self.decide([self._case(video, shot, *span) for span in spans])
+            known = [(span, one.probabilities) for span, one in zip(spans, decided, strict=True) if one]
+            stretches = merged([span for span, _ in known], [row for _, row in known], self.config.windows)
+            cases += [self._case(video, shot, stretch.start_s, stretch.end_s) for stretch in stretches]
+        return self._segments(subject, cases, [None] * len(cases))
+
+    def _segments(
+        self, subject: SubjectPoses, cases: Sequence[Case], confidence: Sequence[float | None]
+    ) -> list[SegmentRecord]:
+        records: list[SegmentRecord] = []
+        for case, stands_out, decision in zip(cases, confidence, self.decide(cases) if cases else [], strict=True):
+            if decision is None:
+                continue
+            counted = count(_longest(case.motion)) if case.hit_s is None and case.motion is not None else None
+            periodic = counted if counted and counted.period_s is not None else None
+            records.append(
+                SegmentRecord(
+                    segment_index=len(records),
+                    hit_frame=None if case.hit_s is None else _frame(subject, case.hit_s),
+                    start_frame=_frame(subject, case.start_s),
+                    end_frame=_frame(subject, case.end_s) + 1,
+                    start_s=round(case.start_s, 3),
+                    end_s=round(case.end_s, 3),
+                    hit_confidence=stands_out,
+                    action_classification=decision,
+                    timestamp=round(case.start_s if case.hit_s is None else case.hit_s, 3),
+                    repetitions=periodic.repetitions if periodic else None,
+                    period_s=periodic.period_s if periodic else None,
+                )
+            )
+        return records
+
+    def _case(self, video: Path, shot: Motion, start_s: float, end_s: float) -> Case:
+        return Case(start_s, end_s, video, part_of(shot, start_s, end_s))
+
+
+def part_of(motion: Motion, start_s: float, end_s: float) -> Motion:
+    """The frames of a motion between two times of its source (s)."""
+    first = max(0, round((start_s - motion.start_s) * motion.fps))
+    return motion.cut(first, max(first + 1, round((end_s - motion.start_s) * motion.fps)))
+
+
+def load_members(folder: Path, about: dict[str, Any], label_set: LabelSet) -> list[Member]:
+    """The members that a record names, their models by paths from its folder."""
+    members: list[Member] = []
+    for name, models in about.items():
+        paths = {what: (folder / path).resolve() for what, path in models.items()}
+        for path in paths.values():
+            if not path.exists():
+                raise FileNotFoundError(f"the member {name} of {folder} needs {path}, which is gone; train it again")
+        if name == VISION:
+            members.append(VisionMember.load(paths["model"], label_set))
+        elif name == LANGUAGE:
+            members.append(LanguageMember.load(paths["model"], paths["tokenizer"], label_set))
+        elif name == MOTION:
+            members.append(MotionMember(MotionClassifier.load(paths["model"])))
+        elif name == VIDEO_MAE:
+            from posellm_assets.actions.video_mae import VideoMaeMember
+
+            members.append(VideoMaeMember.load(paths["model"], paths["head"]))
+    return members
+
+
+def _longest(motion: Motion) -> Motion:
+    return max(motion.segments(0.0), key=len)
+
+
+def _frame(subject: SubjectPoses, time_s: float) -> int:
+    return int(np.abs(subject.time_s - time_s).argmin())

@@ -1,0 +1,108 @@
+"""The report on a recogniser as one HTML file that needs nothing else, in the manner of the evaluation report."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from typing import Any
+
+import cv2
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from posellm_assets.actions.config import FramesConfig
+from posellm_assets.actions.frames import read_frames
+from posellm_assets.actions.members import Case
+from posellm_assets.evaluation.tables import bounds, shown
+
+PLOT = 200  # side of a plot, in the units of its drawing
+_FRAMES = FramesConfig(count=6, size_px=160)
+
+
+def render(metrics: Mapping[str, Any], mistakes: Mapping[str, Case]) -> str:
+    """The page of `metrics` (those of `evaluate`), with the frames of each mistake."""
+    members = metrics["members"]
+    return page("report.html").render(
+        metrics=metrics,
+        members=[_row(name, figures) for name, figures in members.items()],
+        bars=[(words, _percent(value), round(100 * value, 1)) for words, value in _bars(metrics)],
+        plots=[_plots(name, figures) for name, figures in members.items()],
+        confusions=[(name, _confusion(figures["confusion"])) for name, figures in members.items()],
+        by_class=members["ensemble"]["by_class"],
+        share=lambda value: "–" if value is None else shown(value, True),
+        strips={name: strip(case) for name, case in mistakes.items()},
+        side=PLOT,
+        style=style(),
+    )  # fmt: skip
+
+
+def page(name: str) -> Any:
+    """A template of this room; it escapes whatever it is given."""
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(files("posellm_assets.actions").joinpath(name).read_text(encoding="utf-8"))
+
+
+def style() -> Markup:
+    """The style of the evaluation report."""
+    return Markup(files("posellm_assets.evaluation").joinpath("page.css").read_text(encoding="utf-8"))
+
+
+def strip(case: Case) -> str | None:
+    """Six frames of a case side by side as a data URL, None where there is no picture."""
+    if case.video is None:
+        return None
+    frames, _ = read_frames(case.video, case.start_s, case.end_s, case.hit_s, _FRAMES)
+    picture = cv2.cvtColor(np.concatenate(list(frames), axis=1), cv2.COLOR_RGB2BGR)
+    jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
+    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
+
+
+def _bars(metrics: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Accuracies on one scale: the ensemble, its members, the baselines, chance."""
+    rows = [(name, figures["accuracy"]["value"]) for name, figures in metrics["members"].items()]
+    rows += [(name, figure["value"]) for name, figure in metrics["baselines"].items()]
+    return [*rows, ("a guess", 1 / len(metrics["classes"]))]
+
+
+def _row(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    def cell(key: str, is_share: bool = True) -> tuple[str, str]:
+        figure = figures.get(key)
+        return (_percent(figure["value"]), bounds(figure, is_share)) if figure else ("–", "")
+
+    seconds, weight, temperature = (figures.get(key) for key in ("seconds_per_clip", "weight", "temperature"))
+    raw = figures.get("calibration_error_raw")
+    return {
+        "name": name,
+        "n": figures["accuracy"]["n"],
+        "opinions": figures["opinions"],
+        "cells": [cell("accuracy"), cell("macro_f1"), cell("calibration_error")],
+        "raw": _percent(raw["value"]) if raw else "–",
+        "temperature": f"{temperature:.2f}" if temperature else "–",
+        "weight": f"{weight:.2f}" if weight is not None else "–",
+        "seconds": "–" if seconds is None else f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s",
+    }
+
+
+def _percent(value: float) -> str:
+    return f"{value * 100:.1f} %"
+
+
+def _plots(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    """Points of the reliability plot (a circle's area is the share of clips) and of accuracy over coverage."""
+    bins, curve = figures.get("reliability", ()), figures.get("coverage", ())
+    total = sum(one["clips"] for one in bins) or 1
+    dots = [
+        {
+            "x": round(one["confidence"] * PLOT, 1),
+            "y": round((1 - one["accuracy"]) * PLOT, 1),
+            "r": round(3 + 14 * (one["clips"] / total) ** 0.5, 1),
+            "title": f"{one['clips']} clips: confidence {one['confidence']:.2f}, right {one['accuracy']:.2f}",
+        }
+        for one in bins
+    ]
+    line = " ".join(f"{share * PLOT:.1f},{(1 - right) * PLOT:.1f}" for share, right in curve)
+    return {"name": name, "dots": dots, "line": line, "last": _percent(curve[-1][1]) if curve else "–"}
+
+
+def _confusion(counts: Sequence[Sequence[int]]) -> list[list[tuple[int, float]]]:
+    return [[(count, count / (sum(row) or 1)) for count in row] for row in counts]

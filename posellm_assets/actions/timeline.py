@@ -1,0 +1,116 @@
+"""What was recognised in a video, to look at: a page with its time line, and the video with everything drawn in."""
+
+from fractions import Fraction
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import av
+import cv2
+import numpy as np
+
+from posellm_assets.actions.members import Case
+from posellm_assets.actions.recognition import Recognition, SegmentRecord
+from posellm_assets.actions.report import page, strip, style
+from posellm_assets.footage.video import frames
+from posellm_assets.lake import write_atomic, write_bytes
+from posellm_assets.poses.landmarks import LEFT_LINES, MIDDLE_LINES, RIGHT_LINES
+from posellm_assets.poses.poses import SubjectPoses
+
+WIDTH = 1000  # of the time line, in the units of its drawing
+_LEFT, _RIGHT, _MIDDLE = (64, 156, 255), (255, 140, 40), (240, 240, 240)
+_FLASH_S = 0.12
+
+
+def write_timeline(recognition: Recognition, out: Path, annotated: Path | None = None) -> None:
+    """Write the page; `annotated` is a video in the same folder that it plays."""
+    video, last_s = Path(recognition.video_path), recognition.duration_s or 1.0
+    classes = sorted({one.action_classification.action for one in recognition.segments})
+    colours = {name: f"hsl({round(360 * number / len(classes))} 60% 50%)" for number, name in enumerate(classes)}
+    rows = [
+        {
+            "record": one,
+            "name": shown(recognition, one.action_classification.action),
+            "x": round(one.start_s / last_s * WIDTH, 1),
+            "width": round(max(2.0, (one.end_s - one.start_s) / last_s * WIDTH), 1),
+            "at": None if one.hit_frame is None else round(one.timestamp / last_s * WIDTH, 1),
+            "lane": number % 2,
+            "colour": colours[one.action_classification.action],
+            "strip": strip(Case(one.start_s, one.end_s, video, None, None)),
+        }
+        for number, one in enumerate(recognition.segments)
+    ]
+    step = next(step for step in (0.5, 1, 2, 5, 10, 30, 60, 300, 1e9) if last_s / step <= 16)
+    content = page("timeline.html").render(
+        recognition=recognition,
+        title=video.name,
+        rows=rows,
+        legend=[(shown(recognition, name), colour) for name, colour in colours.items()],
+        ticks=[(round(time / last_s * WIDTH, 1), f"{time:g} s") for time in np.arange(0, last_s, step).tolist()],
+        width=WIDTH,
+        annotated=annotated.name if annotated else None,
+        style=style(),
+    )
+    write_bytes(out, content.encode())
+
+
+def shown(recognition: Recognition, class_id: str) -> str:
+    """What a class is called: in English where that is known."""
+    names = recognition.names.get(class_id, {})
+    return names.get("en") or next(iter(names.values()), class_id)
+
+
+def write_annotated(video: Path, subject: SubjectPoses, recognition: Recognition, out: Path) -> None:
+    """Write the video as H.264 with the subject's skeleton, what is being done, and a frame that flashes at hits."""
+    write_atomic(out, partial(_encode, video=video, subject=subject, recognition=recognition))
+
+
+def _encode(stream: BinaryIO, video: Path, subject: SubjectPoses, recognition: Recognition) -> None:
+    with av.open(stream, "w", format="mp4") as container:
+        track = None
+        for frame in frames(video):
+            height, width = (side // 2 * 2 for side in frame.rgb.shape[:2])
+            if track is None:
+                track = container.add_stream("libx264", rate=Fraction(max(1, round(recognition.fps))))
+                track.width, track.height, track.pix_fmt = width, height, "yuv420p"
+                track.codec_context.time_base = track.time_base = Fraction(1, 90_000)
+                track.options = {"crf": "22", "preset": "veryfast"}
+            drawn = _drawn(frame.rgb[:height, :width].copy(), frame.time_s, subject, recognition)
+            picture = av.VideoFrame.from_ndarray(drawn, format="rgb24")
+            picture.pts, picture.time_base = round(frame.time_s * 90_000), Fraction(1, 90_000)
+            container.mux(track.encode(picture))
+        if track is not None:
+            container.mux(track.encode())
+
+
+def _drawn(picture: np.ndarray, time_s: float, subject: SubjectPoses, recognition: Recognition) -> np.ndarray:
+    height, width = picture.shape[:2]
+    index = int(np.abs(subject.time_s - time_s).argmin())
+    thick = max(1, round(min(height, width) / 200))
+    if subject.seen[index]:
+        points = np.round(subject.landmarks[index, :, :2] * [width, height] * 16).astype(int)
+        for lines, colour in ((MIDDLE_LINES, _MIDDLE), (LEFT_LINES, _LEFT), (RIGHT_LINES, _RIGHT)):
+            for start, end in lines:
+                cv2.line(picture, points[start].tolist(), points[end].tolist(), colour, thick, cv2.LINE_AA, shift=4)
+    now = [one for one in recognition.segments if one.start_s <= time_s < one.end_s]
+    # Segments of neighbouring hits overlap: the one whose hit is nearest counts.
+    if now:
+        _caption(picture, _words(min(now, key=lambda one: abs(one.timestamp - time_s)), recognition), thick)
+    if any(abs(hit.timestamp - time_s) <= _FLASH_S for hit in recognition.hits):
+        cv2.rectangle(picture, (0, 0), (width - 1, height - 1), (255, 60, 60), 4 * thick)
+    return picture
+
+
+def _words(segment: SegmentRecord, recognition: Recognition) -> str:
+    said = segment.action_classification
+    times = f"  x{segment.repetitions}" if segment.repetitions else ""
+    name = recognition.names.get(said.action, {}).get("en", said.action)
+    return f"{name} {said.confidence:.2f}{times}"
+
+
+def _caption(picture: np.ndarray, text: str, thick: int) -> None:
+    height = picture.shape[0]
+    size = height / 700 + 0.25
+    (wide, tall), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thick)
+    cv2.rectangle(picture, (0, 0), (wide + 20, tall + 20), (20, 20, 20), cv2.FILLED)
+    cv2.putText(picture, text, (10, tall + 10), cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), thick, cv2.LINE_AA)
