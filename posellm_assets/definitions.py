@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets.defs import actions, evaluation, jobs, language, motion
+from posellm_assets.defs import actions, evaluation, jobs, language, motion, recognition
 from posellm_assets.defs.footage import FOOTAGE, QUARANTINE
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.poses import POSES
@@ -40,6 +40,9 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             evaluation.champion,
             actions.action_dataset,
             actions.action_model,
+            recognition.recogniser_asset(stages[-1].name),
+            recognition.action_report,
+            video_assets("predict_actions", [recognition.ACTION_PREDICTIONS], per_run),
         ],
         jobs=jobs.ALL,
         sensors=[new_footage_sensor, retraining_sensor],

@@ -146,6 +146,23 @@ class Lake:
         """The folder of the vision-language model trained on a snapshot's actions: checkpoints, losses, `final`."""
         return self.root / "actions" / check_snapshot_key(snapshot) / "model"
 
+    def recogniser(self, snapshot: str) -> UPath:
+        """The folder of who names actions: the motion classifier, and how the members are calibrated and weighted."""
+        return self.root / "actions" / check_snapshot_key(snapshot) / "recogniser"
+
+    def action_report(self, snapshot: str) -> UPath:
+        """The folder of the report on a snapshot's recogniser (`index.html`, `metrics.json`)."""
+        return self.root / "actions" / check_snapshot_key(snapshot) / "report"
+
+    @property
+    def current_recogniser(self) -> UPath:
+        """Names the snapshot whose recogniser is in use (JSON)."""
+        return self.root / "actions" / "current.json"
+
+    def action_predictions(self, key: str) -> UPath:
+        """What was recognised in a video (JSON)."""
+        return self._of_video("action_predictions", key, ".json")
+
     def report(self, snapshot: str) -> UPath:
         """The folder of an evaluation report (`index.html`, `metrics.json`)."""
         return self.root / "reports" / check_snapshot_key(snapshot)

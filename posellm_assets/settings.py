@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from posellm_assets.actions.config import ActionsConfig
+from posellm_assets.actions.recognition_config import RecognitionConfig
 from posellm_assets.evaluation.config import EvaluationConfig
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.keys import slug
@@ -97,6 +98,7 @@ class Settings(BaseSettings):
     language: LanguageConfig = Field(default_factory=LanguageConfig)
     evaluation: EvaluationConfig = EvaluationConfig()
     actions: ActionsConfig = ActionsConfig()
+    recognition: RecognitionConfig = RecognitionConfig()
     automation: AutomationConfig = AutomationConfig()
 
     @classmethod

@@ -4,6 +4,8 @@ import dagster as dg
 
 from posellm_assets.defs.common import OWNERS
 
+RECOGNISING = dg.AssetSelection.assets("action_recogniser").downstream()
+
 ingest_footage = dg.define_asset_job(
     "ingest_footage",
     selection=dg.AssetSelection.assets("footage", "poses", "motion", "captions"),
@@ -27,17 +29,24 @@ tokenise_motion = dg.define_asset_job(
 
 train_generation = dg.define_asset_job(
     "train_generation",
-    selection=dg.AssetSelection.assets("stage_dataset").downstream(),
+    selection=dg.AssetSelection.assets("stage_dataset").downstream() - RECOGNISING,
     description="From a frozen snapshot to a trained, evaluated and perhaps released model.",
     owners=OWNERS,
 )
 
 train_actions = dg.define_asset_job(
     "train_actions",
-    selection=dg.AssetSelection.assets("action_dataset").downstream(),
-    description="From the labelled clips of a snapshot to a model that names actions.",
+    selection=dg.AssetSelection.assets("action_dataset", "action_model", "action_recogniser", "action_report"),
+    description="From the labelled clips of a snapshot to a recogniser of actions and the report on it.",
     owners=OWNERS,
 )
 
-ALL = [ingest_footage, train_tokenizer, tokenise_motion, train_generation, train_actions]
+predict_actions = dg.define_asset_job(
+    "predict_actions",
+    selection=dg.AssetSelection.assets("action_predictions"),
+    description="What videos show, by the newest recogniser; one partition or a range of them.",
+    owners=OWNERS,
+)
+
+ALL = [ingest_footage, train_tokenizer, tokenise_motion, train_generation, train_actions, predict_actions]
 NAMES = [job.name for job in ALL]

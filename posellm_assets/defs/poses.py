@@ -25,7 +25,7 @@ def extract_poses(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outc
         yield key, str(result) if isinstance(result, Exception) else _done(tools.lake, key, result)
 
 
-def _is_video(lake: Lake, key: str) -> bool:
+def is_video(lake: Lake, key: str) -> bool:
     """Whether there is a picture to look for a person in; motion capture has none."""
     return not (lake.footage(key).exists() and isinstance(read_manifest(lake, key).video, CaptureInfo))
 
@@ -74,7 +74,7 @@ POSES = VideoAsset(
     work=extract_poses,
     path=Lake.poses,
     needs=(FOOTAGE,),
-    applies=_is_video,
+    applies=is_video,
     checks=(
         *(dg.AssetCheckSpec(name, asset="poses", blocking=True, partitions_def=videos) for name in BLOCKING),
         *(dg.AssetCheckSpec(name, asset="poses", partitions_def=videos) for name in WARNING),

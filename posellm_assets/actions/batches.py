@@ -1,0 +1,51 @@
+"""Recognising the actions of many videos of a lake, a batch in each worker."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from posellm_assets.actions.recogniser import ActionRecogniser
+from posellm_assets.actions.recognition_config import RecognitionConfig
+from posellm_assets.lake import write_json
+from posellm_assets.motion.config import MotionConfig
+from posellm_assets.poses.poses import Poses
+from posellm_assets.poses.subjects import choose_subject
+
+
+class _Config(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PredictItem(_Config):
+    """One video, its poses and where its recognition goes."""
+
+    key: str
+    sport: str
+    video: Path
+    poses: Path
+    out: Path
+
+
+class PredictJob(_Config):
+    """What one worker does at a time."""
+
+    recogniser: Path
+    items: list[PredictItem]
+    config: RecognitionConfig
+    motion: MotionConfig
+
+
+def predict_batch(job: PredictJob) -> dict[str, Any]:
+    """Write the recognition of each video; returns the reasons of those that failed, by key."""
+    recogniser = ActionRecogniser(job.recogniser, job.config, job.motion)
+    failed: dict[str, str] = {}
+    for item in job.items:
+        try:
+            poses = Poses.read(item.poses)
+            found = recogniser.recognise_poses(item.video, poses.of(choose_subject(poses)), item.sport)
+        except (ValueError, OSError) as error:
+            failed[item.key] = str(error)
+            continue
+        write_json(item.out, found.model_dump(mode="json"))
+    return failed

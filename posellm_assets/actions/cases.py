@@ -1,0 +1,50 @@
+"""The clips of a dataset of actions as the members of the ensemble are asked about them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from posellm_assets.actions.classifier import SHORTEST_S, LabelledMotion
+from posellm_assets.actions.dataset import ActionDataset, ActionExample
+from posellm_assets.actions.label_set import LabelSet
+from posellm_assets.actions.members import Case
+from posellm_assets.actions.recogniser import part_of
+from posellm_assets.motion.motion import Motion
+from posellm_assets.texts.mirror import can_mirror, mirror_text
+
+
+def cases_of(dataset: ActionDataset, examples: Sequence[ActionExample], motions: Mapping[str, Path]) -> list[Case]:
+    """A case for each example, with its motion where `motions` has a file for the example's video."""
+    return [
+        Case(
+            example.start_s,
+            example.end_s,
+            dataset.clip_of(example).video,
+            _motion(example, motions),
+            example.hit_s,
+        )
+        for example in examples
+    ]
+
+
+def labelled_motions(
+    examples: Sequence[ActionExample], cases: Sequence[Case], label_set: LabelSet
+) -> list[LabelledMotion]:
+    """Every stretch without a gap of the cases' motions, with its class and that of its mirror image."""
+    return [
+        LabelledMotion(stretch, example.class_id, mirrored_id(example.class_id, label_set))
+        for example, case in zip(examples, cases, strict=True)
+        for stretch in (case.motion.segments(SHORTEST_S) if case.motion else [])
+    ]
+
+
+def mirrored_id(class_id: str, label_set: LabelSet) -> str | None:
+    """The class of a class's mirror image: itself, unless its name has a side; None where the other has no class."""
+    language, name = next(iter(label_set[class_id].names.items()))
+    mirrored = mirror_text(name, language if can_mirror(language) else None)
+    found = label_set.class_of(mirrored, language)
+    return found.id if found else None
+
+
+def _motion(example: ActionExample, motions: Mapping[str, Path]) -> Motion | None:
+    path = motions.get(example.key or "")
+    return part_of(Motion.read(path), example.start_s, example.end_s) if path else None

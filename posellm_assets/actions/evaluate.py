@@ -1,0 +1,175 @@
+"""Measures a recogniser on held-out clips: `python -m posellm_assets.actions.evaluate JOB.json` writes its report."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from posellm_assets.actions.calibration import calibration_error, coverage, reliability, resampled
+from posellm_assets.actions.cases import cases_of, labelled_motions
+from posellm_assets.actions.dataset import ActionDataset, ActionExample, read_dataset
+from posellm_assets.actions.ensemble import NAME as ENSEMBLE
+from posellm_assets.actions.ensemble import Decision
+from posellm_assets.actions.features import summary
+from posellm_assets.actions.members import Case
+from posellm_assets.actions.opinions import Opinion
+from posellm_assets.actions.recogniser import ActionRecogniser
+from posellm_assets.actions.recognition_config import ReportJob
+from posellm_assets.actions.report import render
+from posellm_assets.evaluation.baselines import majority_label
+from posellm_assets.evaluation.metrics import Figure, accuracy, confusion
+from posellm_assets.lake import write_bytes, write_json
+from posellm_assets.program import Report, run_program
+
+_MISTAKES = 12
+
+
+def evaluate(job: ReportJob, report: Report) -> dict[str, Any]:
+    """Write `metrics.json` and `index.html` to `job.out`; returns the metrics.
+
+    Raises ValueError where the split has no clip.
+    """
+    dataset = read_dataset(job.dataset)
+    examples = dataset.of(job.split)
+    if not examples:
+        raise ValueError(f"{job.dataset} has no clip in the {job.split} split; add footage of more participants")
+    recogniser = ActionRecogniser(job.recogniser, job.config)
+    cases = cases_of(dataset, examples, job.motions)
+    truth = [example.class_id for example in examples]
+    said = recogniser.opinions(cases)
+    rows = list(zip(*said.values(), strict=True))
+    decided = [recogniser.ensemble.decide([one for one in row if one]) for row in rows]
+    classes = [one.id for one in recogniser.label_set.classes]
+    members = {ENSEMBLE: measured(decided, truth, classes)}
+    for name, opinions in said.items():
+        calibrated = [one and recogniser.ensemble.calibrated(one) for one in opinions]
+        members[name] = measured(calibrated, truth, classes)
+        raw = measured(opinions, truth, classes)
+        members[name] |= {
+            "calibration_error_raw": raw.get("calibration_error"),
+            "temperature": recogniser.ensemble.temperatures[name],
+            "weight": recogniser.ensemble.weights[name],
+        }
+    mistakes = _mistakes(examples, decided)
+    metrics = {
+        "split": job.split,
+        "clips": len(examples),
+        "participants": len({example.participant for example in examples if example.participant}),
+        "classes": {class_id: recogniser.label_set[class_id].name("en") for class_id in classes},
+        "members": members,
+        "absent": recogniser.absent,
+        "rule": recogniser.ensemble.rule,
+        "baselines": _baselines(dataset, job.motions, cases, truth),
+        "mistakes": mistakes,
+        "provenance": {
+            "recogniser": str(job.recogniser),
+            "dataset": str(job.dataset),
+            "seed": job.seed,
+            **{key: recogniser.record[key] for key in ("training_clips", "validation_clips", "cpu_seconds")},
+        },
+    }
+    write_json(job.out / "metrics.json", metrics)
+    shown = dict(zip([example.id for example in examples], cases, strict=True))
+    mistaken = {mistake["id"]: shown[mistake["id"]] for mistake in mistakes}
+    write_bytes(job.out / "index.html", render(metrics, mistaken).encode())
+    figure = members[ENSEMBLE]["accuracy"]
+    report(f"{job.split}: {figure['value']:.3f} of {figure['n']} clips named")
+    return metrics
+
+
+def measured(said: Sequence[Opinion | Decision | None], truth: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
+    """The figures of one member over the clips; where it had no opinion it is wrong, and has no confidence."""
+    named = [one.action if one else None for one in said]
+    heard = [(one, class_id) for one, class_id in zip(said, truth, strict=True) if one]
+    counts = np.array(confusion(truth, named, classes))
+    sure = np.array([one.confidence for one, _ in heard])
+    right = np.array([one.action == class_id for one, class_id in heard])
+    numbers = np.array([list(classes).index(class_id) for class_id in truth])
+    guesses = np.array([list(classes).index(name) if name else len(classes) for name in named])
+    figures: dict[str, Any] = {
+        "accuracy": accuracy(truth, named).model_dump(),
+        "macro_f1": resampled(lambda chosen: macro_f1(numbers[chosen], guesses[chosen]), len(truth)).model_dump(),
+        "opinions": len(heard),
+        "confusion": counts.tolist(),
+        "by_class": _by_class(counts, classes),
+        "seconds_per_clip": float(np.mean([one.seconds for one, _ in heard])) if heard else None,
+    }
+    if heard:
+        figures |= {
+            "calibration_error": resampled(
+                lambda chosen: calibration_error(sure[chosen].tolist(), right[chosen].tolist()), len(heard)
+            ).model_dump(),
+            "reliability": [vars(one) for one in reliability(sure.tolist(), right.tolist())],
+            "coverage": coverage(sure.tolist(), right.tolist()),
+        }
+    return figures
+
+
+def macro_f1(truth: np.ndarray, named: np.ndarray) -> float:
+    """The mean F1 over the classes that occur in truth (class numbers)."""
+    scores = []
+    for number in np.unique(truth):
+        hit = ((truth == number) & (named == number)).sum()
+        scores.append(2 * hit / ((truth == number).sum() + (named == number).sum()))
+    return float(np.mean(scores))
+
+
+def _by_class(counts: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
+    rows = []
+    for index, class_id in enumerate(classes):
+        clips, named, hit = int(counts[index].sum()), int(counts[:, index].sum()), int(counts[index, index])
+        rows.append(
+            {
+                "class": class_id,
+                "clips": clips,
+                "recall": hit / clips if clips else None,
+                "precision": hit / named if named else None,
+                "f1": 2 * hit / (clips + named) if clips else None,
+            }
+        )
+    return rows
+
+
+def _baselines(
+    dataset: ActionDataset, motions: dict[str, Path], cases: Sequence[Case], truth: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """The commonest class of the training clips, and that of the training clip with the nearest motion statistics."""
+    fit = dataset.of("train")
+    common = majority_label([example.class_id for example in fit])
+    found: dict[str, Figure] = {"majority": accuracy(truth, [common] * len(truth))}
+    known = labelled_motions(fit, cases_of(dataset, fit, motions), dataset.label_set)
+    asked = [max(case.motion.segments(0), key=len, default=None) if case.motion else None for case in cases]
+    if known and any(asked):
+        rows = np.stack([summary(one.motion) for one in known])
+        deviation = rows.std(0) + 0.02
+        nearest = [
+            known[int(np.abs((rows - summary(motion)) / deviation).mean(1).argmin())].class_id if motion else None
+            for motion in asked
+        ]
+        found["nearest neighbour"] = accuracy(truth, nearest)
+    return {name: figure.model_dump() for name, figure in found.items()}
+
+
+def _mistakes(examples: Sequence[ActionExample], decided: Sequence[Decision | None]) -> list[dict[str, Any]]:
+    """The clips named wrongly, those that the ensemble was surest of first."""
+    wrong = [
+        (one, example) for one, example in zip(decided, examples, strict=True) if one and one.action != example.class_id
+    ]
+    wrong.sort(key=lambda pair: -pair[0].confidence)
+    return [
+        {
+            "id": example.id,
+            "true": example.class_id,
+            "named": one.action,
+            "confidence": one.confidence,
+            "of_the_true_class": one.probabilities.get(example.class_id, 0.0),
+            "participant": example.participant,
+            "said": {name: result["action"] for name, result in one.all_results.items()},
+        }
+        for one, example in wrong[:_MISTAKES]
+    ]
+
+
+if __name__ == "__main__":
+    run_program("report on actions", ReportJob, evaluate)
