@@ -20,10 +20,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 import_app = typer.Typer(no_args_is_help=True, help="Bring in what is not footage.")
+evaluate_app = typer.Typer(no_args_is_help=True, help="Measure what was trained.")
 export_app = typer.Typer(no_args_is_help=True, help="Take out what was made.")
 dataset_app = typer.Typer(no_args_is_help=True, help="Make data sets that recognisers are trained on.")
 app.add_typer(import_app, name="import")
 app.add_typer(export_app, name="export")
+app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(champion.app, name="champion")
 app.add_typer(dataset_app, name="dataset")
 errors = Console(stderr=True)
@@ -308,6 +310,77 @@ def dataset_of_actions(
     print_table("refused", ["what", "why"], [[one.what, one.reason] for one in refused])
     if refused:
         raise typer.Exit(1)
+
+
+@app.command()
+def recognise(
+    path: Annotated[Path, typer.Argument(help="A video, or a folder of videos.")],
+    sport: Annotated[str | None, typer.Option(help="How to look: hits in tennis, stretches in a gym.")] = None,
+    method: Annotated[str | None, typer.Option(help="clip, hits or windows, whatever the sport.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for JSON, time line and annotated video of each.")] = None,
+    lake: LakeOption = "data_lake",
+    as_json: JsonOption = False,
+) -> None:
+    """Say which actions videos show, and when. Exit code 1 where one could not be looked at."""
+    from posellm_assets.commands.recognise import METHODS, recognise_videos
+    from posellm_assets.settings import load_settings
+
+    if method and method not in METHODS:
+        raise ValueError(f"--method is one of {', '.join(METHODS)}, not {method}")
+    here, told, failed = Lake(lake), [], False
+    for video, found in recognise_videos(here, load_settings(here), path, sport, method, out):  # type: ignore[arg-type]
+        if isinstance(found, Exception):
+            failed = True
+            errors.print(f"[red]error:[/] {found}", highlight=False, soft_wrap=True)
+        elif as_json:
+            told.append(found.model_dump(mode="json"))
+        else:
+            said = [(one, one.action_classification) for one in found.segments]
+            rows = [
+                [f"{one.timestamp:.2f}", what.action, f"{what.confidence:.2f}", one.repetitions or ""]
+                for one, what in said
+            ]
+            print_table(f"{video} ({found.processing_method})", ["s", "action", "confidence", "times"], rows)
+            if not rows:
+                console.print(f"{video}: nothing found, looked at as {found.processing_method}", highlight=False)
+    if as_json:
+        print(json.dumps(told, ensure_ascii=False, indent=2))
+    if failed:
+        raise typer.Exit(1)
+
+
+@evaluate_app.command("actions")
+def evaluate_actions(
+    split: Annotated[str, typer.Option(help="test, val or train.")] = "test",
+    lake: LakeOption = "data_lake",
+    as_json: JsonOption = False,
+) -> None:
+    """Measure the recogniser in use, each member and the ensemble, and write the report."""
+    from posellm_assets.commands.recognise import evaluate_recogniser
+    from posellm_assets.settings import load_settings
+
+    if split not in ("test", "val", "train"):
+        raise ValueError(f"--split is test, val or train, not {split}")
+    here = Lake(lake)
+    metrics, page = evaluate_recogniser(here, load_settings(here), split)  # type: ignore[arg-type]
+    if as_json:
+        print(json.dumps(metrics, ensure_ascii=False, indent=2))
+        return
+    rows = [
+        [
+            name,
+            *(
+                f"{one[key]['value']:.3f}" if key in one else ""
+                for key in ("accuracy", "macro_f1", "calibration_error")
+            ),
+        ]
+        for name, one in metrics["members"].items()
+    ]
+    rows += [[name, f"{figure['value']:.3f}", "", ""] for name, figure in metrics["baselines"].items()]
+    print_table(f"{metrics['clips']} clips, {split}", ["", "accuracy", "macro F1", "calibration error"], rows)
+    for name, why in metrics["absent"].items():
+        console.print(f"{name} was not asked: {why}", highlight=False, soft_wrap=True)
+    console.print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
 def _yes(present: object) -> str:

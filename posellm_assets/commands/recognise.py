@@ -1,0 +1,86 @@
+"""`posellm recognise` and `posellm evaluate actions`. Loads torch where a member needs it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from posellm_assets.actions.recogniser import ActionRecogniser
+from posellm_assets.actions.recognition import Recognition
+from posellm_assets.actions.recognition_config import Method, ReportJob
+from posellm_assets.actions.timeline import write_annotated, write_timeline
+from posellm_assets.footage.splits import Split
+from posellm_assets.lake import Lake, local_path, read_json, write_json
+from posellm_assets.language.snapshots import read_snapshot
+from posellm_assets.poses.extract import poses_of
+from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.settings import Settings
+
+METHODS: tuple[Method, ...] = ("clip", "hits", "windows")
+ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+
+
+def current_snapshot(lake: Lake) -> str:
+    """The snapshot whose recogniser is in use; ValueError where there is none."""
+    if not lake.current_recogniser.exists():
+        raise ValueError(
+            f"{lake.root} has no recogniser of actions yet; label some footage, train a generation, and run the job "
+            "train_actions"
+        )
+    return str(read_json(lake.current_recogniser)["snapshot"])
+
+
+def recogniser_of(lake: Lake, settings: Settings) -> ActionRecogniser:
+    """The recogniser in use."""
+    folder = local_path(lake.recogniser(current_snapshot(lake)))
+    return ActionRecogniser(folder, settings.recognition, settings.motion, settings.poses)
+
+
+def recognise_videos(
+    lake: Lake, settings: Settings, path: Path, sport: str | None, method: Method | None, out: Path | None
+) -> Iterator[tuple[Path, Recognition | Exception]]:
+    """What each video shows, or why it cannot be said: of a file, or of all videos of a folder.
+
+    With `out` its JSON, time line and annotated video are written there. Raises ValueError where there is no recogniser
+    or no video.
+    """
+    videos = sorted(one for one in path.iterdir() if one.suffix.lower() in ENDINGS) if path.is_dir() else [path]
+    if not videos:
+        raise ValueError(f"{path} holds no video ({', '.join(ENDINGS)})")
+    recogniser = recogniser_of(lake, settings)
+    for video in videos:
+        try:
+            yield video, _one(recogniser, video, sport, method, out)
+        except (ValueError, OSError) as error:
+            yield video, error
+
+
+def _one(
+    recogniser: ActionRecogniser, video: Path, sport: str | None, method: Method | None, out: Path | None
+) -> Recognition:
+    poses, _ = poses_of(video, recogniser.poses)
+    subject = poses.of(choose_subject(poses))
+    found = recogniser.recognise_poses(video, subject, sport, method)
+    if out:
+        annotated = out / f"{video.stem}.annotated.mp4"
+        write_annotated(video, subject, found, annotated)
+        write_timeline(found, out / f"{video.stem}.html", annotated)
+        write_json(out / f"{video.stem}.json", found.model_dump(mode="json"))
+    return found
+
+
+def evaluate_recogniser(lake: Lake, settings: Settings, split: Split) -> tuple[dict[str, Any], Path]:
+    """Measure the recogniser in use on a split of its snapshot; returns the metrics and the page."""
+    from posellm_assets.actions.evaluate import evaluate
+
+    snapshot = read_snapshot(lake, current_snapshot(lake))
+    out = local_path(lake.action_report(snapshot.snapshot)) / ("" if split == "test" else split)
+    job = ReportJob(
+        recogniser=local_path(lake.recogniser(snapshot.snapshot)),
+        dataset=local_path(lake.action_dataset(snapshot.snapshot)),
+        motions={video.key: local_path(lake.motion(video.key)) for video in snapshot.videos},
+        split=split,
+        out=out,
+        config=settings.recognition,
+        seed=settings.seed,
+    )
+    return evaluate(job, lambda message: None), out / "index.html"

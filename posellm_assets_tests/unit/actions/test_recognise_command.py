@@ -1,0 +1,67 @@
+"""`posellm recognise` and `posellm evaluate actions` where something is missing or broken."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from posellm_assets.actions.classifier import LabelledMotion, MotionClassifier
+from posellm_assets.actions.ensemble import Ensemble
+from posellm_assets.actions.label_set import LabelSet
+from posellm_assets.actions.recogniser import RECORD
+from posellm_assets.cli import app
+from posellm_assets.lake import Lake, local_path, write_json
+from posellm_assets_tests.unit.actions.rendered import write_grey_video
+from posellm_assets_tests.unit.texts.athletes import MOVEMENTS
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    """A lake with a recogniser that knows two movements."""
+    lake = Lake(tmp_path / "lake")
+    folder = local_path(lake.recogniser("all-0001"))
+    examples = [
+        LabelledMotion(MOVEMENTS[name][0](3.0, 1.0, MOVEMENTS[name][1]), name, name) for name in ("squat", "bow")
+    ]
+    MotionClassifier.fit(examples, ["squat", "bow"]).save(folder / "motion")
+    ensemble = Ensemble(members=("motion",), temperatures={"motion": 1}, weights={"motion": 1})
+    record = {
+        "label_set": LabelSet.of_labels("gym", ["squat", "bow"]).model_dump(mode="json"),
+        "members": {"motion": {"model": "motion"}},
+        "absent": {},
+        "ensemble": ensemble.model_dump(mode="json"),
+    }
+    write_json(folder / RECORD, record)
+    write_json(lake.current_recogniser, {"snapshot": "all-0001"})
+    return lake
+
+
+def test_without_a_recogniser_the_next_step_is_named(tmp_path: Path) -> None:
+    for command in (["recognise", "clip.mp4"], ["evaluate", "actions"]):
+        result = CliRunner().invoke(app, [*command, "--lake", str(tmp_path)])
+        assert isinstance(result.exception, ValueError)
+        assert "run the job train_actions" in str(result.exception)
+
+
+def test_of_a_folder_every_broken_video_is_named_and_the_others_are_looked_at(lake: Lake, tmp_path: Path) -> None:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    (folder / "a.mp4").touch()
+    (folder / "b.mp4").write_text("no video")
+    write_grey_video(folder / "c.mp4", [30], [90])
+    (folder / "notes.txt").touch()
+    result = CliRunner().invoke(app, ["recognise", str(folder), "--json", "--lake", str(lake.root)])
+    assert result.exit_code == 1
+    said = result.stderr
+    assert "a.mp4: the file is empty (0 bytes)" in said and "b.mp4" in said
+    assert "c.mp4" in said and "person" in said, "nobody is in the grey video"
+    assert json.loads(result.stdout) == []
+
+
+def test_a_folder_without_videos_and_an_unknown_method_are_refused(lake: Lake, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    empty = CliRunner().invoke(app, ["recognise", str(tmp_path / "empty"), "--lake", str(lake.root)])
+    assert "holds no video" in str(empty.exception)
+    guess = CliRunner().invoke(app, ["recognise", "x.mp4", "--method", "guess", "--lake", str(lake.root)])
+    assert "--method is one of clip, hits, windows" in str(guess.exception)
