@@ -40,7 +40,7 @@ class ModelConfig(_Config):
     method: Method = Field(
         default="full",
         description="'full' trains every weight, 'lora' small matrices beside a frozen base, 'qlora' the same beside a "
-        "base in 4 bits",
+        "base in 4 bits; where base is 'auto' and this is not set, the first of them that fits",
     )
     lora_rank: int = Field(default=16, gt=0)
     lora_alpha: int = Field(default=32, gt=0)
@@ -77,7 +77,12 @@ class StageConfig(_Config):
     weight_decay: float = Field(default=0.1, ge=0)
     max_gradient_norm: float = Field(default=1.0, gt=0)
     row_tokens: int = Field(default=256, ge=32, description="Length of a packed row; longer motions are split")
-    rows_per_batch: int = Field(default=4, gt=0)
+    rows_per_batch: int = Field(
+        default=4,
+        gt=0,
+        description="Rows in the memory at once; where neither this nor batches_per_step is set, the four rows of a "
+        "step go through it in as many batches as fit",
+    )
     batches_per_step: int = Field(default=1, gt=0, description="Gradient accumulation")
     mask_rate: float = Field(default=0.15, ge=0, le=1, description="Share of codes that 'denoise' hides")
     checkpoint_every: int | None = Field(

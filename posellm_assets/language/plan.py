@@ -179,13 +179,15 @@ def plan(hardware: Hardware, model: ModelConfig, stage: StageConfig) -> Plan:
     batches = [stage.rows_per_batch]
     if not {"rows_per_batch", "batches_per_step"} & stage.model_fields_set:
         batches = [rows for rows in range(rows_per_step, 0, -1) if rows_per_step % rows == 0]
+    methods: list[Method] = [model.method]
+    if automatic and "method" not in model.model_fields_set:
+        methods = ["full", "lora", "qlora"]
     for name in names:
-        methods: list[Method] = [model.method]
-        if automatic and "method" not in model.model_fields_set:
-            methods = ["full", "lora", "qlora"]
-        if automatic and name == "tiny":
-            methods = [method for method in methods if method != "qlora"]  # which is for what was learned before
         for method in methods:
+            if (name, method) == ("tiny", "qlora"):
+                raise NoPlan(
+                    f"{where}: method qlora is for pretrained bases, and none of those known fits; leave it out"
+                )
             for rows in batches:
                 needed = bytes_needed(shape_of(name), method, rows * stage.row_tokens, bf16, model.lora_rank)
                 if needed <= room and (rows >= min(4, batches[0]) or not automatic):

@@ -79,6 +79,8 @@ def test_what_cannot_fit_is_said_with_the_figures() -> None:
         plan(replace(GPU, gpu_bytes=8 * GIB), ModelConfig(base="unsloth/Qwen3-1.7B"), STAGE)
     with pytest.raises(ValueError, match="not known here"):
         plan(GPU, ModelConfig(base="somebody/else"), STAGE)
+    with pytest.raises(NoPlan, match="no GPU: method qlora is for pretrained bases"):
+        plan(replace(GPU, gpu="", gpu_bytes=0), ModelConfig(base="auto", method="qlora"), STAGE)
 
 
 def test_a_step_has_the_same_rows_on_every_machine_in_as_many_batches_as_its_memory_asks_for() -> None:

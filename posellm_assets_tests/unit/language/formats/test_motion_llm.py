@@ -10,13 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from posellm_assets.commands.dataset import import_examples
 from posellm_assets.footage.splits import split_of
+from posellm_assets.lake import Lake
 from posellm_assets.language.config import ModelConfig, StageConfig
 from posellm_assets.language.formats.adopt import adopt
 from posellm_assets.language.formats.export import export_dataset
 from posellm_assets.language.formats.motion_llm import Entry, UnreadableDataset, read_entries
+from posellm_assets.language.plan import SHAPES
 from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS
 from posellm_assets.language.tasks import read_clips
+from posellm_assets.settings import load_settings
 from posellm_assets_tests.unit.language.samples import SMALL
 
 STAGES = (StageConfig(name="stage1", tasks={"motion": 1.0}, steps=2),)
@@ -181,6 +185,13 @@ def test_an_exported_folder_keeps_its_splits(tmp_path: Path) -> None:
     shutil.copy(out / "train.json", out / "test.json")
     with pytest.raises(ValueError, match=r"test\.json: 7 is in train\.json already"):
         adopt(out, 10, tmp_path / "again", STAGES, ModelConfig(), seed=0)
+
+
+def test_a_base_that_is_left_to_the_machine_is_chosen_when_a_dataset_is_imported(tmp_path: Path) -> None:
+    path = dataset(tmp_path, json.dumps(people(12)))
+    settings = load_settings(Lake(tmp_path / "lake"), {"language": {"model": {"base": "auto"}}})
+    _, jobs = import_examples(path, 24, 1, tmp_path / "adopted", settings)
+    assert {json.loads(job.read_text())["model"]["base"] for job in jobs} < {*SHAPES}
 
 
 def test_codes_of_several_layers_are_adopted_as_such(tmp_path: Path) -> None:
