@@ -1,4 +1,7 @@
-"""A real daemon: thirty clips of a sport that nobody has heard of, and no command."""
+"""A real daemon: thirty clips of a sport that nobody has heard of, and no command.
+
+It waits for three ticks of sensors and some ten programs that load torch: minutes, not a minute.
+"""
 
 import json
 import shutil
