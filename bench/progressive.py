@@ -89,7 +89,7 @@ def main() -> int:
     """Train, measure, print; 1 where a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--validate", action="store_true", help="train on train, measure on val")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", type=Path, help="keep everything here and go on from what is there")
     defaults = GenerationConfig()
     for name in ("replay", "passes", "learning_rate"):
