@@ -20,6 +20,7 @@ HF_TOKEN = "hf_secret_of_the_tests"
 os.environ["HF_HUB_DISABLE_XET"] = "1"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Share the tests between processes by what they set up: those of the demo first, the rest folder by folder."""
     items.sort(key=lambda item: not _of_demo(item))
