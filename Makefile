@@ -42,7 +42,7 @@ check: $(READY)
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder
 
 bench: $(READY)
 	@missed=0; for script in $$(grep -l '^if __name__' bench/*.py); do echo "== $$script"; $(BIN)/python $$script || missed=1; done; exit $$missed

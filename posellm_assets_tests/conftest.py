@@ -8,8 +8,10 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,16 +22,25 @@ HF_TOKEN = "hf_secret_of_the_tests"
 os.environ["HF_HUB_DISABLE_XET"] = "1"
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
+    """Shares the tests between processes folder by folder, all that look at the demo to one: it runs once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        folder, _, file = nodeid.split("::")[0].rpartition("/")
+        return "demo" if _of_demo(folder, file) else folder
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
+    return ByFolder(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Share the tests between processes by what they set up: those of the demo first, the rest folder by folder."""
-    items.sort(key=lambda item: not _of_demo(item))
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("demo" if _of_demo(item) else str(item.path.parent)))
+    """The demo first: it takes longest."""
+    items.sort(key=lambda item: not _of_demo(item.path.parent.name, item.path.name))
 
 
-def _of_demo(item: pytest.Item) -> bool:
-    return "demo" in getattr(item, "fixturenames", ())
+def _of_demo(folder: str, file: str) -> bool:
+    return folder.endswith(("ui", "daemon")) or file == "test_demo.py"
 
 
 @dataclass(frozen=True)
