@@ -42,7 +42,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             actions.action_model,
             recognition.recogniser_asset(stages[-1].name),
             recognition.action_report,
-            video_assets("predict_actions", [recognition.ACTION_PREDICTIONS], per_run),
+            video_assets("recognise_videos", [recognition.ACTION_PREDICTIONS], per_run),
         ],
         jobs=jobs.ALL,
         sensors=[new_footage_sensor, retraining_sensor],
