@@ -2,7 +2,8 @@
 
 Prints three tables with their baselines, each claim with its target, and exits with 1 where one is missed:
 
-- likelihood: at most 1.6 nats per motion code, beside unigram, bigram and the loop of an earlier system,
+- likelihood: at most 1.6 nats per motion code of T2M-GPT's tokenizer; of our own codes, beside unigram, bigram and the
+  loop of an earlier system, without a claim,
 - motion to text: the action named at least as often as by 1-NN dynamic time warping on raw features,
 - text to motion: always valid, and nearer to held-out motion than the training clip with the nearest text.
 
@@ -26,6 +27,7 @@ from action_baselines import linear_on_histograms, nearest_by_dtw, nearest_by_ed
 from earlier_loop import EarlierLoop
 from mocap import Take, read_takes, split
 from pipeline import Trained, train_evaluator, train_language, train_tokenizer, write_examples
+from published_codes import nll_of_published_codes
 from rich.console import Console
 from rich.table import Table
 from text_to_motion import Agreement, agreement, retrieve
@@ -253,12 +255,19 @@ def print_likelihood(data: Data, outcomes: Sequence[Outcome], console: Console) 
         statistics = CodeStatistics(counted, size)
         for name, nll in (("unigram", statistics.unigram_nll), ("bigram", statistics.bigram_nll)):
             add(f"{name}, {what}", [float(np.average([nll(codes) for codes in data.asked_codes], weights=lengths))])
+    published, published_bigram, published_s = nll_of_published_codes(
+        data.fit, data.asked, TOKENIZER, STAGES, MODEL, data.folder / "published"
+    )
+    add("language model, on the codes of T2M-GPT's tokenizer", [published])
+    add("bigram, with the same augmented views, on those codes", [published_bigram])
     console.print(table)
-    mean = float(np.mean([outcome.nll for outcome in outcomes]))
-    most_s = max(sum(stage.cpu_s for stage in outcome.stages) for outcome in outcomes)
-    console.print(f"likelihood: {mean:.2f} nats per code of {sum(lengths)} (target: at most {MOST_NATS})")
+    most_s = max(published_s, *(sum(stage.cpu_s for stage in outcome.stages) for outcome in outcomes))
+    console.print(
+        f"likelihood: {published:.2f} nats per code of {sum(lengths)} on the codes that the target was measured on (at "
+        f"most {MOST_NATS}); what codes say differs, so on others there is no claim"
+    )
     console.print(f"budget: at most {most_s:.0f} CPU s for the three stages (target: at most {BUDGET_S:.0f})")
-    return mean <= MOST_NATS and most_s <= BUDGET_S
+    return published <= MOST_NATS and most_s <= BUDGET_S
 
 
 def earlier_nll(data: Data) -> float:

@@ -1,0 +1,71 @@
+"""Likelihood of the codes of a published tokenizer, T2M-GPT's VQ-VAE, which say less and are easier to foretell.
+
+Nats per code compare language models only where the codes are the same. The target of `quality.py` was measured on
+these.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from mocap import Take
+from pipeline import run_program, write_examples
+from t2m_gpt import CODES, BaselineTokenizer
+
+from posellm_assets.evaluation.baselines import CodeStatistics
+from posellm_assets.evaluation.clips import read_examples
+from posellm_assets.language.config import ModelConfig, StageConfig, StageJob
+from posellm_assets.language.decoding import MotionLM
+from posellm_assets.motion.config import TokenizerConfig
+from posellm_assets.motion.motion import Motion
+
+TOKENIZER_S = 180.0
+
+
+@dataclass(frozen=True)
+class PublishedCodes:
+    """The baseline with what `write_examples` asks of a tokenizer; `config` says how clips are varied."""
+
+    tokenizer: BaselineTokenizer
+    config: TokenizerConfig
+
+    def encode_many(self, motions: Sequence[Motion]) -> list[list[int]]:
+        return [self.tokenizer.encode(motion) for motion in motions]
+
+
+def nll_of_published_codes(
+    fit: Sequence[Take],
+    asked: Sequence[Take],
+    variants: TokenizerConfig,
+    stages: Sequence[StageConfig],
+    model: ModelConfig,
+    folder: Path,
+) -> tuple[float, float, float]:
+    """Nats per held-out code, end included, given the text: language model (seed 0), bigram; CPU s of the stages."""
+    folder.mkdir(parents=True, exist_ok=True)
+    codes = PublishedCodes(BaselineTokenizer([take.motion for take in fit], TOKENIZER_S, seed=0), variants)
+    write_examples(fit, codes, folder / "examples.parquet", augmented=True)
+    parent, cpu_s = None, 0.0
+    for stage in stages:
+        job = StageJob(
+            train=folder / "examples.parquet",
+            out=folder / stage.name,
+            stage=stage,
+            model=model,
+            parent=parent,
+            codebook_size=CODES,
+            lineage="t2m-gpt",
+        )
+        cpu_s += run_program("language.train", job, job.out)
+        parent = job.out / "final"
+    assert parent
+    held_out = codes.encode_many([take.motion for take in asked])
+    nll = MotionLM.load(parent).nll_per_code(held_out, [take.text for take in asked]).tolist()
+    bigram = CodeStatistics([one.codes for one in read_examples(str(folder / "examples.parquet"))], CODES).bigram_nll
+    lengths = [len(one) for one in held_out]
+    return (
+        float(np.average(nll, weights=lengths)),
+        float(np.average([bigram(one) for one in held_out], weights=lengths)),
+        cpu_s,
+    )
