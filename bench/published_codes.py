@@ -40,32 +40,44 @@ def nll_of_published_codes(
     variants: TokenizerConfig,
     stages: Sequence[StageConfig],
     model: ModelConfig,
+    seeds: Sequence[int],
     folder: Path,
-) -> tuple[float, float, float]:
-    """Nats per held-out code, end included, given the text: language model (seed 0), bigram; CPU s of the stages."""
+) -> tuple[list[float], float, float]:
+    """Nats per held-out code, end included, given the text: language models, bigram; most CPU s of a model's stages."""
     folder.mkdir(parents=True, exist_ok=True)
+    examples = folder / "examples.parquet"
     codes = PublishedCodes(BaselineTokenizer([take.motion for take in fit], TOKENIZER_S, seed=0), variants)
-    write_examples(fit, codes, folder / "examples.parquet", augmented=True)
+    write_examples(fit, codes, examples, augmented=True)
+    held_out = codes.encode_many([take.motion for take in asked])
+    lengths = [len(one) for one in held_out]
+    texts = [take.text for take in asked]
+    found, most_s = [], 0.0
+    for seed in seeds:
+        model_folder, cpu_s = _trained(examples, stages, model, seed, folder / f"seed-{seed}")
+        nll = MotionLM.load(model_folder).nll_per_code(held_out, texts).tolist()
+        found.append(float(np.average(nll, weights=lengths)))
+        most_s = max(most_s, cpu_s)
+    bigram = CodeStatistics([one.codes for one in read_examples(str(examples))], CODES).bigram_nll
+    return found, float(np.average([bigram(one) for one in held_out], weights=lengths)), most_s
+
+
+def _trained(
+    examples: Path, stages: Sequence[StageConfig], model: ModelConfig, seed: int, folder: Path
+) -> tuple[Path, float]:
+    """The finished model of all stages and their CPU seconds."""
     parent, cpu_s = None, 0.0
     for stage in stages:
         job = StageJob(
-            train=folder / "examples.parquet",
+            train=examples,
             out=folder / stage.name,
             stage=stage,
             model=model,
             parent=parent,
             codebook_size=CODES,
             lineage="t2m-gpt",
+            seed=seed,
         )
         cpu_s += run_program("language.train", job, job.out)
         parent = job.out / "final"
     assert parent
-    held_out = codes.encode_many([take.motion for take in asked])
-    nll = MotionLM.load(parent).nll_per_code(held_out, [take.text for take in asked]).tolist()
-    bigram = CodeStatistics([one.codes for one in read_examples(str(folder / "examples.parquet"))], CODES).bigram_nll
-    lengths = [len(one) for one in held_out]
-    return (
-        float(np.average(nll, weights=lengths)),
-        float(np.average([bigram(one) for one in held_out], weights=lengths)),
-        cpu_s,
-    )
+    return parent, cpu_s

@@ -142,7 +142,7 @@ def main() -> int:
         data = prepare(fit, asked, folder, console)
         outcomes = [measure(data, folder / f"seed-{seed}", seed, console) for seed in arguments.seeds]
         met = [
-            print_likelihood(data, outcomes, console),
+            print_likelihood(data, outcomes, arguments.seeds, console),
             print_naming(data, outcomes, console),
             print_text_to_motion(outcomes, console),
         ]
@@ -236,7 +236,7 @@ def text_to_motion(data: Data, model: MotionLM, judge: Evaluator, seed: int) -> 
     }
 
 
-def print_likelihood(data: Data, outcomes: Sequence[Outcome], console: Console) -> bool:
+def print_likelihood(data: Data, outcomes: Sequence[Outcome], seeds: Sequence[int], console: Console) -> bool:
     """The table of nats per code, and whether its target and the budget are met."""
     lengths = [len(codes) for codes in data.asked_codes]
     size = data.tokenizer.codebook_size
@@ -256,18 +256,18 @@ def print_likelihood(data: Data, outcomes: Sequence[Outcome], console: Console) 
         for name, nll in (("unigram", statistics.unigram_nll), ("bigram", statistics.bigram_nll)):
             add(f"{name}, {what}", [float(np.average([nll(codes) for codes in data.asked_codes], weights=lengths))])
     published, published_bigram, published_s = nll_of_published_codes(
-        data.fit, data.asked, TOKENIZER, STAGES, MODEL, data.folder / "published"
+        data.fit, data.asked, TOKENIZER, STAGES, MODEL, seeds, data.folder / "published"
     )
-    add("language model, on the codes of T2M-GPT's tokenizer", [published])
+    add("language model, on the codes of T2M-GPT's tokenizer", published)
     add("bigram, with the same augmented views, on those codes", [published_bigram])
     console.print(table)
     most_s = max(published_s, *(sum(stage.cpu_s for stage in outcome.stages) for outcome in outcomes))
     console.print(
-        f"likelihood: {published:.2f} nats per code of {sum(lengths)} on the codes that the target was measured on (at "
-        f"most {MOST_NATS}); what codes say differs, so on others there is no claim"
+        f"likelihood: {np.mean(published):.2f} nats per code of {sum(lengths)} on the codes that the target was "
+        f"measured on (at most {MOST_NATS}); what codes say differs, so on others there is no claim"
     )
     console.print(f"budget: at most {most_s:.0f} CPU s for the three stages (target: at most {BUDGET_S:.0f})")
-    return published <= MOST_NATS and most_s <= BUDGET_S
+    return float(np.mean(published)) <= MOST_NATS and most_s <= BUDGET_S
 
 
 def earlier_nll(data: Data) -> float:
