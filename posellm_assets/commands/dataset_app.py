@@ -1,0 +1,41 @@
+"""`posellm dataset`: data sets that recognisers are trained on."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from posellm_assets.commands.console import LakeOption, console, print_table
+from posellm_assets.lake import Lake
+
+app = typer.Typer(no_args_is_help=True, help="Make data sets that recognisers are trained on.")
+
+
+@app.command("actions")
+def dataset_of_actions(
+    source: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A folder with a folder for each class, or a CSV file of segments; else the lake's footage."
+        ),
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    sport: Annotated[str | None, typer.Option(help="Whose label set names the classes.")] = None,
+    match: Annotated[
+        str | None, typer.Option(help="Regular expression whose first group finds the match in a file's name.")
+    ] = None,
+    lake: LakeOption = "data_lake",
+) -> None:
+    """Write clips with the actions that they show for vision-language models; exit code 1 where some were refused."""
+    from posellm_assets.commands.action_dataset import make_action_dataset
+    from posellm_assets.settings import load_settings
+
+    here = Lake(lake)
+    dataset, refused = make_action_dataset(here, load_settings(here), source, sport, match, out)
+    counts = ", ".join(f"{split} {len(dataset.of(split))}" for split in ("train", "val", "test"))
+    classes = len({example.class_id for example in dataset.examples})
+    console.print(f"{out}: {counts} clips of {classes} classes", highlight=False, soft_wrap=True)
+    print_table("refused", ["what", "why"], [[one.what, one.reason] for one in refused])
+    if refused:
+        raise typer.Exit(1)

@@ -1,0 +1,52 @@
+"""`posellm import`: motion capture, and datasets of other motion language models."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from posellm_assets.commands.console import LakeOption, console
+from posellm_assets.lake import Lake
+
+app = typer.Typer(no_args_is_help=True, help="Bring in what is not footage.")
+
+
+@app.command("motion")
+def import_motion(
+    paths: list[Path],
+    sport: Annotated[str, typer.Option(help="Folder of the drop zone, for instance tennis.")],
+    lake: LakeOption = "data_lake",
+    label: Annotated[str | None, typer.Option(help="What the motions show, for instance serve.")] = None,
+    participant: Annotated[str | None, typer.Option(help="Who moves; keeps a person on one side of the split.")] = None,
+    unit: Annotated[str | None, typer.Option(help="m, cm, mm, in, or metres for one unit of the file.")] = None,
+    up: Annotated[str | None, typer.Option(help="The axis that points up: y, z or -y.")] = None,
+    handedness: Annotated[str | None, typer.Option(help="Of the axes: right or left.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second, where the file does not say it.")] = None,
+) -> None:
+    """Bring in motion capture: BVH, .npy arrays, parquet, or folders of them, into the drop zone."""
+    from posellm_assets.commands import motion_files
+    from posellm_assets.motion.sources import declared
+
+    said = declared(unit=unit, up=up, handedness=handedness, fps=fps, label=label, participant=participant)
+    for path, about in motion_files.import_motion(Lake(lake), paths, sport, said):
+        console.print(f"added {path} ({about})", highlight=False, soft_wrap=True)
+
+
+@app.command("dataset")
+def import_dataset(
+    dataset: Annotated[
+        Path, typer.Argument(help="Motion-LLM JSON (text_query, motion_tokens, participant_id), or a folder of splits.")
+    ],
+    codes: Annotated[int, typer.Option(min=1, help="Codes of the tokenizer that made them, of all layers together.")],
+    out: Annotated[Path, typer.Option(help="Folder for examples, jobs and models.")],
+    layers: Annotated[int, typer.Option(min=1, help="Quantiser layers of that tokenizer.")] = 1,
+    lake: LakeOption = "data_lake",
+) -> None:
+    """Make a motion-LLM dataset ready to train on."""
+    from posellm_assets.commands.dataset import import_examples
+    from posellm_assets.settings import load_settings
+
+    counts, jobs = import_examples(dataset, codes, layers, out, load_settings(Lake(lake)))
+    console.print(f"{out}: {', '.join(f'{split} {count}' for split, count in counts.items())} motions; train with")
+    for job in jobs:
+        console.print(f"python -m posellm_assets.language.train {job}", highlight=False, soft_wrap=True)
