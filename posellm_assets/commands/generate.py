@@ -39,6 +39,8 @@ def generate_motions(
     """
     if (text is None) == (not ends) or len(ends) > 2:
         raise ValueError("say what to generate: a text, or --continue KEY, or --between KEY KEY")
+    if text is not None and not text.strip():
+        raise ValueError("the text is empty: say which movement to generate")
     if ends and participant:
         raise ValueError("a participant goes with a text; a clip says itself how somebody moves")
     if out.suffix not in (*ENDINGS, ".json"):
