@@ -4,8 +4,8 @@ Same seed, same bytes: everything random comes from the seed, and x264 encodes o
 versions of NumPy, SciPy, OpenCV and PyAV (its FFmpeg and x264) and on the instruction set that they choose at run time.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from posellm_assets.demo.athlete import Athlete, athlete
+from posellm_assets.demo.faults import STAND_S, PlannedRepetition, Repetition, check_faults, faulty_angles, timed
 from posellm_assets.demo.mesh import Mesh, athlete_mesh
 from posellm_assets.demo.movements import Movement, Side, movements
 from posellm_assets.demo.posing import pose
@@ -54,6 +55,8 @@ class ClipPlan:
     camera: Camera
     place: Place
     seed: int
+    planted: tuple[Repetition, ...] = ()
+    """The repetitions one by one, some of them faulty; then the clip begins and ends standing."""
 
     def __str__(self) -> str:
         return f"{self.sport}/{self.label}/{self.file}"
@@ -71,6 +74,8 @@ class ClipPlan:
     @property
     def repetitions(self) -> float:
         """How many cycles of the movement the clip shows."""
+        if self.planted:
+            return len(self.planted)
         return self.frame_count / FPS * self.tempo / self.movement.cycle_s
 
     def path(self, raw: Path) -> Path:
@@ -136,6 +141,26 @@ def _clip(movement: Movement, side: Side | None, who: Athlete, rng: np.random.Ge
     )
 
 
+def with_faults(clip: ClipPlan, repetitions: Sequence[Repetition]) -> ClipPlan:
+    """The same athlete, camera and place with these repetitions, of a length to hold them.
+
+    Raises ValueError for a fault that the movement cannot show.
+    """
+    check_faults(clip.movement, clip.side, repetitions)
+    spans = timed(clip.movement, clip.tempo, repetitions)
+    return replace(clip, planted=tuple(repetitions), duration_s=spans[-1].end_s + STAND_S)
+
+
+def read_repetitions(clip: Path) -> list[PlannedRepetition]:
+    """The repetitions of a rendered clip with planted faults, from its truth."""
+    with np.load(truth_of(clip), allow_pickle=False) as truth:
+        columns = (truth["repetition_fault"], truth["repetition_side"], truth["repetition_s"])
+        return [
+            PlannedRepetition(str(fault) or None, str(side) or None, float(start_s), float(end_s))  # type: ignore[arg-type]
+            for fault, side, (start_s, end_s) in zip(*columns, strict=True)
+        ]
+
+
 def render_footage(raw: Path, pool: Pool, seed: int = 0) -> Iterator[Path]:
     """Render the clips of `plan(seed)` that are not in the drop zone `raw` yet; yields each as it is finished.
 
@@ -154,7 +179,8 @@ def render_clip(clip: ClipPlan, raw: Path) -> Path:
     Beside `<file>.mp4` lie `<file>.mp4.json` (label, captions, participant) and `<file>.mp4.truth.npz`: `image`
     (T, 33, 2) px; `world` (T, 33, 3) metres from the middle of the hips, axes of the camera as MediaPipe has them (x to
     the right, y down, z away); `visible` (T, 33), in the picture and not behind another part of the body; `time_s`
-    (T,); `fps`, `movement`, `side`, `participant`, `repetitions`.
+    (T,); `fps`, `movement`, `side`, `participant`, `repetitions`; with planted faults also `repetition_s` (R, 2), start
+    and end, `repetition_fault` (R,) and `repetition_side` (R,), empty where there is none.
     """
     cv2.setNumThreads(1)
     path = clip.path(raw)
@@ -179,8 +205,11 @@ class Figure:
 def figure_of(clip: ClipPlan) -> Figure:
     """The athlete as it moves through the clip."""
     movement = clip.movement
-    phase = clip.phase + np.arange(clip.frame_count) / FPS * clip.tempo / movement.cycle_s
-    angles = movement.angles(phase, clip.amplitude, clip.side)
+    time_s = np.arange(clip.frame_count) / FPS
+    if clip.planted:
+        angles = faulty_angles(movement, clip.side, clip.amplitude, clip.tempo, clip.planted, time_s)
+    else:
+        angles = movement.angles(clip.phase + time_s * clip.tempo / movement.cycle_s, clip.amplitude, clip.side)
     bones = pose(clip.athlete.body, angles, movement.swinging(clip.side)).turned(movement.facing(clip.side))
     mesh = athlete_mesh(clip.athlete, clip.side[0] if movement.racket else None)
     return Figure(bones, mesh, mesh.world(bones))
@@ -195,6 +224,12 @@ def exact_truth(clip: ClipPlan, figure: Figure) -> dict[str, np.ndarray]:
     """The exact truth of a clip by name, as `render_clip` writes it."""
     points = landmarks(figure.bones)
     centred = points - points[:, 23:25].mean(1, keepdims=True)
+    spans = timed(clip.movement, clip.tempo, clip.planted)
+    planted = {
+        "repetition_s": np.array([(one.start_s, one.end_s) for one in spans]),
+        "repetition_fault": np.array([one.fault or "" for one in spans]),
+        "repetition_side": np.array([one.side or "" for one in spans]),
+    }
     return {
         "image": clip.camera.project(points)[0].astype(np.float32),
         "world": (centred @ clip.camera.axes.T * [1, -1, -1]).astype(np.float32),
@@ -205,6 +240,7 @@ def exact_truth(clip: ClipPlan, figure: Figure) -> dict[str, np.ndarray]:
         "side": np.array(clip.side),
         "participant": np.array(clip.participant),
         "repetitions": np.array(clip.repetitions),
+        **(planted if spans else {}),
     }
 
 

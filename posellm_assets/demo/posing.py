@@ -21,6 +21,7 @@ from posellm_assets.demo.skeleton import (
 )
 
 STRAIGHT = 0.985  # a standing leg, as a share of its length: a knee never locks
+TOE_SHARE = 0.6  # how much of the toes' turn a knee follows
 
 
 def pose(body: Body, angles: Mapping[str, np.ndarray], swinging_legs: str = "") -> Bones:
@@ -134,7 +135,7 @@ class _Rig:
         hip = self._hip(side, sign)
         span = np.linalg.norm(ankle - hip, axis=1, keepdims=True)
         down = (ankle - hip) / span
-        ahead = rotation_y(sign * (self[f"{side}_knee_out"] + 0.6 * self[f"{side}_toe"]))[..., 2]
+        ahead = rotation_y(sign * (self[f"{side}_knee_out"] + TOE_SHARE * self[f"{side}_toe"]))[..., 2]
         ahead = ahead - np.sum(ahead * down, 1, keepdims=True) * down
         ahead /= np.linalg.norm(ahead, axis=1, keepdims=True)
         along = (self.body.thigh**2 - self.body.shank**2 + span**2) / (2 * span)
