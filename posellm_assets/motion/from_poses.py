@@ -21,7 +21,7 @@ UNKNOWN = ("global_translation", "scale", "heading", "gravity_direction")
 # Pelvis to neck, hip to knee and knee to ankle of an adult of about 1.75 m.
 REFERENCE_SIZE_M = 1.36
 _SIZE_BONES = (
-    (("pelvis", "neck"),),
+    (("pelvis", "neck"), ("pelvis", "neck")),
     (("left_hip", "left_knee"), ("right_hip", "right_knee")),
     (("left_knee", "left_ankle"), ("right_knee", "right_ankle")),
 )
@@ -35,31 +35,22 @@ def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
     see UNKNOWN. Raises ValueError where there is no stretch of `config.min_segment_s`.
     """
     time_s = np.asarray(subject.time_s, np.float64)
-    seen = _in_view(subject, config.min_visibility)
+    seen = in_view(subject.world, subject.visibility, config.min_visibility)
     if not seen.any():
         raise ValueError(
             f"nobody is in view from shoulders to knees in any of the {len(time_s)} frames: film the whole body"
         )
     frame_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
-    observed_s, landmarks = time_s[seen], np.asarray(subject.world, np.float64)[seen]
-    observed = np.stack([landmarks[:, list(points)].mean(axis=1) for points in BODY_LANDMARKS], axis=1)
-    observed *= np.array([1.0, -1.0, -1.0])  # from x right, y down, z away to x right, y up, z towards the camera
-
+    observed_s, observed = time_s[seen], body_of(subject.world[seen])
     start_s = float(observed_s[0])
     frames = int((observed_s[-1] - start_s) * config.fps + 1e-6) + 1
     wanted_s = start_s + np.arange(frames) / config.fps
-    joints = np.full((frames, len(BODY), 3), np.nan)
-    for run in _runs(observed_s, frame_s + config.gap_s):
-        inside = (wanted_s >= observed_s[run.start] - 1e-6) & (wanted_s <= observed_s[run.stop - 1] + 1e-6)
-        joints[inside] = savitzky_golay_at(observed_s[run], observed[run], wanted_s[inside], config.smoothing_frames)
-
-    scale = REFERENCE_SIZE_M / _size_m(observed)
-    joints *= scale
+    scale = REFERENCE_SIZE_M / size_m(bone_lengths_m(observed))
+    joints = joints_at(observed_s, observed, wanted_s, frame_s, config) * scale
     known = np.isfinite(joints).all(axis=(1, 2))
     first_heading = heading(joints[known], BODY)[0]
     joints = turn(joints, -first_heading)
-    joints[..., [0, 2]] -= joints[:, :1, [0, 2]]
-    joints[..., 1] -= joints[..., 1].min(axis=1, keepdims=True)
+    joints = standing_at_origin(joints)
 
     motion = Motion(
         joints=joints.astype(np.float32),
@@ -79,15 +70,44 @@ def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
     return motion
 
 
-def _in_view(subject: SubjectPoses, min_visibility: float) -> np.ndarray:
-    """(T,) bool: the person is found, and the body is in the picture.
+def in_view(world: np.ndarray, visibility: np.ndarray, min_visibility: float) -> np.ndarray:
+    """(T,) bool: the person is found, and the body is in the picture; world (T, 33, 3), visibility (T, 33).
 
     Landmarks outside the picture are still given, as guesses that fold a body up. From the side the far half is hidden,
     so the better side counts; ankles are not asked for, because exercises on the floor lose them in good clips.
     """
-    found = np.isfinite(subject.world).all(axis=(1, 2))
-    visible = [subject.visibility[:, pair].max(axis=1) >= min_visibility for pair in (SHOULDERS, HIPS, KNEES)]
+    found = np.isfinite(world).all(axis=(1, 2))
+    visible = [visibility[:, pair].max(axis=1) >= min_visibility for pair in (SHOULDERS, HIPS, KNEES)]
     return found & np.all(visible, axis=0)
+
+
+def body_of(world: np.ndarray) -> np.ndarray:
+    """(T, J, 3) joints of BODY, metres, x right, y up, z towards the camera, of (T, 33, 3) world landmarks."""
+    landmarks = np.asarray(world, np.float64)
+    joints = np.stack([landmarks[:, list(points)].mean(axis=1) for points in BODY_LANDMARKS], axis=1)
+    return joints * np.array([1.0, -1.0, -1.0])  # from x right, y down, z away
+
+
+def joints_at(
+    observed_s: np.ndarray, observed: np.ndarray, wanted_s: np.ndarray, frame_s: float, config: MotionConfig
+) -> np.ndarray:
+    """(M, J, 3) smoothed joints at the times `wanted_s` (M,), of (T, J, 3) observed at `observed_s` (T,).
+
+    NaN outside what was observed and in gaps longer than `config.gap_s`; `frame_s` is the step between two frames.
+    """
+    joints = np.full((len(wanted_s), *observed.shape[1:]), np.nan)
+    for run in _runs(observed_s, frame_s + config.gap_s):
+        inside = (wanted_s >= observed_s[run.start] - 1e-6) & (wanted_s <= observed_s[run.stop - 1] + 1e-6)
+        joints[inside] = savitzky_golay_at(observed_s[run], observed[run], wanted_s[inside], config.smoothing_frames)
+    return joints
+
+
+def standing_at_origin(joints: np.ndarray) -> np.ndarray:
+    """(T, J, 3) joints with the pelvis over the origin and the lowest joint on the floor in every frame."""
+    joints = joints.copy()
+    joints[..., [0, 2]] -= joints[:, :1, [0, 2]]
+    joints[..., 1] -= joints[..., 1].min(axis=1, keepdims=True)
+    return joints
 
 
 def savitzky_golay_at(time_s: np.ndarray, values: np.ndarray, wanted_s: np.ndarray, window: int) -> np.ndarray:
@@ -125,12 +145,19 @@ def _in_gap(observed_s: np.ndarray, wanted_s: np.ndarray, frame_s: float) -> np.
     return (after_s - before_s > 1.5 * frame_s) & ~at_observation
 
 
-def _size_m(joints: np.ndarray) -> float:
-    """Torso, thigh and shank together, each the median over frames and sides."""
-    size_m = 0.0
-    for bones in _SIZE_BONES:
-        lengths = [np.linalg.norm(joints[:, BODY.index(a)] - joints[:, BODY.index(b)], axis=-1) for a, b in bones]
-        size_m += float(np.median(np.concatenate(lengths)))
+def bone_lengths_m(joints: np.ndarray) -> np.ndarray:
+    """(T, 3, 2) lengths of torso, thighs and shanks, left and right, in (T, J, 3) joints; the torso stands twice."""
+    lengths = [
+        np.linalg.norm(joints[:, BODY.index(upper)] - joints[:, BODY.index(lower)], axis=-1)
+        for bones in _SIZE_BONES
+        for upper, lower in bones
+    ]
+    return np.stack(lengths, axis=-1).reshape(len(joints), len(_SIZE_BONES), 2)
+
+
+def size_m(bone_lengths_m: np.ndarray) -> float:
+    """Torso, thigh and shank together, each the median over frames and sides of `bone_lengths_m`."""
+    size_m = float(np.median(np.moveaxis(bone_lengths_m, 1, 0).reshape(len(_SIZE_BONES), -1), axis=1).sum())
     if size_m < 0.01:
         raise ValueError(f"torso and legs together measure {size_m:.4f} m: these are not a person's landmarks")
     return size_m

@@ -1,0 +1,157 @@
+"""Motion while it is filmed: codes and features of every four frames, a fixed delay after they were seen.
+
+What `from_poses` does to a whole clip is done here to the last seconds: the same smoothing, the same filled gaps, the
+same network. Only what a clip knows as a whole comes from what has been seen so far: the size of the body, and the end
+of the motion, which for the network lies `delay_s` after the window.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from posellm_assets.motion.config import FRAMES_PER_TOKEN, MotionConfig
+from posellm_assets.motion.from_poses import (
+    REFERENCE_SIZE_M,
+    UNKNOWN,
+    body_of,
+    bone_lengths_m,
+    in_view,
+    joints_at,
+    size_m,
+    standing_at_origin,
+)
+from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.representation import encode
+from posellm_assets.motion.skeletons import BODY
+from posellm_assets.motion.tokenizer import MotionTokenizer
+from posellm_assets.poses.poses import SubjectPoses
+
+DELAY_S = 0.4
+# As far as the encoder looks back: its three blocks have dilations 1, 2 and 4.
+_FRAMES_BEFORE = 7 * FRAMES_PER_TOKEN
+_MEASURED_S = 30.0  # how much of the past says how large the body is
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """Four frames of a motion: `codes`, one for each layer of the tokenizer, and `features` (4, D) float32.
+
+    Times are seconds of the stream; features are those of `representation.encode`.
+    """
+
+    start_s: float
+    end_s: float
+    codes: tuple[int, ...]
+    features: np.ndarray
+
+
+class LiveTokens:
+    """Writes landmarks as windows while they come.
+
+    A window depends on no frame later than `delay_s` after its end, and comes with the first push after that. Somebody
+    out of view for longer than `config.gap_s` ends a motion: no window holds such a gap, and the next one begins with
+    the first frame after it.
+    """
+
+    def __init__(self, tokenizer: MotionTokenizer, config: MotionConfig, delay_s: float = DELAY_S):
+        """Raises ValueError for another frame rate than the tokenizer's, or a delay that cannot tell a gap."""
+        if config.fps != tokenizer.fps:
+            raise ValueError(f"this tokenizer is for {tokenizer.fps} frames/s, not {config.fps}")
+        if delay_s <= config.gap_s:
+            raise ValueError(f"within a delay of {delay_s} s no gap of {config.gap_s} s can be told: make it longer")
+        self.tokenizer, self.config, self.delay_s = tokenizer, config, delay_s
+        self._kept_s = (_FRAMES_BEFORE + FRAMES_PER_TOKEN + config.smoothing_frames) / config.fps + 2 * delay_s
+        self._frame_times_s: deque[float] = deque()
+        self._joints: deque[tuple[float, np.ndarray]] = deque()
+        self._lengths: deque[tuple[float, np.ndarray]] = deque()
+        self._origin_s: float | None = None  # of the grid of even times: the first frame with the body in view
+        self._motion_start = 0  # frame of the grid with which the motion began
+        self._next_start = 0  # and with which the next window begins
+
+    def push(self, time_s: float, landmarks: np.ndarray | None) -> list[Window]:
+        """Take a frame, give the windows that it completes.
+
+        `landmarks` (33, 8) has the channels of `poses.CHANNELS`; None where nobody is seen. Raises ValueError for a
+        frame that is not later than the one before.
+        """
+        if self._frame_times_s and time_s <= self._frame_times_s[-1]:
+            raise ValueError(f"a frame at {time_s} s came after one at {self._frame_times_s[-1]} s")
+        self._frame_times_s.append(time_s)
+        if landmarks is not None and self._shows_body(landmarks):
+            joints = body_of(landmarks[None, :, 5:8])
+            self._joints.append((time_s, joints[0]))
+            self._lengths.append((time_s, bone_lengths_m(joints)[0]))
+            self._origin_s = time_s if self._origin_s is None else self._origin_s
+        windows = []
+        while self._origin_s is not None and self._complete_s(self._origin_s) <= time_s:
+            window = self._window(self._origin_s)
+            windows += [window] if window else []
+        self._forget(time_s)
+        return windows
+
+    def _shows_body(self, landmarks: np.ndarray) -> bool:
+        return bool(in_view(landmarks[None, :, 5:8], landmarks[None, :, 3], self.config.min_visibility)[0])
+
+    def _complete_s(self, origin_s: float) -> float:
+        """When the next window can be given."""
+        return origin_s + (self._next_start + FRAMES_PER_TOKEN) / self.config.fps + self.delay_s
+
+    def _window(self, origin_s: float) -> Window | None:
+        """The next window, and the one after is then next; None where the body was out of view."""
+        until_s = self._complete_s(origin_s)
+        start = max(self._motion_start, self._next_start - _FRAMES_BEFORE)
+        frames = np.arange(start, int((until_s - origin_s) * self.config.fps + 1e-6) + 1)
+        joints = self._seen(origin_s + frames / self.config.fps, until_s)
+        known = np.isfinite(joints).all(axis=(1, 2))
+        here = slice(self._next_start - start, self._next_start - start + FRAMES_PER_TOKEN)
+        if not known[here].all():
+            self._next_start += FRAMES_PER_TOKEN - int(np.argmin(known[here][::-1]))
+            self._motion_start = self._next_start
+            return None
+        stop = here.stop + int(np.argmin([*known[here.stop :], False]))
+        motion = Motion(joints[:stop].astype(np.float32), self.config.fps, BODY, np.zeros(stop, bool), UNKNOWN)
+        first_code = here.start // FRAMES_PER_TOKEN * self.tokenizer.layers
+        codes = self.tokenizer.encode(motion)[first_code : first_code + self.tokenizer.layers]
+        self._next_start += FRAMES_PER_TOKEN
+        return Window(
+            start_s=origin_s + (self._next_start - FRAMES_PER_TOKEN) / self.config.fps,
+            end_s=origin_s + self._next_start / self.config.fps,
+            codes=tuple(codes),
+            features=encode(motion)[here].astype(np.float32),
+        )
+
+    def _seen(self, wanted_s: np.ndarray, until_s: float) -> np.ndarray:
+        """(M, J, 3) joints at the wanted times as a motion has them, known from the frames up to `until_s` alone."""
+        frame_times_s = [time_s for time_s in self._frame_times_s if time_s <= until_s]
+        observed = [(time_s, joints) for time_s, joints in self._joints if time_s <= until_s]
+        lengths_m = [lengths for time_s, lengths in self._lengths if until_s - _MEASURED_S < time_s <= until_s]
+        if not observed:
+            return np.full((len(wanted_s), len(BODY), 3), np.nan)
+        frame_s = float(np.median(np.diff(frame_times_s))) if len(frame_times_s) > 1 else 0.0
+        times_s, joints = zip(*observed, strict=True)
+        resampled = joints_at(np.array(times_s), np.stack(joints), wanted_s, frame_s, self.config)
+        return standing_at_origin(resampled * (REFERENCE_SIZE_M / size_m(np.stack(lengths_m))))
+
+    def _forget(self, now_s: float) -> None:
+        while self._frame_times_s[0] < now_s - self._kept_s:
+            self._frame_times_s.popleft()
+        while self._joints and self._joints[0][0] < now_s - self._kept_s:
+            self._joints.popleft()
+        while self._lengths and self._lengths[0][0] < now_s - _MEASURED_S - self._kept_s:
+            self._lengths.popleft()
+
+
+def windows_of(
+    subject: SubjectPoses, tokenizer: MotionTokenizer, config: MotionConfig, delay_s: float = DELAY_S
+) -> list[Window]:
+    """The windows that `LiveTokens` would have given, had the stored poses of a person come one by one."""
+    live = LiveTokens(tokenizer, config, delay_s)
+    landmarks = np.concatenate(
+        [subject.landmarks, subject.visibility[..., None], subject.presence[..., None], subject.world], axis=-1
+    )
+    return [
+        window
+        for time_s, seen, frame in zip(subject.time_s.tolist(), subject.seen, landmarks, strict=True)
+        for window in live.push(time_s, frame if seen else None)
+    ]
