@@ -104,7 +104,7 @@ def faulty_angles(
                 angles[f"{leg}_knee_out"] = knee_out + inside * depth * (inward - knee_out)
         elif one.fault and one.fault != "too fast":
             keep = np.where(inside, 1 - LOST_RANGE * one.strength, 1.0)
-            for name in angles:
+            for name in rest:
                 if _is_cut(name, one) and name not in movement.fixed:
                     angles[name] = rest[name] + keep * (angles[name] - rest[name])
     return angles

@@ -88,7 +88,7 @@ def test_no_fault_makes_a_joint_jump_between_two_frames(label: str) -> None:
     clip = CLIPS[label]
     faults = [fault for fault in FAULTS_OF[clip.movement.name] if fault != "too fast"]
     sides = {"asymmetric arms": "left", "knee valgus": clip.side}
-    faulty = [Repetition(fault, sides.get(fault)) for fault in faults]  # type: ignore[arg-type]
+    faulty = [Repetition(fault, sides.get(fault)) for fault in (*faults, *reversed(faults))]  # type: ignore[arg-type]
     largest = [
         np.linalg.norm(np.diff(landmarks(figure_of(with_faults(clip, shown)).bones), axis=0), axis=-1).max()
         for shown in (faulty, [Repetition()])
