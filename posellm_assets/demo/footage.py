@@ -106,11 +106,12 @@ def plan(seed: int = 0, athletes: int = ATHLETES, clips_per_label: int = CLIPS_P
         for turn in range(clips_per_label):
             index = (turn * athletes // clips_per_label + number) % athletes
             who = athlete(seed * ATHLETES_PER_SEED + index + 1)
-            clips.append(_clip(movement, side, who, np.random.default_rng([seed, number, turn])))
+            clips.append(clip_plan(movement, side, who, np.random.default_rng([seed, number, turn])))
     return clips
 
 
-def _clip(movement: Movement, side: Side | None, who: Athlete, rng: np.random.Generator) -> ClipPlan:
+def clip_plan(movement: Movement, side: Side | None, who: Athlete, rng: np.random.Generator) -> ClipPlan:
+    """A clip of somebody doing a movement, all else drawn; without a `side` the athlete's better one leads."""
     label = f"{side} {movement.name}" if side else movement.name
     leads: Side = side or ("left" if who.left_handed else "right")
     other = "left" if leads == "right" else "right"

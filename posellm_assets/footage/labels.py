@@ -11,18 +11,20 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 TABLE = "labels.csv"
 COLUMNS = ("file", "label", "caption", "participant", "language")
-MAX_SIDECAR_BYTES = 64 * 1024
+MAX_SIDECAR_BYTES = 2 * 1024 * 1024  # three hours with a message every two seconds have room
 MAX_TABLE_BYTES = 16 * 1024 * 1024
 MAX_NAME = 200
 MAX_CAPTION = 2_000
 MAX_CAPTIONS = 100
+MAX_FEEDBACK = 20_000
 
 
 class LabelError(ValueError):
@@ -42,6 +44,16 @@ Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_written)]
 Caption = Annotated[str, Field(max_length=MAX_CAPTION), AfterValidator(_written)]
 
 
+class Feedback(BaseModel):
+    """Something that a coach said while the clip was filmed; a `transition` announces what is to be done next."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    t: float = Field(ge=0, allow_inf_nan=False, description="When its first word comes, in seconds of the clip")
+    text: Caption
+    transition: bool = False
+
+
 class Labels(BaseModel):
     """What is said about one clip; also the form of a sidecar file."""
 
@@ -53,7 +65,21 @@ class Labels(BaseModel):
     participant: Name | None = None
     """Who moves. Everything of one participant is in one split."""
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
-    """The language of the label and the captions (ISO 639: en, es, zh, ...)."""
+    """The language of the label, the captions and the feedback (ISO 639: en, es, zh, ...)."""
+    feedback: list[Feedback] = Field(default=[], max_length=MAX_FEEDBACK)
+    """What was said to the athlete, and when."""
+
+    @field_validator("feedback")
+    @classmethod
+    def _one_after_the_other(cls, feedback: list[Feedback]) -> list[Feedback]:
+        for number, (before, after) in enumerate(pairwise(feedback), start=1):
+            if after.t < before.t:
+                raise ValueError(f"message {number} ({after.t} s) stands after one of {before.t} s; sort them by t")
+            if after.t == before.t:
+                raise ValueError(
+                    f"messages {number - 1} and {number} both begin at {after.t} s; nobody says two at once"
+                )
+        return feedback
 
     @classmethod
     def checked(cls: type[Said], content: bytes | Mapping[str, object], where: str) -> Said:
@@ -77,8 +103,18 @@ class Labels(BaseModel):
 
     def over(self, other: Said) -> Said:
         """All that is said here, and what `other` says of the rest."""
-        known = set(type(other).model_fields)
-        return other.model_copy(update=self.model_dump(include=known, exclude_defaults=True))
+        fields = type(other).model_fields
+        said = {name: value for name, value in self if name in fields and value != fields[name].default}
+        return other.model_copy(update=said)
+
+    def check_fits(self, duration_s: float, where: str) -> None:
+        """Raise LabelError naming `where` if something is said after the end of a clip of `duration_s`."""
+        if self.feedback and self.feedback[-1].t > duration_s:
+            late = sum(one.t > duration_s for one in self.feedback)
+            raise LabelError(
+                f"{where}: feedback: {late} of {len(self.feedback)} messages come after the end of the clip, the last "
+                f"at {self.feedback[-1].t} s of {duration_s:.3f} s; t counts seconds from the beginning of the clip"
+            )
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.keys import check_video_key
+from posellm_assets.footage.labels import Feedback
 from posellm_assets.footage.splits import Split, split_of
 from posellm_assets.footage.video import VideoInfo
 from posellm_assets.lake import Lake, read_json, write_json
@@ -27,6 +28,8 @@ class FootageManifest(BaseModel):
     """The owner's words about the clip, verbatim."""
     language: str | None = None
     """The language of those words and of the label, where the owner said it."""
+    feedback: list[Feedback] = []
+    """What a coach said, and when, verbatim."""
     participant: str | None
     source: str
     """Path of the file below `lake.raw`, with forward slashes."""

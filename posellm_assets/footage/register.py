@@ -51,7 +51,9 @@ def register(lake: Lake, source: str) -> Outcome:
     try:
         labels = read_labels(raw, source)
         outcome = _with(outcome, sha256=sha256_of(raw / source))
-        readable = labels, _probe(raw / source)
+        info = _probe(raw / source)
+        labels.check_fits(info.duration_s, sidecar_of(raw / source).name)
+        readable = labels, info
     except FileNotFoundError:
         raise
     except (UnreadableVideo, UnreadableCapture) as error:
@@ -85,7 +87,9 @@ def refresh_manifest(lake: Lake, key: str) -> FootageManifest:
             f"raw/{manifest.source} now holds other content, which is a video of its own;"
             " put the first file back under any name to bring this one back"
         )
-    refreshed = _with_labels(manifest, source, read_labels(raw, source))
+    labels = read_labels(raw, source)
+    labels.check_fits(manifest.video.duration_s, sidecar_of(raw / source).name)
+    refreshed = _with_labels(manifest, source, labels)
     if refreshed != manifest:
         write_manifest(lake, refreshed)
     return refreshed
@@ -193,7 +197,7 @@ def _manifest_if_any(lake: Lake, key: str) -> FootageManifest | None:
 
 
 def _with_labels(manifest: FootageManifest, source: str, labels: Labels) -> FootageManifest:
-    return manifest.model_copy(update={"source": source, **labels.model_dump()})
+    return manifest.model_copy(update={"source": source, **dict(labels)})
 
 
 def _holds(raw: Path, source: str, sha256: str) -> bool:
@@ -220,6 +224,8 @@ def _check_copy(file: Path, target: Path, labels: Labels, copies: dict[Path, tup
         raise FileExistsError(f"{file}: {other} has the same name and other content; rename one of them")
     if labels == Labels():
         return
+    if labels.feedback:
+        labels.check_fits(_probe(file).duration_s, file.name)
     if len(os.fsencode(sidecar_of(target).name)) > 255:
         raise ValueError(f"{file}: the name is too long to have a sidecar beside it; shorten it by 5 bytes")
     if sidecar_of(target).exists() and Labels.beside(target) != labels:
