@@ -28,10 +28,11 @@ from rich.console import Console
 from rich.table import Table
 
 from posellm_assets.language.backends import Backend
+from posellm_assets.language.clips import read_clips
 from posellm_assets.language.config import STAGES, ModelConfig, StageConfig, StageJob, TinyConfig
 from posellm_assets.language.rows import Rows
 from posellm_assets.language.snapshots import EXAMPLE_SCHEMA
-from posellm_assets.language.tasks import fit_texts, read_clips
+from posellm_assets.language.tasks import fit_texts
 from posellm_assets.language.train import train
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob

@@ -10,7 +10,7 @@ from statistics import median_low
 from pydantic import BaseModel, ConfigDict
 
 from posellm_assets import lake
-from posellm_assets.language.tasks import Clip
+from posellm_assets.language.clips import Clip
 
 _FILE = "lengths.json"
 _ALIKE = 0.3

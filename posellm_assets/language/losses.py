@@ -9,10 +9,11 @@ import torch
 from torch.nn import functional
 
 from posellm_assets.language import models
+from posellm_assets.language.clips import Clip, UnusableData, View
 from posellm_assets.language.config import StageConfig, Task
 from posellm_assets.language.packing import IGNORE, Batch, collate, hidden_states, pack
 from posellm_assets.language.processes import Processes
-from posellm_assets.language.tasks import Clip, UnusableData, View, build, serves
+from posellm_assets.language.tasks import build, serves
 from posellm_assets.language.vocabulary import Vocabulary
 
 

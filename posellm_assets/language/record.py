@@ -15,11 +15,11 @@ from safetensors import SafetensorError
 
 from posellm_assets import lake
 from posellm_assets.language import checkpoints, models
+from posellm_assets.language.clips import UnusableData
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.origin import Origin
 from posellm_assets.language.start import BASE
-from posellm_assets.language.tasks import UnusableData
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.program import Refusal
 

@@ -9,20 +9,17 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from posellm_assets.footage.keys import sport_of
+from posellm_assets.language.clips import Clip
 from posellm_assets.language.config import GenerationConfig, Replay, StageConfig
 from posellm_assets.language.snapshots import Snapshot
-
-if TYPE_CHECKING:  # the code server imports this module, and `tasks` would load transformers into it
-    from posellm_assets.language.tasks import Clip
 
 
 class Source:
     """The clips of a job, as an epoch draws them."""
 
-    def __init__(self, clips: Sequence["Clip"], replay: Replay | None):
+    def __init__(self, clips: Sequence[Clip], replay: Replay | None):
         new = {clip.key for clip in clips} if replay is None else set(replay.new)
         self.new = [clip for clip in clips if clip.key in new]
         self.old: dict[str, list[Clip]] = defaultdict(list)
@@ -34,7 +31,7 @@ class Source:
         self.per_epoch = quotas(known, replay.weights if replay else {}, wanted)
         """How many old clips of each sport an epoch draws."""
 
-    def draw(self, generator: random.Random) -> list["Clip"]:
+    def draw(self, generator: random.Random) -> list[Clip]:
         """The clips of one epoch: all that are new, and of each sport so many old ones."""
         return [
             *self.new,

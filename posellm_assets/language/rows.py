@@ -3,10 +3,11 @@
 import random
 from collections.abc import Sequence
 
+from posellm_assets.language.clips import Clip, UnusableData
 from posellm_assets.language.config import Replay, StageConfig
 from posellm_assets.language.packing import pack
 from posellm_assets.language.replay import Source
-from posellm_assets.language.tasks import Clip, Example, UnusableData, draw_epoch
+from posellm_assets.language.tasks import Example, draw_epoch
 from posellm_assets.language.vocabulary import Vocabulary
 
 Row = list[Example]

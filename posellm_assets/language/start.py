@@ -17,9 +17,9 @@ import torch
 from posellm_assets.language import adapters, models
 from posellm_assets.language.backends import Backend
 from posellm_assets.language.bases import read_base_config, read_text_tokenizer
+from posellm_assets.language.clips import Clip, UnusableData
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.processes import Processes
-from posellm_assets.language.tasks import Clip, UnusableData
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 from posellm_assets.motion.tokenizer import MotionTokenizer
 

@@ -54,13 +54,14 @@ def train(
     import torch
 
     from posellm_assets.language import checkpoints, optimizer, record
+    from posellm_assets.language.clips import UnusableData, read_clips
     from posellm_assets.language.lengths import Lengths
     from posellm_assets.language.losses import check_can_evaluate, mean_loss, summed_loss, validate
     from posellm_assets.language.packing import collate
     from posellm_assets.language.processes import together
     from posellm_assets.language.rows import Rows
     from posellm_assets.language.start import start
-    from posellm_assets.language.tasks import UnusableData, fit_texts, read_clips
+    from posellm_assets.language.tasks import fit_texts
 
     with together() as processes:
         # --- What this job is, and what is there of it already

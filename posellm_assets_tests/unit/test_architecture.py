@@ -57,9 +57,10 @@ def test_no_file_outgrows_a_reader() -> None:
     assert {path: lines for path, lines in long.items() if lines > 400} == {}
 
 
-def test_the_code_server_loads_neither_torch_nor_mediapipe() -> None:
+@pytest.mark.parametrize("entry", ["definitions", "commands.status", "commands.dataset"])
+def test_where_nothing_is_computed_neither_torch_nor_mediapipe_is_loaded(entry: str) -> None:
     heavy = ("torch", "mediapipe", "transformers")
-    code = f"import sys, posellm_assets.definitions; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, posellm_assets.{entry}; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
 

@@ -7,8 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from posellm_assets.language.clips import Clip, View
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob, TinyConfig
-from posellm_assets.language.tasks import Clip, View
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 
 CODEBOOK_SIZE = 24

@@ -11,8 +11,8 @@ import pytest
 from safetensors.torch import load_file
 
 from posellm_assets.language.backends import Backend
+from posellm_assets.language.clips import UnusableData
 from posellm_assets.language.config import StageJob
-from posellm_assets.language.tasks import UnusableData
 from posellm_assets.language.train import train
 from posellm_assets_tests.unit.language import samples
 from posellm_assets_tests.unit.language.test_train import trajectory

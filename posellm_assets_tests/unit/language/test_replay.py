@@ -5,10 +5,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from posellm_assets.language.backends import Backend
+from posellm_assets.language.clips import read_clips
 from posellm_assets.language.config import GenerationConfig, Replay
 from posellm_assets.language.replay import Source, new_videos, quotas, replayed, shortened
 from posellm_assets.language.snapshots import Snapshot, SnapshotVideo
-from posellm_assets.language.tasks import read_clips
 from posellm_assets.language.train import train
 from posellm_assets_tests.unit.language import samples
 

@@ -3,19 +3,10 @@ from pathlib import Path
 
 import pytest
 
+from posellm_assets.language.clips import Clip, UnusableData, View, read_clips
 from posellm_assets.language.config import Task
 from posellm_assets.language.packing import IGNORE, collate, pack
-from posellm_assets.language.tasks import (
-    Clip,
-    UnusableData,
-    View,
-    build,
-    draw_epoch,
-    fit_texts,
-    read_clips,
-    t2m_prefix,
-    windows,
-)
+from posellm_assets.language.tasks import build, draw_epoch, fit_texts, t2m_prefix, windows
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets_tests.unit.language import samples
 
