@@ -12,6 +12,7 @@ import dagster as dg
 from posellm_assets.defs.common import spec
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
 from posellm_assets.footage.capture import CaptureInfo
+from posellm_assets.footage.labels import Labels
 from posellm_assets.footage.manifest import FootageManifest
 from posellm_assets.footage.register import refresh_manifest
 from posellm_assets.footage.video import VideoInfo
@@ -61,7 +62,7 @@ def _content(video: VideoInfo | CaptureInfo) -> dict[str, Any]:
 
 def _data_version(manifest: FootageManifest) -> str:
     """Another version where the content, or what is said about it, is another."""
-    said = manifest.model_dump_json(include={"sha256", "label", "captions", "participant"})
+    said = manifest.model_dump_json(include={"sha256", *Labels.model_fields})
     return hashlib.sha256(said.encode()).hexdigest()
 
 

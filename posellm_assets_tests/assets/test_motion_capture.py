@@ -16,9 +16,10 @@ from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.texts import CAPTIONS
 from posellm_assets.defs.videos import video_assets
 from posellm_assets.footage.capture import CaptureInfo
+from posellm_assets.footage.labels import sidecar_of
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.register import register
-from posellm_assets.lake import Lake, local_path
+from posellm_assets.lake import Lake, local_path, write_json
 from posellm_assets.motion.arrays import write_npy
 from posellm_assets.motion.bvh import motion_from_bvh
 from posellm_assets.motion.bvh_out import write_bvh
@@ -78,6 +79,21 @@ def test_a_bvh_file_becomes_a_clip_with_motion_and_captions_but_without_poses(
     motion = Motion.read(lake.motion(keys[0]))
     np.testing.assert_allclose(motion.joints, moving_person(60, seed=0).joints, atol=1e-5)
     assert read_captions(lake, keys[0]).texts[0].text
+
+
+def test_another_language_of_the_owners_words_is_another_version_of_the_footage(lake: Lake, tmp_path: Path) -> None:
+    write_bvh(moving_person(30), tmp_path / "Run.bvh")
+    keys = bring_in(lake, tmp_path / "Run.bvh")
+    source = local_path(lake.raw) / read_manifest(lake, keys[0]).source
+    versions = set()
+    with dg.DagsterInstance.ephemeral() as instance:
+        for language in ("en", "es", "es"):
+            write_json(sidecar_of(source), {"label": "walk", "participant": "ana", "language": language})
+            assert ingest(lake, keys, instance).success
+            event = instance.get_latest_materialization_event(dg.AssetKey("footage"))
+            assert event and event.asset_materialization and event.asset_materialization.tags
+            versions.add(event.asset_materialization.tags["dagster/data_version"])
+    assert len(versions) == 2
 
 
 def test_too_short_a_capture_is_left_behind_with_its_reason(lake: Lake, tmp_path: Path) -> None:
