@@ -1,18 +1,16 @@
-"""The report on a recogniser as one HTML file that needs nothing else, in the manner of the evaluation report."""
+"""The report on a recogniser as one HTML file, in the manner of the evaluation report."""
 
 import base64
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
 import cv2
 import numpy as np
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from posellm_assets.actions.config import FramesConfig
 from posellm_assets.actions.frames import read_frames
 from posellm_assets.actions.members import Case
+from posellm_assets.evaluation.html import filled
 from posellm_assets.evaluation.tables import bounds, shown
 
 PLOT = 200  # side of a plot, in the units of its drawing
@@ -22,7 +20,9 @@ _FRAMES = FramesConfig(count=6, size_px=160)
 def render(metrics: Mapping[str, Any], mistakes: Mapping[str, Case]) -> str:
     """The page of `metrics` (those of `evaluate`), with the frames of each mistake."""
     members = metrics["members"]
-    return page("report.html").render(
+    return filled(
+        "actions",
+        "report.html",
         metrics=metrics,
         members=[_row(name, figures) for name, figures in members.items()],
         bars=[(words, _percent(value), round(100 * value, 1)) for words, value in _bars(metrics)],
@@ -32,19 +32,7 @@ def render(metrics: Mapping[str, Any], mistakes: Mapping[str, Case]) -> str:
         share=lambda value: "–" if value is None else shown(value, True),
         strips={name: strip(case) for name, case in mistakes.items()},
         side=PLOT,
-        style=style(),
     )  # fmt: skip
-
-
-def page(name: str) -> Any:
-    """A template of this room; it escapes whatever it is given."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(files("posellm_assets.actions").joinpath(name).read_text(encoding="utf-8"))
-
-
-def style() -> Markup:
-    """The style of the evaluation report."""
-    return Markup(files("posellm_assets.evaluation").joinpath("page.css").read_text(encoding="utf-8"))
 
 
 def strip(case: Case) -> str | None:

@@ -11,7 +11,8 @@ import numpy as np
 
 from posellm_assets.actions.members import Case
 from posellm_assets.actions.recognition import Recognition, SegmentRecord
-from posellm_assets.actions.report import page, strip, style
+from posellm_assets.actions.report import strip
+from posellm_assets.evaluation.html import filled
 from posellm_assets.footage.video import frames
 from posellm_assets.lake import write_atomic, write_bytes
 from posellm_assets.poses.landmarks import LEFT_LINES, MIDDLE_LINES, RIGHT_LINES
@@ -41,7 +42,9 @@ def write_timeline(recognition: Recognition, out: Path, annotated: Path | None =
         for number, one in enumerate(recognition.segments)
     ]
     step = next(step for step in (0.5, 1, 2, 5, 10, 30, 60, 300, 1e9) if last_s / step <= 16)
-    content = page("timeline.html").render(
+    content = filled(
+        "actions",
+        "timeline.html",
         recognition=recognition,
         title=video.name,
         rows=rows,
@@ -49,7 +52,6 @@ def write_timeline(recognition: Recognition, out: Path, annotated: Path | None =
         ticks=[(round(time / last_s * WIDTH, 1), f"{time:g} s") for time in np.arange(0, last_s, step).tolist()],
         width=WIDTH,
         annotated=annotated.name if annotated else None,
-        style=style(),
     )
     write_bytes(out, content.encode())
 

@@ -1,15 +1,9 @@
-"""The report as one HTML file that needs nothing else: figures, curves, tables, and motions that play.
-
-What users wrote (labels, captions, participants) is untrusted: the template escapes everything it is given.
-"""
+"""The report as one HTML file: figures, curves, tables, and motions that play."""
 
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-
+from posellm_assets.evaluation.html import asset, filled
 from posellm_assets.evaluation.losses import Curve, smoothed
 from posellm_assets.evaluation.report import HEADLINES, reasons
 from posellm_assets.evaluation.retention import TASKS
@@ -56,11 +50,10 @@ def render(
         losses: the loss curve of each stage, in the order of training.
         rows: what `showcase` gave.
     """
-    package = files("posellm_assets.evaluation")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(package.joinpath("page.html").read_text(encoding="utf-8"))
     motions = [panel["motion"] for row in rows for panel in row["panels"]]
-    return template.render(
+    return filled(
+        "evaluation",
+        "page.html",
         metrics=metrics,
         headlines=[
             _headline(metrics["figures"], *headline) for headline in HEADLINES if headline[0] in metrics["figures"]
@@ -81,8 +74,7 @@ def render(
         tokenizer=_tokenizer((metrics["provenance"]["tokenizer"] or {}).get("held_out", {})),
         provenance=_provenance(metrics["provenance"]),
         splits=_splits(metrics["provenance"].get("snapshot")),
-        style=Markup(package.joinpath("page.css").read_text(encoding="utf-8")),
-        player=Markup(package.joinpath("player.js").read_text(encoding="utf-8")),
+        player=asset("evaluation", "player.js"),
     )
 
 
