@@ -1,11 +1,7 @@
 """What was recognised in a video, to look at: a page with its time line, and the video with everything drawn in."""
 
-from fractions import Fraction
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
-import av
 import cv2
 import numpy as np
 
@@ -14,7 +10,8 @@ from posellm_assets.actions.recognition import Recognition, SegmentRecord
 from posellm_assets.actions.report import strip
 from posellm_assets.evaluation.html import filled
 from posellm_assets.footage.video import frames
-from posellm_assets.lake import write_atomic, write_bytes
+from posellm_assets.footage.writing import write_video
+from posellm_assets.lake import write_bytes
 from posellm_assets.poses.landmarks import LEFT_LINES, MIDDLE_LINES, RIGHT_LINES
 from posellm_assets.poses.poses import SubjectPoses
 
@@ -64,25 +61,8 @@ def shown(recognition: Recognition, class_id: str) -> str:
 
 def write_annotated(video: Path, subject: SubjectPoses, recognition: Recognition, out: Path) -> None:
     """Write the video as H.264 with the subject's skeleton, what is being done, and a frame that flashes at hits."""
-    write_atomic(out, partial(_encode, video=video, subject=subject, recognition=recognition))
-
-
-def _encode(stream: BinaryIO, video: Path, subject: SubjectPoses, recognition: Recognition) -> None:
-    with av.open(stream, "w", format="mp4") as container:
-        track = None
-        for frame in frames(video):
-            height, width = (side // 2 * 2 for side in frame.rgb.shape[:2])
-            if track is None:
-                track = container.add_stream("libx264", rate=Fraction(max(1, round(recognition.fps))))
-                track.width, track.height, track.pix_fmt = width, height, "yuv420p"
-                track.codec_context.time_base = track.time_base = Fraction(1, 90_000)
-                track.options = {"crf": "22", "preset": "veryfast"}
-            drawn = _drawn(frame.rgb[:height, :width].copy(), frame.time_s, subject, recognition)
-            picture = av.VideoFrame.from_ndarray(drawn, format="rgb24")
-            picture.pts, picture.time_base = round(frame.time_s * 90_000), Fraction(1, 90_000)
-            container.mux(track.encode(picture))
-        if track is not None:
-            container.mux(track.encode())
+    drawn = ((frame.time_s, _drawn(frame.rgb.copy(), frame.time_s, subject, recognition)) for frame in frames(video))
+    write_video(out, drawn, recognition.fps)
 
 
 def _drawn(picture: np.ndarray, time_s: float, subject: SubjectPoses, recognition: Recognition) -> np.ndarray:
