@@ -7,7 +7,7 @@ clips, poses or training belongs here.
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
@@ -32,6 +32,12 @@ class Pool(Protocol):
     def map(self, fn: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Exception]]:
         """Yield each item with its result, or with the exception that it raised, in the order of completion."""
         ...
+
+
+def shares(items: Sequence[Item], workers: int) -> list[Sequence[Item]]:
+    """`items` in one part for each worker, in order, for work that is dear to begin; no part where there are none."""
+    size = max(1, -(-len(items) // workers))
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 class LocalPool:

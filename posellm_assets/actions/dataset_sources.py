@@ -31,6 +31,8 @@ class Found:
     label_set: LabelSet
     examples: list[ActionExample] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
+    without_pictures: list[str] = field(default_factory=list)
+    """Keys of motion capture: nothing is wrong with it, and a data set of videos has no place for it."""
     names: Counter[str] = field(default_factory=Counter)
 
     def add(
@@ -96,33 +98,37 @@ def from_folders(root: Path, sport: str, lake: Lake | None = None, match: str | 
 def from_lake(lake: Lake, keys: Iterable[str], scope: str) -> Found:
     """The labelled videos among `keys`, with the classes of their sports; `scope` is a sport or `all`.
 
-    A sport whose label set is wrong is refused, with its videos, and the others are done. Raises UnusableDataset where
-    no video has a label.
+    A sport whose label set is wrong is refused, with its videos, and the others are done. Motion capture is left out.
+    Raises UnusableDataset where no video has a label.
     """
-    manifests = [manifest for manifest in (read_manifest(lake, key) for key in sorted(keys)) if manifest.label]
+    labelled = [manifest for manifest in (read_manifest(lake, key) for key in sorted(keys)) if manifest.label]
+    videos = [(manifest, manifest.video) for manifest in labelled if isinstance(manifest.video, VideoInfo)]
+    without_pictures = [manifest.key for manifest in labelled if not isinstance(manifest.video, VideoInfo)]
     sets, wrong = [], {}
-    for sport in sorted({manifest.sport for manifest in manifests}):
-        labels = {manifest.label for manifest in manifests if manifest.sport == sport and manifest.label}
+    for sport in sorted({manifest.sport for manifest, _ in videos}):
+        labels = {manifest.label for manifest, _ in videos if manifest.sport == sport and manifest.label}
         try:
             sets.append(LabelSet.load(sport, lake) or LabelSet.of_labels(sport, labels))
         except LabelSetError as error:
             wrong[sport] = str(error)
     if not sets:
-        raise UnusableDataset(f"no footage of {scope} has a label that can be used. {' '.join(wrong.values())}".strip())
-    found = Found(LabelSet.joined(scope, sets))
+        unseen = (
+            f"{len(without_pictures)} labelled clips are motion capture, without pictures." if without_pictures else ""
+        )
+        reasons = " ".join([*wrong.values(), unseen]).strip()
+        raise UnusableDataset(f"no video of {scope} has a label that can be used. {reasons}".strip())
+    found = Found(LabelSet.joined(scope, sets), without_pictures=without_pictures)
     by_sport = {label_set.sport: label_set for label_set in sets}
     for sport, reason in wrong.items():
         found.refuse(sport, reason)
-    for manifest in (manifest for manifest in manifests if manifest.sport in by_sport):
+    for manifest, info in ((manifest, info) for manifest, info in videos if manifest.sport in by_sport):
         one = by_sport[manifest.sport].class_of(manifest.label or "")
         if one is None:
             names = _classes(by_sport[manifest.sport])
             found.refuse(manifest.key, f"no class of {manifest.sport} is called {manifest.label!r}: {names}")
-        elif not isinstance(manifest.video, VideoInfo):
-            found.refuse(manifest.key, "motion capture has no pictures")
         else:
             path = local_path(lake.raw / manifest.source)
-            found.add(path, one.id, manifest.participant, (0.0, manifest.video.duration_s), manifest.key)
+            found.add(path, one.id, manifest.participant, (0.0, info.duration_s), manifest.key)
     return found
 
 

@@ -21,7 +21,7 @@ class Opinion:
     def __post_init__(self) -> None:
         if not self.log_probs:
             raise ValueError(f"an opinion of {self.member} needs at least one class")
-        total = float(np.logaddexp.reduce(list(self.log_probs.values())))
+        total = _log_sum(self.log_probs)
         if not abs(total) < 1e-3:
             raise ValueError(f"the probabilities of an opinion of {self.member} sum to {np.exp(total):.4g}, not to 1")
 
@@ -42,6 +42,16 @@ class Opinion:
 
 
 def normalised(scores: Mapping[str, float]) -> dict[str, float]:
-    """Log-probabilities in proportion to the exponentials of `scores`, by class id."""
-    total = float(np.logaddexp.reduce(list(scores.values())))
+    """Log-probabilities in proportion to the exponentials of `scores`, by class id.
+
+    Raises ValueError naming the class whose score is not a number.
+    """
+    total = _log_sum(scores)
     return {class_id: float(score) - total for class_id, score in scores.items()}
+
+
+def _log_sum(scores: Mapping[str, float]) -> float:
+    broken = next((class_id for class_id, score in scores.items() if not score < np.inf), None)
+    if broken is not None:
+        raise ValueError(f"the score of the class {broken!r} is {scores[broken]}: a model has failed")
+    return float(np.logaddexp.reduce(list(scores.values())))

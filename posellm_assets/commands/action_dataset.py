@@ -12,14 +12,18 @@ from posellm_assets.settings import Settings
 
 def make_action_dataset(
     lake: Lake, settings: Settings, source: Path | None, sport: str | None, match: str | None, out: Path
-) -> tuple[ActionDataset, list[Refused]]:
+) -> tuple[ActionDataset, list[Refused], list[str]]:
     """Write the data set of `source` (a folder of folders or a CSV file) or else of the lake's labelled footage.
 
+    Returns it with what was refused and with the keys of motion capture, which a data set of videos leaves out.
     Raises UnusableDataset or LabelSetError where nothing can be made of it.
     """
     found = _found(lake, source, sport, match)
     config = settings.actions.dataset
-    return write_dataset(out, found.examples, found.refused, found.label_set, config, LocalPool(), settings.seed)
+    dataset, refused = write_dataset(
+        out, found.examples, found.refused, found.label_set, config, LocalPool(), settings.seed
+    )
+    return dataset, refused, found.without_pictures
 
 
 def _found(lake: Lake, source: Path | None, sport: str | None, match: str | None) -> Found:

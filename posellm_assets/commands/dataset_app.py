@@ -32,10 +32,12 @@ def dataset_of_actions(
     from posellm_assets.settings import load_settings
 
     here = Lake(lake)
-    dataset, refused = make_action_dataset(here, load_settings(here), source, sport, match, out)
+    dataset, refused, without_pictures = make_action_dataset(here, load_settings(here), source, sport, match, out)
     counts = ", ".join(f"{split} {len(dataset.of(split))}" for split in ("train", "val", "test"))
     classes = len({example.class_id for example in dataset.examples})
     console.print(f"{out}: {counts} clips of {classes} classes", highlight=False, soft_wrap=True)
+    if without_pictures:
+        console.print(f"left out, motion capture without pictures: {', '.join(without_pictures)}", highlight=False)
     print_table("refused", ["what", "why"], [[one.what, one.reason] for one in refused])
     if refused:
         raise typer.Exit(1)

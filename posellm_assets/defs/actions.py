@@ -47,6 +47,7 @@ def action_dataset(context: dg.AssetExecutionContext, lake: LakeResource, pool: 
         metadata={
             "clips": len(dataset.examples),
             "refused": len(refused),
+            "motion capture left out": len(found.without_pictures),
             "splits": dg.MetadataValue.json(stats["splits"]),
             "card": dg.MetadataValue.md((out / "README.md").read_text().split("---\n", 2)[2]),
             "folder": dg.MetadataValue.path(str(out)),

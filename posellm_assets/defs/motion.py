@@ -25,6 +25,7 @@ from posellm_assets.motion.from_capture import motion_from_capture
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage, tokenizer_in_training
 from posellm_assets.motion.motion import Motion
+from posellm_assets.pool import shares
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import choose_subject
 
@@ -155,12 +156,9 @@ def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]
             yield key, "there is no tokenizer yet; materialize motion_tokenizer first"
         return
     tokenizer = local_path(tools.lake.tokenizer(lineage))
-    share = -(-len(keys) // tools.pool.workers)
     jobs = [
-        TokeniseJob(
-            tokenizer=tokenizer, items=[_token_item(tools.lake, lineage, key) for key in keys[start : start + share]]
-        )
-        for start in range(0, len(keys), share)
+        TokeniseJob(tokenizer=tokenizer, items=[_token_item(tools.lake, lineage, key) for key in share])
+        for share in shares(keys, tools.pool.workers)
     ]
     for job, summary in tools.pool.map(tokenise_batch, jobs):
         for key in (item.motion.stem for item in job.items):

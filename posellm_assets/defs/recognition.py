@@ -17,6 +17,7 @@ from posellm_assets.footage.keys import sport_of
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of, write_json
 from posellm_assets.language.snapshots import Snapshot, read_snapshot
+from posellm_assets.pool import shares
 
 
 def recogniser_asset(last_stage: str) -> dg.AssetsDefinition:
@@ -105,15 +106,14 @@ def predict(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
             yield key, "there is no recogniser yet; materialize action_recogniser first"
         return
     recogniser = local_path(tools.lake.recogniser(read_json(tools.lake.current_recogniser)["snapshot"]))
-    share = -(-len(keys) // tools.pool.workers)
     jobs = [
         PredictJob(
             recogniser=recogniser,
-            items=[_item(tools.lake, key) for key in keys[start : start + share]],
+            items=[_item(tools.lake, key) for key in share],
             config=tools.settings.recognition,
             motion=tools.settings.motion,
         )
-        for start in range(0, len(keys), share)
+        for share in shares(keys, tools.pool.workers)
     ]
     for job, failed in tools.pool.map(predict_batch, jobs):
         for item in job.items:

@@ -6,7 +6,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from posellm_assets.defs.motion import MOTION_TOKENS
 from posellm_assets.defs.partitions import videos
+from posellm_assets.defs.recognition import ACTION_PREDICTIONS
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset, video_assets
 from posellm_assets.lake import Lake, write_json
@@ -53,10 +55,14 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def materialize(
-    instance: dg.DagsterInstance, lake: Path, tags: dict[str, str], selection: str = "*"
+    instance: dg.DagsterInstance,
+    lake: Path,
+    tags: dict[str, str],
+    selection: str = "*",
+    assets: Sequence[VideoAsset] = (POSES, MOTION),
 ) -> dg.ExecuteInProcessResult:
     return dg.materialize(
-        [video_assets("ingest", [POSES, MOTION], max_videos_per_run=10)],
+        [video_assets("ingest", assets, max_videos_per_run=10)],
         instance=instance,
         tags=tags,
         selection=selection,
@@ -118,3 +124,18 @@ def test_a_step_without_its_input_says_what_to_materialize_first(instance: dg.Da
     result = materialize(instance, tmp_path, {"dagster/partition": GOOD}, selection="motion")
     failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data
     assert "materialize poses first" in (failure.user_failure_data.description or "")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("asset", [MOTION_TOKENS, ACTION_PREDICTIONS])
+def test_where_no_video_can_be_used_the_workers_get_nothing_and_each_video_its_reason(
+    instance: dg.DagsterInstance, tmp_path: Path, asset: VideoAsset
+) -> None:
+    lake = Lake(tmp_path)
+    write_json(lake.current_tokenizer, {"lineage": "vq-0"})
+    write_json(lake.current_recogniser, {"snapshot": "all-0001"})
+    result = materialize(instance, tmp_path, RANGE, assets=[asset])
+    failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data
+    assert failure.user_failure_data, failure.error
+    description = failure.user_failure_data.description or ""
+    assert "3 of 3 videos" in description
+    assert f"{GOOD}: {asset.name}: there is no " in description

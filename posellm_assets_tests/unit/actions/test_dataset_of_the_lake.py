@@ -5,18 +5,24 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from typer.testing import CliRunner
 
 from posellm_assets.actions.dataset import UnusableDataset, read_dataset
 from posellm_assets.actions.dataset_sources import from_lake
+from posellm_assets.cli import app
+from posellm_assets.commands.motion_files import import_motion
 from posellm_assets.defs.actions import action_dataset
 from posellm_assets.defs.partitions import snapshots, videos
 from posellm_assets.defs.resources import LakeResource, PoolResource
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.register import register
 from posellm_assets.footage.splits import split_of
-from posellm_assets.lake import Lake, write_json
+from posellm_assets.lake import Lake, local_path, write_json
 from posellm_assets.language.snapshots import Snapshot, SnapshotVideo
+from posellm_assets.motion.bvh_out import write_bvh
+from posellm_assets.motion.sources import declared
 from posellm_assets_tests.unit.actions.clips import InProcess, write_square
+from posellm_assets_tests.unit.motion.people import moving_person
 
 CURLING = "classes: [{id: sweep, names: {en: sweep}}, {id: sweep, names: {en: brush}}]"
 
@@ -57,8 +63,27 @@ def test_a_sport_whose_label_file_is_wrong_is_refused_and_the_others_are_done(la
     assert [one.what for one in found.refused] == ["badminton"]
     assert "badminton.yaml: two classes have the id 'sweep'" in found.refused[0].reason
     assert {one.class_id for one in found.examples} == {"left-lunge", "squat"}
-    with pytest.raises(UnusableDataset, match="no footage of badminton has a label that can be used"):
+    with pytest.raises(UnusableDataset, match="no video of badminton has a label that can be used"):
         from_lake(lake, [key for key in keys(lake) if key.startswith("badminton")], "badminton")
+
+
+def test_motion_capture_is_left_out_by_name_and_is_no_mistake(tmp_path: Path) -> None:
+    lake = Lake(tmp_path / "lake")
+    write_bvh(moving_person(10), tmp_path / "take.bvh")
+    for path, _ in import_motion(lake, [tmp_path / "take.bvh"], "gym", declared(label="walk", participant="ana")):
+        (take,) = [register(lake, path.relative_to(local_path(lake.raw)).as_posix()).key]
+    asked = ["dataset", "actions", "--out", str(tmp_path / "out"), "--lake", str(lake.root)]
+    with pytest.raises(UnusableDataset, match="1 labelled clips are motion capture, without pictures"):
+        from_lake(lake, keys(lake), "all")
+    video = lake.raw / "gym" / "squat" / "person 0.mp4"
+    write_square(local_path(video), "up", 1)
+    write_json(video.with_name(video.name + ".json"), {"participant": "person 0"})
+    register(lake, "gym/squat/person 0.mp4")
+    found = from_lake(lake, keys(lake), "all")
+    assert (found.without_pictures, found.refused, [one.class_id for one in found.examples]) == ([take], [], ["squat"])
+    result = CliRunner().invoke(app, asked)
+    assert (result.exit_code, result.exception) == (0, None)
+    assert f"left out, motion capture without pictures: {take}" in result.stdout.replace("\n", "")
 
 
 def test_the_graph_makes_the_data_set_of_a_snapshot(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,10 +21,14 @@ def test_a_temperature_above_one_takes_sureness_and_keeps_the_order() -> None:
     assert sum(map(math.exp, calmer.log_probs.values())) == pytest.approx(1)
 
 
+@pytest.mark.filterwarnings("error")
 def test_numbers_that_are_no_probabilities_are_refused() -> None:
     with pytest.raises(ValueError, match=r"sum to 2\.7"):
         Opinion("motion", {"serve": 1.0}, 0.1)
     with pytest.raises(ValueError, match="at least one class"):
         Opinion("motion", {}, 0.1)
-    with pytest.raises(ValueError, match="sum to nan"):
-        Opinion("motion", {"serve": math.nan}, 0.1)
+    for broken in (math.nan, math.inf):
+        with pytest.raises(ValueError, match=f"the score of the class 'smash' is {broken}"):
+            Opinion("motion", {"serve": 0.0, "smash": broken}, 0.1)
+        with pytest.raises(ValueError, match=f"the score of the class 'smash' is {broken}"):
+            normalised({"serve": 0.0, "smash": broken})
