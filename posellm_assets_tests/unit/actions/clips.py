@@ -7,7 +7,9 @@ from typing import TypeVar
 import av
 import numpy as np
 
-from posellm_assets.lake import write_json
+from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.lake import Lake, write_json
+from posellm_assets.language.snapshots import Snapshot, SnapshotVideo
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,6 +42,18 @@ def write_tree(root: Path, clips_per_class: int = 6) -> Path:
             path = write_square(root / label / f"clip {number}.mp4", label, 10 * number)
             write_json(path.with_name(path.name + ".json"), {"participant": f"person {number}"})
     return root
+
+
+def freeze(lake: Lake, snapshot: str, keys: Iterable[str]) -> None:
+    """Write a snapshot of these videos, as far as the actions room reads it."""
+    versions = {"captions_sha256": "", "motion_sha256": "", "tokens_sha256": ""}
+    manifests = [read_manifest(lake, key) for key in keys]
+    frozen = [
+        SnapshotVideo(key=one.key, sport=one.sport, label=one.label, participant=None, split=one.split, **versions)
+        for one in manifests
+    ]
+    about = {"created_at": "", "lineage": "vq", "parent": None, "settings": {}, "code_version": ""}
+    write_json(lake.snapshot(snapshot), Snapshot(snapshot=snapshot, scope="all", videos=frozen, **about).model_dump())
 
 
 class InProcess:

@@ -18,10 +18,9 @@ from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.register import register
 from posellm_assets.footage.splits import split_of
 from posellm_assets.lake import Lake, local_path, write_json
-from posellm_assets.language.snapshots import Snapshot, SnapshotVideo
 from posellm_assets.motion.bvh_out import write_bvh
 from posellm_assets.motion.sources import declared
-from posellm_assets_tests.unit.actions.clips import InProcess, write_square
+from posellm_assets_tests.unit.actions.clips import InProcess, freeze, write_square
 from posellm_assets_tests.unit.motion.people import moving_person
 
 CURLING = "classes: [{id: sweep, names: {en: sweep}}, {id: sweep, names: {en: brush}}]"
@@ -88,30 +87,7 @@ def test_motion_capture_is_left_out_by_name_and_is_no_mistake(tmp_path: Path) ->
 
 def test_the_graph_makes_the_data_set_of_a_snapshot(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PoolResource, "pool", lambda self: InProcess())
-    frozen = [
-        SnapshotVideo(
-            key=key,
-            sport=key.split(".")[0],
-            label=None,
-            participant=None,
-            split="train",
-            captions_sha256="",
-            motion_sha256="",
-            tokens_sha256="",
-        )
-        for key in keys(lake)
-    ]
-    snapshot = Snapshot(
-        snapshot="all-0001",
-        scope="all",
-        created_at="",
-        lineage="vq",
-        parent=None,
-        videos=frozen,
-        settings={},
-        code_version="",
-    )
-    write_json(lake.snapshot("all-0001"), snapshot.model_dump())
+    freeze(lake, "all-0001", keys(lake))
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(videos.name or "", keys(lake))
         instance.add_dynamic_partitions(snapshots.name or "", ["all-0001"])
