@@ -1,9 +1,11 @@
 """Several opinions on a clip become one, weighted by how well each member did on validation.
 
 Every member is calibrated first, so that a probability means the same whoever says it. The opinion of the ensemble is
-the mixture of theirs whose weights make the true classes of the validation clips likeliest (stacking by
-expectation-maximisation). The rule of the earlier system is there as an option: the first member that is surer than a
-threshold decides alone.
+the mixture of theirs whose weights make the true classes of the validation clips likeliest: stacking of densities by
+expectation-maximisation (Smyth and Wolpert 1999; Yao et al. 2018). Nothing pulls the weights towards each other. So a
+member that is behind another one on every clip is not listened to, and one that knows what the others do not is; with a
+belief in every member to begin with, a poor member would spoil what a good one says as long as clips are few. The rule
+of the earlier system is there as an option: the first member that is surer than a threshold decides alone.
 """
 
 import math
@@ -17,9 +19,8 @@ from posellm_assets.actions.calibration import fit_temperature
 from posellm_assets.actions.opinions import Opinion, normalised
 
 NAME = "ensemble"
-_ROUNDS = 200
-# Clips' worth of belief in every member before validation has spoken; with few clips weights stay near each other.
-_PRIOR_CLIPS = 1.0
+_ROUNDS = 2000
+# Of probabilities and weights: one clip does not rule a member out, and it can still be asked where no other can.
 _FLOOR = 1e-6
 
 
@@ -139,19 +140,20 @@ def _weights(opinions: Mapping[str, Sequence[Opinion | None]], truth: Sequence[s
     likelihood = np.array(
         [
             [
-                math.exp(one.log_probs.get(class_id, -math.inf)) if one else math.nan
+                max(math.exp(one.log_probs.get(class_id, -math.inf)), _FLOOR) if one else math.nan
                 for one, class_id in zip(said, truth, strict=True)
             ]
             for said in opinions.values()
         ]
     ).reshape(len(opinions), len(truth))
     heard = np.isfinite(likelihood)
-    likelihood = np.maximum(np.where(heard, likelihood, 0.0), _FLOOR * heard)
     weights = np.full(len(opinions), 1 / len(opinions))
-    for _ in range(_ROUNDS):
-        shares = weights[:, None] * likelihood
-        shares = shares / np.maximum(shares.sum(0), 1e-300)
-        weights = _PRIOR_CLIPS + shares.sum(1)
+    for _ in range(_ROUNDS if truth else 0):
+        prior = np.repeat(weights[:, None], len(truth), 1)
+        shares = np.where(heard, prior * likelihood, 0.0)
+        # Those who spoke share out what they have together; who was silent keeps its own.
+        shares *= np.where(heard, prior, 0.0).sum(0) / np.maximum(shares.sum(0), _FLOOR**2)
+        weights = np.maximum(np.where(heard, shares, prior).mean(1), _FLOOR)
         weights = weights / weights.sum()
     return dict(zip(opinions, weights.tolist(), strict=True))
 

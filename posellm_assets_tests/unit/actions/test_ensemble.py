@@ -86,6 +86,38 @@ def test_the_better_member_weighs_more_and_the_ensemble_is_not_behind_it_on_othe
     assert calibration_error([one.confidence for one in decided if one], right) < 0.1
 
 
+def right_share(ensemble: Ensemble, members: dict[str, list[Opinion]], truth: list[str]) -> float:
+    decided = [ensemble.decide(list(row)) for row in zip(*members.values(), strict=True)]
+    return float(np.mean([one is not None and one.action == name for one, name in zip(decided, truth, strict=True)]))
+
+
+def test_ten_clips_are_enough_not_to_listen_to_a_poor_member_beside_a_good_one() -> None:
+    members = {"good": said("good", TRUTH, 1.0, 0.6, seed=1), "poor": said("poor", TRUTH, 0.4, 0.95, seed=2)}
+    ensemble = Ensemble.fit({name: opinions[:10] for name, opinions in members.items()}, TRUTH[:10])
+    assert right_share(ensemble, members, TRUTH) == 1.0
+
+
+def test_two_members_that_know_different_things_are_together_better_than_either() -> None:
+    def knows(member: str, known: str) -> list[Opinion]:
+        sure = {name: math.log(0.9 if name == known else 0.05) for name in CLASSES}
+        return [Opinion(member, sure if name == known else dict.fromkeys(CLASSES, -math.log(3)), 0) for name in TRUTH]
+
+    members = {"of clears": knows("of clears", "clear"), "of drops": knows("of drops", "drop")}
+    ensemble = Ensemble.fit({name: opinions[:30] for name, opinions in members.items()}, TRUTH[:30])
+    assert 0.2 < ensemble.weights["of clears"] < 0.8
+    assert right_share(ensemble, members, TRUTH) > 0.6 > np.mean([name in ("clear",) for name in TRUTH])
+
+
+def test_silence_is_held_against_nobody_and_a_member_without_weight_can_still_be_asked() -> None:
+    good, poor = said("good", TRUTH, 0.9, 0.9, seed=1), said("poor", TRUTH, 0.4, 0.9, seed=2)
+    spoken = Ensemble.fit({"good": good[:40], "poor": poor[:40]}, TRUTH[:40])
+    silent = Ensemble.fit({"good": [*good[:40], *[None] * 360], "poor": poor}, TRUTH)
+    assert silent.weights["good"] == pytest.approx(spoken.weights["good"], abs=0.02)
+    sure = Ensemble.fit({"good": good[:40], "worthless": said("worthless", TRUTH[:40], 0.0, 0.98, 3)}, TRUTH[:40])
+    alone = sure.decide([said("worthless", TRUTH[:1], 0.0, 0.98, 3)[0]])
+    assert sure.weights["worthless"] < 1e-3 and alone and alone.ensemble_method == "single"
+
+
 def test_a_member_that_is_silent_on_a_clip_leaves_it_to_the_others_and_all_answers_are_kept() -> None:
     truth = TRUTH[:50]
     seeing, moving = said("vision", truth, 0.8, 0.8, 1), said("motion", truth, 0.8, 0.8, 2)
