@@ -12,10 +12,11 @@ import posellm_assets
 
 PACKAGE = Path(posellm_assets.__file__).parent
 ROOMS = ["footage", "poses", "motion", "texts", "language", "evaluation"]
-SHARED = {"checkpoints", "hub", "lake", "pool", "problems", "program", "saving"}
+SHARED = {"checkpoints", "endpoint", "hub", "lake", "pool", "problems", "program", "saving"}
 MAY_IMPORT = {
     **{room: set(ROOMS[: number + 1]) for number, room in enumerate(ROOMS)},
     "actions": {"actions", *ROOMS},
+    "coaching": {"coaching", *ROOMS},
     "demo": {"demo", "footage"},
 }
 

@@ -1,0 +1,130 @@
+"""The rules: data with sources, and what they find in clips whose faults are known."""
+
+from dataclasses import replace
+
+import pytest
+from pydantic import ValidationError
+
+from posellm_assets.coaching.labelling import label_clip
+from posellm_assets.coaching.quantities import QUANTITIES
+from posellm_assets.coaching.rule_teacher import RuleTeacher
+from posellm_assets.coaching.rules import Rule, all_rules, findings, repetitions_of, rules_of
+from posellm_assets.coaching.schema import CoachingLabel
+from posellm_assets.demo.faults import FAULTS_OF, Repetition, timed
+from posellm_assets_tests.coaching_clips import DEEP, measured, planted
+
+CLEAN = Repetition()
+
+
+def label(name: str, *repetitions: Repetition, azimuth_deg: float = 10.0) -> CoachingLabel:
+    return label_clip(measured(name, repetitions, azimuth_deg), RuleTeacher())
+
+
+def told(found: CoachingLabel) -> set[tuple[str, str | None, tuple[int, ...]]]:
+    return {(point.fault, point.side, point.repetitions) for point in found.feedback_points}
+
+
+def test_every_movement_that_can_show_a_fault_has_a_rule_for_it() -> None:
+    for movement, faults in FAULTS_OF.items():
+        rules = rules_of(movement)
+        assert rules is not None
+        assert {rule.fault for rule in rules.rules} == set(faults)
+
+
+def test_every_rule_names_its_source_and_a_quantity_that_can_be_measured() -> None:
+    for rules in all_rules():
+        for rule in rules.rules:
+            assert rule.quantity in QUANTITIES
+            assert "doi" in rule.source or "Journal" in rule.source or "ur own" in rule.source, rule
+
+
+@pytest.mark.parametrize("name", ["squat", "Squats", "left side bend", "goblet squat", "jumping_jack"])
+def test_a_label_finds_its_exercise_however_it_is_written(name: str) -> None:
+    assert rules_of(name) is not None
+
+
+@pytest.mark.parametrize("name", ["serve", None, "", "squat-jump"])
+def test_an_exercise_without_rules_is_said_to_have_none(name: str | None) -> None:
+    assert rules_of(name) is None
+    clip = replace(measured("squat", (CLEAN, CLEAN)), exercise=name)
+    found = label_clip(clip, RuleTeacher())
+    assert (found.status, found.progress_score, found.feedback_points) == ("no_rules", None, ())
+    assert "there are rules for arm raise, jumping jack, lunge, side bend, squat" in (found.error_message or "")
+
+
+def test_a_rule_without_a_limit_or_of_an_unknown_quantity_is_refused() -> None:
+    rule = all_rules()[0].rules[0].model_dump()
+    with pytest.raises(ValidationError, match="at_least or at_most"):
+        Rule.model_validate({**rule, "at_least": None, "at_most": None})
+    with pytest.raises(ValidationError, match="no quantity 'elbow_flare'"):
+        Rule.model_validate({**rule, "quantity": "elbow_flare"})
+
+
+@pytest.mark.parametrize("name", ["squat", "lunge", "jumping jack", "arm raise", "left side bend"])
+def test_clean_repetitions_are_found_one_by_one_praised_and_score_100(name: str) -> None:
+    found = label(name, CLEAN, CLEAN, CLEAN)
+    clip = planted(name, (CLEAN,) * 3)
+    for seen, shown in zip(found.repetitions, timed(clip.movement, clip.tempo, (CLEAN,) * 3), strict=True):
+        assert shown.start_s <= seen.start_s < seen.end_s <= shown.end_s
+    assert (found.progress_score, found.feedback_points) == (100, ())
+    assert found.positive_note
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "side"),
+    [
+        ("squat", DEEP, "both"),
+        ("squat", Repetition("knee valgus", "left"), "left"),
+        ("squat", Repetition("asymmetric arms", "right"), "right"),
+        ("squat", Repetition("too fast"), None),
+        ("lunge", Repetition("knee valgus", "right"), "right"),
+        ("jumping jack", Repetition("truncated range"), "both"),
+        ("arm raise", Repetition("asymmetric arms", "left"), "left"),
+        ("left side bend", Repetition("truncated range", strength=1.2), "both"),
+    ],
+)
+def test_a_planted_fault_is_found_in_its_repetition_on_its_side_and_nothing_else_is(
+    name: str, fault: Repetition, side: str | None
+) -> None:
+    azimuth_deg = 40.0 if name == "lunge" else 10.0
+    repetitions = (CLEAN, fault, CLEAN, CLEAN)
+    found = label(name, *repetitions, azimuth_deg=azimuth_deg)
+    assert told(found) == {(fault.fault, side, (2,))}
+    clip = planted(name, repetitions)
+    span = timed(clip.movement, clip.tempo, repetitions)[1]
+    assert span.start_s <= found.feedback_points[0].mistake_timestamp_ms / 1000 <= span.end_s
+    assert not found.rejected
+
+
+def test_both_knees_that_fall_in_are_two_points() -> None:
+    assert told(label("squat", CLEAN, Repetition("knee valgus"), CLEAN)) == {
+        ("knee valgus", "left", (2,)),
+        ("knee valgus", "right", (2,)),
+    }
+
+
+def test_knees_filmed_from_the_side_are_not_judged_and_the_label_says_so() -> None:
+    found = label("squat", CLEAN, Repetition("knee valgus"), CLEAN, azimuth_deg=-60.0)
+    assert found.not_judged == ("knee valgus",)
+    assert told(found) == set()
+
+
+def test_a_fault_in_every_repetition_is_found_too() -> None:
+    found = label("squat", *[Repetition("too fast", strength=1.2)] * 4)
+    assert told(found) == {("too fast", None, (1, 2, 3, 4))}
+
+
+def test_a_fault_that_is_worse_is_graver() -> None:
+    clip = measured("jumping jack", (CLEAN, Repetition("truncated range", strength=0.8), CLEAN,
+                                     Repetition("truncated range", strength=1.3)))  # fmt: skip
+    rules = rules_of("jumping jack")
+    assert rules is not None
+    found = findings(clip, rules, repetitions_of(clip, rules))
+    assert [finding.repetition.number for finding in found] == [2, 4]
+    assert found[0].excess < found[1].excess
+
+
+def test_somebody_who_only_stands_gives_a_label_that_says_that_nothing_was_found() -> None:
+    clip = measured("squat", (Repetition("shallow", strength=1.99),) * 2)
+    found = label_clip(clip, RuleTeacher())
+    assert (found.status, found.error_message) == ("failed", "no repetition of the squat was found in the clip")
