@@ -42,11 +42,12 @@ def rouge_l(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Figure
     """
     _check(texts, references)
     return average(
-        [max(_rouge_l(text, other) for other in given) for text, given in zip(texts, references, strict=True)]
+        [max(rouge_l_of(text, other) for other in given) for text, given in zip(texts, references, strict=True)]
     )
 
 
-def _rouge_l(text: str, reference: str) -> float:
+def rouge_l_of(text: str, reference: str) -> float:
+    """ROUGE-L F1 of one text, from 0 to 1."""
     said, wanted = (_WORDS.findall(words.lower()) for words in (text, reference))
     longest = [0] * (len(wanted) + 1)
     for word in said:
