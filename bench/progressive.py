@@ -36,7 +36,8 @@ from rich.table import Table
 
 from posellm_assets import lake
 from posellm_assets.evaluation.metrics import named_label, share
-from posellm_assets.language.config import GenerationConfig, ModelConfig, Replay, StageConfig
+from posellm_assets.language.config import STAGES as DEFAULT_STAGES
+from posellm_assets.language.config import GenerationConfig, ModelConfig, Replay
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.replay import shortened
 from posellm_assets.motion.config import TokenizerConfig
@@ -50,10 +51,8 @@ TOKENIZER = TokenizerConfig(
     codes=512, steps=2000, checkpoint_every=1000, speeds=(0.8, 0.9, 1.0, 1.1, 1.25), phases=(0, 1, 2, 3)
 )
 MODEL = ModelConfig(backend="hf")
-STAGES = (
-    StageConfig(name="stage1", tasks={"motion": 1.0}, steps=240),
-    StageConfig(name="stage2", tasks={"t2m": 0.5, "m2t": 0.3, "denoise": 0.2}, steps=400),
-    StageConfig(name="stage3", tasks={"t2m": 0.6, "m2t": 0.4}, steps=300, learning_rate=1e-3),
+STAGES = tuple(
+    stage.model_copy(update={"steps": steps}) for stage, steps in zip(DEFAULT_STAGES, (240, 400, 300), strict=True)
 )
 FIRST, NAIVE, REPLAY, SCRATCH = "generation 1", "naive", "replay", "from scratch"
 
@@ -92,12 +91,10 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", type=Path, help="keep everything here and go on from what is there")
     defaults = GenerationConfig()
-    for name in ("replay", "passes", "learning_rate"):
+    for name in ("replay", "learning_rate"):
         parser.add_argument(f"--{name.replace('_', '-')}", type=float, default=getattr(defaults, name))
     arguments = parser.parse_args()
-    generation = GenerationConfig(
-        replay=arguments.replay, passes=arguments.passes, learning_rate=arguments.learning_rate
-    )
+    generation = GenerationConfig(replay=arguments.replay, learning_rate=arguments.learning_rate)
     torch.set_num_threads(1)
     takes = read_takes()
     parts, first_labels = split(takes), half_of(Counter(take.label for take in takes))
@@ -188,7 +185,7 @@ def arms(
             stages = tuple(shortened(stage, generation, len(new), len(old)) for stage in STAGES)
             parent = work / "generation-1" / STAGES[-1].name / "final"
             replay = Replay(new=[take.key for take in new], share=generation.replay)
-            out = out.with_name(f"{out.name}-{generation.replay}-{generation.passes}-{generation.learning_rate}")
+            out = out.with_name(f"{out.name}-{generation.replay}-{generation.learning_rate}")
         done = train_language(folder / f"{examples}.parquet", codes, stages, MODEL, out, seed, parent, replay)
         model = MotionLM.load(done[-1].folder / "final")
         first, second = (quality(model, half, labels) for half in halves)

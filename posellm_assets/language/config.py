@@ -72,6 +72,12 @@ class StageConfig(_Config):
     )
     tasks: dict[Task, float] = Field(description="Share of each task; drawn afresh for every clip in every epoch")
     steps: int = Field(gt=0)
+    passes: float = Field(
+        default=0.35,
+        gt=0,
+        description="Of a generation that goes on from another: its passes over the new clips, relative to those that "
+        "`steps` takes a model from the base",
+    )
     learning_rate: float = Field(default=2e-3, gt=0)
     warmup: float = Field(default=0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
     weight_decay: float = Field(default=0.1, ge=0)
@@ -114,10 +120,10 @@ class StageConfig(_Config):
 
 
 STAGES: tuple[StageConfig, ...] = (
-    StageConfig(name="stage1", tasks={"motion": 1.0}, steps=120),
-    StageConfig(name="stage2", tasks={"t2m": 0.5, "m2t": 0.3, "denoise": 0.2}, steps=300),
+    StageConfig(name="stage1", tasks={"motion": 1.0}, steps=120, passes=0.05),
+    StageConfig(name="stage2", tasks={"t2m": 0.5, "m2t": 0.3, "denoise": 0.2}, steps=300, passes=0.25),
     # Without the replay of m2t (a share of 0), this stage forgets most of what stage 2 learned about it.
-    StageConfig(name="stage3", tasks={"t2m": 0.6, "m2t": 0.4}, steps=200, learning_rate=1e-3),
+    StageConfig(name="stage3", tasks={"t2m": 0.6, "m2t": 0.4}, steps=200, passes=0.75, learning_rate=1e-3),
 )
 
 
@@ -132,11 +138,6 @@ class GenerationConfig(_Config):
     )
     replay_weights: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default={}, description="How much of the replay falls to a sport, relative to the others (1 where not named)"
-    )
-    passes: float = Field(
-        default=0.35,
-        gt=0,
-        description="Passes over the new clips, relative to those of a model that starts from the base",
     )
     learning_rate: float = Field(default=1.0, gt=0, description="Learning rate, relative to that of the stage")
 

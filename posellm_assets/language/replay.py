@@ -86,8 +86,8 @@ def shortened(stage: StageConfig, generation: GenerationConfig, new: int, old: i
     """`stage` as a generation with `new` clips and `old` ones that its parent knows needs it.
 
     The stage's steps take a model from the base over `new + old` clips so many times; these take it over the new clips
-    `generation.passes` times as often, replay included. What a generation costs follows what is new in it.
+    `stage.passes` times as often, replay included. What a generation costs follows what is new in it.
     """
     epoch = new + replayed(new, old, generation.replay)
-    steps = math.ceil(stage.steps * generation.passes * epoch / (new + old))
+    steps = math.ceil(stage.steps * stage.passes * epoch / (new + old))
     return stage.model_copy(update={"steps": steps, "learning_rate": stage.learning_rate * generation.learning_rate})

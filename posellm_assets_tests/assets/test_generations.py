@@ -7,12 +7,19 @@ import pytest
 from posellm_assets.defs.language import stage_job
 from posellm_assets.evaluation.champion import promote
 from posellm_assets.lake import Lake, write_json
-from posellm_assets.language.config import GenerationConfig
+from posellm_assets.language.config import GenerationConfig, StageConfig
 from posellm_assets.language.snapshots import Snapshot, SnapshotVideo
 from posellm_assets.settings import LanguageConfig, Settings
 
 SETTINGS = Settings(
-    language=LanguageConfig(generation=GenerationConfig(replay=0.5, replay_weights={"gym": 2.0}, passes=0.4))
+    language=LanguageConfig(
+        stages=(
+            StageConfig(name="stage1", tasks={"motion": 1.0}, steps=120, passes=0.4),
+            StageConfig(name="stage2", tasks={"t2m": 0.5, "m2t": 0.5}, steps=300),
+            StageConfig(name="stage3", tasks={"t2m": 0.5, "m2t": 0.5}, steps=200),
+        ),
+        generation=GenerationConfig(replay=0.5, replay_weights={"gym": 2.0}),
+    )
 )
 
 

@@ -67,8 +67,8 @@ def test_sports_share_the_replay_by_weight_and_what_one_lacks_falls_to_the_other
 
 @pytest.mark.parametrize(("new", "old", "steps"), [(50, 50, 50), (1, 99, 1), (100, 0, 50), (10, 90, 10)])
 def test_what_a_generation_costs_follows_what_is_new_in_it(new: int, old: int, steps: int) -> None:
-    stage = samples.stage(steps=100, learning_rate=1e-3)
-    generation = GenerationConfig(replay=0.5, passes=0.5, learning_rate=0.5)
+    stage = samples.stage(steps=100, passes=0.5, learning_rate=1e-3)
+    generation = GenerationConfig(replay=0.5, learning_rate=0.5)
     assert shortened(stage, generation, new, old) == stage.model_copy(update={"steps": steps, "learning_rate": 5e-4})
 
 
