@@ -40,12 +40,16 @@ class Repetition:
 
 @dataclass(frozen=True)
 class MeasuredClip:
-    """A video and what was measured of the one person in it. `exercise` is the label or what was recognised."""
+    """A video and what was measured of the one person in it.
+
+    `exercise` is the label or what was recognised; `sheet` a JPEG of frames with the skeleton, for teachers who look.
+    """
 
     key: str
     exercise: str | None
     subject: SubjectPoses
     motion: Motion
+    sheet: bytes = b""
 
     @property
     def duration_s(self) -> float:

@@ -138,8 +138,8 @@ class CoachingLabel(_Part):
 
     @property
     def rejections(self) -> Counter[str]:
-        """How often each check rejected something."""
-        return Counter(check for one in self.rejected for check in one.checks)
+        """How many things each check rejected."""
+        return Counter(check for one in self.rejected for check in set(one.checks))
 
 
 def score(points: tuple[FeedbackPoint, ...]) -> int:
