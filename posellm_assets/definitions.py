@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets.defs import actions, evaluation, jobs, language, motion, recognition
+from posellm_assets.defs import actions, evaluation, jobs, language, motion, recognition, streaming
 from posellm_assets.defs.footage import FOOTAGE, QUARANTINE
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.poses import POSES
@@ -42,6 +42,9 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             actions.action_model,
             recognition.recogniser_asset(stages[-1].name),
             recognition.action_report,
+            streaming.feedback_dataset,
+            streaming.streaming_coach,
+            streaming.streaming_report,
             video_assets("recognise_videos", [recognition.ACTION_PREDICTIONS], per_run),
         ],
         jobs=jobs.ALL,

@@ -163,6 +163,23 @@ class Lake:
         """What was recognised in a video (JSON)."""
         return self._of_video("action_predictions", key, ".json")
 
+    def feedback_dataset(self, snapshot: str) -> UPath:
+        """The folder of the sessions of a snapshot in which a coach speaks."""
+        return self.root / "coaching" / check_snapshot_key(snapshot) / "feedback"
+
+    def streaming_coach(self, snapshot: str) -> UPath:
+        """The folder of the streaming coach trained on a snapshot's feedback: checkpoints, losses, `final`."""
+        return self.root / "coaching" / check_snapshot_key(snapshot) / "streaming_coach"
+
+    def streaming_report(self, snapshot: str) -> UPath:
+        """The folder of the report on a snapshot's streaming coach (`index.html`, `metrics.json`)."""
+        return self.root / "coaching" / check_snapshot_key(snapshot) / "streaming_report"
+
+    @property
+    def current_coach(self) -> UPath:
+        """Names the snapshot whose streaming coach is in use (JSON)."""
+        return self.root / "coaching" / "current.json"
+
     def report(self, snapshot: str) -> UPath:
         """The folder of an evaluation report (`index.html`, `metrics.json`)."""
         return self.root / "reports" / check_snapshot_key(snapshot)

@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from posellm_assets.actions.config import ActionsConfig
 from posellm_assets.actions.recognition_config import RecognitionConfig
+from posellm_assets.coaching.streaming_config import StreamingConfig
 from posellm_assets.evaluation.config import EvaluationConfig
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.keys import slug
@@ -99,6 +100,7 @@ class Settings(BaseSettings):
     evaluation: EvaluationConfig = EvaluationConfig()
     actions: ActionsConfig = ActionsConfig()
     recognition: RecognitionConfig = RecognitionConfig()
+    streaming: StreamingConfig = StreamingConfig()
     automation: AutomationConfig = AutomationConfig()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""`posellm import`: motion capture, and datasets of other motion language models."""
+"""`posellm import`: motion capture, sessions with timed feedback, and datasets of other motion language models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +30,19 @@ def import_motion(
     said = declared(unit=unit, up=up, handedness=handedness, fps=fps, label=label, participant=participant)
     for path, about in motion_files.import_motion(Lake(lake), paths, sport, said):
         console.print(f"added {path} ({about})", highlight=False, soft_wrap=True)
+
+
+@app.command("feedback")
+def import_feedback(
+    folder: Annotated[Path, typer.Argument(help="A folder of QEVD, with its feedbacks_long_range.json and videos.")],
+    sport: Annotated[str, typer.Option(help="Folder of the drop zone.")] = "fitness",
+    lake: LakeOption = "data_lake",
+) -> None:
+    """Bring in videos of a coach's sessions with what is said in them, and when, into the drop zone."""
+    from posellm_assets.coaching.qevd import import_qevd
+
+    for path, messages in import_qevd(Lake(lake), folder, sport):
+        console.print(f"added {path} ({messages} messages)", highlight=False, soft_wrap=True)
 
 
 @app.command("dataset")

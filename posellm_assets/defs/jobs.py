@@ -48,5 +48,12 @@ predict_actions = dg.define_asset_job(
     owners=OWNERS,
 )
 
-ALL = [ingest_footage, train_tokenizer, tokenise_motion, train_generation, train_actions, predict_actions]
+train_coach = dg.define_asset_job(
+    "train_coach",
+    selection=dg.AssetSelection.assets("feedback_dataset", "streaming_coach", "streaming_report"),
+    description="From the timed feedback of a snapshot to a streaming coach and the report on it.",
+    owners=OWNERS,
+)
+
+ALL = [ingest_footage, train_tokenizer, tokenise_motion, train_generation, train_actions, predict_actions, train_coach]
 NAMES = [job.name for job in ALL]
