@@ -8,6 +8,8 @@ coverage, to which a reference that nothing matched counts 0.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from posellm_assets.endpoint import Endpoint
+from posellm_assets.evaluation.judge import llm_accuracy
 from posellm_assets.evaluation.metrics import Figure, average
 from posellm_assets.evaluation.streaming import TOLERANCE_S, Session, match_best, match_greedily
 from posellm_assets.evaluation.text_meters import BertModel, Meter, MissingResource, Pair, bertscore, meteor, rouge_l
@@ -41,7 +43,7 @@ class TextFigures:
 def text_figures(
     rows: Mapping[str, Sequence[Session]],
     bert: BertModel | None = None,
-    judge: Callable[[], Meter] | None = None,
+    judge: Endpoint | None = None,
     tolerance_s: float = TOLERANCE_S,
 ) -> dict[str, TextFigures]:
     """The text metrics of each row of a report, such as a coach and its baselines on the same sessions.
@@ -49,31 +51,32 @@ def text_figures(
     Args:
         rows: sessions by the name of who spoke in them.
         bert: the model of BERTScore; None leaves BERTScore out, and says so.
-        judge: makes the meter of LLM-Acc (`judge.llm_accuracy` for an endpoint); None leaves it out, and says so.
+        judge: the endpoint that marks pairs for LLM-Acc; None leaves it out, and says so.
         tolerance_s: of the matching in time.
     """
-    meters: dict[str, Meter] = {}
-    missing: dict[str, str] = {}
+    pairs = sorted({pair for sessions in rows.values() for pair in _pairs(sessions, tolerance_s)})
     makers: dict[str, Callable[[], Meter]] = {
         "meteor": meteor,
         "rouge_l": rouge_l,
         "bertscore": lambda: bertscore(bert),
-        "llm_acc": judge or _no_judge,
+        "llm_acc": lambda: _judging(judge),
     }
+    values: dict[str, dict[Pair, float]] = {}
+    settings: dict[str, str] = {}
+    missing: dict[str, str] = {}
     for name, make in makers.items():
         try:
-            meters[name] = make()
+            meter = make()
+            values[name] = dict(zip(pairs, meter.measure(pairs), strict=True))
+            settings[name] = meter.settings
         except MissingResource as error:
             missing[name] = str(error)
-    pairs = sorted({pair for sessions in rows.values() for pair in _pairs(sessions, tolerance_s)})
-    values = {name: dict(zip(pairs, meter.measure(pairs), strict=True)) for name, meter in meters.items()}
-    settings = {name: meter.settings for name, meter in meters.items()}
     found = {}
     for row, sessions in rows.items():
         found[row] = TextFigures(settings=settings)
         for name, reason in missing.items():
             found[row].absent.update({f"{name}_published": reason, f"{name}_covered": reason})
-        for name in meters:
+        for name in values:
             _add(found[row], name, sessions, values[name], tolerance_s)
     return found
 
@@ -112,5 +115,7 @@ def _matched(session: Session, match: Callable[..., list[tuple[int, int]]], tole
     return [(session.references[index].text, session.said[place].text) for index, place in pairs]
 
 
-def _no_judge() -> Meter:
-    raise MissingResource(NO_JUDGE)
+def _judging(judge: Endpoint | None) -> Meter:
+    if judge is None:
+        raise MissingResource(NO_JUDGE)
+    return llm_accuracy(judge)

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from posellm_assets.endpoint import Endpoint, EndpointConfig
 from posellm_assets.evaluation.streaming import Message, Session, silence
 from posellm_assets.evaluation.streaming_texts import text_figures
 from posellm_assets.evaluation.text_meters import BertModel, MissingResource, bertscore, meteor
 from posellm_assets.evaluation.text_metrics import rouge_l_of
+from posellm_assets_tests.endpoint_server import endpoint, refuses, says
 
 
 def session(references: dict[float, str], said: dict[float, str]) -> Session:
@@ -153,3 +155,27 @@ def test_a_model_that_bertscore_cannot_use_is_missing_with_the_reason(bert: Path
     (disguised / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(MissingResource, match="move"):
         bertscore(BertModel(disguised, 1))
+
+
+def test_llm_acc_is_the_mean_of_the_judges_marks_and_silence_has_none(no_wordnet: None) -> None:
+    spoken = session({5: "knees out", 20: "chest up", 40: "deeper"}, {5: "push them out", 20: "lift your chest"})
+    with endpoint(says({"mark": 5}), says({"mark": 2})) as served:
+        judge = Endpoint(EndpointConfig(url=served.url, model="judge"))
+        found = text_figures({"coach": [spoken], "silence": [silence(spoken)]}, judge=judge)
+    assert [request["temperature"] for request in served.requests] == [0, 0]
+    asked = served.requests[0]["response_format"]["json_schema"]["schema"]
+    assert asked["properties"]["mark"]["type"] == "integer"
+    assert "Due: chest up\nSaid: lift your chest" in served.requests[0]["messages"][1]["content"]
+    assert found["coach"].figures["llm_acc_published"].value == 3.5
+    assert found["coach"].figures["llm_acc_covered"].value == pytest.approx(7 / 3)
+    assert found["silence"].figures["llm_acc_covered"].value == 0
+
+
+@pytest.mark.parametrize("answer", [says({"mark": 7}), says({"mark": "5"}), says("I say 4"), refuses(401)])
+def test_a_judge_that_does_not_mark_every_pair_leaves_the_metric_missing(answer, no_wordnet: None) -> None:
+    spoken = session({5: "knees out"}, {5: "push them out"})
+    with endpoint(answer) as served:
+        judge = Endpoint(EndpointConfig(url=served.url, model="judge"))
+        found = text_figures({"coach": [spoken]}, judge=judge)["coach"]
+    assert "judge" in found.absent["llm_acc_published"] and "llm_acc_covered" not in found.figures
+    assert "rouge_l_published" in found.figures
