@@ -21,6 +21,8 @@ Config = TypeVar("Config", bound=BaseModel)
 
 # The exit status of a program that saved when it was asked to stop: what a shell says of a process that SIGTERM ended.
 PREEMPTED = 128 + signal.SIGTERM
+USERS_FAULTS = (ValueError, FileNotFoundError)
+"""Errors that are the user's to mend: the program ends with their sentence, and without a traceback."""
 
 
 class Refusal(ValueError):
@@ -74,17 +76,39 @@ def _work_alone(job: Path) -> None:
 def run_program(name: str, model: type[Config], run: Callable[[Config, Report], object]) -> None:
     """Run a program on the configuration of the command line, with one torch thread.
 
-    Errors that are the user's to mend (ValueError, FileNotFoundError) end it with one sentence that begins with `name`.
+    One of `USERS_FAULTS` ends it with one sentence that begins with `name`.
     """
     import torch  # not at the top: the code server imports this module and loads no torch
 
     config = read_config(model)
     torch.set_num_threads(1)
-    with reporting() as report:
-        try:
-            run(config, report)
-        except (ValueError, FileNotFoundError) as error:
-            sys.exit(f"{name}: {error}")
+    with reporting() as report, _ending(name, USERS_FAULTS):
+        run(config, report)
+
+
+def run_training(
+    name: str,
+    train: Callable[[Report, Callable[[], bool]], object],
+    faults: tuple[type[Exception], ...] = USERS_FAULTS,
+) -> None:
+    """Run a training, `train(report, stop)`, that saves and raises Preempted where `stop()` says that it should.
+
+    The program then ends with the status PREEMPTED, and where one of the `faults` is met with one sentence that begins
+    with `name`.
+    """
+    with reporting() as report, asked_to_stop() as stop, _ending(name, faults):
+        train(report, stop)
+
+
+@contextmanager
+def _ending(name: str, faults: tuple[type[Exception], ...]) -> Iterator[None]:
+    try:
+        yield
+    except Preempted as preempted:
+        print(preempted, file=sys.stderr)
+        sys.exit(PREEMPTED)
+    except faults as error:
+        sys.exit(f"{name}: {error}")
 
 
 @contextmanager

@@ -10,7 +10,6 @@ job ends like one that never stopped: on a CPU, with the same threads and proces
 
 import math
 import random
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from posellm_assets import lake
 from posellm_assets.actions.config import ActionJob
 from posellm_assets.checkpoints import check_identity, newest_valid
 from posellm_assets.language import backends
-from posellm_assets.program import PREEMPTED, Preempted, Refusal, Report, asked_to_stop, read_config, reporting
+from posellm_assets.program import Preempted, Refusal, Report, read_config, run_training
 from posellm_assets.saving import PREEMPTION_S, Saves
 
 
@@ -78,7 +77,7 @@ def train(
         if per_step < processes.count:
             raise UnusableDataset(f"{processes.count} processes cannot share {per_step} clips of a step: raise them")
         schedule = Schedule.of(training, len(clips))
-        bf16 = job.model.precision == "bf16" or (job.model.precision == "auto" and _bf16_is_fast(device))
+        bf16 = processes.in_bf16(job.model.precision)
         loaded = start(job, dataset, backend, bf16, processes)
         if training.gradient_checkpointing:
             loaded.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -210,14 +209,6 @@ def train(
         return result
 
 
-def _bf16_is_fast(device: Any) -> bool:
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu._is_avx512_bf16_supported())
-
-
 def _in_words(entry: dict[str, Any]) -> str:
     held_out = f", held out {entry['val_loss']:.3f}, {entry['val_accuracy']:.0%} right" if "val_loss" in entry else ""
     return f"loss {entry['loss']:.3f}{held_out}, learning rate {entry['lr']:.2g}, {entry['clips_per_s']:.1f} clips/s"
@@ -226,16 +217,13 @@ def _in_words(entry: dict[str, Any]) -> str:
 def main() -> None:
     """Run the job named on the command line; exits with a sentence where the job itself is at fault."""
     job = read_config(ActionJob)
-    with reporting() as report, asked_to_stop() as stop:
-        try:
-            import torch
 
-            train(job, backends.choose(job.model.backend if torch.cuda.is_available() else "hf"), report, stop)
-        except Preempted as preempted:
-            print(preempted, file=sys.stderr)
-            sys.exit(PREEMPTED)
-        except (ValueError, FileNotFoundError) as error:
-            sys.exit(f"actions: {error}")
+    def run(report: Report, stop: Callable[[], bool]) -> None:
+        import torch
+
+        train(job, backends.choose(job.model.backend if torch.cuda.is_available() else "hf"), report, stop)
+
+    run_training("actions", run)
 
 
 if __name__ == "__main__":

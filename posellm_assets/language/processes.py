@@ -8,10 +8,12 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import distributed
+
+from posellm_assets.program import bf16_is_fast_on_cpu
 
 Item = TypeVar("Item")
 
@@ -28,6 +30,14 @@ class Processes:
     def first(self) -> bool:
         """Whether this is the process that writes and reports."""
         return self.rank == 0
+
+    def in_bf16(self, precision: Literal["auto", "bf16", "float32"]) -> bool:
+        """Whether to compute in bf16; 'auto' does where the device is fast at it."""
+        if precision != "auto":
+            return precision == "bf16"
+        if self.device.type == "cuda":
+            return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bf16_is_fast_on_cpu()
 
     def share(self, items: Sequence[Item]) -> list[Item]:
         """The part of `items` that is this process's work."""

@@ -10,7 +10,6 @@ the same weights as one that never stopped; on a CPU, and with the same number o
 
 import math
 import random
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,16 +21,7 @@ from posellm_assets.language import backends
 from posellm_assets.language.config import StageJob, Task
 from posellm_assets.language.formats.card import stage_card
 from posellm_assets.language.origin import Origin
-from posellm_assets.program import (
-    PREEMPTED,
-    Preempted,
-    Refusal,
-    Report,
-    asked_to_stop,
-    bf16_is_fast_on_cpu,
-    read_config,
-    reporting,
-)
+from posellm_assets.program import Preempted, Refusal, Report, read_config, run_training
 from posellm_assets.saving import PREEMPTION_S, SavePoints, Saves
 
 SAY_EVERY_S = 10.0
@@ -113,7 +103,7 @@ def train(
         participants = {clip.participant for clip in clips if clip.participant}
         if checkpoint:
             participants = set(checkpoint.position["participants"])
-        bf16 = job.model.precision == "bf16" or (job.model.precision == "auto" and _bf16_is_fast(device))
+        bf16 = processes.in_bf16(job.model.precision)
         vocabulary, loaded = start(job, backend, clips, participants, bf16, processes, resumed=checkpoint is not None)
         tokens_hash = record.vocabulary_hash(vocabulary)
         model, masked = loaded.model, loaded.masked
@@ -328,12 +318,6 @@ def _where_it_goes_on(saves: Saves, steps: int) -> str:
     return f"saved: the same command goes on from step {saves.saved} of {steps}"
 
 
-def _bf16_is_fast(device: Any) -> bool:
-    import torch
-
-    return torch.cuda.is_bf16_supported(including_emulation=False) if device.type == "cuda" else bf16_is_fast_on_cpu()
-
-
 def _out_of_patience(position: dict[str, Any], patience: int | None) -> bool:
     return patience is not None and position["evaluations_since_best"] >= patience
 
@@ -359,14 +343,12 @@ def _what_broke(step: int, loss: float, norm: float, keys: set[str], out: Path) 
 def main() -> None:
     """Run the job named on the command line; exits with a sentence where the job itself is at fault."""
     job = read_config(StageJob)
-    with reporting() as report, asked_to_stop() as stop:
-        try:
-            train(job, backends.choose(job.model.backend), report, stop)
-        except Preempted as preempted:
-            print(preempted, file=sys.stderr)
-            sys.exit(PREEMPTED)
-        except Refusal as error:
-            sys.exit(f"{job.stage.name}: {error}")
+    # A ValueError of a library is not the job's fault: it keeps its traceback.
+    run_training(
+        job.stage.name,
+        lambda report, stop: train(job, backends.choose(job.model.backend), report, stop),
+        faults=(Refusal,),
+    )
 
 
 if __name__ == "__main__":

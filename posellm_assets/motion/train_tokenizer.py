@@ -7,7 +7,6 @@ or in the store, and ends with the same bits; the checkpoints here go when the r
 
 import json
 import math
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,15 +26,7 @@ from posellm_assets.motion.objective import Objective
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.motion.tokenizer_report import held_out_figures
 from posellm_assets.motion.training_data import Segments, Windows, mirrored_features, normalisation, read_segments
-from posellm_assets.program import (
-    PREEMPTED,
-    Preempted,
-    Report,
-    asked_to_stop,
-    bf16_is_fast_on_cpu,
-    read_config,
-    reporting,
-)
+from posellm_assets.program import Preempted, Report, bf16_is_fast_on_cpu, read_config, run_training
 from posellm_assets.saving import PREEMPTION_S, SavePoints, Saves
 
 STATE_FILE = "state.safetensors"
@@ -245,14 +236,7 @@ def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 def main() -> None:
     """Run the job named on the command line."""
     job = read_config(TokenizerJob)
-    with reporting() as report, asked_to_stop() as stop:
-        try:
-            train(job, report, stop)
-        except Preempted as preempted:
-            print(preempted, file=sys.stderr)
-            sys.exit(PREEMPTED)
-        except (ValueError, FileNotFoundError) as error:
-            sys.exit(str(error))
+    run_training("tokenizer", lambda report, stop: train(job, report, stop))
 
 
 if __name__ == "__main__":
