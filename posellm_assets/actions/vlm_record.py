@@ -1,6 +1,5 @@
 """What a vision-language training leaves beside its checkpoints: what it is traced back to, and the finished model."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -40,18 +39,14 @@ def card(job: ActionJob, position: dict[str, Any], steps: int) -> str:
 
 
 def write_final(loaded: LoadedVision, job: ActionJob, dataset: ActionDataset, out: Path) -> None:
-    """Write `out/final` under another name first, so that a killed process leaves no half of it."""
-    temporary, final = out / ".final.tmp", out / "final"
-    for leftover in (temporary, final):
-        shutil.rmtree(leftover, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    """Write `out/final`, whole."""
     about = {
         "base": job.model.base,
         "frames": job.model.frames.model_dump(),
         "language": dataset.languages[0],
         "label_set": dataset.label_set.model_dump(),
     }
-    save(loaded, about, temporary)
-    os.replace(temporary, final)
+    with lake.whole_folder(out / "final") as folder:
+        save(loaded, about, folder)
     for made_on_the_way in (BASE, "frames"):
         shutil.rmtree(out / made_on_the_way, ignore_errors=True)

@@ -1,8 +1,6 @@
 """What a step of vision-language training is made of: clips drawn and asked about, their loss, the held-out figures."""
 
 import math
-import os
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +16,7 @@ from posellm_assets.actions.phrasings import phrasings
 from posellm_assets.actions.vlm_inputs import Seen, model_inputs, see
 from posellm_assets.actions.vlm_model import LoadedVision, attach_lora, build_tiny, load
 from posellm_assets.actions.vlm_scoring import Scorer, answer_ids, frames_of, names_of
-from posellm_assets.lake import write_atomic
+from posellm_assets.lake import whole_folder, write_atomic
 from posellm_assets.language import models
 from posellm_assets.language.backends import Backend
 from posellm_assets.language.packing import IGNORE
@@ -48,7 +46,8 @@ def start(job: ActionJob, dataset: ActionDataset, backend: Backend, bf16: bool, 
     if source == TINY:
         source = str(job.out / BASE)
         if processes.first and not (job.out / BASE).is_dir():
-            _build_tiny(job, dataset)
+            with whole_folder(job.out / BASE) as folder:
+                build_tiny(job.model.tiny, list(_texts(dataset)), job.seed, folder)
         processes.wait()
     frozen = job.model.trained == "lora"
     loaded = load(source, backend, torch.bfloat16 if bf16 and frozen else torch.float32, processes.device)
@@ -128,14 +127,6 @@ class Teacher:
             write_atomic(path, lambda stream: np.savez(stream, frames=frames, times_s=times_s))
         with np.load(path) as kept:
             return kept["frames"], kept["times_s"]
-
-
-def _build_tiny(job: ActionJob, dataset: ActionDataset) -> None:
-    temporary = job.out / f".{BASE}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    build_tiny(job.model.tiny, list(_texts(dataset)), job.seed, temporary)
-    os.replace(temporary, job.out / BASE)
 
 
 def _texts(dataset: ActionDataset) -> Iterator[str]:

@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 import resource
 import shutil
 import sys
@@ -97,10 +96,8 @@ def save_start(out: Path, vocabulary: Vocabulary, folder: Path) -> None:
 def restore_start(checkpoint: Path, out: Path) -> None:
     """Put the built-in base back where a job that began from it has none here."""
     if not (out / BASE).is_dir() and (checkpoint / checkpoints.START / "config.json").is_file():
-        temporary = out / f".{BASE}.tmp"
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(checkpoint / checkpoints.START, temporary)
-        os.replace(temporary, out / BASE)
+        with lake.whole_folder(out / BASE) as folder:
+            shutil.copytree(checkpoint / checkpoints.START, folder, dirs_exist_ok=True)
 
 
 def vocabulary_hash(vocabulary: Vocabulary) -> str:
@@ -118,20 +115,13 @@ def peak_memory_mb(device: torch.device) -> float:
 
 
 def write_final(model: Any, vocabulary: Vocabulary, lengths: Lengths, origin: Origin, out: Path) -> None:
-    """Write `out/final` under another name first, so that a killed process leaves no half of it.
-
-    Raises Refusal where the disk is full.
-    """
-    temporary, final = out / ".final.tmp", out / "final"
-    for leftover in (temporary, final):
-        shutil.rmtree(leftover, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    """Write `out/final`, whole; raises Refusal where the disk is full."""
+    final = out / "final"
     try:
-        models.save(model, vocabulary, temporary)
-        lengths.write(temporary)
-        origin.write(temporary)
+        with lake.whole_folder(final) as folder:
+            models.save(model, vocabulary, folder)
+            lengths.write(folder)
+            origin.write(folder)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(temporary)
         raise Refusal(f"{final} cannot be written: {error}. Make room and start the same command again") from error
-    os.replace(temporary, final)
     shutil.rmtree(out / BASE, ignore_errors=True)

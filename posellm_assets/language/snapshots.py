@@ -27,7 +27,7 @@ from posellm_assets import __version__
 from posellm_assets.footage.keys import snapshot_key, snapshot_scope
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.splits import Split
-from posellm_assets.lake import Lake, local_path, read_json, sha256_of, sync, write_atomic, write_json
+from posellm_assets.lake import Lake, local_path, read_json, sha256_of, whole_folder, write_atomic, write_json
 from posellm_assets.texts.captions import CaptionText, read_captions
 from posellm_assets.texts.mirror import can_mirror, mirror_text
 
@@ -223,23 +223,19 @@ def _version(video: SnapshotVideo) -> tuple[str | None, ...]:
 def _write_parts(
     lake: Lake, snapshot: Snapshot, parts: dict[str, list[SnapshotVideo]], folder: Path, earlier: Sequence[Path]
 ) -> None:
-    """Make `folder` hold exactly `parts`. It appears whole, by one rename; `earlier` are the folders to share from."""
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    for name, videos in parts.items():
-        there = next((path for other in [folder, *earlier] if (path := other / name).is_file()), None)
-        if there:
-            _share(there, temporary / name)
-            continue
-        rows = [row for video in videos for row in _examples(lake, snapshot, video)]
-        table = pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA).replace_schema_metadata({"lineage": snapshot.lineage})
-        write_atomic(temporary / name, partial(pq.write_table, table))
-    if folder.is_dir():
-        shutil.rmtree(folder)
-    folder.unlink(missing_ok=True)  # one file, as the first versions wrote it
-    os.replace(temporary, folder)
-    sync(folder.parent)
+    """Make `folder` hold exactly `parts`; `earlier` are the folders to share from."""
+    if folder.is_file():  # as the first versions wrote it
+        folder.unlink()
+    with whole_folder(folder) as new:
+        for name, videos in parts.items():
+            there = next((path for other in [folder, *earlier] if (path := other / name).is_file()), None)
+            if there:
+                _share(there, new / name)
+                continue
+            rows = [row for video in videos for row in _examples(lake, snapshot, video)]
+            table = pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA)
+            table = table.replace_schema_metadata({"lineage": snapshot.lineage})
+            write_atomic(new / name, partial(pq.write_table, table))
 
 
 def _share(there: Path, here: Path) -> None:

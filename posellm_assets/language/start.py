@@ -4,8 +4,6 @@ With LoRA a parent's adapter is trained on beside the base that it was made for,
 what all stages learned. A parent without such an adapter is taken with its weights merged, and gets a new one.
 """
 
-import os
-import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from posellm_assets import lake
 from posellm_assets.language import adapters, models
 from posellm_assets.language.backends import Backend
 from posellm_assets.language.bases import read_base_config, read_text_tokenizer
@@ -67,7 +66,8 @@ def start(
         if processes.first and not (resumed and folder.is_dir()):
             texts = {text for clip in clips for view in clip.views for text in view.texts}
             tokenizer = tiny_tokenizer(texts, job.model.tiny.text_tokens)
-            _build(job, Vocabulary(tokenizer, *codes, participants), folder)
+            with lake.whole_folder(folder) as new:
+                models.build_tiny(job.model.tiny, Vocabulary(tokenizer, *codes, participants), job.seed, new)
         processes.wait()
         vocabulary, loaded, unknown = Vocabulary.load(folder), load(str(folder)), []
         loaded.model.name_or_path = "tiny"
@@ -104,12 +104,3 @@ def _code_vectors(folder: Path, lineage: str) -> np.ndarray:
             f"{folder} is tokenizer {tokenizer.lineage}, but the codes were made by {lineage or 'another'}"
         )
     return tokenizer.code_vectors()
-
-
-def _build(job: StageJob, vocabulary: Vocabulary, folder: Path) -> None:
-    temporary = folder.with_name(f".{folder.name}.tmp")
-    for leftover in (temporary, folder):
-        shutil.rmtree(leftover, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    models.build_tiny(job.model.tiny, vocabulary, job.seed, temporary)
-    os.replace(temporary, folder)

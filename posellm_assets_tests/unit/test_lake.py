@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from posellm_assets.footage.keys import InvalidKey
-from posellm_assets.lake import Lake, read_json, write_atomic, write_json
+from posellm_assets.lake import Lake, read_json, whole_folder, write_atomic, write_json
 
 KEY = "tennis.serve.9f3a12cd"
 
@@ -63,3 +63,15 @@ def test_json_that_is_damaged_names_the_file(tmp_path: Path) -> None:
 def test_json_never_holds_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"loss": float("nan")})
+
+
+def test_a_folder_is_there_as_it_was_until_all_of_the_new_one_is(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    for content in ("old", "new"):
+        with whole_folder(folder) as filled:
+            (filled / content).write_text(content)
+            assert [path.name for path in folder.glob("*")] == (["old"] if content == "new" else [])
+    with pytest.raises(KeyError), whole_folder(folder) as filled:
+        (filled / "half").write_text("a part of")
+        raise KeyError
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "new"]
