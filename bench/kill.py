@@ -25,11 +25,13 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from forks import came_to_its_end, fork
+from lakes import compared, torn
 
 STAGES = ("stage1", "stage2", "stage3")
 SHARES = {"extraction": 8, "tokenizer": 8, "snapshot": 6, "stage1": 8, "stage2": 8, "stage3": 8, "promotion": 6}
@@ -58,14 +60,6 @@ SETTINGS: dict[str, Any] = {
         ],
     },
 }
-VOLATILE = {
-    *("registered_at", "created_at", "promoted_at", "seconds", "cpu_seconds", "step_seconds", "step_cpu_seconds"),
-    *("seconds_of_last_start", "tokens_per_s", "labels_per_s", "memory_mb", "peak_memory_mb", "cpu_s"),
-}
-"""What says when or how fast something was done."""
-
-DERIVED = {"manifest.json", "README.md"}
-"""Hashes and cards of files that hold such figures; `torn` looks at their being whole."""
 
 
 @dataclass
@@ -110,36 +104,23 @@ class Home:
 def attempt(home: Home, command: Callable[[], None], at_write: int | None, after_s: float | None, group: bool) -> bool:
     """Run `command` in a fork, and kill it at a write or after a time; returns whether it came to its end."""
     home.writes.unlink(missing_ok=True)
-    child = os.fork()
-    if child == 0:
-        _run(home, command, at_write)
+    child = fork(lambda: _observed(home, command, at_write))
     waiting = os.pidfd_open(child)
     ended, _, _ = select.select([waiting], [], [], after_s)
+    os.close(waiting)
     if not ended:
         (os.killpg if group else os.kill)(child, signal.SIGKILL)
-    _, status = os.waitpid(child, 0)
-    os.close(waiting)
-    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-        raise RuntimeError(f"the command failed by itself:\n{home.log.read_text()[-6000:]}")
-    return os.WIFEXITED(status)
+    return came_to_its_end(child, lambda: home.log.read_text()[-6000:])
 
 
-def _run(home: Home, command: Callable[[], None], at_write: int | None) -> None:
-    """The life of a fork; it does not return."""
-    code = 1
-    try:
-        os.setsid()
-        output = os.open(home.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        for descriptor in (1, 2):
-            os.dup2(output, descriptor)
-        sys.addaudithook(_counting(home, at_write))
-        command()
-        code = 0
-    except BaseException:  # noqa: BLE001 - a fork must end here whatever happens
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
+def _observed(home: Home, command: Callable[[], None], at_write: int | None) -> None:
+    """What a fork does: it leads a group of its own, logs what it says, and counts what it writes."""
+    os.setsid()
+    output = os.open(home.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    for descriptor in (1, 2):
+        os.dup2(output, descriptor)
+    sys.addaudithook(_counting(home, at_write))
+    command()
 
 
 def _counting(home: Home, at_write: int | None) -> Callable[[str, tuple[Any, ...]], None]:
@@ -186,7 +167,9 @@ def endure(home: Home, command: Callable[[], None], wanted: int, draw: random.Ra
                 tally.kills[kind] += 1
                 tally.places.add(_place(home))
                 tally.torn += torn(home.lake)
-        compare(home.root / "reference" / "lake", home.lake, tally)
+        lost, different = compared(home.root / "reference" / "lake", home.lake)
+        tally.lost += lost
+        tally.different += different
     return tally
 
 
@@ -197,65 +180,6 @@ def _place(home: Home) -> str:
     if "checkpoint-" in "/".join(parts):
         return "upload" if parts[0] == "hub" else "save"
     return parts[0]
-
-
-def torn(lake: Path) -> list[str]:
-    """The files that are there under their name and not whole. Hidden names are still being written."""
-    found = []
-    for path in _visible(lake):
-        try:
-            content = path.read_bytes()
-            if path.suffix == ".json":
-                json.loads(content)
-            elif path.suffix == ".parquet" and not (content[:4] == content[-4:] == b"PAR1" and len(content) > 12):
-                raise ValueError("no parquet file")
-            elif path.suffix == ".safetensors":
-                header = int.from_bytes(content[:8], "little")
-                tensors = json.loads(content[8 : 8 + header])
-                ends = [about["data_offsets"][1] for name, about in tensors.items() if name != "__metadata__"]
-                if len(content) != 8 + header + max(ends, default=0):
-                    raise ValueError("no safetensors file")
-        except (ValueError, KeyError) as error:
-            # In a store a checkpoint counts from its manifest on, which is written last.
-            if path.relative_to(lake).parts[0] != "hub" or (path.parent / "manifest.json").exists():
-                found.append(f"{path.relative_to(lake)}: {error}")
-    return found
-
-
-def compare(reference: Path, lake: Path, tally: Tally) -> None:
-    """Add to `tally` what an undisturbed run left and this one did not, or did otherwise."""
-    for path in _visible(reference):
-        name, mine = path.relative_to(reference), lake / path.relative_to(reference)
-        if not mine.exists():
-            tally.lost.append(str(name))
-        elif path.name not in DERIVED and _content(path) != _content(mine):
-            tally.different.append(str(name))
-    extra = {path.relative_to(lake) for path in _visible(lake)} - {
-        path.relative_to(reference) for path in _visible(reference)
-    }
-    tally.different += [f"{path} is there only where it was killed" for path in sorted(extra)]
-
-
-def _visible(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden and path.suffix not in (".lock", ".tmp"):
-            yield path
-
-
-def _content(path: Path) -> Any:
-    """What must be the same: the bytes, or for JSON the values that do not say when or how fast."""
-    if path.suffix == ".json":
-        return _lasting(json.loads(path.read_bytes()))
-    if path.suffix == ".jsonl":
-        return [_lasting(json.loads(line)) for line in path.read_text().splitlines()]
-    return path.read_bytes()
-
-
-def _lasting(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _lasting(part) for name, part in value.items() if name not in VOLATILE}
-    return [_lasting(part) for part in value] if isinstance(value, list) else value
 
 
 def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -112,20 +113,18 @@ def train_language(
 ) -> list[Trained]:
     """Train the stages one after the other, the first from `parent`; the last one's `folder / "final"` is the model."""
     tokenizer = MotionTokenizer.load(tokenizer_folder)
+    spoken = {"codebook_size": tokenizer.codebook_size, "lineage": tokenizer.lineage, "tokenizer": tokenizer_folder}
+    return train_stages(stages, folder, parent, train=examples, model=model, replay=replay, seed=seed, **spoken)
+
+
+def train_stages(
+    stages: Sequence[StageConfig], folder: Path, parent: Path | None = None, **about: Any
+) -> list[Trained]:
+    """The same with the rest of each `StageJob` in `about`."""
     done: list[Trained] = []
     for stage in stages:
-        job = StageJob(
-            train=examples,
-            out=folder / stage.name,
-            stage=stage,
-            model=model,
-            parent=done[-1].folder / "final" if done else parent,
-            replay=replay,
-            codebook_size=tokenizer.codebook_size,
-            lineage=tokenizer.lineage,
-            tokenizer=tokenizer_folder,
-            seed=seed,
-        )
+        before = done[-1].folder / "final" if done else parent
+        job = StageJob(out=folder / stage.name, stage=stage, parent=before, **about)
         done.append(Trained(job.out, run_program("language.train", job, job.out)))
     return done
 

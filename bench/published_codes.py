@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 from mocap import Take
-from pipeline import run_program, write_examples
+from pipeline import train_stages, write_examples
 from t2m_gpt import CODES, BaselineTokenizer
 
 from posellm_assets.evaluation.baselines import CodeStatistics
 from posellm_assets.evaluation.clips import read_examples
-from posellm_assets.language.config import ModelConfig, StageConfig, StageJob
+from posellm_assets.language.config import ModelConfig, StageConfig
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.motion import Motion
@@ -53,31 +53,10 @@ def nll_of_published_codes(
     texts = [take.text for take in asked]
     found, most_s = [], 0.0
     for seed in seeds:
-        model_folder, cpu_s = _trained(examples, stages, model, seed, folder / f"seed-{seed}")
-        nll = MotionLM.load(model_folder).nll_per_code(held_out, texts).tolist()
+        about = {"train": examples, "model": model, "codebook_size": CODES, "lineage": "t2m-gpt", "seed": seed}
+        trained = train_stages(stages, folder / f"seed-{seed}", **about)
+        nll = MotionLM.load(trained[-1].folder / "final").nll_per_code(held_out, texts).tolist()
         found.append(float(np.average(nll, weights=lengths)))
-        most_s = max(most_s, cpu_s)
+        most_s = max(most_s, sum(stage.cpu_s for stage in trained))
     bigram = CodeStatistics([one.codes for one in read_examples(str(examples))], CODES).bigram_nll
     return found, float(np.average([bigram(one) for one in held_out], weights=lengths)), most_s
-
-
-def _trained(
-    examples: Path, stages: Sequence[StageConfig], model: ModelConfig, seed: int, folder: Path
-) -> tuple[Path, float]:
-    """The finished model of all stages and their CPU seconds."""
-    parent, cpu_s = None, 0.0
-    for stage in stages:
-        job = StageJob(
-            train=examples,
-            out=folder / stage.name,
-            stage=stage,
-            model=model,
-            parent=parent,
-            codebook_size=CODES,
-            lineage="t2m-gpt",
-            seed=seed,
-        )
-        cpu_s += run_program("language.train", job, job.out)
-        parent = job.out / "final"
-    assert parent
-    return parent, cpu_s

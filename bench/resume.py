@@ -21,7 +21,6 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +30,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from forks import came_to_its_end, fork
 
 from posellm_assets.language.backends import Backend
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob, TinyConfig
@@ -87,24 +87,14 @@ def in_fork(work: Work, log: Path, losses: Path, kill_at: tuple[int, float] | No
 
     `kill_at` is a number of lines in the log of losses at which it is killed, and how many seconds later.
     """
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            if kill_at:
-                threading.Thread(target=_kill, args=(losses, *kill_at), daemon=True).start()
-            with log.open("a") as said:
-                work(lambda message: print(message, file=said, flush=True))
-            code = 0
-        except BaseException:  # noqa: BLE001 - a fork must end here whatever happens
-            traceback.print_exc()
-        finally:
-            sys.stderr.flush()
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    if os.WIFEXITED(status) and os.WEXITSTATUS(status):
-        raise RuntimeError("the command failed by itself")
-    return os.WIFEXITED(status)
+
+    def observed() -> None:
+        if kill_at:
+            threading.Thread(target=_kill, args=(losses, *kill_at), daemon=True).start()
+        with log.open("a") as said:
+            work(lambda message: print(message, file=said, flush=True))
+
+    return came_to_its_end(fork(observed), log.read_text)
 
 
 def _kill(losses: Path, lines: int, later_s: float) -> None:
