@@ -21,6 +21,12 @@ from posellm_assets.motion.skeletons import Skeleton
 SCHEMA_VERSION = 1
 
 
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """(first, past the last) index of every run of True in `flags` (T,)."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))).tolist()
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
 class UnreadableMotion(ValueError):
     """A file that is not a whole motion file; the message names it and says what to do."""
 
@@ -77,10 +83,8 @@ class Motion:
 
     def segments(self, min_s: float) -> list["Motion"]:
         """The stretches without a gap that last at least `min_s` seconds, in order."""
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], self.known, [False]]).astype(np.int8)))
-        runs = zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
         # half a frame of tolerance, because min_s * fps is not exact
-        return [self.cut(start, stop) for start, stop in runs if stop - start >= min_s * self.fps - 0.5]
+        return [self.cut(start, stop) for start, stop in runs(self.known) if stop - start >= min_s * self.fps - 0.5]
 
     def write(self, path: UPath | Path) -> None:
         """Write parquet atomically: a row per frame with `time_s`, `filled` and the joints, row-major (J, 3)."""

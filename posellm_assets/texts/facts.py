@@ -7,7 +7,7 @@ traced to frames. How the signals are taken from the joints is in `signals.py`; 
 
 import numpy as np
 
-from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.motion import Motion, runs
 from posellm_assets.texts.coordination import orders, symmetry
 from posellm_assets.texts.fact import Fact, Side, frame_times, new_fact
 from posellm_assets.texts.relations import relation_facts
@@ -141,17 +141,17 @@ def _speeds(motion: Motion) -> list[Fact]:
 
 def _holds(motion: Motion, signals: dict[tuple[str, Side], np.ndarray]) -> list[Fact]:
     """The longest span in which the body holds still, and the posture that it holds."""
-    still = stillness_speed(motion) < STILL_SPEED
-    first, length = _longest_run(still)
-    if length < STILL_S * motion.fps:
+    still = runs(stillness_speed(motion) < STILL_SPEED)
+    first, end = max(still, key=lambda run: run[1] - run[0], default=(0, 0))
+    if end - first < STILL_S * motion.fps:
         return []
     times = frame_times(motion)
-    span = slice(first, first + length)
+    span = slice(first, end)
     for (joint, _), signal in signals.items():
         held = signal[span][np.isfinite(signal[span])]
         if len(held) and np.ptp(np.percentile(held, (2, 98))) >= MOVES_DEG[joint]:
             return []  # a movement too slow to be seen in a second
-    start_s, end_s = float(times[first]), float(times[first + length - 1])
+    start_s, end_s = float(times[first]), float(times[end - 1])
     facts = [new_fact("hold", "body", None, end_s - start_s, "s", start_s, end_s)]
     for joint, side in POSTURE:
         held = signals.get((joint, side))
@@ -159,16 +159,6 @@ def _holds(motion: Motion, signals: dict[tuple[str, Side], np.ndarray]) -> list[
             value = float(np.nanmedian(held[span]))
             facts.append(new_fact("posture", joint, side, value, "degrees", start_s, end_s))
     return facts
-
-
-def _longest_run(flags: np.ndarray) -> tuple[int, int]:
-    """(first frame, length) of the longest run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
-    if len(edges) == 0:
-        return 0, 0
-    starts, lengths = edges[::2], edges[1::2] - edges[::2]
-    best = int(np.argmax(lengths))
-    return int(starts[best]), int(lengths[best])
 
 
 def _correlation(left: np.ndarray, right: np.ndarray) -> float:

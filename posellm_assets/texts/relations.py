@@ -15,7 +15,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.ndimage import gaussian_filter1d
 
-from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.motion import Motion, runs
 from posellm_assets.texts.fact import Fact, Side, frame_times, new_fact
 from posellm_assets.texts.repetition import SMOOTHING_S, finite_runs
 from posellm_assets.texts.signals import angle_signals, axes, body_length, in_picture, point
@@ -183,7 +183,7 @@ def holding(values: np.ndarray, threshold: float, fps: float) -> Spell | None:
     known = known_relations()
     needed = max(2, round(known.shortest_s * fps))
     spells: list[tuple[int, int]] = []
-    for first, last in _runs(values >= threshold - known.release):
+    for first, last in runs(values >= threshold - known.release):  # comparisons with NaN are False: a gap ends a run
         reached = np.flatnonzero(values[first:last] >= threshold)
         if len(reached) >= needed:
             spells.append((first + int(reached[0]), first + int(reached[-1])))
@@ -193,8 +193,3 @@ def holding(values: np.ndarray, threshold: float, fps: float) -> Spell | None:
     returns = sum(bool(seen[end + 1 : start].any()) for (_, end), (start, _) in pairwise(spells))
     longest = max(spells, key=lambda spell: spell[1] - spell[0])
     return Spell(1 + returns, *longest)
-
-
-def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
-    """(first, past the last) frame of every run of True; comparisons with NaN are False, so a gap ends a run."""
-    return finite_runs(np.where(flags, 0.0, np.nan))

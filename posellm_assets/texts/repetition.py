@@ -6,6 +6,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
+from posellm_assets.motion.motion import runs
+
 SMOOTHING_S = 0.1
 REGULAR = 0.4  # autocorrelation from which a movement counts as periodic
 SHORTEST_RUN_S = 0.5
@@ -30,8 +32,7 @@ def repetitions(signal: np.ndarray, fps: float, smallest: float) -> Repetitions:
     """Count the excursions of `signal` (T,), NaN in gaps, that rise and fall by at least `smallest`.
 
     An excursion must also reach half of the signal's robust range, so that the small movements between two large ones
-    are not counted. Only those that come back within a
-    run without gaps count.
+    are not counted. Only those that come back within a run without gaps count.
     """
     low, high = np.nanpercentile(signal, (5, 95))
     prominence = max(smallest, (high - low) / 2)
@@ -74,5 +75,4 @@ def _autocorrelation(signal: np.ndarray, lag: int) -> float:
 
 def finite_runs(signal: np.ndarray) -> list[tuple[int, int]]:
     """(first, past the last) frame of every run without a gap."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.isfinite(signal).astype(int), [0]])))
-    return [(int(first), int(last)) for first, last in zip(edges[::2], edges[1::2], strict=True)]
+    return runs(np.isfinite(signal))

@@ -11,9 +11,8 @@ from posellm_assets.texts.fact import Side
 
 PAIRED = ("knee", "hip", "elbow", "shoulder", "side")
 NEUTRAL_DEG = {"knee": 180.0, "hip": 180.0, "elbow": 180.0, "shoulder": 0.0, "trunk": 0.0, "waist": 0.0, "side": 0.0}
-
-# A joint's angle is that between the trunk (upwards from the hips) or the bone before it, and the bone after it.
 SIDEWAYS_SHARE = 0.7  # of the whole lean that must be to a side
+# A joint's angle is that between the trunk (upwards from the hips) or the bone before it, and the bone after it.
 _HINGES = {"knee": ("hip", "knee", "ankle"), "elbow": ("shoulder", "elbow", "wrist")}
 
 
