@@ -59,10 +59,9 @@ class Lake:
         """The manifest of a registered video (JSON)."""
         return self._of_video("footage", key, ".json")
 
-    def manifests(self) -> Iterator[UPath]:
-        """The manifests of all registered videos."""
-        folder = self.root / "footage"
-        yield from folder.glob("*/*.json") if folder.exists() else ()
+    def registered_videos(self) -> list[str]:
+        """The keys of all registered videos, from the names in the lake."""
+        return _keys(self.root / "footage")
 
     def poses(self, key: str) -> UPath:
         """Landmarks per frame and person (parquet)."""
@@ -86,8 +85,7 @@ class Lake:
 
     def captioned_videos(self) -> list[str]:
         """The keys of all videos with captions, the last asset of an ingest, from the names in the lake."""
-        folder = self.root / "captions"
-        return sorted(path.name.removesuffix(".json") for path in folder.glob("*/*.json")) if folder.exists() else []
+        return _keys(self.root / "captions")
 
     @property
     def tokenizers(self) -> UPath:
@@ -105,11 +103,11 @@ class Lake:
 
     def motion_tokens(self, lineage: str, key: str) -> UPath:
         """The code ids of a video under one tokenizer lineage (JSON)."""
-        return self.tokens_folder(lineage) / sport_of(key) / f"{check_video_key(key)}.json"
+        return self.root / "motion_tokens" / checked_name(lineage) / sport_of(key) / f"{check_video_key(key)}.json"
 
-    def tokens_folder(self, lineage: str) -> UPath:
-        """The folder of all motion tokens of one lineage, with a folder for each sport."""
-        return self.root / "motion_tokens" / checked_name(lineage)
+    def tokenised_videos(self, lineage: str) -> list[str]:
+        """The keys of all videos that have motion tokens of `lineage`, from the names in the lake."""
+        return _keys(self.root / "motion_tokens" / checked_name(lineage))
 
     @property
     def snapshots(self) -> UPath:
@@ -208,6 +206,11 @@ class Lake:
 
     def _of_video(self, folder: str, key: str, suffix: str) -> UPath:
         return self.root / folder / sport_of(key) / f"{check_video_key(key)}{suffix}"
+
+
+def _keys(folder: UPath) -> list[str]:
+    """The keys of the JSON files of a folder that has a folder for each sport."""
+    return sorted(path.name.removesuffix(".json") for path in folder.glob("*/*.json")) if folder.exists() else []
 
 
 def write_atomic(path: UPath | Path, write: Callable[[BinaryIO], object]) -> None:

@@ -28,8 +28,9 @@ def make_action_dataset(
 
 def _found(lake: Lake, source: Path | None, sport: str | None, match: str | None) -> Found:
     if source is None:
-        keys = [path.stem for path in lake.manifests()]
-        return from_lake(lake, (key for key in keys if sport in (None, sport_of(key))), sport or "all")
+        return from_lake(
+            lake, (key for key in lake.registered_videos() if sport in (None, sport_of(key))), sport or "all"
+        )
     if sport is None:
         raise UnusableDataset("say with --sport whose classes these are; without a label set, any name will do")
     if source.is_dir():

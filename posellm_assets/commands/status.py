@@ -8,7 +8,7 @@ from posellm_assets.evaluation.champion import read_champion
 from posellm_assets.footage.intake import status
 from posellm_assets.footage.keys import sport_of
 from posellm_assets.lake import Lake
-from posellm_assets.language.snapshots import snapshot_keys, tokenised_videos
+from posellm_assets.language.snapshots import snapshot_keys
 from posellm_assets.motion.drift import drifting_sports
 from posellm_assets.motion.lineage import current_lineage
 from posellm_assets.problems import all_problems
@@ -21,7 +21,7 @@ def overview(lake: Lake) -> dict[str, Any]:
     generations that failed and are left for a person.
     """
     footage, lineage = status(lake), current_lineage(lake)
-    drift = drifting_sports(lake, lineage, tokenised_videos(lake, lineage)) if lineage else []
+    drift = drifting_sports(lake, lineage, lake.tokenised_videos(lineage)) if lineage else []
     ready = Counter(map(sport_of, lake.captioned_videos()))
     champion = read_champion(lake)
     not_used = [
@@ -34,7 +34,7 @@ def overview(lake: Lake) -> dict[str, Any]:
         {"what": problem.key, "why": f"{problem.step}: {problem.reason}"} for problem in problems if problem not in left
     ]
     return {
-        "keys": sorted(path.name.removesuffix(".json") for path in lake.manifests()),
+        "keys": lake.registered_videos(),
         "sports": [
             {"sport": sport, "registered": count, "ready": ready[sport]} for sport, count in footage.videos.items()
         ],

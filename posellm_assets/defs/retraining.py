@@ -36,7 +36,6 @@ from posellm_assets.language.snapshots import (
     Snapshot,
     freeze,
     snapshot_keys,
-    tokenised_videos,
     videos_of_last_snapshot,
 )
 from posellm_assets.motion.drift import drifting_sports
@@ -71,7 +70,7 @@ def decide(lake: Lake, settings: Settings, generations: Mapping[str, Generation]
     rules = settings.automation.rules
     step = next_step(
         usable=usable,
-        tokenised=tokenised_videos(lake, lineage) if lineage else (),
+        tokenised=lake.tokenised_videos(lineage) if lineage else (),
         lineage=lineage,
         scopes={
             scope: Scope(videos_of_last_snapshot(lake, lineage, scope) if lineage else (), generations.get(scope))

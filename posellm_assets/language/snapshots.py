@@ -124,12 +124,6 @@ def videos_of_last_snapshot(lake: Lake, lineage: str, scope: str = "all") -> set
     return {video.key for video in newest.videos} if newest and newest.lineage == lineage else set()
 
 
-def tokenised_videos(lake: Lake, lineage: str) -> list[str]:
-    """The videos that have motion tokens of `lineage`, from the names in the lake."""
-    folder = lake.tokens_folder(lineage)
-    return sorted(path.name.removesuffix(".json") for path in folder.glob("*/*.json")) if folder.exists() else []
-
-
 def freeze(
     lake: Lake,
     keys: Iterable[str],

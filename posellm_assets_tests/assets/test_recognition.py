@@ -52,7 +52,7 @@ def test_a_snapshot_becomes_a_recogniser_its_report_and_what_each_video_shows(
 ) -> None:
     monkeypatch.setattr(PoolResource, "pool", lambda self: InProcess())
     resources = {"lake": LakeResource(root=str(lake.root)), "pool": PoolResource(), "programs": Programs()}
-    keys = [path.stem for path in lake.manifests()]
+    keys = lake.registered_videos()
     asked = [key for key in keys if read_manifest(lake, key).split == "test"][::3]
     predict = video_assets("recognise_videos", [ACTION_PREDICTIONS], 50)
     with dg.DagsterInstance.ephemeral() as instance:

@@ -102,7 +102,7 @@ def test_a_sport_is_backfilled_by_its_prefix_with_a_few_clicks(ui: str, page: Pa
 
 
 def _a_video(demo: Demo) -> str:
-    return next(path.stem for path in Lake(demo.lake).manifests())
+    return Lake(demo.lake).registered_videos()[0]
 
 
 def _last_captions(demo: Demo) -> dict[str, int]:

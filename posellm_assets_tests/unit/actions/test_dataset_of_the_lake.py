@@ -41,7 +41,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def keys(lake: Lake) -> list[str]:
-    return [path.stem for path in lake.manifests()]
+    return lake.registered_videos()
 
 
 def test_labels_become_classes_of_their_sport_and_participants_keep_their_split(lake: Lake) -> None:

@@ -49,7 +49,7 @@ def lake(tmp_path):
 
 
 def test_a_sport_that_the_codes_do_not_express_is_named(lake):
-    keys = [path.stem for path in sorted(lake.tokens_folder("vq-1").glob("*/*.json"))]
+    keys = lake.tokenised_videos("vq-1")
     (drift,) = drifting_sports(lake, "vq-1", keys)
     assert (drift.sport, drift.clips, drift.drifting) == ("diving", 2, 2)
     assert (drift.median_mm, drift.limit_mm) == (130.0, 80.0)
@@ -57,7 +57,7 @@ def test_a_sport_that_the_codes_do_not_express_is_named(lake):
 
 def test_status_names_what_is_new_to_the_tokenizer_until_another_is_trained(lake):
     assert [drift["sport"] for drift in overview(lake)["drift"]] == ["diving"]
-    known = [f"/elsewhere/{path.stem}.parquet" for path in lake.tokens_folder("vq-1").glob("diving/*.json")]
+    known = [f"/elsewhere/{key}.parquet" for key in lake.tokenised_videos("vq-1") if key.startswith("diving.")]
     write_json(lake.motion_tokens("vq-1", "walking.clip.00000009"), {"mpjpe_mm": 85.0})
     write_json(lake.tokenizer("vq-1") / "job.json", {"train": known[:1], "held_out": known[1:]})
     assert overview(lake)["drift"] == [], "the tokenizer was trained on that"
