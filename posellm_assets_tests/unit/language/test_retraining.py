@@ -146,11 +146,6 @@ def test_footage_of_test_participants_alone_does_not_start_a_generation() -> Non
     assert "none of the 10 falls into the train split" in step.reason
 
 
-def test_new_codes_need_a_new_model_of_all_footage() -> None:
-    step = decide(clips(10), tokenised=clips(10), lineage="vq-2")
-    assert isinstance(step, Freeze)
-
-
 def test_a_rule_without_a_condition_is_refused() -> None:
     with pytest.raises(ValueError, match="starts nothing"):
         RetrainingRule(min_new_videos=None)
