@@ -133,10 +133,10 @@ def train_evaluator(examples: Path, motions: Path, out: Path, config: EvaluatorC
     """The text-motion evaluator of `examples`, whose motion files are in the folder `motions`."""
     keys = set(pq.read_table(examples, columns=["key"])["key"].to_pylist())
     job = EvaluatorJob(
-        train=str(examples),
-        test=str(examples),
-        motions={key: str(motions / f"{key}.parquet") for key in sorted(keys)},
-        out=str(out),
+        train=examples,
+        test=examples,
+        motions={key: motions / f"{key}.parquet" for key in sorted(keys)},
+        out=out,
         seed=seed,
         config=config,
     )

@@ -58,5 +58,5 @@ def nll_of_published_codes(
         nll = MotionLM.load(trained[-1].folder / "final").nll_per_code(held_out, texts).tolist()
         found.append(float(np.average(nll, weights=lengths)))
         most_s = max(most_s, sum(stage.cpu_s for stage in trained))
-    bigram = CodeStatistics([one.codes for one in read_examples(str(examples))], CODES).bigram_nll
+    bigram = CodeStatistics([one.codes for one in read_examples(examples)], CODES).bigram_nll
     return found, float(np.average([bigram(one) for one in held_out], weights=lengths)), most_s

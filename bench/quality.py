@@ -240,7 +240,7 @@ def print_likelihood(data: Data, outcomes: Sequence[Outcome], seeds: Sequence[in
     """The table of nats per code, and whether its target and the budget are met."""
     lengths = [len(codes) for codes in data.asked_codes]
     size = data.tokenizer.codebook_size
-    views = [example.codes for example in read_examples(str(data.examples))]
+    views = [example.codes for example in read_examples(data.examples)]
     table = Table("nats per code, end included, given the text", "each seed", "mean")
 
     def add(name: str, values: Sequence[float]) -> None:
@@ -286,7 +286,7 @@ def print_naming(data: Data, outcomes: Sequence[Outcome], console: Console) -> b
     """The table of action accuracies, and whether the best single model is not behind 1-NN DTW."""
     truth, known = [take.label for take in data.asked], [take.label for take in data.fit]
     size = data.tokenizer.codebook_size
-    examples = read_examples(str(data.examples))
+    examples = read_examples(data.examples)
     varied, varied_labels = [example.codes for example in examples], [_label(data, example) for example in examples]
     baselines: dict[str, Callable[[], list[str]]] = {
         DTW: lambda: nearest_by_dtw(data.fit, data.asked),

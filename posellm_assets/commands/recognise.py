@@ -10,7 +10,7 @@ from posellm_assets.actions.recognition_config import Method, ReportJob
 from posellm_assets.actions.timeline import write_annotated, write_timeline
 from posellm_assets.footage.splits import Split
 from posellm_assets.lake import Lake, local_path, read_json, write_json
-from posellm_assets.language.snapshots import read_snapshot
+from posellm_assets.language.snapshots import motions_of, read_snapshot
 from posellm_assets.poses.extract import poses_of
 from posellm_assets.poses.subjects import choose_subject
 from posellm_assets.settings import Settings
@@ -77,7 +77,7 @@ def evaluate_recogniser(lake: Lake, settings: Settings, split: Split) -> tuple[d
     job = ReportJob(
         recogniser=local_path(lake.recogniser(snapshot.snapshot)),
         dataset=local_path(lake.action_dataset(snapshot.snapshot)),
-        motions={video.key: local_path(lake.motion(video.key)) for video in snapshot.videos},
+        motions=motions_of(lake, snapshot),
         split=split,
         out=out,
         config=settings.recognition,

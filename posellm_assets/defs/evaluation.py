@@ -14,7 +14,7 @@ from posellm_assets.evaluation.champion import Champion, promote, read_champion,
 from posellm_assets.evaluation.config import ChampionReport, EvaluateJob, EvaluatorJob
 from posellm_assets.evaluation.report import summary_markdown
 from posellm_assets.lake import Lake, local_path, read_json
-from posellm_assets.language.snapshots import Snapshot, read_snapshot, snapshot_keys
+from posellm_assets.language.snapshots import Snapshot, motions_of, read_snapshot, snapshot_keys
 from posellm_assets.settings import Settings
 
 CHAMPION = "champion"
@@ -36,11 +36,11 @@ def motion_evaluator(context: dg.AssetExecutionContext, lake: LakeResource, prog
     snapshot = read_snapshot(here, context.partition_key)
     out = local_path(here.evaluator(snapshot.snapshot))
     job = EvaluatorJob(
-        train=str(here.examples(snapshot.snapshot, "train")),
-        test=str(here.examples(snapshot.snapshot, "test")),
-        motions=_motions(here, snapshot),
+        train=local_path(here.examples(snapshot.snapshot, "train")),
+        test=local_path(here.examples(snapshot.snapshot, "test")),
+        motions=motions_of(here, snapshot),
         layers=read_json(here.tokenizer(snapshot.lineage) / "config.json")["config"].get("layers", 1),
-        out=str(out),
+        out=out,
         seed=settings.seed,
         config=settings.evaluation.evaluator,
     )
@@ -78,13 +78,13 @@ def report_asset(last_stage: str) -> dg.AssetsDefinition:
                 here, settings, snapshot, here.finished_model(snapshot.snapshot, last_stage), out
             ).model_copy(
                 update={
-                    "losses": {name: str(path) for name, path in losses.items()},
+                    "losses": losses,
                     "earlier": _earlier_reports(here, snapshot),
                     "champion": released
                     and ChampionReport(
                         snapshot=released.snapshot,
-                        manifest=str(here.snapshot(released.snapshot)),
-                        report=str(out / CHAMPION) if comparable else None,
+                        manifest=local_path(here.snapshot(released.snapshot)),
+                        report=out / CHAMPION if comparable else None,
                     ),
                 }
             )
@@ -141,33 +141,29 @@ def _rival(lake: Lake, snapshot: Snapshot) -> Champion | None:
     return released
 
 
-def _earlier_reports(lake: Lake, snapshot: Snapshot) -> dict[str, str]:
+def _earlier_reports(lake: Lake, snapshot: Snapshot) -> dict[str, Path]:
     """The report folders of the earlier generations of a scope that speak the same codes and were measured by case."""
     keys = snapshot_keys(lake, snapshot.scope)
     reports = {key: local_path(lake.report(key)) for key in keys[: keys.index(snapshot.snapshot)]}
     return {
-        key: str(folder)
+        key: folder
         for key, folder in reports.items()
         if (folder / CASES).is_file() and read_snapshot(lake, key).lineage == snapshot.lineage
     }
 
 
-def _motions(lake: Lake, snapshot: Snapshot) -> dict[str, str]:
-    return {video.key: str(lake.motion(video.key)) for video in snapshot.videos}
-
-
 def _evaluate_job(lake: Lake, settings: Settings, snapshot: Snapshot, model: Path, out: Path) -> EvaluateJob:
     return EvaluateJob(
-        model=str(model),
-        tokenizer=str(lake.tokenizer(snapshot.lineage)),
-        evaluator=str(lake.evaluator(snapshot.snapshot)),
-        train=str(lake.examples(snapshot.snapshot, "train")),
-        test=str(lake.examples(snapshot.snapshot, "test")),
-        motions=_motions(lake, snapshot),
+        model=model,
+        tokenizer=local_path(lake.tokenizer(snapshot.lineage)),
+        evaluator=local_path(lake.evaluator(snapshot.snapshot)),
+        train=local_path(lake.examples(snapshot.snapshot, "train")),
+        test=local_path(lake.examples(snapshot.snapshot, "test")),
+        motions=motions_of(lake, snapshot),
         sampling=settings.language.sampling,
-        snapshot=str(lake.snapshot(snapshot.snapshot)),
+        snapshot=local_path(lake.snapshot(snapshot.snapshot)),
         generation=snapshot.snapshot,
-        out=str(out),
+        out=out,
         seed=settings.seed,
         config=settings.evaluation,
     )

@@ -16,7 +16,7 @@ from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
 from posellm_assets.footage.keys import sport_of
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake, local_path, read_json, sha256_of, write_json
-from posellm_assets.language.snapshots import Snapshot, read_snapshot
+from posellm_assets.language.snapshots import motions_of, read_snapshot
 from posellm_assets.pool import shares
 
 
@@ -92,11 +92,6 @@ def action_report(context: dg.AssetExecutionContext, lake: LakeResource, program
             "summary": dg.MetadataValue.md("\n".join(table)),
         }
     )
-
-
-def motions_of(lake: Lake, snapshot: Snapshot) -> dict[str, Path]:
-    """The motion file of each video of a snapshot."""
-    return {video.key: local_path(lake.motion(video.key)) for video in snapshot.videos}
 
 
 def predict(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:

@@ -43,9 +43,9 @@ class Clip(Example):
     mirrored_texts: tuple[str, ...] = ()
 
 
-def read_examples(path: str) -> list[Example]:
+def read_examples(path: Path) -> list[Example]:
     """All examples of a split, variants included; raises FileNotFoundError where there is no such file."""
-    if not Path(path).exists():
+    if not path.exists():
         raise FileNotFoundError(f"{path}: there are no examples; materialize the asset `stage_dataset`")
     return [
         Example(
@@ -62,7 +62,7 @@ def read_examples(path: str) -> list[Example]:
     ]
 
 
-def read_clips(path: str, motions: Mapping[str, str], layers: int) -> list[Clip]:
+def read_clips(path: Path, motions: Mapping[str, Path], layers: int) -> list[Clip]:
     """The examples of a split as they were filmed, with their motions, in the order of the file.
 
     `layers` is how many codes make one time step. Raises ValueError where a video has no motion file in `motions`, or
@@ -74,7 +74,7 @@ def read_clips(path: str, motions: Mapping[str, str], layers: int) -> list[Clip]
     return [replace(clip, mirrored_texts=mirrored.get(place(clip), ())) for clip in clips]
 
 
-def with_motions(examples: Iterable[Example], motions: Mapping[str, str], layers: int) -> list[Clip]:
+def with_motions(examples: Iterable[Example], motions: Mapping[str, Path], layers: int) -> list[Clip]:
     """The clips of examples as they were filmed, by video; all segments of a video have to be among them.
 
     Raises ValueError as `read_clips` does.
@@ -86,7 +86,7 @@ def with_motions(examples: Iterable[Example], motions: Mapping[str, str], layers
     for key, segments in by_key.items():
         if key not in motions:
             raise ValueError(f"{key} is among the examples, but no motion file was given for it")
-        clips += _with_motion(segments, Motion.read(Path(motions[key])), motions[key], layers)
+        clips += _with_motion(segments, Motion.read(motions[key]), motions[key], layers)
     return clips
 
 
@@ -100,7 +100,7 @@ def place(example: Example) -> tuple[str, int]:
     return example.key, example.segment
 
 
-def _with_motion(examples: list[Example], motion: Motion, path: str, layers: int) -> list[Clip]:
+def _with_motion(examples: list[Example], motion: Motion, path: Path, layers: int) -> list[Clip]:
     # Segments are numbered among those that were long enough to be tokenised; the shortest example says how long.
     shortest = min(len(example.codes) for example in examples) // layers * FRAMES_PER_TOKEN
     segments = motion.segments(shortest / motion.fps)

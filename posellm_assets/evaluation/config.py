@@ -3,6 +3,8 @@
 Free of torch, so that the graph's definitions can import it.
 """
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from posellm_assets.language.config import SamplingConfig
@@ -55,15 +57,15 @@ class EvaluationConfig(BaseModel):
 
 
 class EvaluatorJob(BaseModel):
-    """What `python -m posellm_assets.evaluation.train_evaluator` reads. All paths are local."""
+    """What `python -m posellm_assets.evaluation.train_evaluator` reads."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    train: str = Field(description="Examples of the train split (parquet)")
-    test: str = Field(description="Examples of the test split (parquet), for the evaluator's own held-out figures")
-    motions: dict[str, str] = Field(description="Motion file of every video key in the examples")
+    train: Path = Field(description="Examples of the train split (parquet)")
+    test: Path = Field(description="Examples of the test split (parquet), for the evaluator's own held-out figures")
+    motions: dict[str, Path] = Field(description="Motion file of every video key in the examples")
     layers: int = Field(default=1, gt=0, description="Quantiser layers: so many codes of an example make one time step")
-    out: str = Field(description="Folder for model.safetensors, config.json and report.json")
+    out: Path = Field(description="Folder for model.safetensors, config.json and report.json")
     seed: int = 0
     config: EvaluatorConfig = EvaluatorConfig()
 
@@ -74,31 +76,31 @@ class ChampionReport(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     snapshot: str = Field(description="Its key")
-    manifest: str = Field(description="The manifest of its snapshot (JSON): what it had to know")
-    report: str | None = Field(
+    manifest: Path = Field(description="The manifest of its snapshot (JSON): what it had to know")
+    report: Path | None = Field(
         description="Folder with its figures on the clips of the job; None where it speaks another tokenizer's codes"
     )
 
 
 class EvaluateJob(BaseModel):
-    """What `python -m posellm_assets.evaluation.evaluate` reads. All paths are local."""
+    """What `python -m posellm_assets.evaluation.evaluate` reads."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    model: str = Field(description="Folder of the motion language model")
-    tokenizer: str = Field(description="Folder of the motion tokenizer")
-    evaluator: str = Field(description="Folder of the trained evaluator")
-    train: str = Field(description="Examples of the train split (parquet)")
-    test: str = Field(description="Examples of the test split (parquet)")
-    motions: dict[str, str] = Field(description="Motion file of every video key in the examples")
-    losses: dict[str, str] = Field(default={}, description="Stage name to its losses.jsonl")
-    snapshot: str | None = Field(default=None, description="Manifest of the snapshot (JSON), shown in the report")
+    model: Path = Field(description="Folder of the motion language model")
+    tokenizer: Path = Field(description="Folder of the motion tokenizer")
+    evaluator: Path = Field(description="Folder of the trained evaluator")
+    train: Path = Field(description="Examples of the train split (parquet)")
+    test: Path = Field(description="Examples of the test split (parquet)")
+    motions: dict[str, Path] = Field(description="Motion file of every video key in the examples")
+    losses: dict[str, Path] = Field(default={}, description="Stage name to its losses.jsonl")
+    snapshot: Path | None = Field(default=None, description="Manifest of the snapshot (JSON), shown in the report")
     sampling: SamplingConfig = SamplingConfig()
     generation: str = Field(default="this model", description="The key of its snapshot, for the table of retention")
     champion: ChampionReport | None = Field(default=None, description="The released model; none where there is none")
-    earlier: dict[str, str] = Field(
+    earlier: dict[str, Path] = Field(
         default={}, description="Report folders of the generations before this one, of the same tokenizer, oldest first"
     )
-    out: str = Field(description="Folder for metrics.json and index.html")
+    out: Path = Field(description="Folder for metrics.json and index.html")
     seed: int = 0
     config: EvaluationConfig = EvaluationConfig()

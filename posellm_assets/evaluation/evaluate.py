@@ -8,7 +8,6 @@ import platform
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -40,10 +39,10 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     started_s = time.process_time()
     train = read_examples(job.train)
     filmed = originals(train)
-    model = MotionLM.load(Path(job.model))
-    tokenizer = MotionTokenizer.load(Path(job.tokenizer))
+    model = MotionLM.load(job.model)
+    tokenizer = MotionTokenizer.load(job.tokenizer)
     test = _readable(model, read_clips(job.test, job.motions, tokenizer.layers), report)
-    evaluator = Evaluator.load(Path(job.evaluator))
+    evaluator = Evaluator.load(job.evaluator)
     size = tokenizer.codebook_size
     reconstructed = tokenizer.decode_many([clip.codes for clip in test]) if test else []
     figures = Figures()
@@ -79,20 +78,19 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     champion = _champion(job.champion) if job.champion else None
     decision = decide(Measured(metrics["figures"], figures.absent, figures.cases), champion, job.config.gate)
     metrics["decision"] = {**asdict(decision), "against": champion.name if champion else None}
-    generations = {name: read_cases(Path(folder) / FILE) for name, folder in job.earlier.items()}
+    generations = {name: read_cases(folder / FILE) for name, folder in job.earlier.items()}
     metrics["retention"] = retention({**generations, job.generation: figures.cases}) if generations else []
     metrics["seconds"] = round(time.process_time() - started_s, 1)
-    out = Path(job.out)
     page = render(
         metrics,
         champion=champion.measured.figures if champion and champion.measured else None,
-        losses={stage: read_losses(Path(path)) for stage, path in job.losses.items()},
+        losses={stage: read_losses(path) for stage, path in job.losses.items()},
         rows=showcase(evaluator, labels, asked, samples, dict(zip(map(place, test), said, strict=True))),
     )
-    lake.write_bytes(out / "index.html", page.encode())
-    write_cases(out / FILE, figures.cases)
-    lake.write_json(out / "metrics.json", metrics)
-    report(f"evaluation: report written to {out / 'index.html'} after {metrics['seconds']} s")
+    lake.write_bytes(job.out / "index.html", page.encode())
+    write_cases(job.out / FILE, figures.cases)
+    lake.write_json(job.out / "metrics.json", metrics)
+    report(f"evaluation: report written to {job.out / 'index.html'} after {metrics['seconds']} s")
     return metrics
 
 
@@ -105,12 +103,12 @@ def _readable(model: MotionLM, test: Sequence[Clip], report: Report) -> list[Cli
 
 
 def _champion(report: ChampionReport) -> Released:
-    videos = lake.read_json(Path(report.manifest))["videos"]
+    videos = lake.read_json(report.manifest)["videos"]
     return Released(
         name=report.snapshot,
         keys={video["key"] for video in videos},
         labels={label_words(video["label"]) for video in videos if video["split"] == "train" and video["label"]},
-        measured=Measured.read(Path(report.report)) if report.report else None,
+        measured=Measured.read(report.report) if report.report else None,
     )
 
 
@@ -144,14 +142,14 @@ def _asked(
 
 def _provenance(job: EvaluateJob, lineage: str) -> dict[str, Any]:
     """Where the figures come from: settings, seed, versions, the snapshot, the reports of tokenizer and evaluator."""
-    reports = {"tokenizer": Path(job.tokenizer) / "report.json", "evaluator": Path(job.evaluator) / "report.json"}
+    reports = {"tokenizer": job.tokenizer / "report.json", "evaluator": job.evaluator / "report.json"}
     return {
         "seed": job.seed,
         "settings": {
             **job.config.model_dump(mode="json", exclude={"evaluator"}),
             "sampling": job.sampling.model_dump(mode="json"),
         },
-        "model": Path(job.model).name,
+        "model": job.model.name,
         "tokenizer_lineage": lineage,
         "versions": {
             "posellm-assets": __version__,
@@ -159,7 +157,7 @@ def _provenance(job: EvaluateJob, lineage: str) -> dict[str, Any]:
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         },
-        "snapshot": lake.read_json(Path(job.snapshot)) if job.snapshot else None,
+        "snapshot": lake.read_json(job.snapshot) if job.snapshot else None,
         **{name: lake.read_json(path) if path.exists() else None for name, path in reports.items()},
     }
 

@@ -5,7 +5,6 @@ hashed words for texts, convolutions over the features of `motion.representation
 motion of train participants only (`train_evaluator.py`), never on generated motion.
 """
 
-import json
 import re
 import zlib
 from collections.abc import Sequence
@@ -143,7 +142,7 @@ class Evaluator(nn.Module):
         """Write the weights and then the description into `folder`."""
         lake.write_bytes(folder / _WEIGHTS, safetensors.torch.save(self.state_dict()))
         description = {"skeleton": self.skeleton.to_json(), "fps": self.fps, "config": self.config.model_dump()}
-        lake.write_json(folder / _CONFIG, json.loads(json.dumps(description)))
+        lake.write_json(folder / _CONFIG, description)
 
     @classmethod
     def load(cls, folder: Path) -> "Evaluator":

@@ -8,7 +8,6 @@ import random
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -44,9 +43,8 @@ def run(job: EvaluatorJob, report: Report) -> dict[str, Any]:
         **held_out(evaluator, train, test),
         "seconds": round(time.process_time() - started_s, 1),
     }
-    out = Path(job.out)
-    evaluator.save(out)
-    lake.write_json(out / "report.json", content)
+    evaluator.save(job.out)
+    lake.write_json(job.out / "report.json", content)
     report(f"evaluator: {content}")
     return content
 

@@ -106,6 +106,11 @@ def read_snapshot(lake: Lake, snapshot: str) -> Snapshot:
     return Snapshot.model_validate(read_json(lake.snapshot(snapshot)))
 
 
+def motions_of(lake: Lake, snapshot: Snapshot) -> dict[str, Path]:
+    """The motion file of each video of a snapshot."""
+    return {video.key: local_path(lake.motion(video.key)) for video in snapshot.videos}
+
+
 def snapshot_keys(lake: Lake, scope: str = "all") -> list[str]:
     """The snapshots of a scope in this lake, oldest first."""
     names = [path.parent.name for path in lake.snapshots.glob("*/manifest.json")] if lake.snapshots.exists() else []

@@ -2,7 +2,6 @@ import json
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -32,19 +31,19 @@ def job(world, tokenizer, trained) -> EvaluateJob:
         train=train,
         test=test,
         motions=world.motions,
-        out=str(world.folder / "judge-of-model"),
+        out=world.folder / "judge-of-model",
         config=EvaluatorConfig(steps=50, batch_size=16, width=64),
     )
     train_evaluator(judge, quiet)
     return EvaluateJob(
-        model=str(model),
-        tokenizer=str(tokenizer),
+        model=model,
+        tokenizer=tokenizer,
         evaluator=judge.out,
         train=train,
         test=test,
         motions=world.motions,
-        losses={"stage": str(model.parent / "losses.jsonl")},
-        out=str(world.folder / "report"),
+        losses={"stage": model.parent / "losses.jsonl"},
+        out=world.folder / "report",
         config=EvaluationConfig(samples_per_label=2, samples_per_text=3),
     )
 
@@ -109,7 +108,7 @@ def test_grammar_makes_every_generated_motion_decodable(metrics):
 
 
 def test_a_second_run_gives_the_same_figures(job, metrics, tmp_path):
-    again = run(job.model_copy(update={"out": str(tmp_path)}), quiet)
+    again = run(job.model_copy(update={"out": tmp_path}), quiet)
     assert again["figures"] == metrics["figures"] and again["said"] == metrics["said"]
 
 
@@ -117,8 +116,8 @@ def test_a_champion_is_compared_case_by_case_and_both_generations_stand_in_the_p
     videos = [{"key": clip["key"], "split": "test", "label": clip["label"]} for clip in metrics["said"]]
     known = {"key": "train", "split": "train", "label": "arm_raise"}
     (tmp_path / "manifest.json").write_text(json.dumps({"videos": [*videos[1:], known]}))
-    champion = ChampionReport(snapshot="all-0001", manifest=str(tmp_path / "manifest.json"), report=job.out)
-    update = {"out": str(tmp_path), "champion": champion, "generation": "all-0002", "earlier": {"all-0001": job.out}}
+    champion = ChampionReport(snapshot="all-0001", manifest=tmp_path / "manifest.json", report=job.out)
+    update = {"out": tmp_path, "champion": champion, "generation": "all-0002", "earlier": {"all-0001": job.out}}
     found = run(job.model_copy(update=update), quiet)
     # The same model again keeps everything and is no better at the one clip that is new.
     decision = found["decision"]
@@ -146,7 +145,7 @@ def test_a_champion_is_compared_case_by_case_and_both_generations_stand_in_the_p
 
 
 def test_an_interval_over_repeats_is_never_shown_as_one_over_clips(metrics, job):
-    page = (Path(job.out) / "index.html").read_text()
+    page = (job.out / "index.html").read_text()
     (card,) = re.findall(r"<h3>The held-out text that a motion was generated from.*?</p>", page, re.DOTALL)
     assert "n=8, 20×" in card and "does not say what other clips would give" in page
     (line,) = [line for line in summary_markdown(metrics).splitlines() if "is among the 3 nearest" in line]
@@ -176,7 +175,7 @@ def test_what_the_tokenizer_keeps_is_a_table_by_sport_and_skeleton(metrics):
 
 
 def test_the_page_needs_nothing_from_elsewhere(job, metrics):
-    page = (Path(job.out) / "index.html").read_text()
+    page = (job.out / "index.html").read_text()
     assert not re.findall(r"""(?:src|href)=["'](?!#)|https?://|@import|url\(""", page)
     # Three best, three worst, and one each for the labels of the two clips that are left.
     assert page.count("<canvas") in (7 * 3, 8 * 3)
@@ -185,7 +184,7 @@ def test_the_page_needs_nothing_from_elsewhere(job, metrics):
 
 
 def test_an_empty_test_split_is_said_plainly_and_nothing_is_made_up(world, job, tmp_path):
-    found = run(job.model_copy(update={"test": world.examples("nobody", [], None), "out": str(tmp_path)}), quiet)
+    found = run(job.model_copy(update={"test": world.examples("nobody", [], None), "out": tmp_path}), quiet)
     assert set(found["figures"]) == {"recognised_generated", "recognised_chance", "valid_share"}
     assert found["absent"]["nll_per_code"].startswith("the test split is empty")
     assert "the test split is empty" in (tmp_path / "index.html").read_text()
@@ -196,7 +195,7 @@ def test_a_snapshot_without_labels_is_measured_by_likelihood_and_retrieval(world
     codes = MotionTokenizer.load(tokenizer)
     train = world.examples("bare-train", world.keys("train"), codes, labelled=False)
     test = world.examples("bare-test", world.keys("test"), codes, labelled=False)
-    found = run(job.model_copy(update={"train": train, "test": test, "out": str(tmp_path)}), quiet)
+    found = run(job.model_copy(update={"train": train, "test": test, "out": tmp_path}), quiet)
     assert {"nll_per_code", "r_precision_3_generated", "r_precision_3_real"} <= set(found["figures"])
     assert found["absent"]["naming_accuracy"] == "no clip of the test split has a label"
     assert "fewer than two labels" in found["absent"]["recognised_generated"]
@@ -207,7 +206,7 @@ def test_a_snapshot_of_a_single_movement_gives_no_accuracy(world, job, tokenizer
     codes = MotionTokenizer.load(tokenizer)
     of_squat = {split: [key for key in world.keys(split) if world.label[key] == "squat"] for split in ("train", "test")}
     train, test = (world.examples(f"squat-{split}", keys, codes) for split, keys in of_squat.items())
-    found = run(job.model_copy(update={"train": train, "test": test, "out": str(tmp_path)}), quiet)
+    found = run(job.model_copy(update={"train": train, "test": test, "out": tmp_path}), quiet)
     assert "fewer than two labels" in found["absent"]["naming_accuracy"]
     assert {"valid_share", "length_error_generated", "edit_distance_generated"} <= set(found["figures"])
     assert "'shuffled'" in found["absent"]["edit_distance_shuffled"]
@@ -249,7 +248,7 @@ def test_what_users_wrote_cannot_become_part_of_the_page(job, metrics):
 
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine to open the report in")
 def test_a_browser_plays_the_motions_of_the_report(job, metrics, tmp_path):
-    page = (Path(job.out) / "index.html").read_text()
+    page = (job.out / "index.html").read_text()
     # After some time the page writes down what its player drew: pixels of the first canvas, and any error.
     probe = """<script>window.addEventListener("load", () => setTimeout(() => {
       const drawn = [...document.querySelectorAll("canvas")].map((canvas) => {

@@ -3,7 +3,6 @@ import random
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -29,7 +28,7 @@ def job(world) -> EvaluatorJob:
         train=world.examples("judge-train", world.keys("train"), None, variants=True),
         test=world.examples("judge-test", world.keys("test"), None),
         motions=world.motions,
-        out=str(world.folder / "judge"),
+        out=world.folder / "judge",
         config=CONFIG,
     )
 
@@ -45,16 +44,16 @@ def test_the_judge_knows_the_movements_of_people_it_has_never_seen(report):
 
 
 def test_the_report_is_kept_beside_the_weights(job, report):
-    kept = json.loads((Path(job.out) / "report.json").read_text())
+    kept = json.loads((job.out / "report.json").read_text())
     assert kept["accuracy"]["value"] == report["accuracy"]["value"]
     assert (kept["train_clips"], kept["held_out_clips"], kept["seed"]) == (20, 8, 0)
 
 
 def test_a_loaded_judge_says_what_the_saved_one_said(job, report, world):
-    judge = Evaluator.load(Path(job.out))
+    judge = Evaluator.load(job.out)
     clips = read_clips(job.test, world.motions, 1)
     first = judge.similarity([clip.motion for clip in clips], sorted(MOVEMENTS))
-    again = Evaluator.load(Path(job.out)).similarity([clip.motion for clip in clips], sorted(MOVEMENTS))
+    again = Evaluator.load(job.out).similarity([clip.motion for clip in clips], sorted(MOVEMENTS))
     assert np.array_equal(first, again) and np.abs(first).max() <= 1 + 1e-5
 
 
@@ -83,12 +82,12 @@ def test_a_mirrored_view_is_taught_with_the_mirrored_words():
 def test_words_whose_sides_are_not_known_are_said_of_no_mirror_image(tmp_path, world):
     """The French caption holds for the motion as it was filmed only, the English ones for its mirror image too."""
     key = next(key for key in world.keys("train") if world.label[key] == "squat")
-    path = Path(world.examples("french", [key], None, variants=True))
+    path = world.examples("french", [key], None, variants=True)
     rows = pq.read_table(path).to_pylist()
     rows[0]["texts"] = ["la jambe gauche", "the left leg"]
     rows[1]["texts"] = ["the right leg"]
     pq.write_table(pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA), path)
-    (clip,) = read_clips(str(path), world.motions, 1)
+    (clip,) = read_clips(path, world.motions, 1)
     views = [_view(clip, CONFIG, random.Random(seed)) for seed in range(40)]
     assert {fitting for _, _, fitting in views} == {
         frozenset({"la jambe gauche", "the left leg"}),
@@ -97,14 +96,14 @@ def test_words_whose_sides_are_not_known_are_said_of_no_mirror_image(tmp_path, w
 
 
 def test_a_verdict_does_not_depend_on_what_else_is_judged(job, report, world):
-    judge, clips = Evaluator.load(Path(job.out)), read_clips(job.test, world.motions, 1)
+    judge, clips = Evaluator.load(job.out), read_clips(job.test, world.motions, 1)
     together = judge.similarity([clip.motion for clip in clips], ["squat"])
     alone = np.concatenate([judge.similarity([clip.motion], ["squat"]) for clip in clips])
     assert np.allclose(together, alone, atol=1e-5)
 
 
 def test_motion_of_another_frame_rate_or_too_short_is_refused(job, report):
-    judge = Evaluator.load(Path(job.out))
+    judge = Evaluator.load(job.out)
     with pytest.raises(ValueError, match=r"20\.0 frames/s, not body at 30"):
         judge.similarity([replace(squat(3.0, 1.5, 90.0), fps=30.0)], ["squat"])
     with pytest.raises(ValueError, match="at least 4 frames, not 3"):
@@ -116,7 +115,7 @@ def test_clips_without_labels_train_a_judge_and_its_accuracy_is_absent_with_the_
         update={
             "train": world.examples("plain-train", world.keys("train"), None, labelled=False),
             "test": world.examples("plain-test", world.keys("test"), None, labelled=False),
-            "out": str(tmp_path),
+            "out": tmp_path,
             "config": CONFIG.model_copy(update={"steps": 3}),
         }
     )
@@ -128,7 +127,7 @@ def test_clips_without_labels_train_a_judge_and_its_accuracy_is_absent_with_the_
 def test_an_empty_test_split_leaves_a_judge_without_held_out_figures(world, job, tmp_path):
     update = {
         "test": world.examples("none", [], None),
-        "out": str(tmp_path),
+        "out": tmp_path,
         "config": CONFIG.model_copy(update={"steps": 2}),
     }
     found = run(job.model_copy(update=update), quiet)
@@ -137,10 +136,10 @@ def test_an_empty_test_split_leaves_a_judge_without_held_out_figures(world, job,
 
 def test_a_motion_that_is_not_what_was_tokenised_is_refused_by_name(world, job, tmp_path):
     key = world.keys("test")[0]
-    motion = Motion.read(Path(world.motions[key]))
+    motion = Motion.read(world.motions[key])
     motion.cut(0, len(motion) - 12).write(tmp_path / "shorter.parquet")
     with pytest.raises(ValueError, match=rf"{key}: segment 0 has \d+ codes, which does not fit the motion"):
-        read_clips(job.test, {**world.motions, key: str(tmp_path / "shorter.parquet")}, 1)
+        read_clips(job.test, {**world.motions, key: tmp_path / "shorter.parquet"}, 1)
     with pytest.raises(ValueError, match=f"{key} is among the examples"):
         read_clips(job.test, {other: path for other, path in world.motions.items() if other != key}, 1)
 
@@ -155,7 +154,7 @@ def test_segments_are_found_again_after_a_gap(world, tmp_path, layers: int):
     gapped = replace(
         world,
         folder=tmp_path,
-        motions={key: str(tmp_path / f"{key}.parquet") for key in split},
+        motions={key: tmp_path / f"{key}.parquet" for key in split},
         label=dict.fromkeys(split, "squat"),
     )
     path = gapped.examples("gapped", [], None)
@@ -168,7 +167,7 @@ def test_segments_are_found_again_after_a_gap(world, tmp_path, layers: int):
 
 def test_the_program_says_in_one_sentence_what_is_wrong_with_its_job(job, tmp_path):
     path = tmp_path / "job.json"
-    path.write_text(job.model_copy(update={"train": str(tmp_path / "gone.parquet")}).model_dump_json())
+    path.write_text(job.model_copy(update={"train": tmp_path / "gone.parquet"}).model_dump_json())
     done = subprocess.run(
         [sys.executable, "-m", "posellm_assets.evaluation.train_evaluator", str(path)], capture_output=True, text=True
     )

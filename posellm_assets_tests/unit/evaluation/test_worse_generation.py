@@ -26,14 +26,14 @@ from posellm_assets.language.train import train as train_stage
 from posellm_assets_tests.unit.evaluation.world import CODES, quiet
 
 
-def with_labels_moved_on(examples: str) -> Path:
+def with_labels_moved_on(examples: Path) -> Path:
     """The same motions, each with the texts of another movement."""
     rows = pq.read_table(examples)
     labels = sorted(set(rows["label"].to_pylist()))
     texts = {row["label"]: row["texts"] for row in rows.to_pylist()}
     other = dict(zip(labels, [*labels[1:], labels[0]], strict=True))
     wrong = [{**row, "label": other[row["label"]], "texts": texts[other[row["label"]]]} for row in rows.to_pylist()]
-    path = Path(examples).with_name("wrong.parquet")
+    path = examples.with_name("wrong.parquet")
     pq.write_table(pa.Table.from_pylist(wrong, schema=rows.schema), path)
     return path
 
@@ -43,7 +43,7 @@ def test_a_generation_with_shuffled_labels_is_refused_by_name_and_a_release_is_u
 ) -> None:
     train, test, model = trained
     judge = EvaluatorJob(
-        train=train, test=test, motions=world.motions, out=str(tmp_path / "judge"),
+        train=train, test=test, motions=world.motions, out=tmp_path / "judge",
         config=EvaluatorConfig(steps=10, batch_size=8, width=32),
     )  # fmt: skip
     train_evaluator(judge, quiet)
@@ -59,16 +59,14 @@ def test_a_generation_with_shuffled_labels_is_refused_by_name_and_a_release_is_u
 
     def report(name: str, of: Path, champion: ChampionReport | None) -> dict:
         job = EvaluateJob(
-            model=str(of), tokenizer=str(tokenizer), evaluator=judge.out, train=train, test=test,
-            motions=world.motions, out=str(tmp_path / name), champion=champion,
+            model=of, tokenizer=tokenizer, evaluator=judge.out, train=train, test=test,
+            motions=world.motions, out=tmp_path / name, champion=champion,
             config=EvaluationConfig(samples_per_label=1, texts=2, samples_per_text=1),
         )  # fmt: skip
         return run(job, quiet)["decision"]
 
     assert report("right", model, None)["promote"]
-    champion = ChampionReport(
-        snapshot="all-0001", manifest=str(tmp_path / "manifest.json"), report=str(tmp_path / "right")
-    )
+    champion = ChampionReport(snapshot="all-0001", manifest=tmp_path / "manifest.json", report=tmp_path / "right")
     decision = report("wrong-report", wrong.out / "final", champion)
     assert not decision["promote"]
     (lost,) = [c for c in decision["comparisons"] if c["figure"] == "naming_accuracy" and c["of"] == "all that it knew"]

@@ -34,7 +34,7 @@ class World:
     """Motion files by key, and who is in them."""
 
     folder: Path
-    motions: dict[str, str]
+    motions: dict[str, Path]
     split: dict[str, str]
     label: dict[str, str]
 
@@ -48,11 +48,11 @@ class World:
         tokenizer: MotionTokenizer | None,
         labelled: bool = True,
         variants: bool = False,
-    ) -> str:
+    ) -> Path:
         """Write the examples of `keys`; without a tokenizer the codes are zeros, which an evaluator never looks at."""
         rows = []
         for key in keys:
-            motion, sport = Motion.read(Path(self.motions[key])), key.split(".")[0]
+            motion, sport = Motion.read(self.motions[key]), key.split(".")[0]
             label = self.label[key].replace(" ", "_") if labelled else None
             captions = captions_for(key, motion, sport=sport, label=label, user_captions=[])
             texts = [caption.text for caption in captions.texts]
@@ -66,7 +66,7 @@ class World:
                 rows.append({**row, "label": label, "participant": person, "texts": said, "codes": codes})
         path = self.folder / f"{name}.parquet"
         pq.write_table(pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA), path)
-        return str(path)
+        return path
 
 
 def build_world(folder: Path, train: Sequence[str] = "abcde", test: Sequence[str] = "xy") -> World:
@@ -82,28 +82,28 @@ def build_world(folder: Path, train: Sequence[str] = "abcde", test: Sequence[str
             )  # fmt: skip
             path = folder / f"{key}.parquet"
             motion.write(path)
-            motions[key], label[key] = str(path), movement
+            motions[key], label[key] = path, movement
             split[key] = "train" if person in train else "test"
     return World(folder, motions, split, label)
 
 
 def build_tokenizer(world: World) -> Path:
     """A small tokenizer trained on the train people."""
-    paths = {split: [Path(world.motions[key]) for key in world.keys(split)] for split in ("train", "test")}
+    paths = {split: [world.motions[key] for key in world.keys(split)] for split in ("train", "test")}
     out = world.folder / "tokenizer"
     config = TokenizerConfig(codes=CODES, width=64, steps=60, frames_per_batch=1024, windows=(16, 32, 48))
     train_tokenizer(TokenizerJob(train=paths["train"], held_out=paths["test"], out=out, config=config), quiet)
     return out
 
 
-def build_model(folder: Path, examples: str) -> Path:
+def build_model(folder: Path, examples: Path) -> Path:
     """A tiny model taught both directions for a few steps."""
     stage = StageConfig(name="stage", tasks={"t2m": 0.5, "m2t": 0.5}, steps=90, row_tokens=160, rows_per_batch=4)
     tiny = TinyConfig(
         hidden_size=64, layers=2, attention_heads=2, key_value_heads=1, intermediate_size=128, text_tokens=400
     )
     job = StageJob(
-        train=Path(examples),
+        train=examples,
         out=folder / "model",
         stage=stage,
         model=ModelConfig(tiny=tiny, backend="hf"),
