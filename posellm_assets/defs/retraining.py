@@ -4,6 +4,7 @@ The demo carries out the same decisions in its own process.
 """
 
 import hashlib
+import math
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
@@ -47,6 +48,9 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 PARTITION = "dagster/partition"
 WORK = "posellm/work"
 """Tag of a run: what it is about, so that runs that failed at the same are counted."""
+LOOK_AGAIN_S = 600.0
+"""After so long everything is looked at although it seems as it was: a file put back into the drop zone leaves no trace
+in the folders that the stamp is made of."""
 
 
 class Idle(BaseModel):
@@ -54,7 +58,7 @@ class Idle(BaseModel):
 
     stamp: str
     reason: str
-    until_s: float | None
+    until_s: float
 
 
 def decide(lake: Lake, settings: Settings, generations: Mapping[str, Generation]) -> Step:
@@ -150,7 +154,7 @@ def retraining_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -
     # Before the look, so that whatever comes during it is looked at by the next tick.
     stamp = stamp_of(here, settings.automation.model_dump_json(), now_s)
     idle = _idle(context)
-    if idle and stamp and idle.stamp == stamp and (idle.until_s is None or now_s < idle.until_s):
+    if idle and stamp and idle.stamp == stamp and now_s < idle.until_s:
         return dg.SkipReason(idle.reason)
     if busy := running(context.instance, NAMES):
         return dg.SkipReason(f"{busy} is running")
@@ -159,7 +163,8 @@ def retraining_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -
     step = decide(here, settings, generations)
     context.log.info(step.reason)
     if isinstance(step, Wait):
-        cursor = Idle(stamp=stamp, reason=step.reason, until_s=step.until_s).model_dump_json()
+        until_s = min(now_s + LOOK_AGAIN_S, step.until_s or math.inf)
+        cursor = Idle(stamp=stamp, reason=step.reason, until_s=until_s).model_dump_json()
         return dg.SensorResult(skip_reason=dg.SkipReason(step.reason), cursor=cursor)
     if isinstance(step, TrainTokenizer):
         return _requests(context.instance, train_tokenizer.name, [{}], "tokenizer", step.reason)

@@ -31,7 +31,8 @@ def arrival_of(lake: Lake, key: str) -> Arrival:
 
 
 def stamp_of(lake: Lake, settings: str, now_s: float) -> str:
-    """Another one whenever the settings or a file that a decision rests on changed; "" where nobody can tell.
+    """Another one whenever the settings or a file that a decision rests on changed, but for the drop zone, of which the
+    listing is what costs; "" where nobody can tell.
 
     Files are replaced by renaming, which changes the time of their folder, so the times of a few folders say it however
     many files they hold. A time that has just been (or lies ahead, where a clock was set back) says nothing: what comes

@@ -172,6 +172,20 @@ def test_an_idle_tick_lists_nothing_until_something_changes(house: House, monkey
     assert house.tick().run_requests
 
 
+def test_a_file_that_was_put_back_is_noticed_though_nothing_else_changes(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.take_in(1, 2, 3, 4)
+    clip = Path(str(house.lake.raw)) / "yoga" / "4.mp4"
+    clip.rename(tmp_path / "away.mp4")
+    house.settle()
+    assert "3 new videos" in str(house.tick().skip_message)
+    (tmp_path / "away.mp4").rename(clip)
+    later_s = time.time() + 3_600
+    monkeypatch.setattr(time, "time", lambda: later_s)
+    assert house.tick().run_requests
+
+
 def test_footage_that_is_gone_is_left_out_of_the_next_snapshot_and_stays_in_the_last(house: House) -> None:
     keys = house.take_in(1, 2, 3, 4)
     house.tick()
