@@ -174,6 +174,32 @@ def doctor(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def coach(
+    video: Annotated[Path | None, typer.Argument(help="A video file.")] = None,
+    camera: Annotated[
+        str | None, typer.Option(help="Instead of a file: a camera's number (0 is the first), device or address.")
+    ] = None,
+    exercise: Annotated[str | None, typer.Option(help="What is done, such as squat; recognised if not given.")] = None,
+    out: Annotated[Path | None, typer.Option(help="x.mp4: the annotated video; x.json and x.html beside it.")] = None,
+    lake: LakeOption = "data_lake",
+    as_json: JsonOption = False,
+) -> None:
+    """Watch somebody train and say what could be better, while it happens. Exit code 1 where the camera was lost."""
+    from posellm_assets.commands.coach import hold_session, print_session
+    from posellm_assets.settings import load_settings
+
+    here = Lake(lake)
+    report, page = hold_session(here, load_settings(here), video, camera, exercise, out, aloud=not as_json)
+    if as_json:
+        print(report.model_dump_json(indent=2))
+    else:
+        print_session(report, page)
+    if report.ended:
+        errors.print(f"[red]error:[/] {report.ended}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1)
+
+
+@app.command()
 def demo(lake: LakeOption = "data_lake") -> None:
     """Render footage, take it in, train a generation on it, and show what it can do."""
     from posellm_assets.commands.demo import run_demo

@@ -28,13 +28,13 @@ class RuleTeacher:
         groups: dict[tuple[str, str | None], list[Finding]] = {}
         for finding in findings(clip, rules, repetitions_of(clip, rules)):
             groups.setdefault((finding.rule.fault, finding.side), []).append(finding)
-        points = [point for group in groups.values() if (point := _point(clip, group))]
+        points = [point for group in groups.values() if (point := point_of(clip, group))]
         points.sort(key=lambda point: SEVERITIES.index(point.severity))
         praise = "" if points else rules.praise
         return Answer(praise, tuple(point.model_dump(mode="json") for point in points[:MAX_POINTS]))
 
 
-def _point(clip: MeasuredClip, group: Sequence[Finding]) -> FeedbackPoint | None:
+def point_of(clip: MeasuredClip, group: Sequence[Finding]) -> FeedbackPoint | None:
     """The point for one fault; None where nothing of it can be shown in the picture."""
     for worst in sorted(group, key=lambda finding: -finding.excess):
         rule, side, quantity = worst.rule, worst.side, QUANTITIES[worst.rule.quantity]

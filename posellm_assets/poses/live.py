@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from posellm_assets.footage.cuts import CutFinder
 from posellm_assets.footage.video import Frame
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.landmarker import VideoLandmarker
@@ -13,6 +14,8 @@ from posellm_assets.poses.landmarks import COUNT
 from posellm_assets.poses.models import ensure_model
 from posellm_assets.poses.poses import CHANNELS, SubjectPoses
 
+# The landmarks of the first frames after a cut are still those of whoever was there before.
+_SETTLING_S = 0.3
 _NOBODY = np.full((COUNT, len(CHANNELS)), np.nan, np.float32)
 
 
@@ -27,13 +30,17 @@ class Sight:
 def sights(frames: Iterable[Frame], config: PoseConfig) -> Iterator[Sight]:
     """Yield each frame with whom it shows: where several are in view, the one whom MediaPipe follows.
 
-    These are the landmarks of a whole clip's extraction where that finds one person. Raises ModelUnavailable.
+    These are the landmarks of a whole clip's extraction where that finds one person, but for the first moment after a
+    cut, in which nobody counts as seen. Raises ModelUnavailable.
     """
     model = ensure_model(config.network)
+    cuts, settled_s = CutFinder(), 0.0
     with VideoLandmarker(model.path, 1, config.min_confidence) as landmarker:
         for frame in frames:
+            if cuts.is_cut(frame.rgb):
+                settled_s = frame.time_s + _SETTLING_S
             people = landmarker.landmarks(frame.rgb, frame.time_s)
-            yield Sight(frame, people[0] if len(people) else None)
+            yield Sight(frame, people[0] if len(people) and frame.time_s >= settled_s else None)
 
 
 class LatestPoses:

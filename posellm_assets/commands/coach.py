@@ -1,0 +1,148 @@
+"""`posellm coach`: a session over a video or before a camera. Loads MediaPipe, and torch where a model is asked."""
+
+import signal
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from posellm_assets.actions.members import Case
+from posellm_assets.coaching.annotating import annotated
+from posellm_assets.coaching.live import LiveSession, Moment
+from posellm_assets.coaching.live_rules import LiveRules, NameExercise
+from posellm_assets.coaching.rules import all_rules, rules_of
+from posellm_assets.coaching.session_report import Exercise, SessionReport, report_on, write_report
+from posellm_assets.commands.console import console, print_table
+from posellm_assets.commands.recognise import recogniser_of
+from posellm_assets.footage.live import Camera, Playback, Source
+from posellm_assets.footage.video import UnreadableVideo
+from posellm_assets.footage.writing import write_video
+from posellm_assets.lake import Lake
+from posellm_assets.motion.motion import Motion
+from posellm_assets.settings import Settings
+
+# Below this the recogniser's best guess is no exercise.
+_SURE = 0.5
+_FPS = 30.0
+
+RULES_SPEAK = "There is no trained coach in this lake: the rules of the exercise speak."
+
+
+def hold_session(
+    lake: Lake,
+    settings: Settings,
+    video: Path | None,
+    camera: str | None,
+    exercise: str | None,
+    out: Path | None,
+    aloud: bool,
+) -> tuple[SessionReport, Path | None]:
+    """Hold a session over a video file or before a camera; Ctrl-C ends it. `aloud` prints messages as they are said.
+
+    With `out` (.mp4) the annotated video is written, and the report beside it as JSON and as a page. Returns the
+    report, which says where a camera was lost, and the page.
+    """
+    if (video is None) == (camera is None):
+        raise ValueError("name a video file, or a camera with --camera 0, and not both")
+    if out is not None and (out.suffix != ".mp4" or (video is not None and out.exists() and out.samefile(video))):
+        raise ValueError(f"--out is a new file that ends in .mp4, not {out}")
+    rules = LiveRules(exercise, _exercise_namer(lake, settings, exercise), settings.motion)
+    with _source(video, camera) as source:
+        session = LiveSession(source, settings.poses, rules)
+        if aloud:
+            _say(RULES_SPEAK)
+        started_s = time.monotonic()
+        with _stopped_by_ctrl_c(session):
+            moments = _aloud(session.moments()) if aloud else session.moments()
+            if out is not None:
+                write_video(out, annotated(moments), _FPS)
+            else:
+                deque(moments, maxlen=0)
+        report = report_on(session, str(video or f"camera {camera}"), RULES_SPEAK, time.monotonic() - started_s)
+    return report, write_report(report, session, out) if out is not None else None
+
+
+def print_session(report: SessionReport, page: Path | None) -> None:
+    """Print what was done and what was found, and how fast it went."""
+    rows = [[one.name, one.repetitions, one.clean, _faults(one)] for one in report.exercises]
+    print_table("exercises", ["exercise", "repetitions", "clean", "what to do better"], rows)
+    if not rows:
+        _say("No repetition was counted.")
+    for one in report.exercises:
+        if one.not_judged:
+            _say(f"{one.name}: from where it was filmed it cannot be seen whether there is {', '.join(one.not_judged)}")
+    if report.latency:
+        _say(
+            f"{report.latency.messages} messages, {report.latency.median_s:.2f} s after the movement in the median, "
+            f"{report.latency.p95_s:.2f} s in the 95th percentile"
+        )
+    speed = f"; {report.seconds_per_second:.2f} s of it a second" if report.seconds_per_second else ""
+    _say(
+        f"{report.duration_s:.1f} s, {report.frames} frames, {report.dropped} dropped{speed}; somebody in view in "
+        f"{100 * report.person_in_view:.0f} %"
+    )
+    if page:
+        _say(f"report: {page}")
+
+
+def _faults(exercise: Exercise) -> str:
+    return "\n".join(
+        f"{one.fault}{f' ({one.side})' if one.side else ''}, {one.severity}, in {', '.join(map(str, one.repetitions))}"
+        for one in exercise.faults
+    )
+
+
+def _aloud(moments: Iterator[Moment]) -> Iterator[Moment]:
+    for moment in moments:
+        if moment.remark:
+            _say(f"{moment.remark.time_s:7.1f} s  {moment.remark.text}")
+        yield moment
+
+
+def _say(text: str) -> None:
+    console.print(text, highlight=False, soft_wrap=True, markup=False)
+
+
+@contextmanager
+def _source(video: Path | None, camera: str | None) -> Iterator[Source]:
+    if camera is not None:
+        with Camera(camera) as opened:
+            yield opened
+        return
+    assert video is not None
+    try:
+        source = Playback(video)
+    except UnreadableVideo as error:
+        raise ValueError(f"{video}: {error}") from error
+    yield source
+
+
+def _exercise_namer(lake: Lake, settings: Settings, exercise: str | None) -> NameExercise | None:
+    """Who says what is being done: nobody where the user has said it, else the lake's recogniser."""
+    if exercise is not None:
+        if rules_of(exercise) is None:
+            known = ", ".join(rules.exercise for rules in all_rules())
+            raise ValueError(f"there are no rules for {exercise!r}, only for {known}")
+        return None
+    if not lake.current_recogniser.exists():
+        raise ValueError(
+            "say what is done, for instance --exercise squat: this lake has no recogniser of actions that could tell"
+        )
+    recogniser = recogniser_of(lake, settings)
+
+    def name(motion: Motion) -> str | None:
+        case = Case(motion.start_s, motion.start_s + motion.duration_s, None, motion)
+        (decision,) = recogniser.decide([case])
+        return decision.action if decision and decision.confidence >= _SURE else None
+
+    return name
+
+
+@contextmanager
+def _stopped_by_ctrl_c(session: LiveSession) -> Iterator[None]:
+    before = signal.signal(signal.SIGINT, lambda *_: session.stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

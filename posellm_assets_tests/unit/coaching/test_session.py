@@ -1,0 +1,120 @@
+"""Whole sessions over a real file and before a camera, with the real pose network."""
+
+import json
+import os
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from posellm_assets.coaching.live import LiveSession
+from posellm_assets.coaching.live_rules import LiveRules
+from posellm_assets.commands.coach import hold_session
+from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.footage import render_clip
+from posellm_assets.evaluation.streaming import Message
+from posellm_assets.footage.live import Playback
+from posellm_assets.footage.video import frames, probe
+from posellm_assets.footage.writing import write_video
+from posellm_assets.lake import Lake
+from posellm_assets.motion.config import MotionConfig
+from posellm_assets.motion.live import LiveTokens, Window
+from posellm_assets.poses.config import PoseConfig
+from posellm_assets.settings import load_settings
+from posellm_assets_tests.coaching_clips import planted
+from posellm_assets_tests.unit.motion.test_tokenizer import SMALL, untrained
+
+SHALLOW = Repetition("shallow")
+
+
+@pytest.fixture(scope="module")
+def squats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A rendered athlete whose two squats are both half ones."""
+    clip = planted("squat", (SHALLOW, SHALLOW))
+    return render_clip(replace(clip, tempo=1.3), tmp_path_factory.mktemp("raw"))
+
+
+def test_a_video_gives_messages_an_annotated_video_and_a_report(squats: Path, tmp_path: Path) -> None:
+    lake, out = Lake(str(tmp_path / "lake")), tmp_path / "annotated.mp4"
+    report, page = hold_session(lake, load_settings(lake), squats, None, "squat", out, aloud=False)
+    assert [(one.name, one.repetitions, one.clean) for one in report.exercises] == [("squat", 2, 0)]
+    assert {(one.fault, one.repetitions) for one in report.exercises[0].faults} >= {("shallow", (1, 2))}
+    assert report.messages and report.messages[0].fault == "shallow"
+    assert report.latency and report.latency.median_s >= 0.4
+    assert (report.dropped, report.ended, report.frames) == (0, None, probe(squats).frame_count)
+    given, drawn = list(frames(squats)), list(frames(out))
+    assert [frame.time_s for frame in drawn] == pytest.approx([frame.time_s for frame in given], abs=1e-3)
+    changed = [np.abs(a.rgb[-20:].astype(int) - b.rgb[-20:]).mean() > 40 for a, b in zip(given, drawn, strict=True)]
+    shown_s = [frame.time_s for frame, is_changed in zip(given, changed, strict=True) if is_changed]
+    assert report.exercises[0].end_s + 0.4 <= shown_s[0] <= report.messages[0].time_s
+    assert json.loads(out.with_suffix(".json").read_text()) == report.model_dump(mode="json")
+    assert page and "2 × squat" in page.read_text() and "data:image/jpeg" in page.read_text()
+
+
+class Counting:
+    """A coach that says which window it hears, every third time."""
+
+    def begin(self) -> None:
+        self.heard: list[Window] = []
+
+    def hear(self, window: Window) -> Message | None:
+        self.heard.append(window)
+        return Message(window.end_s, f"window {len(self.heard)}") if len(self.heard) % 3 == 0 else None
+
+
+def test_a_trained_coach_hears_every_window_and_speaks_in_place_of_the_rules(squats: Path, tmp_path: Path) -> None:
+    coach, config, short = Counting(), MotionConfig(), tmp_path / "short.mp4"
+    write_video(short, ((frame.time_s, frame.rgb) for frame in frames(squats, 0.0, 2.0)), 24)
+    tokens = LiveTokens(untrained(SMALL), config, delay_s=0.5)
+    session = LiveSession(Playback(short), PoseConfig(), LiveRules("squat", None, config), (coach, tokens))
+    moments = list(session.moments())
+    ends_s = [window.end_s for window in coach.heard]
+    np.testing.assert_allclose(np.diff(ends_s), 0.2)
+    assert [remark.text for remark in session.remarks] == [f"window {3 * n}" for n in range(1, len(ends_s) // 3 + 1)]
+    assert [moment.remark for moment in moments if moment.remark] == session.remarks
+    assert all(remark.latency_s >= 0.5 for remark in session.remarks)
+    assert len(session.rules.counted) == 1  # the rules count on
+
+
+def test_a_camera_that_disappears_leaves_the_report_on_what_was_seen(squats: Path, tmp_path: Path) -> None:
+    pipe, out = tmp_path / "camera.ts", tmp_path / "annotated.mp4"
+    os.mkfifo(pipe)
+    threading.Thread(target=film, args=(pipe, [frame.rgb for frame in frames(squats, 0.0, 1.5)]), daemon=True).start()
+    lake = Lake(str(tmp_path / "lake"))
+    report, page = hold_session(lake, load_settings(lake), None, str(pipe), "squat", out, aloud=False)
+    assert report.ended and "has gone" in report.ended
+    assert report.frames >= 2 and probe(out).frame_count == report.frames
+    assert page and "Ended early" in page.read_text()
+
+
+def film(pipe: Path, pictures: list[np.ndarray]) -> None:
+    """Show pictures at 24 frames a second, then hang up."""
+    with pipe.open("wb", buffering=0) as out, av.open(out, "w", format="mpegts") as container:
+        stream = container.add_stream("mpeg4", rate=24)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt, stream.options = "yuv420p", {"g": "6"}
+        started = time.monotonic()
+        for number, picture in enumerate(pictures, start=1):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            time.sleep(max(0.0, started + number / 24 - time.monotonic()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"video": None}, "a video file, or a camera"),
+        ({"exercise": "chess"}, "no rules for 'chess', only for arm raise"),
+        ({"exercise": None}, "say what is done, for instance --exercise squat"),
+        ({"out": Path("annotated.avi")}, "ends in .mp4, not annotated.avi"),
+        ({"video": Path(__file__)}, "test_session.py: this is not a video"),
+    ],
+)
+def test_what_a_user_got_wrong_is_said(arguments: dict, words: str, tmp_path: Path) -> None:
+    lake = Lake(str(tmp_path / "lake"))
+    given = {"video": tmp_path, "camera": None, "exercise": "squat", "out": None, **arguments}
+    with pytest.raises(ValueError, match=words):
+        hold_session(lake, load_settings(lake), aloud=False, **given)
