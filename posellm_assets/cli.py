@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from posellm_assets.commands import champion_app, dataset_app, evaluate_app, export_app, import_app
+from posellm_assets.commands import champion_app, coaching_app, dataset_app, evaluate_app, export_app, import_app
 from posellm_assets.commands.console import JsonOption, LakeOption, console, print_table
 from posellm_assets.lake import Lake
 from posellm_assets.texts.config import Language
@@ -26,6 +26,7 @@ app.add_typer(import_app.app, name="import")
 app.add_typer(export_app.app, name="export")
 app.add_typer(evaluate_app.app, name="evaluate")
 app.add_typer(champion_app.app, name="champion")
+app.add_typer(coaching_app.app, name="coaching")
 app.add_typer(dataset_app.app, name="dataset")
 errors = Console(stderr=True)
 

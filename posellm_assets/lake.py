@@ -180,6 +180,20 @@ class Lake:
         """Names the snapshot whose streaming coach is in use (JSON)."""
         return self.root / "coaching" / "current.json"
 
+    def coaching_label(self, key: str) -> UPath:
+        """What the athlete of a video could do better (JSON)."""
+        return self._of_video("coaching_labels", key, ".json")
+
+    @property
+    def coaching_answers(self) -> UPath:
+        """What teachers behind endpoints answered, by the content of the question."""
+        return self.root / "coaching_answers"
+
+    @property
+    def endpoint_spending(self) -> UPath:
+        """What each endpoint has cost so far (JSON)."""
+        return self.root / "endpoint_spending.json"
+
     def report(self, snapshot: str) -> UPath:
         """The folder of an evaluation report (`index.html`, `metrics.json`)."""
         return self.root / "reports" / check_snapshot_key(snapshot)

@@ -20,6 +20,7 @@ from pydantic_settings import (
 
 from posellm_assets.actions.config import ActionsConfig
 from posellm_assets.actions.recognition_config import RecognitionConfig
+from posellm_assets.coaching.config import CoachingConfig
 from posellm_assets.coaching.streaming_config import StreamingConfig
 from posellm_assets.evaluation.config import EvaluationConfig
 from posellm_assets.footage.config import FootageConfig
@@ -101,6 +102,7 @@ class Settings(BaseSettings):
     actions: ActionsConfig = ActionsConfig()
     recognition: RecognitionConfig = RecognitionConfig()
     streaming: StreamingConfig = StreamingConfig()
+    coaching: CoachingConfig = CoachingConfig()
     automation: AutomationConfig = AutomationConfig()
 
     @classmethod

@@ -55,5 +55,21 @@ train_coach = dg.define_asset_job(
     owners=OWNERS,
 )
 
-ALL = [ingest_footage, train_tokenizer, tokenise_motion, train_generation, train_actions, predict_actions, train_coach]
+label_coaching = dg.define_asset_job(
+    "label_coaching",
+    selection=dg.AssetSelection.assets("coaching_labels"),
+    description="What the athletes of videos could do better; one partition or a range of them.",
+    owners=OWNERS,
+)
+
+ALL = [
+    ingest_footage,
+    train_tokenizer,
+    tokenise_motion,
+    train_generation,
+    train_actions,
+    predict_actions,
+    train_coach,
+    label_coaching,
+]
 NAMES = [job.name for job in ALL]

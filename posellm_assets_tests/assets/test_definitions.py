@@ -14,4 +14,5 @@ def test_every_asset_job_and_sensor_loads_beside_the_others() -> None:
         "train_actions",
         "predict_actions",
         "train_coach",
+        "label_coaching",
     }

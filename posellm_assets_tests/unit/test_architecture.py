@@ -16,7 +16,7 @@ SHARED = {"checkpoints", "endpoint", "hub", "lake", "pool", "problems", "program
 MAY_IMPORT = {
     **{room: set(ROOMS[: number + 1]) for number, room in enumerate(ROOMS)},
     "actions": {"actions", *ROOMS},
-    "coaching": {"coaching", *ROOMS},
+    "coaching": {"coaching", "actions", *ROOMS},
     "demo": {"demo", "footage"},
 }
 

@@ -1,0 +1,137 @@
+"""Coaching labels through the real asset and command, of athletes whose poses are known without a network."""
+
+import json
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from typer.testing import CliRunner
+
+from posellm_assets.cli import app
+from posellm_assets.coaching.config import CoachingConfig
+from posellm_assets.coaching.lake_labels import Labeller
+from posellm_assets.coaching.schema import read_label
+from posellm_assets.defs.coaching import COACHING_LABELS
+from posellm_assets.defs.partitions import videos
+from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
+from posellm_assets.defs.videos import video_assets
+from posellm_assets.demo.faults import Repetition
+from posellm_assets.endpoint import EndpointConfig
+from posellm_assets.footage.manifest import read_manifest, write_manifest
+from posellm_assets.footage.register import register
+from posellm_assets.lake import Lake, local_path, read_json, write_json
+from posellm_assets.poses.poses import Poses
+from posellm_assets_tests.clips import write_clip
+from posellm_assets_tests.coaching_clips import measured
+from posellm_assets_tests.endpoint_server import endpoint, refuses, says
+
+CLEAN, LAGS, FAST = Repetition(), Repetition("asymmetric arms", "right"), Repetition("too fast")
+
+
+def add(lake: Lake, number: int, folder: str, repetitions: tuple[Repetition, ...], registered_at: str) -> str:
+    """A squatting athlete's video with poses and motion, from the folder that names its label, and its key."""
+    source = f"gym/{folder}/{number}.mp4" if folder else f"gym/{number}.mp4"
+    path = local_path(lake.raw / source)
+    write_json(path.with_name(path.name + ".json"), {"participant": "Ana"})
+    write_clip(path, variant=number)
+    key = register(lake, source).key or ""
+    clip = measured("squat", repetitions)
+    subject = clip.subject
+    alone = (values[:, None] for values in (subject.landmarks, subject.visibility, subject.presence, subject.world))
+    Poses(subject.time_s, *alone, subject.width, subject.height, subject.fps, "").write(lake.poses(key))
+    clip.motion.write(lake.motion(key))
+    write_manifest(lake, read_manifest(lake, key).model_copy(update={"registered_at": registered_at}))
+    return key
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Lake:
+    return Lake(tmp_path / "lake")
+
+
+def materialize(lake: Lake, keys: list[str]) -> dg.ExecuteInProcessResult:
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(videos.name or "", keys)
+        return dg.materialize(
+            [video_assets("label_videos", [COACHING_LABELS], 50)],
+            instance=instance,
+            tags={"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]},
+            resources={"lake": LakeResource(root=str(lake.root)), "pool": PoolResource(), "programs": Programs()},
+            raise_on_error=False,
+        )
+
+
+def test_videos_get_labels_with_their_points_score_and_gain_on_the_time_before(lake: Lake) -> None:
+    first = add(lake, 1, "squat", (CLEAN, LAGS, CLEAN, FAST), "2026-01-01T10:00:00Z")
+    later = add(lake, 2, "squat", (CLEAN, CLEAN, CLEAN, FAST), "2026-01-02T10:00:00Z")
+    served = add(lake, 3, "serve", (CLEAN, CLEAN), "2026-01-03T10:00:00Z")
+    old = {"status": "success", "progress_score": 50, "feedback_points": []}
+    write_json(lake.coaching_label(first), old)
+    run = materialize(lake, [first, later, served])
+    assert run.success
+    before, after, none = (read_label(lake.coaching_label(key)) for key in (first, later, served))
+    assert {point.fault for point in before.feedback_points} == {"asymmetric arms", "too fast"}
+    assert after.improvement_delta == (after.progress_score or 0) - (before.progress_score or 0) > 0
+    assert (none.status, none.exercise) == ("no_rules", "serve")
+    assert read_json(lake.coaching_label(first).with_name(f"{first}.schema-1.json")) == old
+    verdicts = {(one.check_name, one.partition): one.passed for one in run.get_asset_check_evaluations()}
+    assert verdicts["exercise_has_label", served] is False
+    assert verdicts["exercise_has_label", first] is verdicts["all_borne_out", first] is True
+    shown = {one.partition: one.metadata for one in run.asset_materializations_for_node("label_videos")}
+    assert "Your right arm" in shown[first]["points"].value
+    assert "there are no rules for 'serve'" in shown[served]["points"].value
+
+
+def test_a_clip_without_a_label_is_taken_for_what_was_recognised_in_it(lake: Lake) -> None:
+    key = add(lake, 1, "", (CLEAN, LAGS, CLEAN), "2026-01-01T10:00:00Z")
+    assert Labeller(lake, CoachingConfig()).label(key).status == "no_rules"
+    decision = {"action": "squat", "confidence": 0.9, "method": "m", "ensemble_method": "e", "seconds": 0.1,
+                "probabilities": {"squat": 0.9}, "all_results": {}}  # fmt: skip
+    segment = {"segment_index": 0, "hit_frame": None, "start_frame": 0, "end_frame": 90, "start_s": 0.0, "end_s": 4.0,
+               "hit_confidence": None, "timestamp": 0.0, "action_classification": decision}  # fmt: skip
+    write_json(
+        lake.action_predictions(key),
+        {"video_path": "x", "duration_s": 4.0, "fps": 24.0, "hits": [], "segments": [segment], "total_hits": 0,
+         "total_segments": 1, "processing_method": "clip", "qwen_vl_enabled": False, "ensemble_used": False,
+         "members": {}, "absent": {}, "names": {}, "left_out": [], "seconds": 0.1},
+    )  # fmt: skip
+    label = Labeller(lake, CoachingConfig()).label(key)
+    assert (label.exercise, [point.fault for point in label.feedback_points]) == ("squat", ["asymmetric arms"])
+
+
+def test_an_endpoint_that_is_down_fails_its_video_with_the_reason_and_leaves_no_label(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = add(lake, 1, "squat", (CLEAN, LAGS, CLEAN), "2026-01-01T10:00:00Z")
+    with endpoint(refuses(401)) as served:
+        teachers = [{"url": served.url, "model": "coach-1"}]
+        monkeypatch.setenv("POSELLM_COACHING__TEACHERS", json.dumps(teachers))
+        run = materialize(lake, [key])
+    assert not run.success
+    assert not lake.coaching_label(key).exists()
+    assert "look at the key" in str(run.failure_data_for_node("label_videos"))
+
+
+def test_what_an_endpoint_said_and_cost_is_kept_in_the_lake(lake: Lake) -> None:
+    key = add(lake, 1, "squat", (CLEAN, LAGS, CLEAN), "2026-01-01T10:00:00Z")
+    with endpoint(says({"positive_note": "", "feedback_points": [{}]}, usage={"cost": 0.25})) as served:
+        config = CoachingConfig(teachers=(EndpointConfig(url=served.url, model="coach-1"),))
+        labels = [Labeller(lake, config).label(key) for _ in range(2)]
+        assert len(served.requests) == 1
+    assert labels[0] == labels[1]
+    assert labels[0].rejections == {"schema": 1}
+    assert list(read_json(lake.endpoint_spending).values()) == [0.25]
+    assert len(list(lake.coaching_answers.iterdir())) == 1
+
+
+def test_the_command_prints_points_and_refuses_what_has_no_rules(lake: Lake) -> None:
+    squat = add(lake, 1, "squat", (CLEAN, LAGS, CLEAN), "2026-01-01T10:00:00Z")
+    serve = add(lake, 2, "serve", (CLEAN, CLEAN), "2026-01-01T10:00:00Z")
+    told = CliRunner().invoke(app, ["coaching", "label", squat, "--lake", str(lake.root), "--json"])
+    assert told.exit_code == 0
+    (label,) = json.loads(told.stdout)
+    assert label["feedback_points"][0]["fault"] == "asymmetric arms"
+    assert read_label(lake.coaching_label(squat)).progress_score == label["progress_score"]
+    refused = CliRunner().invoke(app, ["coaching", "label", serve, "--lake", str(lake.root)])
+    assert refused.exit_code == 1
+    assert "there are no rules for 'serve'" in refused.stdout
