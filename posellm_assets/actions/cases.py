@@ -9,7 +9,6 @@ from posellm_assets.actions.label_set import LabelSet
 from posellm_assets.actions.members import Case
 from posellm_assets.actions.recogniser import part_of
 from posellm_assets.motion.motion import Motion
-from posellm_assets.texts.mirror import can_mirror, mirror_text
 
 
 def cases_of(dataset: ActionDataset, examples: Sequence[ActionExample], motions: Mapping[str, Path]) -> list[Case]:
@@ -30,19 +29,12 @@ def labelled_motions(
     examples: Sequence[ActionExample], cases: Sequence[Case], label_set: LabelSet
 ) -> list[LabelledMotion]:
     """Every stretch without a gap of the cases' motions, with its class and that of its mirror image."""
+    mirrored = label_set.mirrored()
     return [
-        LabelledMotion(stretch, example.class_id, mirrored_id(example.class_id, label_set))
+        LabelledMotion(stretch, example.class_id, mirrored.get(example.class_id))
         for example, case in zip(examples, cases, strict=True)
         for stretch in (case.motion.segments(SHORTEST_S) if case.motion else [])
     ]
-
-
-def mirrored_id(class_id: str, label_set: LabelSet) -> str | None:
-    """The class of a class's mirror image: itself, unless its name has a side; None where the other has no class."""
-    language, name = next(iter(label_set[class_id].names.items()))
-    mirrored = mirror_text(name, language if can_mirror(language) else None)
-    found = label_set.class_of(mirrored, language)
-    return found.id if found else None
 
 
 def _motion(example: ActionExample, motions: Mapping[str, Path]) -> Motion | None:

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from posellm_assets.footage.keys import slug
 from posellm_assets.lake import Lake
+from posellm_assets.texts.mirror import can_mirror, mirror_text
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", description="A language (ISO 639)")]
@@ -146,6 +147,18 @@ class LabelSet(_Data):
             if times:
                 named.add(spelled[spelling].id)
         return self[named.pop()] if len(named) == 1 else None
+
+    def mirrored(self) -> dict[str, str]:
+        """What each class is in the mirror: itself, or the one of the other side. Where that is no class, or is not
+        known because no name is in one of the project's languages, the class is left out."""
+        found = {}
+        for one in self.classes:
+            language = next((code for code in one.names if can_mirror(code)), None)
+            name = mirror_text(one.names[language], language) if language else ""
+            other = one if language and name == one.names[language] else self.class_of(name, language)
+            if other:
+                found[one.id] = other.id
+        return found
 
     @cached_property
     def _by_id(self) -> dict[str, ActionClass]:

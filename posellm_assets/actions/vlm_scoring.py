@@ -12,6 +12,7 @@ from posellm_assets.actions.config import FramesConfig
 from posellm_assets.actions.dataset import ActionExample, UnusableDataset
 from posellm_assets.actions.frames import read_frames
 from posellm_assets.actions.label_set import LabelSet
+from posellm_assets.actions.members import VISION
 from posellm_assets.actions.opinions import Opinion, normalised
 from posellm_assets.actions.phrasings import phrasings
 from posellm_assets.actions.vlm_inputs import Seen, model_inputs, see
@@ -22,7 +23,6 @@ from posellm_assets.language.backends import Backend
 from posellm_assets.language.scoring import LabelTree
 from posellm_assets.language.stepping import left_padded
 
-MEMBER = "vision-language"
 _CLIPS_AT_ONCE = 8
 
 
@@ -107,7 +107,7 @@ class VisionModel:
             began = time.process_time()
             found = scorer.log_probs([frames_of(example, self.frames) for example in batch])
             seconds = (time.process_time() - began) / len(batch)
-            opinions += [Opinion(MEMBER, log_probs, seconds) for log_probs in found]
+            opinions += [Opinion(VISION, log_probs, seconds) for log_probs in found]
         return opinions
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from posellm_assets.actions.augment import augmented, mirror_classes
+from posellm_assets.actions.augment import augmented
 from posellm_assets.actions.config import TINY, ActionJob, VisionTrainingConfig
 from posellm_assets.actions.dataset import ActionDataset, ActionExample, balanced_epoch
 from posellm_assets.actions.phrasings import phrasings
@@ -63,7 +63,7 @@ class Teacher:
         self._job, self._dataset, self._loaded, self._bf16, self._processes = job, dataset, loaded, bf16, processes
         self._clips = dataset.of("train")
         self._epoch: tuple[int, list[int]] = (-1, [])
-        self._mirror = mirror_classes(dataset.label_set)
+        self._mirror = dataset.label_set.mirrored()
         self._scorer = Scorer(loaded, dataset.label_set, dataset.languages[0])
 
     def drawn(self, place: int) -> ActionExample:

@@ -13,8 +13,9 @@ import pytest
 
 from posellm_assets.actions.config import ActionJob
 from posellm_assets.actions.dataset import UnusableDataset, read_dataset
+from posellm_assets.actions.members import VISION
 from posellm_assets.actions.train import train
-from posellm_assets.actions.vlm_scoring import MEMBER, VisionModel
+from posellm_assets.actions.vlm_scoring import VisionModel
 from posellm_assets.checkpoints import CheckpointMismatch
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.language.bases import UnsupportedModel
@@ -97,7 +98,7 @@ def test_the_way_that_squares_go_is_learned(folder: Path) -> None:
     opinions = model.opinions(held_out, dataset.label_set)
     right = [opinion.action == one.class_id for opinion, one in zip(opinions, held_out, strict=True)]
     assert np.mean(right) >= 0.75 and len(right) >= 8, "chance is 0.25"
-    assert all(opinion.member == MEMBER and opinion.seconds > 0 for opinion in opinions)
+    assert all(opinion.member == VISION and opinion.seconds > 0 for opinion in opinions)
     result = json.loads((training.out / "result.json").read_text())
     assert result["final_loss"] < 0.5 * result["first_loss"]
     assert not (training.out / "base").exists() and not (training.out / "frames").exists()

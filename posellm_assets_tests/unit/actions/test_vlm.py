@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from posellm_assets.actions.augment import augmented, mirror_classes
+from posellm_assets.actions.augment import augmented
 from posellm_assets.actions.config import VisionModelConfig
 from posellm_assets.actions.dataset import UnusableDataset
 from posellm_assets.actions.label_set import LabelSet
@@ -116,9 +116,9 @@ def test_what_is_no_vision_model_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_mirrored_clip_is_of_the_other_side() -> None:
-    assert mirror_classes(WAYS) == {"up": "up", "left": "right", "right": "left"}
+    assert WAYS.mirrored() == {"up": "up", "left": "right", "right": "left"}
     one_sided = LabelSet.of_labels("gym", ["left lunge", "squat"])
-    assert mirror_classes(one_sided) == {"squat": "squat"}, "a right lunge is no class here"
+    assert one_sided.mirrored() == {"squat": "squat"}, "a right lunge is no class here"
     frames = np.zeros((2, 32, 32, 3), np.uint8)
     frames[:, :, :8] = 200
     seen = augmented(frames, True, np.random.default_rng(0))
