@@ -13,15 +13,10 @@ from posellm_assets.motion.motion import Motion
 
 def cases_of(dataset: ActionDataset, examples: Sequence[ActionExample], motions: Mapping[str, Path]) -> list[Case]:
     """A case for each example, with its motion where `motions` has a file for the example's video."""
+    clips = [dataset.clip_of(example) for example in examples]
     return [
-        Case(
-            example.start_s,
-            example.end_s,
-            dataset.clip_of(example).video,
-            _motion(example, motions),
-            example.hit_s,
-        )
-        for example in examples
+        Case(clip.start_s, clip.end_s, clip.video, _motion(example, motions), clip.hit_s, clip.box)
+        for clip, example in zip(clips, examples, strict=True)
     ]
 
 

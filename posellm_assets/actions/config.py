@@ -30,7 +30,13 @@ class TinyVisionConfig(_Config):
     """Shape of the built-in model: a small Qwen3-VL that is made on the spot and knows nothing yet."""
 
     patch_px: int = Field(default=16, gt=0)
-    vision_size: int = Field(default=64, gt=0, multiple_of=4)
+    merge: int = Field(
+        default=6,
+        gt=0,
+        description="Patches along a side that become one token; 6 of 16 pixels are a whole frame of 96, so that the "
+        "language model reads bodies and need not learn to put them together from their parts",
+    )
+    vision_size: int = Field(default=32, gt=0, multiple_of=4)
     vision_layers: int = Field(default=2, gt=0)
     hidden_size: int = Field(default=128, gt=0)
     layers: int = Field(default=3, gt=0)
@@ -82,7 +88,7 @@ class VisionTrainingConfig(_Config):
     )
     clips_per_batch: int = Field(default=8, gt=0)
     batches_per_step: int = Field(default=1, gt=0, description="Gradient accumulation")
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0)
     warmup: float = Field(default=0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
     weight_decay: float = Field(default=0.05, ge=0)
     max_gradient_norm: float = Field(default=1.0, gt=0)

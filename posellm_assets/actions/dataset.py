@@ -17,6 +17,7 @@ import numpy as np
 
 from posellm_assets.actions.config import DatasetConfig
 from posellm_assets.actions.dataset_formats import card, statistics, write_conversations, write_messages
+from posellm_assets.actions.frames import Box
 from posellm_assets.actions.label_set import LabelSet
 from posellm_assets.footage import video
 from posellm_assets.footage.splits import Split
@@ -48,6 +49,8 @@ class ActionExample:
     """The video's key where it is footage of the lake."""
     hit_s: float | None = None
     """When the racket meets the ball, or the like, where that is known."""
+    box: Box | None = None
+    """Where the person is whom it is about, if that is known: recognisers are shown this part of the picture."""
     file: str = ""
     """The name of its own file in the folder `videos` of a data set."""
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from posellm_assets.actions.dataset import ActionExample, Refused, UnusableDataset
+from posellm_assets.actions.frames import Box, box_of
 from posellm_assets.actions.label_set import LabelSet, LabelSetError
 from posellm_assets.footage.keys import slug
 from posellm_assets.footage.labels import LabelError, read_labels
@@ -20,6 +21,8 @@ from posellm_assets.footage.scan import IGNORED_ENDINGS
 from posellm_assets.footage.splits import split_of
 from posellm_assets.footage.video import VideoInfo
 from posellm_assets.lake import Lake, local_path
+from posellm_assets.poses.poses import Poses
+from posellm_assets.poses.subjects import choose_subject
 
 COLUMNS = ("file", "start_s", "end_s", "label", "participant", "match", "hit_s")
 
@@ -43,6 +46,7 @@ class Found:
         span_s: tuple[float, float] = (0.0, math.inf),
         key: str | None = None,
         hit_s: float | None = None,
+        box: Box | None = None,
     ) -> None:
         """Take in a clip of `class_id`; `group` is its participant or match."""
         name = f"{class_id}_{key or slug(path.stem)}" + (f"-{round(1000 * span_s[0])}" if span_s[0] else "")
@@ -59,6 +63,7 @@ class Found:
                 split=split_of(who or key or path.name),
                 key=key,
                 hit_s=hit_s,
+                box=box,
             )
         )
 
@@ -128,7 +133,8 @@ def from_lake(lake: Lake, keys: Iterable[str], scope: str) -> Found:
             found.refuse(manifest.key, f"no class of {manifest.sport} is called {manifest.label!r}: {names}")
         else:
             path = local_path(lake.raw / manifest.source)
-            found.add(path, one.id, manifest.participant, (0.0, info.duration_s), manifest.key)
+            span_s = (0.0, info.duration_s)
+            found.add(path, one.id, manifest.participant, span_s, manifest.key, box=_box(lake, manifest.key, span_s))
     return found
 
 
@@ -166,6 +172,14 @@ def from_segments(table: Path, sport: str, lake: Lake | None = None) -> Found:
             group = row.get("participant") or row.get("match") or path.name
             found.add(path, one.id, group, (start_s, end_s), hit_s=hit_s)
     return found
+
+
+def _box(lake: Lake, key: str, span_s: tuple[float, float]) -> Box | None:
+    """Where the subject is in a video whose poses are known."""
+    if not lake.poses(key).exists():
+        return None
+    poses = Poses.read(lake.poses(key))
+    return box_of(poses.of(choose_subject(poses)), *span_s)
 
 
 def _add_folder(found: Found, root: Path, folder: Path, class_id: str, pattern: re.Pattern[str] | None) -> None:

@@ -8,14 +8,20 @@ import numpy as np
 from posellm_assets.actions.config import FramesConfig
 from posellm_assets.footage import video
 from posellm_assets.footage.video import UnreadableVideo
+from posellm_assets.poses.poses import SubjectPoses
+
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom edge, as shares of the picture's width and height."""
+_MARGIN = 0.1  # of the longer side, on each side: landmarks end at the wrists, and something may be held
 
 
 def read_frames(
-    path: Path, start_s: float, end_s: float, hit_s: float | None, config: FramesConfig
+    path: Path, start_s: float, end_s: float, hit_s: float | None, config: FramesConfig, box: Box | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """(N, size, size, 3) uint8 RGB, what is on the screen in the middle of N equal spans, and their (N,) times in s.
 
-    The spans fill the action, or what lies around its hit where that is known. Times count from the first of them.
+    The spans fill the action, or what lies around its hit where that is known. Times count from the first of them. Of
+    each picture the part in `box` is seen, or all of it.
     Raises UnreadableVideo where the file cannot be decoded or has no frame there, OSError where it is missing.
     """
     if hit_s is not None:
@@ -26,11 +32,35 @@ def read_frames(
     for frame in video.frames(path, start_s, end_s):
         while shown is not None and len(taken) < len(times) and frame.time_s > times[len(taken)]:
             taken.append(letterboxed(shown, config.size_px))
-        shown = frame.rgb
+        shown = inside(frame.rgb, box) if box else frame.rgb
     if shown is None:
         raise UnreadableVideo(f"the video has no frame between {start_s:.2f} and {end_s:.2f} s")
     taken += [letterboxed(shown, config.size_px)] * (len(times) - len(taken))
     return np.stack(taken), times - times[0]
+
+
+def box_of(subject: SubjectPoses, start_s: float, end_s: float) -> Box | None:
+    """A square (in pixels) around all that the subject reaches between two times; None where it is not in view."""
+    during = (subject.time_s >= start_s) & (subject.time_s <= end_s) & subject.seen
+    if not during.any():
+        return None
+    low, high = (edge(subject.pixels[during], axis=(0, 1)) for edge in (np.nanmin, np.nanmax))
+    middle, half = (low + high) / 2, (high - low).max() * (0.5 + _MARGIN)
+    sides = np.array([subject.width, subject.height])
+    left, top = ((middle - half) / sides).tolist()
+    right, bottom = ((middle + half) / sides).tolist()
+    return left, top, right, bottom
+
+
+def inside(rgb: np.ndarray, box: Box) -> np.ndarray:
+    """The part of an (H, W, 3) picture that lies in a box, black where the box reaches beyond it."""
+    height, width = rgb.shape[:2]
+    left, right = round(box[0] * width), max(round(box[0] * width) + 1, round(box[2] * width))
+    top, bottom = round(box[1] * height), max(round(box[1] * height) + 1, round(box[3] * height))
+    part = np.zeros((bottom - top, right - left, 3), np.uint8)
+    seen = rgb[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    part[max(-top, 0) : max(-top, 0) + seen.shape[0], max(-left, 0) : max(-left, 0) + seen.shape[1]] = seen
+    return part
 
 
 def letterboxed(rgb: np.ndarray, size_px: int) -> np.ndarray:

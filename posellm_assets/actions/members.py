@@ -15,6 +15,7 @@ import numpy as np
 from posellm_assets.actions import classifier
 from posellm_assets.actions.classifier import SHORTEST_S, MotionClassifier
 from posellm_assets.actions.dataset import ActionExample
+from posellm_assets.actions.frames import Box
 from posellm_assets.actions.label_set import LabelSet
 from posellm_assets.actions.opinions import Opinion, normalised
 from posellm_assets.motion.config import FRAMES_PER_TOKEN
@@ -31,13 +32,14 @@ MOTION, LANGUAGE, VISION, VIDEO_MAE = classifier.NAME, "language", "vision-langu
 @dataclass(frozen=True)
 class Case:
     """A stretch of footage that shows one action: `video` is None for motion capture, `motion` None where nobody could
-    be followed. Times are seconds in the video."""
+    be followed, `box` where they are in the picture. Times are seconds in the video."""
 
     start_s: float
     end_s: float
     video: Path | None = None
     motion: Motion | None = None
     hit_s: float | None = None
+    box: Box | None = None
 
 
 class Member(Protocol):
@@ -140,4 +142,5 @@ def example_of(case: Case) -> ActionExample:
         participant=None,
         split="test",
         hit_s=case.hit_s,
+        box=case.box,
     )

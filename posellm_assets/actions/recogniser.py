@@ -10,6 +10,7 @@ import numpy as np
 
 from posellm_assets.actions.classifier import MotionClassifier
 from posellm_assets.actions.ensemble import Decision, Ensemble
+from posellm_assets.actions.frames import box_of
 from posellm_assets.actions.hits import Hit, activity, find_hits
 from posellm_assets.actions.label_set import LabelSet
 from posellm_assets.actions.members import (
@@ -101,7 +102,7 @@ class ActionRecogniser:
             found, segments = [], self._stretches(video, subject, motions)
         else:
             longest = max(motions, key=len)
-            whole = self._case(video, longest, longest.start_s, longest.start_s + longest.duration_s)
+            whole = self._case(video, subject, longest, longest.start_s, longest.start_s + longest.duration_s)
             found, segments = [], self._segments(subject, [whole], [None])
         hits = [
             HitRecord(
@@ -156,7 +157,7 @@ class ActionRecogniser:
             )
             start_s = max(shot.start_s, hit.time_s - self.config.hits.before_s)
             end_s = min(shot.start_s + shot.duration_s, hit.time_s + self.config.hits.after_s)
-            cases.append(replace(self._case(video, shot, start_s, end_s), hit_s=hit.time_s))
+            cases.append(replace(self._case(video, subject, shot, start_s, end_s), hit_s=hit.time_s))
         return self._segments(subject, cases, [hit.confidence for hit in hits])
 
     def _stretches(self, video: Path, subject: SubjectPoses, motions: Sequence[Motion]) -> list[SegmentRecord]:
@@ -164,10 +165,10 @@ class ActionRecogniser:
         cases = []
         for shot in motions:
             spans = window_spans(shot.start_s, shot.start_s + shot.duration_s, self.config.windows)
-            decided = self.decide([self._case(video, shot, *span) for span in spans])
+            decided = self.decide([self._case(video, subject, shot, *span) for span in spans])
             known = [(span, one.probabilities) for span, one in zip(spans, decided, strict=True) if one]
             stretches = merged([span for span, _ in known], [row for _, row in known], self.config.windows)
-            cases += [self._case(video, shot, stretch.start_s, stretch.end_s) for stretch in stretches]
+            cases += [self._case(video, subject, shot, stretch.start_s, stretch.end_s) for stretch in stretches]
         return self._segments(subject, cases, [None] * len(cases))
 
     def _segments(
@@ -196,8 +197,8 @@ class ActionRecogniser:
             )
         return records
 
-    def _case(self, video: Path, shot: Motion, start_s: float, end_s: float) -> Case:
-        return Case(start_s, end_s, video, part_of(shot, start_s, end_s))
+    def _case(self, video: Path, subject: SubjectPoses, shot: Motion, start_s: float, end_s: float) -> Case:
+        return Case(start_s, end_s, video, part_of(shot, start_s, end_s), box=box_of(subject, start_s, end_s))
 
 
 def part_of(motion: Motion, start_s: float, end_s: float) -> Motion:

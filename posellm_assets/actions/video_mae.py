@@ -80,7 +80,7 @@ def _features(encoder: Any, case: Case) -> np.ndarray:
     assert case.video is not None
     config = encoder.config
     shown = FramesConfig(count=config.num_frames, size_px=config.image_size)
-    frames, _ = read_frames(case.video, case.start_s, case.end_s, case.hit_s, shown)
+    frames, _ = read_frames(case.video, case.start_s, case.end_s, case.hit_s, shown, case.box)
     pixels = ((frames.astype(np.float32) / 255 - _MEAN) / _DEVIATION).transpose(0, 3, 1, 2)
     hidden = encoder(pixel_values=torch.from_numpy(np.ascontiguousarray(pixels))[None]).last_hidden_state
     return np.asarray(hidden[0].mean(0).numpy())

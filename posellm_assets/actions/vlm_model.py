@@ -93,7 +93,7 @@ def build_tiny(config: TinyVisionConfig, texts: list[str], seed: int, folder: Pa
                 "intermediate_size": 2 * config.vision_size,
                 "num_heads": 4,
                 "patch_size": config.patch_px,
-                "spatial_merge_size": 2,
+                "spatial_merge_size": config.merge,
                 "temporal_patch_size": 2,
                 "out_hidden_size": config.hidden_size,
                 "num_position_embeddings": 64,

@@ -114,7 +114,7 @@ class VisionModel:
 def frames_of(example: ActionExample, config: FramesConfig) -> tuple[np.ndarray, np.ndarray]:
     """The frames of an example and their times, as `read_frames`; raises UnreadableVideo naming the example."""
     try:
-        return read_frames(example.video, example.start_s, example.end_s, example.hit_s, config)
+        return read_frames(example.video, example.start_s, example.end_s, example.hit_s, config, example.box)
     except (UnreadableVideo, OSError) as error:
         raise UnreadableVideo(f"{example.id} ({example.video}): {error}") from error
 

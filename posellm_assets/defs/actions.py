@@ -30,7 +30,7 @@ ACTION_ASSET: dict[str, Any] = {
 }
 
 
-@dg.asset(deps=every_video("footage"), kinds={"json"}, **ACTION_ASSET)
+@dg.asset(deps=every_video("footage", "poses"), kinds={"json"}, **ACTION_ASSET)
 def action_dataset(context: dg.AssetExecutionContext, lake: LakeResource, pool: PoolResource) -> dg.MaterializeResult:
     """The labelled clips of a snapshot with questions about them, in the formats of Qwen-VL and of chat messages."""
     here, settings = lake.lake(), lake.load_settings()

@@ -5,6 +5,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from posellm_assets.actions.dataset import read_dataset
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.defs.actions import action_dataset
 from posellm_assets.defs.partitions import snapshots, videos
@@ -70,6 +71,8 @@ def test_a_snapshot_becomes_a_recogniser_its_report_and_what_each_video_shows(
         predicted = [
             dg.materialize([predict], partition_key=key, instance=instance, resources=resources) for key in asked
         ]
+    boxes = [one.box for one in read_dataset(local_path(lake.action_dataset("all-0001"))).examples]
+    assert all(box and 0.3 < box[2] - box[0] < 0.9 for box in boxes), "the model is shown the athlete"
     assert not early.success, "there was no recogniser yet"
     (record,) = made.asset_materializations_for_node("action_recogniser")
     assert (record.metadata["training clips"].value, record.metadata["validation clips"].value) == (12, 4)

@@ -15,7 +15,9 @@ from posellm_assets_tests.unit.actions.clips import InProcess, write_tree
 
 HF = Backend("hf", "asked for")
 FRAMES = FramesConfig(count=4, size_px=32)
-TINY = TinyVisionConfig(patch_px=8, vision_size=32, hidden_size=48, layers=2, attention_heads=2, text_tokens=300)
+TINY = TinyVisionConfig(
+    patch_px=8, merge=2, vision_size=32, hidden_size=48, layers=2, attention_heads=2, text_tokens=300
+)
 TEXTS = ["Which way does it go?", "up", "down", "left", "right", "upwards"]
 
 

@@ -9,12 +9,13 @@ from posellm_assets.actions.config import DatasetConfig, FramesConfig
 from posellm_assets.actions.dataset import ActionDataset, Refused, UnusableDataset, balanced_epoch, read_dataset
 from posellm_assets.actions.dataset import write_dataset as write
 from posellm_assets.actions.dataset_sources import Found, from_folders, from_segments
-from posellm_assets.actions.frames import letterboxed, read_frames
+from posellm_assets.actions.frames import box_of, letterboxed, read_frames
 from posellm_assets.actions.label_set import LabelSetError
 from posellm_assets.footage.splits import split_of
 from posellm_assets.footage.video import probe
 from posellm_assets.lake import Lake
 from posellm_assets_tests.unit.actions.clips import WAYS, InProcess, write_square, write_tree
+from posellm_assets_tests.unit.actions.rendered import seen, takes
 
 WAYS_SET = """
 classes:
@@ -147,6 +148,22 @@ def test_frames_are_evenly_spaced_lie_around_the_hit_and_are_never_stretched(tmp
     assert near == pytest.approx([0, 0.125, 0.25, 0.375])
     circle = letterboxed(np.full((30, 90, 3), 255, np.uint8), 48)
     assert np.nonzero(circle.any((1, 2)))[0].tolist() == list(range(16, 32)), "three times as wide as high"
+
+
+def test_of_a_picture_the_part_with_the_subject_is_seen(tmp_path: Path) -> None:
+    path = write_square(tmp_path / "a.mp4", "down", 0, 16)
+    config = FramesConfig(count=2, size_px=64)
+    whole, _ = read_frames(path, 0.0, 0.25, None, config)
+    left_half, _ = read_frames(path, 0.0, 0.25, None, config, (-0.25, 0.0, 0.5, 1.0))
+    assert left_half.shape == whole.shape and not left_half[:, :, :20].any(), "black beyond the edge"
+    assert left_half[:, 30, 25].min() > 10, "the picture begins where it began"
+    person = seen(takes("squat")[0])
+    left, top, right, bottom = box_of(person, 0.0, 9.0) or (0, 0, 0, 0)
+    x, y = np.moveaxis(person.landmarks[..., :2], -1, 0)
+    assert left < x.min() < x.max() < right and top < y.min() < y.max() < bottom
+    assert (right - left) * person.width == pytest.approx((bottom - top) * person.height)
+    assert right - left < 0.8, "an athlete does not fill the picture"
+    assert box_of(person, 90.0, 99.0) is None
 
 
 def test_rare_classes_come_as_often_as_frequent_ones_and_every_clip_in_its_turn(tmp_path: Path) -> None:
