@@ -182,6 +182,7 @@ def coach(
     ] = None,
     exercise: Annotated[str | None, typer.Option(help="What is done, such as squat; recognised if not given.")] = None,
     out: Annotated[Path | None, typer.Option(help="x.mp4: the annotated video; x.json and x.html beside it.")] = None,
+    rules: Annotated[bool, typer.Option("--rules", help="Let the rules speak although a coach was trained.")] = False,
     lake: LakeOption = "data_lake",
     as_json: JsonOption = False,
 ) -> None:
@@ -190,7 +191,7 @@ def coach(
     from posellm_assets.settings import load_settings
 
     here = Lake(lake)
-    report, page = hold_session(here, load_settings(here), video, camera, exercise, out, aloud=not as_json)
+    report, page = hold_session(here, load_settings(here), video, camera, exercise, out, rules, aloud=not as_json)
     if as_json:
         print(report.model_dump_json(indent=2))
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from posellm_assets.actions.members import Case
 from posellm_assets.coaching.annotating import annotated
-from posellm_assets.coaching.live import LiveSession, Moment
+from posellm_assets.coaching.live import LiveSession, Moment, TrainedCoach
 from posellm_assets.coaching.live_rules import LiveRules, NameExercise
 from posellm_assets.coaching.rules import all_rules, rules_of
 from posellm_assets.coaching.session_report import Exercise, SessionReport, report_on, write_report
@@ -18,7 +18,8 @@ from posellm_assets.commands.recognise import recogniser_of
 from posellm_assets.footage.live import Camera, Playback, Source
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.footage.writing import write_video
-from posellm_assets.lake import Lake
+from posellm_assets.lake import Lake, local_path, read_json
+from posellm_assets.motion.live import LiveTokens
 from posellm_assets.motion.motion import Motion
 from posellm_assets.settings import Settings
 
@@ -26,7 +27,9 @@ from posellm_assets.settings import Settings
 _SURE = 0.5
 _FPS = 30.0
 
-RULES_SPEAK = "There is no trained coach in this lake: the rules of the exercise speak."
+_NO_COACH = "There is no trained coach in this lake: the rules of the exercise speak."
+_RULES = "The rules of the exercise speak."
+_TRAINED = "The coach trained on {snapshot} speaks; it knows the exercises and the words that it learned from."
 
 
 def hold_session(
@@ -36,22 +39,25 @@ def hold_session(
     camera: str | None,
     exercise: str | None,
     out: Path | None,
+    by_rules: bool,
     aloud: bool,
 ) -> tuple[SessionReport, Path | None]:
     """Hold a session over a video file or before a camera; Ctrl-C ends it. `aloud` prints messages as they are said.
 
-    With `out` (.mp4) the annotated video is written, and the report beside it as JSON and as a page. Returns the
-    report, which says where a camera was lost, and the page.
+    The coach in use in the lake speaks; where there is none, or `by_rules` is set, the rules of the exercise do. With
+    `out` (.mp4) the annotated video is written, and the report beside it as JSON and as a page. Returns the report,
+    which says where a camera was lost, and the page.
     """
     if (video is None) == (camera is None):
         raise ValueError("name a video file, or a camera with --camera 0, and not both")
     if out is not None and (out.suffix != ".mp4" or (video is not None and out.exists() and out.samefile(video))):
         raise ValueError(f"--out is a new file that ends in .mp4, not {out}")
-    rules = LiveRules(exercise, _exercise_namer(lake, settings, exercise), settings.motion)
+    who, trained = (_RULES, None) if by_rules else _trained(lake, settings)
+    rules = LiveRules(exercise, _exercise_namer(lake, settings, exercise, needed=trained is None), settings.motion)
     with _source(video, camera) as source:
-        session = LiveSession(source, settings.poses, rules)
+        session = LiveSession(source, settings.poses, rules, trained)
         if aloud:
-            _say(RULES_SPEAK)
+            _say(who)
         started_s = time.monotonic()
         with _stopped_by_ctrl_c(session):
             moments = _aloud(session.moments()) if aloud else session.moments()
@@ -59,8 +65,22 @@ def hold_session(
                 write_video(out, annotated(moments), _FPS)
             else:
                 deque(moments, maxlen=0)
-        report = report_on(session, str(video or f"camera {camera}"), RULES_SPEAK, time.monotonic() - started_s)
+        report = report_on(session, str(video or f"camera {camera}"), who, time.monotonic() - started_s)
     return report, write_report(report, session, out) if out is not None else None
+
+
+def _trained(lake: Lake, settings: Settings) -> tuple[str, tuple[TrainedCoach, LiveTokens] | None]:
+    """Who speaks, in a sentence, and the lake's coach with what writes the motion for it; None where there is none."""
+    if not lake.current_coach.exists():
+        return _NO_COACH, None
+    from posellm_assets.coaching.coach import Coach
+    from posellm_assets.motion.tokenizer import MotionTokenizer
+
+    snapshot = str(read_json(lake.current_coach)["snapshot"])
+    speaker = Coach.load(local_path(lake.streaming_coach(snapshot)) / "final")
+    tokenizer = MotionTokenizer.load(local_path(lake.tokenizer(speaker.record.lineage)))
+    tokens = LiveTokens(tokenizer, settings.motion, speaker.record.delay_s)
+    return _TRAINED.format(snapshot=snapshot), (speaker, tokens)
 
 
 def print_session(report: SessionReport, page: Path | None) -> None:
@@ -118,17 +138,22 @@ def _source(video: Path | None, camera: str | None) -> Iterator[Source]:
     yield source
 
 
-def _exercise_namer(lake: Lake, settings: Settings, exercise: str | None) -> NameExercise | None:
-    """Who says what is being done: nobody where the user has said it, else the lake's recogniser."""
+def _exercise_namer(lake: Lake, settings: Settings, exercise: str | None, needed: bool) -> NameExercise | None:
+    """Who says what is being done: nobody where the user has said it, else the lake's recogniser.
+
+    Raises ValueError for an exercise without rules, and where `needed` and nobody can say it.
+    """
     if exercise is not None:
         if rules_of(exercise) is None:
             known = ", ".join(rules.exercise for rules in all_rules())
             raise ValueError(f"there are no rules for {exercise!r}, only for {known}")
         return None
     if not lake.current_recogniser.exists():
-        raise ValueError(
-            "say what is done, for instance --exercise squat: this lake has no recogniser of actions that could tell"
-        )
+        if needed:
+            raise ValueError(
+                "say what is done, for instance --exercise squat: this lake has no recogniser of actions to tell it"
+            )
+        return None
     recogniser = recogniser_of(lake, settings)
 
     def name(motion: Motion) -> str | None:

@@ -10,7 +10,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from posellm_assets.cli import app
 from posellm_assets.coaching.live import LiveSession
 from posellm_assets.coaching.live_rules import LiveRules
 from posellm_assets.commands.coach import hold_session
@@ -40,7 +42,7 @@ def squats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_video_gives_messages_an_annotated_video_and_a_report(squats: Path, tmp_path: Path) -> None:
     lake, out = Lake(str(tmp_path / "lake")), tmp_path / "annotated.mp4"
-    report, page = hold_session(lake, load_settings(lake), squats, None, "squat", out, aloud=False)
+    report, page = hold_session(lake, load_settings(lake), squats, None, "squat", out, by_rules=False, aloud=False)
     assert [(one.name, one.repetitions, one.clean) for one in report.exercises] == [("squat", 2, 0)]
     assert {(one.fault, one.repetitions) for one in report.exercises[0].faults} >= {("shallow", (1, 2))}
     assert report.messages and report.messages[0].fault == "shallow"
@@ -84,11 +86,13 @@ def test_a_camera_that_disappears_leaves_the_report_on_what_was_seen(squats: Pat
     pipe, out = tmp_path / "camera.ts", tmp_path / "annotated.mp4"
     os.mkfifo(pipe)
     threading.Thread(target=film, args=(pipe, [frame.rgb for frame in frames(squats, 0.0, 1.5)]), daemon=True).start()
-    lake = Lake(str(tmp_path / "lake"))
-    report, page = hold_session(lake, load_settings(lake), None, str(pipe), "squat", out, aloud=False)
-    assert report.ended and "has gone" in report.ended
-    assert report.frames >= 2 and probe(out).frame_count == report.frames
-    assert page and "Ended early" in page.read_text()
+    command = ["coach", "--camera", str(pipe), "--exercise", "squat", "--out", str(out), "--json", "--lake", "none"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 1 and "has gone: look after its cable" in result.stderr
+    report = json.loads(result.stdout)
+    assert "has gone" in report["ended"] and report["frames"] + report["dropped"] <= 36
+    assert probe(out).frame_count == report["frames"] >= 2
+    assert "Ended early" in out.with_suffix(".html").read_text()
 
 
 def film(pipe: Path, pictures: list[np.ndarray]) -> None:
@@ -115,6 +119,6 @@ def film(pipe: Path, pictures: list[np.ndarray]) -> None:
 )
 def test_what_a_user_got_wrong_is_said(arguments: dict, words: str, tmp_path: Path) -> None:
     lake = Lake(str(tmp_path / "lake"))
-    given = {"video": tmp_path, "camera": None, "exercise": "squat", "out": None, **arguments}
+    given = {"video": tmp_path, "camera": None, "exercise": "squat", "out": None, "by_rules": False, **arguments}
     with pytest.raises(ValueError, match=words):
         hold_session(lake, load_settings(lake), aloud=False, **given)

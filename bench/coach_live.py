@@ -1,0 +1,138 @@
+"""How fast `posellm coach` is, on two cores, and how late its messages are. `python bench/coach_live.py`
+
+The minute is a rendered athlete's squats, some of them half ones, over and over; with real clips at hand
+(`POSELLM_TEST_DATA`, or `../shared/data` beside the repository) also a minute of 1280 x 720. Each is coached with its
+annotated video written, by the rules, and with a streaming coach of random weights beside them that hears every window.
+The baseline of the ratio is the bare pose network over the same frames in the same process. Two claims: a minute takes
+under 45 s by the clock, and no message comes later than 1.5 s after its movement (95th percentile; without the first of
+a session, which waits for a second repetition). For an idle machine; the process keeps to two cores.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from posellm_assets.coaching.annotating import annotated
+from posellm_assets.coaching.live import LiveSession
+from posellm_assets.coaching.live_rules import LiveRules
+from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.footage import plan, render_clip, with_faults
+from posellm_assets.evaluation.streaming import Message
+from posellm_assets.footage.live import Playback
+from posellm_assets.footage.video import frames, probe
+from posellm_assets.footage.writing import write_video
+from posellm_assets.motion.config import MotionConfig, TokenizerConfig
+from posellm_assets.motion.live import LiveTokens, Window
+from posellm_assets.motion.representation import layout
+from posellm_assets.motion.skeletons import BODY
+from posellm_assets.motion.tokenizer import MotionTokenizer, Network
+from posellm_assets.poses.config import PoseConfig
+from posellm_assets.poses.live import sights
+
+MINUTE_S = 60.0
+MOST_S = 45.0
+LATEST_S = 1.5
+REAL = "videos/fitness/squat/tomnotchymk__squats.mp4"
+
+
+class Silent:
+    """Hears every window and says nothing: what a coach costs is in `bench/streaming.py`, the motion is here."""
+
+    def begin(self) -> None:
+        """Nothing to forget."""
+
+    def hear(self, window: Window) -> Message | None:
+        """Silence."""
+        return None
+
+
+def repeated(video: Path) -> Iterator[tuple[float, np.ndarray]]:
+    """The frames of a video over and over for a minute."""
+    info, start_s = probe(video), 0.0
+    while start_s < MINUTE_S:
+        for frame in frames(video):
+            if start_s + frame.time_s < MINUTE_S:
+                yield start_s + frame.time_s, frame.rgb
+        start_s += info.duration_s
+
+
+def rendered(folder: Path) -> Path:
+    squat = next(clip for clip in plan() if clip.label == "squat")
+    return render_clip(with_faults(squat, [Repetition(), Repetition("shallow"), Repetition()]), folder)
+
+
+def tokenizer() -> MotionTokenizer:
+    torch.manual_seed(0)
+    network = Network(layout(BODY).size, TokenizerConfig())
+    return MotionTokenizer(network.eval(), TokenizerConfig(), BODY, MotionConfig().fps, (), seed=0)
+
+
+def bare(video: Path) -> float:
+    """CPU seconds of decoding and the pose network alone."""
+    started_s = time.process_time()
+    for _ in sights(Playback(video).frames(), PoseConfig()):
+        pass
+    return time.process_time() - started_s
+
+
+def coached(video: Path, out: Path, trained: bool) -> tuple[float, float, list[float]]:
+    """(seconds by the clock, CPU seconds, latencies in s) of a session with its annotated video."""
+    config = MotionConfig()
+    beside = (Silent(), LiveTokens(tokenizer(), config)) if trained else None
+    clock_s, cpu_s = time.monotonic(), time.process_time()
+    session = LiveSession(Playback(video), PoseConfig(), LiveRules("squat", None, config), beside)
+    write_video(out, annotated(session.moments()), 30)
+    late_s = [remark.latency_s for remark in session.remarks[1:]]
+    return time.monotonic() - clock_s, time.process_time() - cpu_s, late_s
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+    table = Table(title="a minute of video, coached and annotated")
+    for column in ("video", "speaks", "by the clock", "CPU", "of the bare pose network's", "latency median, p95 (n)"):
+        table.add_column(column)
+    missed = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sources = {"rendered, 352 x 352": rendered(folder)}
+        real = Path(os.environ.get("POSELLM_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / REAL
+        if real.exists():
+            sources["real, 1280 x 720"] = real
+        else:
+            print(f"skipped: no real clip at {real}")
+        for title, source in sources.items():
+            video = folder / "minute.mp4"
+            write_video(video, repeated(source), 30)
+            alone_s = bare(video)
+            for trained in (False, True):
+                clock_s, cpu_s, late_s = coached(video, folder / "annotated.mp4", trained)
+                late = f"{np.median(late_s):.2f}, {np.percentile(late_s, 95):.2f} s ({len(late_s)})" if late_s else "-"
+                table.add_row(
+                    title,
+                    "a coach" if trained else "the rules",
+                    f"{clock_s:.1f} s",
+                    f"{cpu_s:.1f} s",
+                    f"{cpu_s / alone_s:.2f}",
+                    late,
+                )
+                missed += [f"{title}: {clock_s:.1f} s by the clock"] if clock_s >= MOST_S else []
+                if late_s and np.percentile(late_s, 95) > LATEST_S:
+                    missed.append(f"{title}: messages {np.percentile(late_s, 95):.2f} s late")
+    Console(width=150).print(table)
+    for line in missed:
+        print(f"missed: {line}")
+    sys.exit(1 if missed else 0)
+
+
+if __name__ == "__main__":
+    main()
