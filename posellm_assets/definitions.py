@@ -5,7 +5,17 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets.defs import actions, coaching, evaluation, jobs, language, motion, recognition, streaming
+from posellm_assets.defs import (
+    actions,
+    coaching,
+    coaching_model,
+    evaluation,
+    jobs,
+    language,
+    motion,
+    recognition,
+    streaming,
+)
 from posellm_assets.defs.footage import FOOTAGE, QUARANTINE
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.poses import POSES
@@ -47,6 +57,7 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             streaming.streaming_report,
             video_assets("recognise_videos", [recognition.ACTION_PREDICTIONS], per_run),
             video_assets("label_videos", [coaching.COACHING_LABELS], per_run),
+            coaching_model.coaching_dataset,
         ],
         jobs=jobs.ALL,
         sensors=[new_footage_sensor, retraining_sensor],

@@ -180,6 +180,10 @@ class Lake:
         """Names the snapshot whose streaming coach is in use (JSON)."""
         return self.root / "coaching" / "current.json"
 
+    def coaching_dataset(self, snapshot: str) -> UPath:
+        """The folder of a snapshot's coaching labels as rows to train on, with their pictures."""
+        return self.root / "coaching" / check_snapshot_key(snapshot) / "dataset"
+
     def coaching_label(self, key: str) -> UPath:
         """What the athlete of a video could do better (JSON)."""
         return self._of_video("coaching_labels", key, ".json")

@@ -10,9 +10,13 @@ from posellm_assets.coaching.measurements import MeasuredClip
 from posellm_assets.demo.faults import Repetition
 from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, figure_of, plan, with_faults
 from posellm_assets.demo.skeleton import landmarks
+from posellm_assets.footage.manifest import read_manifest, write_manifest
+from posellm_assets.footage.register import register
+from posellm_assets.lake import Lake, local_path, write_json
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
-from posellm_assets.poses.poses import SubjectPoses
+from posellm_assets.poses.poses import Poses, SubjectPoses
+from posellm_assets_tests.clips import write_clip
 
 DEEP = Repetition("shallow", strength=1.2)  # exact joints sink farther than estimated ones, on which limits were set
 
@@ -45,3 +49,26 @@ def measured(label: str, repetitions: tuple[Repetition, ...], azimuth_deg: float
     )
     return MeasuredClip(f"fitness.{clip.movement.name.replace(' ', '-')}.0123abcd", label, subject,
                         motion_from_poses(subject, MotionConfig()))  # fmt: skip
+
+
+def add(
+    lake: Lake,
+    number: int,
+    folder: str,
+    repetitions: tuple[Repetition, ...],
+    registered_at: str,
+    participant: str = "Ana",
+) -> str:
+    """A squatting athlete's video with poses and motion, from the folder that names its label, and its key."""
+    source = f"gym/{folder}/{number}.mp4" if folder else f"gym/{number}.mp4"
+    path = local_path(lake.raw / source)
+    write_json(path.with_name(path.name + ".json"), {"participant": participant})
+    write_clip(path, variant=number)
+    key = register(lake, source).key or ""
+    clip = measured("squat", repetitions)
+    subject = clip.subject
+    alone = (values[:, None] for values in (subject.landmarks, subject.visibility, subject.presence, subject.world))
+    Poses(subject.time_s, *alone, subject.width, subject.height, subject.fps, "").write(lake.poses(key))
+    clip.motion.write(lake.motion(key))
+    write_manifest(lake, read_manifest(lake, key).model_copy(update={"registered_at": registered_at}))
+    return key

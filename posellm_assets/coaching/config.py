@@ -7,8 +7,31 @@ from pydantic import BaseModel, ConfigDict, Field
 from posellm_assets.endpoint import EndpointConfig
 
 
+class ImagesConfig(BaseModel):
+    """Which pictures show enough of one person."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    min_visibility: float = Field(default=0.5, ge=0, le=1, description="From which on a joint counts as visible")
+    min_visible_joints: int = Field(
+        default=8, ge=1, le=12, description="Of shoulders, elbows, wrists, hips, knees and ankles"
+    )
+
+
+class CoachingDatasetConfig(BaseModel):
+    """How labels become rows to train on."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    most_repeats: int = Field(
+        default=4, ge=1, description="How often a training row may come, so that rare activities are not left behind"
+    )
+    max_characters: int = Field(default=32_000, ge=1000, description="Of a row; longer ones are left out")
+
+
 class CoachingConfig(BaseModel):
-    """Who labels clips: the built-in rules, a model behind an endpoint, or two of them that must agree."""
+    """Who labels clips (the built-in rules, a model behind an endpoint, or two of them that must agree), and what
+    becomes of labels."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -18,3 +41,5 @@ class CoachingConfig(BaseModel):
         max_length=2,
         description="'rules' or an endpoint (url, model, key_variable, prices, max_usd); of two, what both say counts",
     )
+    images: ImagesConfig = ImagesConfig()
+    dataset: CoachingDatasetConfig = CoachingDatasetConfig()

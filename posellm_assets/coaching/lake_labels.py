@@ -26,7 +26,7 @@ class Labeller:
 
     def __init__(self, lake: Lake, config: CoachingConfig):
         self.lake = lake
-        self.teacher = _teacher(lake, config)
+        self.teacher = teacher_of(lake, config)
         self._earlier: dict[tuple[str, str], list[tuple[str, str]]] | None = None
 
     def label(self, key: str) -> CoachingLabel:
@@ -35,17 +35,8 @@ class Labeller:
         Raises FileNotFoundError where one of those is not there, ValueError for a damaged one, EndpointError where a
         teacher's service gives no answer.
         """
-        manifest = read_manifest(self.lake, key)
-        poses = Poses.read(self.lake.poses(key))
-        sheet = self.lake.contact_sheet(key)
-        clip = MeasuredClip(
-            key=key,
-            exercise=exercise_of(self.lake, manifest),
-            subject=poses.of(choose_subject(poses)),
-            motion=Motion.read(self.lake.motion(key)),
-            sheet=sheet.read_bytes() if sheet.exists() else b"",
-        )
-        label = label_clip(clip, self.teacher, self._previous_score(manifest, clip.exercise))
+        clip = measured_clip(self.lake, key)
+        label = label_clip(clip, self.teacher, self._previous_score(read_manifest(self.lake, key), clip.exercise))
         write_label(self.lake.coaching_label(key), label)
         return label
 
@@ -83,7 +74,20 @@ def exercise_of(lake: Lake, manifest: FootageManifest) -> str | None:
     return max(lasted, key=lambda action: lasted[action]) if lasted else None
 
 
-def _teacher(lake: Lake, config: CoachingConfig) -> Teacher:
+def measured_clip(lake: Lake, key: str) -> MeasuredClip:
+    """A video that has poses and motion, as it was measured. Errors as in `Labeller.label`."""
+    poses, sheet = Poses.read(lake.poses(key)), lake.contact_sheet(key)
+    return MeasuredClip(
+        key=key,
+        exercise=exercise_of(lake, read_manifest(lake, key)),
+        subject=poses.of(choose_subject(poses)),
+        motion=Motion.read(lake.motion(key)),
+        sheet=sheet.read_bytes() if sheet.exists() else b"",
+    )
+
+
+def teacher_of(lake: Lake, config: CoachingConfig) -> Teacher:
+    """The teachers that the settings name. What they answer is kept in the lake, and what they cost."""
     teachers: list[Teacher] = []
     for one in config.teachers:
         if isinstance(one, EndpointConfig):

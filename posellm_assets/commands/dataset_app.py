@@ -41,3 +41,48 @@ def dataset_of_actions(
     print_table("refused", ["what", "why"], [[one.what, one.reason] for one in refused])
     if refused:
         raise typer.Exit(1)
+
+
+@app.command("coaching")
+def dataset_of_coaching(
+    pictures: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A folder of folders of pictures with an activities.yaml; else the lake's labelled videos."
+        ),
+    ] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    lake: LakeOption = "data_lake",
+) -> None:
+    """Write what athletes could do better as chat messages, in words and with pictures."""
+    from posellm_assets.coaching.dataset import write_dataset
+    from posellm_assets.coaching.dataset_sources import from_images, from_lake
+    from posellm_assets.coaching.lake_labels import teacher_of
+    from posellm_assets.pool import LocalPool
+    from posellm_assets.settings import load_settings
+
+    here = Lake(lake)
+    settings = load_settings(here)
+    config = settings.coaching
+    if pictures:
+        found = from_images(pictures, config, settings.poses, teacher_of(here, config), LocalPool())
+    else:
+        found = from_lake(here, here.registered_videos())
+    stats = write_dataset(out, *found, config.dataset)
+    counts = ", ".join(f"{split} {of_split['examples']}" for split, of_split in stats["splits"].items())
+    console.print(f"{out}: {counts} examples, {stats['train_rows']} training rows", highlight=False, soft_wrap=True)
+    print_table("left out", ["what", "why"], [[one["what"], one["reason"]] for one in stats["left_out"]])
+
+
+@app.command("kaggle")
+def from_kaggle(
+    handle: Annotated[str, typer.Argument(help="owner/name, as in the address of the data set.")],
+    *,
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+) -> None:
+    """Download a data set of Kaggle; needs KAGGLE_USERNAME and KAGGLE_KEY in the environment."""
+    from posellm_assets.coaching.kaggle import download
+
+    download(handle, out)
+    console.print(f"{out}: write an activities.yaml that says what its folders show", highlight=False, soft_wrap=True)

@@ -17,31 +17,11 @@ from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.videos import video_assets
 from posellm_assets.demo.faults import Repetition
 from posellm_assets.endpoint import EndpointConfig
-from posellm_assets.footage.manifest import read_manifest, write_manifest
-from posellm_assets.footage.register import register
-from posellm_assets.lake import Lake, local_path, read_json, write_json
-from posellm_assets.poses.poses import Poses
-from posellm_assets_tests.clips import write_clip
-from posellm_assets_tests.coaching_clips import measured
+from posellm_assets.lake import Lake, read_json, write_json
+from posellm_assets_tests.coaching_clips import add
 from posellm_assets_tests.endpoint_server import endpoint, refuses, says
 
 CLEAN, LAGS, FAST = Repetition(), Repetition("asymmetric arms", "right"), Repetition("too fast")
-
-
-def add(lake: Lake, number: int, folder: str, repetitions: tuple[Repetition, ...], registered_at: str) -> str:
-    """A squatting athlete's video with poses and motion, from the folder that names its label, and its key."""
-    source = f"gym/{folder}/{number}.mp4" if folder else f"gym/{number}.mp4"
-    path = local_path(lake.raw / source)
-    write_json(path.with_name(path.name + ".json"), {"participant": "Ana"})
-    write_clip(path, variant=number)
-    key = register(lake, source).key or ""
-    clip = measured("squat", repetitions)
-    subject = clip.subject
-    alone = (values[:, None] for values in (subject.landmarks, subject.visibility, subject.presence, subject.world))
-    Poses(subject.time_s, *alone, subject.width, subject.height, subject.fps, "").write(lake.poses(key))
-    clip.motion.write(lake.motion(key))
-    write_manifest(lake, read_manifest(lake, key).model_copy(update={"registered_at": registered_at}))
-    return key
 
 
 @pytest.fixture
