@@ -31,6 +31,7 @@ from posellm_assets.actions.config import ActionJob
 from posellm_assets.actions.dataset import EXAMPLES, write_dataset
 from posellm_assets.actions.dataset_sources import from_lake
 from posellm_assets.actions.evaluate import measured
+from posellm_assets.actions.frames import box_of
 from posellm_assets.actions.members import LANGUAGE, MOTION, Case, LanguageMember
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition_config import RecogniserJob
@@ -138,8 +139,9 @@ def on_rendered(recogniser: ActionRecogniser, work: Path, console: Console) -> b
     subjects = poses_by_video([clip.path(raw) for clip in clips], work / "poses")
     cases, truth = [], []
     for clip in clips:
-        motion = motion_from_poses(subjects[clip.path(raw)], MotionConfig())
-        cases.append(Case(0.0, clip.duration_s, clip.path(raw), motion))
+        subject = subjects[clip.path(raw)]
+        motion, box = motion_from_poses(subject, MotionConfig()), box_of(subject, 0.0, clip.duration_s)
+        cases.append(Case(0.0, clip.duration_s, clip.path(raw), motion, box=box))
         one = recogniser.label_set.class_of(clip.label)
         assert one is not None, f"the lake has no {clip.label}"
         truth.append(one.id)
