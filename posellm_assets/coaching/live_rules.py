@@ -24,8 +24,8 @@ _EDGE_S = 0.1
 # What is this much smaller than the largest repetition is a fidget; faults cost less of the range.
 _SMALLEST_SHARE = 0.35
 _ALONE_S = 5.0  # a first repetition waits so long for a second, which shows how large one is
-_NAME_EVERY_S = 2.0
-_NAMED_OVER_S = 8.0
+_NAME_EVERY_S = 1.0
+_NAMED_OVER_S = 6.0
 
 COOLDOWN_S = 3.0
 REMIND_S = 12.0  # before the same is said again
@@ -53,10 +53,14 @@ class Counted:
 
 
 class LiveRules:
-    """Counts and judges repetitions. `exercise` is what is done; None where `name` is to say it every few seconds."""
+    """Counts and judges repetitions.
+
+    `exercise` is what is done, as a label says it; where `name` is given, it is asked again and again. `self.exercise`
+    is what the rules call it, None while it is not known.
+    """
 
     def __init__(self, exercise: str | None, name: NameExercise | None, config: MotionConfig):
-        self.exercise, self.counted = exercise, list[Counted]()
+        self.exercise, self.counted = _name_in_rules(exercise), list[Counted]()
         self._name, self._config = name, config
         self._looked_s = self._named_s = self._until_s = -np.inf
         self._candidate: str | None = None
@@ -100,15 +104,23 @@ class LiveRules:
         return counted
 
     def _recognise(self, motion: Motion, now_s: float) -> None:
-        """Ask what is being done; another exercise counts when it was named twice in a row."""
-        if self._name is None or now_s - self._named_s < _NAME_EVERY_S:
+        """Ask what is being done; an exercise that has rules counts when it was named twice in a row."""
+        in_view_s = motion.start_s + motion.duration_s
+        if self._name is None or now_s - self._named_s < _NAME_EVERY_S or in_view_s < now_s - _NAME_EVERY_S:
             return
         self._named_s = now_s
-        lately = motion.cut(max(0, len(motion) - round(_NAMED_OVER_S * motion.fps)), len(motion)).segments(1.0)
-        named = self._name(lately[-1]) if lately else None
+        lately = motion.cut(max(0, len(motion) - round(_NAMED_OVER_S * motion.fps)), len(motion)).segments(
+            _NAME_EVERY_S
+        )
+        named = _name_in_rules(self._name(lately[-1])) if lately else None
         if named is not None and named == self._candidate:
             self.exercise = named
         self._candidate = named
+
+
+def _name_in_rules(exercise: str | None) -> str | None:
+    rules = rules_of(exercise)
+    return rules.exercise if rules else None
 
 
 class RuleVoice:

@@ -12,6 +12,7 @@ from posellm_assets.coaching.schema import FeedbackPoint, Measured, Visuals
 from posellm_assets.demo.faults import Repetition
 from posellm_assets.footage.video import Frame
 from posellm_assets.motion.config import MotionConfig
+from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.live import LatestPoses, Sight
 from posellm_assets_tests.coaching_clips import DEEP, measured
 
@@ -84,14 +85,22 @@ def test_a_fidget_before_the_exercise_is_no_repetition() -> None:
     assert all(not one.points for _, one in live)
 
 
-def test_an_exercise_is_believed_when_it_was_named_twice_in_a_row() -> None:
-    clip = measured("squat", (CLEAN, CLEAN, CLEAN, CLEAN))
-    names = iter(["jumping jack", "squat", None, "squat", "squat", "squat", "squat", "squat", "squat"])
-    rules = LiveRules(None, lambda motion: next(names), MotionConfig())
-    lived(clip, rules, until_s=7.5)
-    assert rules.exercise is None and rules.counted == []
-    lived(clip, rules)
-    assert {one.exercise for one in rules.counted} <= {"squat"}
+def test_an_exercise_with_rules_is_believed_when_it_was_named_twice_in_a_row() -> None:
+    names = iter(
+        ["jumping-jack", "squats", "serve", "squats", None, "serve", "serve", "squats", "Squats", *["serve"] * 9]
+    )
+    asked: list[str | None] = []
+
+    def name(motion: Motion) -> str | None:
+        assert len(motion) >= motion.fps
+        asked.append(next(names))
+        return asked[-1]
+
+    rules = LiveRules(None, name, MotionConfig())
+    live = lived(measured("squat", (CLEAN, CLEAN, CLEAN, CLEAN, CLEAN)), rules)
+    known_s = min(time_s for time_s, _ in live)
+    assert asked[7:9] == ["squats", "Squats"] and known_s > 8
+    assert {one.exercise for one in rules.counted} == {"squat"} and rules.exercise == "squat"
 
 
 def counted(*faults: tuple[str, str]) -> list[Counted]:
