@@ -40,7 +40,9 @@ class StreamingConfig(_Config):
         description="What a silent window weighs against one with a message; there are about 40 of them",
     )
     slack_s: float = Field(default=0.4, ge=0, description="So shortly before a message silence is not asked for")
-    evaluations: int = Field(default=4, gt=0, description="Times that the validation sessions are scored")
+    evaluations: int = Field(
+        default=4, gt=0, description="Times that the validation sessions are scored; the best weights are kept"
+    )
     cooldown_s: float = Field(default=2.5, ge=0, description="So long after a message the coach says nothing")
     no_repeat_s: float = Field(default=30.0, ge=0, description="So long it does not say the same words again")
 

@@ -1,4 +1,4 @@
-"""Train a streaming coach, read from top to bottom: job, sessions, model, steps, threshold, the finished coach.
+"""Train a streaming coach, read from top to bottom: job, sessions, model, steps, the finished coach.
 
     python -m posellm_assets.coaching.train_coach JOB.json                                 JOB.json is a `CoachJob`
 
@@ -39,7 +39,7 @@ from posellm_assets.language import checkpoints, optimizer, record
 from posellm_assets.program import PREEMPTED, Preempted, Refusal, Report, asked_to_stop, read_config, reporting
 from posellm_assets.saving import PREEMPTION_S, Saves
 
-THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(1, 20))
+THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
 
 class NonFiniteLoss(Refusal):
@@ -72,7 +72,8 @@ def train(job: CoachJob, report: Report, stop: Callable[[], bool] = lambda: Fals
 
     # --- Sessions and model
     dataset = read_record(job.dataset)
-    fit, held_out = read_sessions(job.dataset, dataset, "train"), read_sessions(job.dataset, dataset, "val")
+    fit = read_sessions(job.dataset, dataset, "train")
+    held_out = [session for session in read_sessions(job.dataset, dataset, "val") if session.messages]
     rows = [row for session in fit for row in rows_of(session, config)]
     held_out_rows = [row for session in held_out for row in rows_of(session, config)]
     texts = catalogue(rows)
@@ -88,6 +89,18 @@ def train(job: CoachJob, report: Report, stop: Callable[[], bool] = lambda: Fals
     trained = dict(model.named_parameters())
     adamw = optimizer.adamw(trained, config)
 
+    untried = CoachRecord(
+        messages=texts,
+        inputs=inputs,
+        hidden_size=config.hidden_size,
+        threshold=0.5,
+        cooldown_s=config.cooldown_s,
+        no_repeat_s=config.no_repeat_s,
+        fps=dataset.fps,
+        delay_s=dataset.delay_s,
+        lineage=dataset.lineage,
+    )
+
     # --- Where to go on
     position: dict[str, Any]
     if checkpoint:
@@ -97,7 +110,7 @@ def train(job: CoachJob, report: Report, stop: Callable[[], bool] = lambda: Fals
             saves.bring(position["best"]["step"])
         report(f"goes on from step {position['step']} of {config.steps}")
     else:
-        position = {"identity": this, "step": 0, "seconds": 0.0, "best": {"step": 0, "loss": None}}
+        position = {"identity": this, "step": 0, "seconds": 0.0, "best": {"step": 0, "score": None}}
     losses = record.restore_losses(newest, job.out / "losses.jsonl", write=True)
     count, words = sum(weight.numel() for weight in trained.values()), sum(len(row.messages) for row in rows)
     report(
@@ -155,36 +168,26 @@ def train(job: CoachJob, report: Report, stop: Callable[[], bool] = lambda: Fals
         entry: dict[str, Any] = {"step": step, "loss": loss, "lr": adamw.param_groups[0]["lr"], "grad_norm": norm}
         position["step"] = step
         position["seconds"] += seconds
-        if step in evaluated and held_out_rows:
+        if step in evaluated and held_out:
             entry["val_loss"] = evaluated_loss(model, lessons, held_out_rows)
-            if position["best"]["loss"] is None or entry["val_loss"] < position["best"]["loss"]:
-                position["best"] = {"step": step, "loss": entry["val_loss"]}
+            tried = tried_thresholds(Coach(model, untried), held_out)
+            entry["val_score"] = best_threshold(tried)[1]
+            if position["best"]["score"] is None or entry["val_score"] > position["best"]["score"]:
+                position["best"] = {"step": step, "score": entry["val_score"], "thresholds": tried}
         losses.append(entry)
         record.append_loss(job.out / "losses.jsonl", entry)
         if step in evaluated:
-            said = f", held out {entry['val_loss']:.3f}" if "val_loss" in entry else ""
+            said = f", held out {entry['val_loss']:.3f}, T-F-Score {entry['val_score']:.3f}" if held_out else ""
             report(f"step {step}/{config.steps}: loss {loss:.3f}{said}")
             save()
 
-    # --- The threshold, and the finished coach
-    if position["best"]["step"]:
+    # --- The finished coach
+    if held_out:
         optimizer.restore_weights(checkpoints.read_step(job.out, position["best"]["step"]), trained)
-    coach = Coach(
-        model,
-        CoachRecord(
-            messages=texts,
-            inputs=inputs,
-            hidden_size=config.hidden_size,
-            threshold=0.5,
-            cooldown_s=config.cooldown_s,
-            no_repeat_s=config.no_repeat_s,
-            fps=dataset.fps,
-            delay_s=dataset.delay_s,
-            lineage=dataset.lineage,
-        ),
-    )
-    tried = tried_thresholds(coach, held_out or fit)
-    coach = coach.at(best_threshold(tried))
+        tried = position["best"]["thresholds"]
+    else:
+        tried = tried_thresholds(Coach(model, untried), fit)
+    coach = Coach(model, untried).at(best_threshold(tried)[0])
     result = {
         "identity": this,
         "seed": job.seed,
@@ -192,7 +195,7 @@ def train(job: CoachJob, report: Report, stop: Callable[[], bool] = lambda: Fals
         "best_step": position["best"]["step"] or config.steps,
         "first_loss": losses[0]["loss"],
         "final_loss": losses[-1]["loss"],
-        "val_loss": position["best"]["loss"],
+        "val_score": position["best"]["score"],
         "threshold": coach.record.threshold,
         "threshold_chosen_on": "val" if held_out else "train",
         "thresholds": tried,
@@ -240,11 +243,12 @@ def tried_thresholds(coach: Coach, sessions: Sequence[CoachedSession]) -> dict[s
     return found
 
 
-def best_threshold(tried: dict[str, float]) -> float:
-    """The threshold with the best score; few sessions give a ragged curve, so each counts with its neighbours."""
+def best_threshold(tried: dict[str, float]) -> tuple[float, float]:
+    """The threshold with the best score, and that; few sessions give a ragged curve, so neighbours count too."""
     scores = np.array(list(tried.values()))
     smooth = np.convolve(np.pad(scores, 1, mode="edge"), [0.25, 0.5, 0.25], mode="valid")
-    return float(list(tried)[int(smooth.argmax())])
+    best = int(smooth.argmax())
+    return float(list(tried)[best]), float(smooth[best])
 
 
 def write_final(coach: Coach, out: Path) -> None:
