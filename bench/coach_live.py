@@ -1,11 +1,12 @@
-"""How fast `posellm coach` is, on two cores, and how late its messages are. `python bench/coach_live.py`
+"""How fast `posellm coach` is, and how late its messages are. `python bench/coach_live.py`
 
-The minute is a rendered athlete's squats, some of them half ones, over and over; with real clips at hand
-(`POSELLM_TEST_DATA`, or `../shared/data` beside the repository) also a minute of 1280 x 720. Each is coached with its
-annotated video written, by the rules, and with a streaming coach of random weights beside them that hears every window.
-The baseline of the ratio is the bare pose network over the same frames in the same process. Two claims: a minute takes
-under 45 s by the clock, and no message comes later than 1.5 s after its movement (95th percentile; without the first of
-a session, which waits for a second repetition). For an idle machine; the process keeps to two cores.
+A minute of a rendered athlete's squats with all their faults, and with real clips at hand (`POSELLM_TEST_DATA`, or
+`../shared/data` beside the repository) a minute of 1280 x 720. Each is coached with its annotated video written, once by
+the rules, and once by a stand-in for a trained coach, which hears the live motion and speaks after every window; what
+the real one costs beside is in `bench/streaming.py`. The baseline of the ratio is the bare pose network over the same
+frames in the same process. Two claims: a minute takes under 45 CPU seconds, of all threads together, so that it takes
+less than that by the clock of an idle machine, and 95 % of messages come within 1.5 s after their movement. The clock
+and the latencies count what else the machine does.
 """
 
 import os
@@ -43,15 +44,15 @@ LATEST_S = 1.5
 REAL = "videos/fitness/squat/tomnotchymk__squats.mp4"
 
 
-class Silent:
-    """Hears every window and says nothing: what a coach costs is in `bench/streaming.py`, the motion is here."""
+class Talkative:
+    """Says something after every window."""
 
     def begin(self) -> None:
         """Nothing to forget."""
 
     def hear(self, window: Window) -> Message | None:
-        """Silence."""
-        return None
+        """A message at once."""
+        return Message(window.end_s, "Go on.")
 
 
 def repeated(video: Path) -> Iterator[tuple[float, np.ndarray]]:
@@ -66,7 +67,16 @@ def repeated(video: Path) -> Iterator[tuple[float, np.ndarray]]:
 
 def rendered(folder: Path) -> Path:
     squat = next(clip for clip in plan() if clip.label == "squat")
-    return render_clip(with_faults(squat, [Repetition(), Repetition("shallow"), Repetition()]), folder)
+    repetitions = [
+        Repetition(),
+        Repetition("shallow"),
+        Repetition(),
+        Repetition("knee valgus", "left"),
+        Repetition(),
+        Repetition("asymmetric arms", "right"),
+        Repetition("too fast"),
+    ]
+    return render_clip(with_faults(squat, repetitions), folder)
 
 
 def tokenizer() -> MotionTokenizer:
@@ -86,18 +96,16 @@ def bare(video: Path) -> float:
 def coached(video: Path, out: Path, trained: bool) -> tuple[float, float, list[float]]:
     """(seconds by the clock, CPU seconds, latencies in s) of a session with its annotated video."""
     config = MotionConfig()
-    beside = (Silent(), LiveTokens(tokenizer(), config)) if trained else None
+    beside = (Talkative(), LiveTokens(tokenizer(), config)) if trained else None
     clock_s, cpu_s = time.monotonic(), time.process_time()
     session = LiveSession(Playback(video), PoseConfig(), LiveRules("squat", None, config), beside)
     write_video(out, annotated(session.moments()), 30)
-    late_s = [remark.latency_s for remark in session.remarks[1:]]
+    late_s = [remark.latency_s for remark in session.remarks]
     return time.monotonic() - clock_s, time.process_time() - cpu_s, late_s
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
     table = Table(title="a minute of video, coached and annotated")
     for column in ("video", "speaks", "by the clock", "CPU", "of the bare pose network's", "latency median, p95 (n)"):
         table.add_column(column)
@@ -119,13 +127,13 @@ def main() -> None:
                 late = f"{np.median(late_s):.2f}, {np.percentile(late_s, 95):.2f} s ({len(late_s)})" if late_s else "-"
                 table.add_row(
                     title,
-                    "a coach" if trained else "the rules",
+                    "a stand-in" if trained else "the rules",
                     f"{clock_s:.1f} s",
                     f"{cpu_s:.1f} s",
                     f"{cpu_s / alone_s:.2f}",
                     late,
                 )
-                missed += [f"{title}: {clock_s:.1f} s by the clock"] if clock_s >= MOST_S else []
+                missed += [f"{title}: {cpu_s:.1f} CPU seconds"] if cpu_s >= MOST_S else []
                 if late_s and np.percentile(late_s, 95) > LATEST_S:
                     missed.append(f"{title}: messages {np.percentile(late_s, 95):.2f} s late")
     Console(width=150).print(table)

@@ -22,8 +22,8 @@ def small(rgb: np.ndarray) -> np.ndarray:
     return cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
 
 
-def still(rgb: np.ndarray, visuals: Visuals) -> np.ndarray:
-    """A copy of the picture with the overlay of a mistake: where a limb is in red, where it should be in green."""
+def still(rgb: np.ndarray, visuals: Visuals) -> bytes:
+    """The picture with the overlay of a mistake as a JPEG: where a limb is in red, where it should be in green."""
     picture = rgb.copy()
     height, width = picture.shape[:2]
     size = np.array([width, height])
@@ -37,7 +37,14 @@ def still(rgb: np.ndarray, visuals: Visuals) -> np.ndarray:
     if visuals.focus_point:
         centre = round(visuals.focus_point.x * width), round(visuals.focus_point.y * height)
         cv2.circle(picture, centre, 4 * thick, _MARK, max(1, thick // 2), cv2.LINE_AA)
-    return picture
+    return bytes(cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
+
+
+def opened(still: bytes) -> np.ndarray:
+    """(H, W, 3) uint8 RGB of a still."""
+    picture = cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    return np.asarray(picture[..., ::-1])
 
 
 def draw_skeleton(picture: np.ndarray, landmarks: np.ndarray) -> None:

@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-
 from posellm_assets.coaching.drawing import small, still
 from posellm_assets.coaching.live_rules import KEEP_S, Counted, LiveRules, RuleVoice
 from posellm_assets.coaching.schema import FeedbackPoint
 from posellm_assets.evaluation.streaming import Message
 from posellm_assets.footage.live import CameraLost, Source
-from posellm_assets.footage.video import Frame
+from posellm_assets.footage.video import Frame, UnreadableVideo
 from posellm_assets.motion.live import LiveTokens, Window
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.live import LatestPoses, Sight, sights
@@ -39,14 +37,14 @@ class TrainedCoach(Protocol):
 class Remark:
     """Something said at `time_s` of the session's clock, about a movement that ended at `about_s`.
 
-    `point` is the fault, `still` the moment of it with the overlay, both None where there is no fault or no picture.
+    `point` is the fault and `still` the moment of it with the overlay (JPEG), both None where no fault is meant.
     """
 
     time_s: float
     text: str
     about_s: float
     point: FeedbackPoint | None = None
-    still: np.ndarray | None = None
+    still: bytes | None = None
 
     @property
     def latency_s(self) -> float:
@@ -79,7 +77,7 @@ class LiveSession:
         self.frames = self.frames_with_person = 0
         self.duration_s = 0.0
         self.lost: str | None = None
-        """Why the camera gave no more, where it was lost."""
+        """Why there was no more to see, where a camera was lost or a file is damaged further on."""
         self._poses = poses
         self._latest = LatestPoses(KEEP_S)
         self._voice = RuleVoice()
@@ -93,13 +91,18 @@ class LiveSession:
         self._stopped = True
 
     def moments(self) -> Iterator[Moment]:
-        """Yield every frame with what the coach makes of it, to the end of the video, the camera, or `stop`."""
+        """Yield every frame with what the coach makes of it, to the end of the video, the camera, or `stop`.
+
+        Raises CameraLost or UnreadableVideo where there was nothing to see at all.
+        """
         try:
             for sight in sights(self.source.frames(), self._poses):
                 yield self._moment(sight)
                 if self._stopped:
                     break
-        except CameraLost as lost:
+        except (CameraLost, UnreadableVideo) as lost:
+            if not self.frames:
+                raise
             self.lost = str(lost)
         self.rules.watch(self._latest, self.duration_s, over=True)
 
@@ -140,7 +143,7 @@ class LiveSession:
         while self._stills[0].time_s < frame.time_s - _STILLS_S:
             self._stills.popleft()
 
-    def _still(self, point: FeedbackPoint | None) -> np.ndarray | None:
+    def _still(self, point: FeedbackPoint | None) -> bytes | None:
         if point is None:
             return None
         moment_s = point.mistake_timestamp_ms / 1000

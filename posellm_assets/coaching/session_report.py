@@ -3,7 +3,6 @@
 import base64
 from pathlib import Path
 
-import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
@@ -67,25 +66,20 @@ class Latency(_Part):
 
 
 class SessionReport(_Part):
-    """A session. `ended` is why it ended early; `clock_s` what it took, `duration_s` how long the footage is."""
+    """A session. `ended` is why it ended early; of footage `duration_s` long, `seconds_per_second` were worked off."""
 
     schema_version: int = SCHEMA_VERSION
     source: str
     coach: str
     ended: str | None
     duration_s: float
-    clock_s: float
+    seconds_per_second: float
     frames: int
     dropped: int
     person_in_view: float
     exercises: tuple[Exercise, ...]
     messages: tuple[Said, ...]
     latency: Latency | None
-
-    @property
-    def seconds_per_second(self) -> float | None:
-        """How much footage a second of work takes in; None where nothing came."""
-        return self.duration_s / self.clock_s if self.clock_s else None
 
 
 def report_on(session: LiveSession, source: str, coach: str, clock_s: float) -> SessionReport:
@@ -96,7 +90,7 @@ def report_on(session: LiveSession, source: str, coach: str, clock_s: float) -> 
         coach=coach,
         ended=session.lost,
         duration_s=round(session.duration_s, 3),
-        clock_s=round(clock_s, 3),
+        seconds_per_second=round(session.duration_s / clock_s, 3),
         frames=session.frames,
         dropped=session.source.dropped,
         person_in_view=round(session.frames_with_person / max(session.frames, 1), 3),
@@ -114,7 +108,7 @@ def report_on(session: LiveSession, source: str, coach: str, clock_s: float) -> 
 
 def write_report(report: SessionReport, session: LiveSession, video: Path) -> Path:
     """Write `<video>.json` and the page `<video>.html` beside the annotated video; returns the page."""
-    stills = [_jpeg(remark.still) if remark.still is not None else None for remark in session.remarks]
+    stills = [base64.b64encode(remark.still).decode() if remark.still else None for remark in session.remarks]
     page = filled(
         "coaching",
         "session.html",
@@ -171,9 +165,3 @@ def _said(remark: Remark) -> Said:
         side=remark.point.side if remark.point else None,
         severity=remark.point.severity if remark.point else None,
     )
-
-
-def _jpeg(rgb: np.ndarray) -> str:
-    """The picture as a data URL."""
-    jpeg = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"

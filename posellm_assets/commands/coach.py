@@ -97,10 +97,9 @@ def print_session(report: SessionReport, page: Path | None) -> None:
             f"{report.latency.messages} messages, {report.latency.median_s:.2f} s after the movement in the median, "
             f"{report.latency.p95_s:.2f} s in the 95th percentile"
         )
-    speed = f"; {report.seconds_per_second:.2f} s of it a second" if report.seconds_per_second else ""
     _say(
-        f"{report.duration_s:.1f} s, {report.frames} frames, {report.dropped} dropped{speed}; somebody in view in "
-        f"{100 * report.person_in_view:.0f} %"
+        f"{report.duration_s:.1f} s, {report.seconds_per_second:.2f} s of it in a second; {report.frames} frames, "
+        f"{report.dropped} dropped; somebody in view in {100 * report.person_in_view:.0f} %"
     )
     if page:
         _say(f"report: {page}")

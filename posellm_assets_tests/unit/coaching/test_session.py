@@ -1,9 +1,11 @@
 """Whole sessions over a real file and before a camera, with the real pose network."""
 
+import itertools
 import json
 import os
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from posellm_assets.demo.faults import Repetition
 from posellm_assets.demo.footage import render_clip
 from posellm_assets.evaluation.streaming import Message
 from posellm_assets.footage.live import Playback
-from posellm_assets.footage.video import frames, probe
+from posellm_assets.footage.video import Frame, UnreadableVideo, frames, probe
 from posellm_assets.footage.writing import write_video
 from posellm_assets.lake import Lake
 from posellm_assets.motion.config import MotionConfig
@@ -93,6 +95,17 @@ def test_a_camera_that_disappears_leaves_the_report_on_what_was_seen(squats: Pat
     assert "has gone" in report["ended"] and report["frames"] + report["dropped"] <= 36
     assert probe(out).frame_count == report["frames"] >= 2
     assert "Ended early" in out.with_suffix(".html").read_text()
+
+
+def test_of_a_file_that_is_damaged_further_on_the_beginning_is_reported(squats: Path, tmp_path: Path) -> None:
+    class Damaged(Playback):
+        def frames(self) -> Iterator[Frame]:
+            yield from itertools.islice(super().frames(), 3)
+            raise UnreadableVideo("it is damaged")
+
+    session = LiveSession(Damaged(squats), PoseConfig(), LiveRules("squat", None, MotionConfig()))
+    assert len(list(session.moments())) == 3
+    assert session.lost == "it is damaged"
 
 
 def film(pipe: Path, pictures: list[np.ndarray]) -> None:
