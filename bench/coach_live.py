@@ -1,12 +1,12 @@
 """How fast `posellm coach` is, and how late its messages are. `python bench/coach_live.py`
 
 A minute of a rendered athlete's squats with all their faults, and with real clips at hand (`POSELLM_TEST_DATA`, or
-`../shared/data` beside the repository) a minute of 1280 x 720. Each is coached with its annotated video written, once by
-the rules, and once by a stand-in for a trained coach, which hears the live motion and speaks after every window; what
-the real one costs beside is in `bench/streaming.py`. The baseline of the ratio is the bare pose network over the same
-frames in the same process. Two claims: a minute takes under 45 CPU seconds, of all threads together, so that it takes
-less than that by the clock of an idle machine, and 95 % of messages come within 1.5 s after their movement. The clock
-and the latencies count what else the machine does.
+`../shared/data` beside the repository) a minute of 1280 x 720. Each is coached with its annotated video written, once
+by the rules, and once by a stand-in for a trained coach, which hears the live motion and speaks after every window;
+what the real one costs beside is in `bench/streaming.py`. The baseline of the ratio is the bare pose network over the
+same frames in the same process. Two claims: a minute takes under 45 CPU seconds, of all threads together, so that it
+takes less than that by the clock of an idle machine, and 95 % of messages come within 1.5 s after their movement. The
+clock and the latencies count what else the machine does.
 """
 
 import os

@@ -59,7 +59,7 @@ def hold_session(
         if aloud:
             _say(who)
         started_s = time.monotonic()
-        with _stopped_by_ctrl_c(session):
+        with stopped_by_ctrl_c(session):
             moments = _aloud(session.moments()) if aloud else session.moments()
             if out is not None:
                 write_video(out, annotated(moments), _FPS)
@@ -164,7 +164,8 @@ def _exercise_namer(lake: Lake, settings: Settings, exercise: str | None, needed
 
 
 @contextmanager
-def _stopped_by_ctrl_c(session: LiveSession) -> Iterator[None]:
+def stopped_by_ctrl_c(session: LiveSession) -> Iterator[None]:
+    """Let Ctrl-C end the session with the frame that is looked at, in place of breaking off."""
     before = signal.signal(signal.SIGINT, lambda *_: session.stop())
     try:
         yield

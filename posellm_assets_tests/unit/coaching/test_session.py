@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typer.testing import CliRunner
 from posellm_assets.cli import app
 from posellm_assets.coaching.live import LiveSession
 from posellm_assets.coaching.live_rules import LiveRules
-from posellm_assets.commands.coach import hold_session
+from posellm_assets.commands.coach import hold_session, stopped_by_ctrl_c
 from posellm_assets.demo.faults import Repetition
 from posellm_assets.demo.footage import render_clip
 from posellm_assets.evaluation.streaming import Message
@@ -106,6 +107,15 @@ def test_of_a_file_that_is_damaged_further_on_the_beginning_is_reported(squats: 
     session = LiveSession(Damaged(squats), PoseConfig(), LiveRules("squat", None, MotionConfig()))
     assert len(list(session.moments())) == 3
     assert session.lost == "it is damaged"
+
+
+def test_ctrl_c_ends_a_session_with_what_was_seen(squats: Path) -> None:
+    session = LiveSession(Playback(squats), PoseConfig(), LiveRules("squat", None, MotionConfig()))
+    with stopped_by_ctrl_c(session):
+        for number, _ in enumerate(session.moments(), start=1):
+            if number == 3:
+                signal.raise_signal(signal.SIGINT)
+    assert session.frames == 3 and session.lost is None
 
 
 def film(pipe: Path, pictures: list[np.ndarray]) -> None:
