@@ -12,17 +12,18 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
+from posellm_assets.coaching.picture import SIDES, Signals, picture_signals, points_at, turn_deg
 from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.landmarks import NAMES
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.texts.repetition import SMOOTHING_S, finite_runs
-from posellm_assets.texts.signals import angle_signals, axes, body_length, in_picture, point
+from posellm_assets.texts.signals import angle_signals, axes, point
 
 VISIBLE = 0.5
-SIDES = ("left", "right")
 AT_DEPTH_S = 0.1  # around the deepest moment, the median over twice this
 PROMINENT = 0.2  # a repetition reaches at least this share of the clip's range: a fault may cost half of it
 UNDER_WAY = 0.15  # it begins and ends where its signal leaves and reaches this share of its height
+WHOLE = 0.25  # it is whole where its signal comes from and returns to the lowest share of the clip's range
 
 
 @dataclass(frozen=True)
@@ -57,40 +58,31 @@ class MeasuredClip:
         return float(self.subject.time_s[-1]) + 1 / self.subject.fps
 
     @cached_property
-    def signals(self) -> dict[tuple[str, str], np.ndarray]:
-        """(T,) over the motion's frames by (quantity, side): the angles of `angle_signals`, hip drop and knees in.
+    def signals(self) -> Signals:
+        """(T,) over the motion's frames by (quantity, side): the joint angles of `angle_signals` and `picture_signals`.
 
-        `both` is the mean of left and right, for the shoulders the higher arm.
+        `both` is the mean of left and right, of arms the higher one.
         """
-        found: dict[tuple[str, str], np.ndarray] = {}
+        found: Signals = {}
         for (joint, side), values in angle_signals(self.motion).items():
-            if joint != "side":  # zero while the lean is not mostly sideways, which cuts a repetition in two
+            if joint in ("knee", "hip", "elbow", "trunk"):
                 found[f"{joint}_angle", side or "both"] = values
         for joint in ("knee", "hip", "elbow"):
-            if (f"{joint}_angle", "left") in found and (f"{joint}_angle", "right") in found:
-                found[f"{joint}_angle", "both"] = (
-                    found[f"{joint}_angle", "left"] + found[f"{joint}_angle", "right"]
-                ) / 2
-        if ("shoulder_angle", "left") in found:
-            pair = found["shoulder_angle", "left"], found["shoulder_angle", "right"]
-            found["shoulder_angle", "both"] = np.maximum(*pair)
-        found |= {("side_bend", side): values for side, values in self._side_bends().items()}
-        height = self._hip_height()
-        if height is not None:
-            found["hip_drop", "both"] = 1 - height / np.nanpercentile(height, 95)
-        found |= {("knee_in", side): values for side, values in self._knees_in().items()}
-        return found
+            pair = [found.get((f"{joint}_angle", side)) for side in SIDES]
+            if pair[0] is not None and pair[1] is not None:
+                found[f"{joint}_angle", "both"] = (pair[0] + pair[1]) / 2
+        in_picture = picture_signals(points_at(self.subject, self.time_s), self.turned_deg)
+        return found | {name: np.where(self.motion.known, values, np.nan) for name, values in in_picture.items()}
+
+    @cached_property
+    def turned_deg(self) -> float:
+        """How far the athlete is turned from the camera: 90 is seen from the side, to the right of the picture."""
+        return turn_deg(self.subject)
 
     @cached_property
     def time_s(self) -> np.ndarray:
         """The time of the motion's frames in the clip, (T,)."""
         return self.motion.start_s + np.arange(len(self.motion)) / self.motion.fps
-
-    @cached_property
-    def seen_from_the_front(self) -> bool:
-        """Whether the camera looks at the front or the back within 45 degrees, for most of the clip."""
-        directions = axes(self.motion)
-        return directions is not None and bool(np.mean(in_picture(self.motion, directions[0])[self.motion.known]) > 0.5)
 
     @cached_property
     def front_leg(self) -> str | None:
@@ -99,39 +91,6 @@ class MeasuredClip:
         if directions is None or left is None or right is None:
             return None
         return "left" if np.nanmedian(((left - right) * directions[1]).sum(-1)) > 0 else "right"
-
-    def _side_bends(self) -> dict[str, np.ndarray]:
-        """How far the trunk leans to each side as seen from the front, (T,) degrees, 0 while it leans the other way."""
-        directions = axes(self.motion)
-        ends = [[point(self.motion, f"{side}_{joint}") for side in SIDES] for joint in ("hip", "shoulder")]
-        if directions is None or any(one is None for pair in ends for one in pair):
-            return {}
-        trunk = np.mean(ends[1], 0) - np.mean(ends[0], 0)  # type: ignore[arg-type]
-        lean = np.degrees(np.arctan2((trunk * directions[0]).sum(-1), trunk[:, 1]))
-        return {"left": np.maximum(lean, 0), "right": np.maximum(-lean, 0), "both": np.abs(lean)}
-
-    def _hip_height(self) -> np.ndarray | None:
-        """The hips over the lower ankle, (T,) in metres of a normalised body."""
-        hips = [point(self.motion, f"{side}_hip") for side in SIDES]
-        ankles = [point(self.motion, f"{side}_ankle") for side in SIDES]
-        if any(one is None for one in (*hips, *ankles)):
-            return None
-        return np.mean([one[:, 1] for one in hips], 0) - np.min([one[:, 1] for one in ankles], 0)  # type: ignore[index]
-
-    def _knees_in(self) -> dict[str, np.ndarray]:
-        """How far each knee is inward of the line from hip to ankle, (T,) as a share of the body's length."""
-        directions, length = axes(self.motion), body_length(self.motion)
-        found: dict[str, np.ndarray] = {}
-        if directions is None or length is None:
-            return found
-        for side, inward in (("left", -1), ("right", 1)):
-            hip, knee, ankle = (point(self.motion, f"{side}_{joint}") for joint in ("hip", "knee", "ankle"))
-            if hip is None or knee is None or ankle is None:
-                continue
-            leg = ankle - hip
-            along = ((knee - hip) * leg).sum(-1) / np.maximum((leg * leg).sum(-1), 1e-9)
-            found[side] = inward * ((knee - hip - along[:, None] * leg) * directions[0]).sum(-1) / length
-        return found
 
     def landmark(self, joint: str, side: str, time_s: float) -> tuple[float, float] | None:
         """Where a joint is in the picture, as shares of width and height; None where it is not visible then.
@@ -159,7 +118,8 @@ class MeasuredClip:
     def repetitions(self, quantity: str, smallest: float, alternating: bool = False) -> list[Repetition]:
         """The stretches in which the signal of `quantity` rises by `smallest` and comes back, in order.
 
-        Alternating ones begin with the side that moves first and end when the other side has come back.
+        Alternating ones begin with the side that moves first and end when the other side has come back; a last one
+        without the other side is left out.
         """
         if not alternating:
             signal = self.signals.get((quantity, "both"))
@@ -173,19 +133,22 @@ class MeasuredClip:
         found = []
         for (start, peak, end), limit in zip(first, ends, strict=True):
             others = [other_end for _, other_peak, other_end in then if peak < other_peak <= limit]
-            found.append((start, peak, min(max([end, *others]), limit)))
+            if others or limit < ends[-1]:
+                found.append((start, peak, min(max([end, *others]), limit)))
         return [self._repetition(number, *span) for number, span in enumerate(found, start=1)]
 
     def _excursions(self, signal: np.ndarray, smallest: float) -> list[tuple[int, int, int]]:
-        """(start, peak, end) frames of each rise and fall."""
+        """(start, peak, end) frames of each whole rise and fall."""
         low, high = np.nanpercentile(signal, (2, 98))
         spans = []
         for first, last in finite_runs(signal):
             run = gaussian_filter1d(signal[first:last], SMOOTHING_S * self.motion.fps / 2, mode="nearest")
-            tops, _ = find_peaks(np.pad(run, 1, mode="minimum"), prominence=max(smallest, PROMINENT * (high - low)))
-            edges = [0, *(tops - 1), len(run) - 1]
+            tops, _ = find_peaks(run, prominence=max(smallest, PROMINENT * (high - low)))
+            edges = [0, *tops, len(run) - 1]
             for before, top, after in zip(edges, edges[1:], edges[2:], strict=False):
                 bottoms = run[before : top + 1].min(), run[top : after + 1].min()
+                if max(bottoms) > low + WHOLE * (high - low):
+                    continue  # the clip begins or ends in the middle of it
                 rising = run[before : top + 1] <= bottoms[0] + UNDER_WAY * (run[top] - bottoms[0])
                 falling = run[top : after + 1] <= bottoms[1] + UNDER_WAY * (run[top] - bottoms[1])
                 spans.append((first + before + int(np.flatnonzero(rising)[-1]), first + top,

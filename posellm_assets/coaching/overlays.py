@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from posellm_assets.coaching.measurements import MeasuredClip
+from posellm_assets.coaching.picture import body_px
 from posellm_assets.coaching.quantities import QUANTITIES
 from posellm_assets.coaching.schema import FocusPoint, Vector, Visuals
 from posellm_assets.poses.landmarks import NAMES
@@ -13,6 +14,7 @@ CURRENT, TARGET = "Current", "Target"
 RED, GREEN = "#e53935", "#43a047"
 LIMB_END = {"shoulder": "elbow", "elbow": "wrist", "hip": "knee", "knee": "hip", "trunk": "shoulder"}
 """The joint that a vector from this joint points at."""
+KNEE_REACH = 0.2  # of the body's height to the shoulders: how far ahead of the hip a deeply bent knee is
 
 
 def overlay(
@@ -37,10 +39,13 @@ def overlay(
     limb = (np.array(end) - start) * size
     to_left = (np.array(hips[0]) - hips[1]) * size
     towards = _towards(quantity, shown, to_left, limb)
-    if QUANTITIES[quantity].unit == "degrees":
+    if quantity == "knee_in":
+        missing = math.sin(math.radians(value)) - math.sin(math.radians(target))
+        aim = limb + towards * KNEE_REACH * missing * body_px(clip.subject)
+    elif QUANTITIES[quantity].unit == "degrees":
         aim = _turned(limb, abs(target - value), towards)
     else:
-        aim = limb + towards * abs(target - value) * body_px(clip)
+        aim = limb + towards * abs(target - value) * body_px(clip.subject)
     ends = np.array(start) + aim / size
     goal = (float(np.clip(ends[0], 0, 1)), float(np.clip(ends[1], 0, 1)))
     return Visuals(
@@ -59,7 +64,7 @@ def shown_side(clip: MeasuredClip, joint: str, side: str | None, time_s: float) 
         return side or "both"
     if joint == "shoulder":
         frame = int(np.argmin(np.abs(clip.time_s - time_s)))
-        worth = [clip.signals["shoulder_angle", one][frame] for one in ("left", "right")]
+        worth = [clip.signals["arm_raise", one][frame] for one in ("left", "right")]
     else:
         frame = int(np.argmin(np.abs(clip.subject.time_s - time_s)))
         worth = [clip.subject.visibility[frame, NAMES.index(f"{one}_{joint}")] for one in ("left", "right")]
@@ -73,7 +78,7 @@ def _towards(quantity: str, side: str, to_left: np.ndarray, limb: np.ndarray) ->
         return inward / max(float(np.linalg.norm(inward)), 1e-9)
     if quantity == "side_bend":  # on, to the side to which it leans
         return np.array([math.copysign(1.0, limb[0]), 0.0])
-    return np.array([0.0, -1.0 if quantity in ("shoulder_angle", "arm_lag") else 1.0])
+    return np.array([0.0, -1.0 if quantity in ("arm_raise", "arm_lag") else 1.0])
 
 
 def _turned(limb: np.ndarray, degrees: float, towards: np.ndarray) -> np.ndarray:
@@ -83,13 +88,6 @@ def _turned(limb: np.ndarray, degrees: float, towards: np.ndarray) -> np.ndarray
         cos, sin = math.cos(angle), math.sin(angle)
         ways.append(np.array([[cos, -sin], [sin, cos]]) @ limb)
     return max(ways, key=lambda way: float(way @ towards))
-
-
-def body_px(clip: MeasuredClip) -> float:
-    """The height of the person in the picture where it is largest, in pixels: shoulders to ankles."""
-    pixels = clip.subject.pixels
-    with np.errstate(invalid="ignore"):
-        return float(np.nanmax(pixels[:, 27:29, 1].mean(1) - pixels[:, 11:13, 1].mean(1)))
 
 
 def _focus(point: tuple[float, float]) -> FocusPoint:

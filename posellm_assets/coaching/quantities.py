@@ -51,7 +51,7 @@ def _at_depth(clip: MeasuredClip, side: str, repetition: Repetition) -> float | 
 
 def _lag(clip: MeasuredClip, side: str, repetition: Repetition) -> float | None:
     other = "right" if side == "left" else "left"
-    own, others = (_most("shoulder_angle")(clip, one, repetition) for one in (side, other))
+    own, others = (_most("arm_raise")(clip, one, repetition) for one in (side, other))
     return None if own is None or others is None else others - own
 
 
@@ -62,19 +62,19 @@ QUANTITIES: dict[str, Quantity] = {
         "the smallest angle between trunk and thigh, 180 straight"),
     "elbow_angle": Quantity("degrees", 10, "elbow", ("left", "right", "both"), _least("elbow_angle"),
         "the smallest angle of the elbow, 180 straight"),
-    "shoulder_angle": Quantity("degrees", 10, "shoulder", ("left", "right", "both"), _most("shoulder_angle"),
-        "how far the arm is raised from the trunk at most, 0 hanging; both is the higher arm"),
+    "arm_raise": Quantity("degrees", 10, "shoulder", ("left", "right", "both"), _most("arm_raise"),
+        "how high the hand gets, by its height over the shoulder: 0 hanging, 90 level, 180 straight up; both is the "
+        "higher arm"),
     "arm_lag": Quantity("degrees", 12, "shoulder", ("left", "right"), _lag,
-        "how much less far this arm is raised than the other"),
+        "how much lower this arm gets than the other (difference of arm_raise)"),
     "trunk_angle": Quantity("degrees", 10, "trunk", ("both",), _most("trunk_angle"),
         "how far the trunk leans from upright at most"),
-    "side_bend": Quantity("degrees", 6, "trunk", ("both",), _most("side_bend"),
+    "side_bend": Quantity("degrees", 4, "trunk", ("both",), _most("side_bend"),
         "how far the trunk leans to a side at most"),
     "hip_drop": Quantity("share", 0.06, "knee", ("both",), _most("hip_drop"),
         "how far the hips sink, as a share of their height over the ankles when standing"),
-    "knee_in": Quantity("share", 0.02, "knee", ("left", "right"), _at_depth,
-        "how far the knee is inward of the line from hip to ankle at the farthest point, as a share of the length of "
-        "trunk and leg"),
+    "knee_in": Quantity("degrees", 8, "knee", ("left", "right"), _at_depth,
+        "how far inward of straight ahead the knee points at the farthest point, negative where it points outward"),
     "repetition_s": Quantity("s", 0.25, None, (None,),
         lambda clip, side, repetition: repetition.end_s - repetition.start_s,
         "how long the repetition takes from leaving the first position to coming back"),
@@ -88,7 +88,7 @@ def measure(clip: MeasuredClip, quantity: str, side: str | None, repetition: Rep
 
 def moment_s(clip: MeasuredClip, quantity: str, side: str | None, repetition: Repetition) -> float:
     """When in the repetition the quantity has its value: of an arm that lags, when that arm is highest."""
-    signal = "shoulder_angle" if quantity == "arm_lag" else quantity
+    signal = "arm_raise" if quantity == "arm_lag" else quantity
     values = clip.signals.get((signal, side or "both"))
     inside = None if values is None else values[repetition.start : repetition.end + 1]
     if quantity == "knee_in" or inside is None or not np.isfinite(inside).any():

@@ -47,8 +47,9 @@ class Rule(_Data):
     """The limit is a share of the median repetition of the clip (for `repetition_s`)."""
     target: float
     """What to say that it should be; as a share of the median too where `of_median` is set."""
-    from_the_front: bool = False
-    """Only where the camera looks from within 45 degrees of the front or the back: from the side it cannot be seen."""
+    seen_within_deg: float = Field(default=90, gt=0, le=90)
+    """Only where the camera looks from within this many degrees of the front or the back: it cannot be seen from
+    farther to the side."""
     intermediate: float = Field(ge=0)
     major: float = Field(ge=0)
     """How far past the limit it becomes an intermediate and a major mistake."""
@@ -138,14 +139,14 @@ def repetitions_of(clip: MeasuredClip, rules: ExerciseRules) -> list[Repetition]
 
 def unseen(clip: MeasuredClip, rules: ExerciseRules) -> list[str]:
     """The faults that cannot be judged from where the clip was filmed."""
-    return [] if clip.seen_from_the_front else [rule.fault for rule in rules.rules if rule.from_the_front]
+    return [rule.fault for rule in rules.rules if not _is_seen(rule, clip)]
 
 
 def findings(clip: MeasuredClip, rules: ExerciseRules, repetitions: Sequence[Repetition]) -> list[Finding]:
     """Everything that breaks a rule, a fault once for each repetition and side."""
     found: dict[tuple[str, str | None, int], Finding] = {}
     for rule in rules.rules:
-        if rule.from_the_front and not clip.seen_from_the_front:
+        if not _is_seen(rule, clip):
             continue
         if rule.of_median and len(repetitions) < MIN_REPETITIONS_TO_COMPARE:
             continue
@@ -159,6 +160,10 @@ def findings(clip: MeasuredClip, rules: ExerciseRules, repetitions: Sequence[Rep
                 if place not in found or excess > found[place].excess:
                     found[place] = Finding(rule, side, repetition, value, rule.target * scale, excess)
     return sorted(found.values(), key=lambda finding: finding.repetition.number)
+
+
+def _is_seen(rule: Rule, clip: MeasuredClip) -> bool:
+    return abs(clip.turned_deg) <= rule.seen_within_deg
 
 
 def _sides(rule: Rule, clip: MeasuredClip) -> Iterator[str | None]:

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from posellm_assets.coaching.measurements import MeasuredClip, Repetition
-from posellm_assets.coaching.overlays import CURRENT, LIMB_END, TARGET, body_px, shown_side
+from posellm_assets.coaching.overlays import CURRENT, LIMB_END, TARGET, shown_side
+from posellm_assets.coaching.picture import body_px
 from posellm_assets.coaching.quantities import QUANTITIES, measure, median_time_s, said
 from posellm_assets.coaching.rules import rules_of
 from posellm_assets.coaching.schema import FeedbackPoint, Point, Rejected
@@ -121,7 +122,7 @@ def _script(point: FeedbackPoint) -> Iterator[str]:
 
 
 def _visuals(clip: MeasuredClip, point: FeedbackPoint, where: Point, time_s: float) -> Iterator[str]:
-    visuals, reach = point.visuals, NEAR * body_px(clip)
+    visuals, reach = point.visuals, NEAR * body_px(clip.subject)
     size = np.array([clip.subject.width, clip.subject.height], float)
 
     def apart(first: Point, second: Point) -> float:
