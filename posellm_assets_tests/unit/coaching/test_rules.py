@@ -2,15 +2,19 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from posellm_assets.coaching.labelling import label_clip
+from posellm_assets.coaching.measurements import MeasuredClip
 from posellm_assets.coaching.quantities import QUANTITIES
 from posellm_assets.coaching.rule_teacher import RuleTeacher
 from posellm_assets.coaching.rules import Rule, all_rules, findings, repetitions_of, rules_of
 from posellm_assets.coaching.schema import CoachingLabel
 from posellm_assets.demo.faults import FAULTS_OF, Repetition, timed
+from posellm_assets.motion.config import MotionConfig
+from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets_tests.coaching_clips import DEEP, measured, planted
 
 CLEAN = Repetition()
@@ -128,3 +132,25 @@ def test_somebody_who_only_stands_gives_a_label_that_says_that_nothing_was_found
     clip = measured("squat", (Repetition("shallow", strength=1.99),) * 2)
     found = label_clip(clip, RuleTeacher())
     assert (found.status, found.error_message) == ("failed", "no repetition of the squat was found in the clip")
+
+
+@pytest.mark.parametrize("name", ["squat", "jumping jack", "arm raise", "left side bend"])
+def test_a_repetition_that_the_clip_cuts_off_is_not_judged(name: str) -> None:
+    whole = measured(name, (CLEAN,) * 4)
+    first, _, _, last = (one for one in repetitions_of(whole, rules_of(name)))  # type: ignore[arg-type]
+    inside = slice(first.peak + 1, last.peak - 1)
+    times_s = whole.time_s[inside]
+    seen = (whole.subject.time_s >= times_s[0]) & (whole.subject.time_s <= times_s[-1])
+    arrays = ("time_s", "landmarks", "visibility", "presence", "world")
+    subject = replace(whole.subject, **{array: getattr(whole.subject, array)[seen] for array in arrays})
+    cut = MeasuredClip(whole.key, name, subject, whole.motion.cut(inside.start, inside.stop))
+    found = label_clip(cut, RuleTeacher())
+    assert 1 <= len(found.repetitions) <= 2
+    assert found.feedback_points == ()
+
+
+def test_depth_that_the_camera_guesses_wrongly_changes_no_finding() -> None:
+    clip = measured("squat", (CLEAN, DEEP, Repetition("knee valgus", "left"), CLEAN))
+    squeezed = replace(clip.subject, world=clip.subject.world * np.array([1, 1, 0.8], np.float32))
+    guessed = replace(clip, subject=squeezed, motion=motion_from_poses(squeezed, MotionConfig()))
+    assert told(label_clip(guessed, RuleTeacher())) == told(label_clip(clip, RuleTeacher()))
