@@ -26,7 +26,7 @@ ACTION_ASSET: dict[str, Any] = {
     "group_name": "actions",
     "partitions_def": snapshots,
     "owners": OWNERS,
-    "code_version": "1",
+    "code_version": "2",
 }
 
 
