@@ -6,10 +6,19 @@ import numpy as np
 
 _GRID = (18, 32)
 # A picture is another one where its brightness differs by this much of 255 on average, and by so many times as much as
-# the pictures before it did: panning and running differ all the time.
-_LEAST_CHANGE = 12.0
-_SUDDEN = 4.0
-_BEFORE_FRAMES = 12
+# the pictures around it do: panning and running differ all the time.
+LEAST_CHANGE = 12.0
+SUDDEN = 4.0
+_BEFORE_FRAMES, _FEWEST = 12, 3
+
+
+def brightness(rgb: np.ndarray) -> np.ndarray:
+    """(18, 32) brightness of (H, W, 3) uint8 at the points of a grid."""
+    height, width = rgb.shape[:2]
+    rows, columns = (
+        np.linspace(0, size - 1, count).astype(int) for size, count in zip((height, width), _GRID, strict=True)
+    )
+    return np.asarray(rgb[rows[:, None], columns].mean(axis=-1))
 
 
 class CutFinder:
@@ -20,14 +29,12 @@ class CutFinder:
         self._changes: deque[float] = deque(maxlen=_BEFORE_FRAMES)
 
     def is_cut(self, rgb: np.ndarray) -> bool:
-        """Whether (H, W, 3) uint8 is the first picture after a cut; the very first is none."""
-        height, width = rgb.shape[:2]
-        rows, columns = (
-            np.linspace(0, size - 1, count).astype(int) for size, count in zip((height, width), _GRID, strict=True)
-        )
-        brightness = rgb[rows[:, None], columns].mean(axis=-1)
-        change = 0.0 if self._last is None else float(np.abs(brightness - self._last).mean())
-        usual = float(np.median(self._changes)) if self._changes else 0.0
-        self._last = brightness
+        """Whether (H, W, 3) uint8 is the first picture after a cut; of the first few none is."""
+        now, before = brightness(rgb), self._last
+        self._last = now
+        if before is None:
+            return False
+        change = float(np.abs(now - before).mean())
+        usual = float(np.median(self._changes)) if len(self._changes) >= _FEWEST else np.inf
         self._changes.append(change)
-        return change >= _LEAST_CHANGE and change >= _SUDDEN * usual
+        return change >= LEAST_CHANGE and change >= SUDDEN * usual
