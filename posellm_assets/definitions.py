@@ -58,6 +58,8 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             video_assets("recognise_videos", [recognition.ACTION_PREDICTIONS], per_run),
             video_assets("label_videos", [coaching.COACHING_LABELS], per_run),
             coaching_model.coaching_dataset,
+            coaching_model.coaching_model,
+            coaching_model.coaching_report,
         ],
         jobs=jobs.ALL,
         sensors=[new_footage_sensor, retraining_sensor],

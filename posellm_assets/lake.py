@@ -184,6 +184,14 @@ class Lake:
         """The folder of a snapshot's coaching labels as rows to train on, with their pictures."""
         return self.root / "coaching" / check_snapshot_key(snapshot) / "dataset"
 
+    def coaching_model(self, snapshot: str) -> UPath:
+        """The folder of the language model trained on a snapshot's coaching labels: checkpoints, losses, `final`."""
+        return self.root / "coaching" / check_snapshot_key(snapshot) / "model"
+
+    def coaching_report(self, snapshot: str) -> UPath:
+        """The folder of the report on a snapshot's coaching model (`report.md`, `metrics.json`)."""
+        return self.root / "coaching" / check_snapshot_key(snapshot) / "report"
+
     def coaching_label(self, key: str) -> UPath:
         """What the athlete of a video could do better (JSON)."""
         return self._of_video("coaching_labels", key, ".json")

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from posellm_assets.coaching.model_config import CoachingModelConfig
 from posellm_assets.endpoint import EndpointConfig
 
 
@@ -43,3 +44,4 @@ class CoachingConfig(BaseModel):
     )
     images: ImagesConfig = ImagesConfig()
     dataset: CoachingDatasetConfig = CoachingDatasetConfig()
+    model: CoachingModelConfig = CoachingModelConfig()

@@ -42,6 +42,8 @@ class CoachingExample:
     answer: TeacherAnswer
     teacher: str
     picture: Path | None
+    question: str = ""
+    """The facts in short, as a language model on motion codes is asked (`answers.question`)."""
     key: str | None = None
     """The video's key where it is footage of the lake."""
 

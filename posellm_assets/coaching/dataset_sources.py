@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from posellm_assets.coaching.answers import question
 from posellm_assets.coaching.config import CoachingConfig
 from posellm_assets.coaching.dataset import CoachingExample, UnusableCoaching, answer_of
 from posellm_assets.coaching.endpoint_teacher import facts
@@ -104,13 +105,14 @@ def _of_video(lake: Lake, key: str) -> CoachingExample | str:
     if label.rejected and not label.feedback_points:
         return ALL_REJECTED
     manifest, sheet = read_manifest(lake, key), lake.contact_sheet(key)
-    who = normalised_participant(manifest.participant)
+    who, clip = normalised_participant(manifest.participant), measured_clip(lake, key)
     return CoachingExample(
         id=key,
         activity=label.exercise or "unknown",
         source=who or None,
         split=split_of(who or key),
-        facts=facts(measured_clip(lake, key)),
+        facts=facts(clip),
+        question=question(clip),
         answer=answer_of(label.positive_note, label.feedback_points),
         teacher=label.teacher,
         picture=local_path(sheet) if sheet.exists() else None,

@@ -55,6 +55,13 @@ train_coach = dg.define_asset_job(
     owners=OWNERS,
 )
 
+train_coaching = dg.define_asset_job(
+    "train_coaching",
+    selection=dg.AssetSelection.assets("coaching_dataset", "coaching_model", "coaching_report"),
+    description="From the coaching labels of a snapshot to a model that gives such labels, and the report on it.",
+    owners=OWNERS,
+)
+
 label_coaching = dg.define_asset_job(
     "label_coaching",
     selection=dg.AssetSelection.assets("coaching_labels"),
@@ -70,6 +77,7 @@ ALL = [
     train_actions,
     predict_actions,
     train_coach,
+    train_coaching,
     label_coaching,
 ]
 NAMES = [job.name for job in ALL]

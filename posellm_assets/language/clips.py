@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from posellm_assets.program import Refusal
 from posellm_assets.texts.captions import label_words
 
-_COLUMNS = ["key", "segment", "variant", "label", "participant", "texts", "texts_of_parts", "codes"]
+_COLUMNS = ["key", "segment", "variant", "label", "participant", "texts", "texts_of_parts", "codes", "question"]
 
 
 class UnusableData(Refusal):
@@ -22,13 +22,15 @@ class UnusableData(Refusal):
 class View:
     """One variant of a clip: its codes, the texts that are true of it, and its label in words, where it has one.
 
-    `texts_of_parts` are those that hold for every part of it, None where all do.
+    `texts_of_parts` are those that hold for every part of it, None where all do. With a `question` the texts answer it,
+    and it is read before the motion.
     """
 
     codes: tuple[int, ...]
     texts: tuple[str, ...]
     label: str | None = None
     texts_of_parts: tuple[str, ...] | None = None
+    question: str = ""
 
     def description(self, text: str) -> str:
         """`text` as the answer to what this motion is: it names the movement first, where that is known.
@@ -76,7 +78,9 @@ def read_clips(path: Path, codebook_size: int, layers: int = 1) -> list[Clip]:
         clip = (row["key"], row["segment"])
         label = label_words(row["label"]) if row["label"] else None
         of_parts = row.get("texts_of_parts")
-        view = View(tuple(codes), tuple(row["texts"] or ()), label, None if of_parts is None else tuple(of_parts))
+        texts = tuple(row["texts"] or ())
+        question = row.get("question") or ""
+        view = View(tuple(codes), texts, label, None if of_parts is None else tuple(of_parts), question)
         views.setdefault(clip, []).append(view)
         facts[clip] = row["label"], row["participant"]
     return [Clip(clip[0], facts[clip][0], tuple(variants), facts[clip][1]) for clip, variants in views.items()]

@@ -116,19 +116,24 @@ class MotionLM:
         bounds = self._bounds(prefixes, lengths, missing, sampling)
         return self._motions(prefixes, bounds, [None] * len(prefixes), seed, sampling)
 
-    def text_from_motion(self, motions: Sequence[Sequence[int]]) -> list[str]:
-        """The likeliest text, token by token, for each motion (codes). Of a motion longer than the model was trained
-        on, the window in the middle is described. Raises ValueError for a motion without codes."""
+    def text_from_motion(self, motions: Sequence[Sequence[int]], questions: Sequence[str] | None = None) -> list[str]:
+        """The likeliest text, token by token, for each motion (codes), or its answer to the motion's question.
+
+        Of a motion longer than the model was trained on, the window in the middle is described. Raises ValueError for a
+        motion without codes.
+        """
         choices = Choices(self.model, [self.vocabulary.end_of_text, *self.vocabulary.text_tokens])
         middles = [parts[len(parts) // 2] for parts in map(self._windows, motions)]
-        prefixes = [m2t_prefix(codes, self.vocabulary) for codes in middles]
+        asked = questions or [""] * len(motions)
+        prefixes = [m2t_prefix(codes, self.vocabulary, one) for codes, one in zip(middles, asked, strict=True)]
+        most = self.lengths.row_tokens if questions else _MAX_TEXT_TOKENS
         texts = [""] * len(motions)
 
         def draw(hidden: torch.Tensor, step: int, live: torch.Tensor) -> torch.Tensor:
             return choices.scores(hidden).argmax(-1) + choices.first
 
         for chosen in _batches([len(prefix) for prefix in prefixes]):
-            limits = [self._limit(prefixes[index], _MAX_TEXT_TOKENS) for index in chosen]
+            limits = [self._limit(prefixes[index], most) for index in chosen]
             rows = self._generate([prefixes[i] for i in chosen], limits, self.vocabulary.end_of_text, draw)
             for index, row in zip(chosen, rows, strict=True):
                 texts[index] = self.vocabulary.decode_text(row)

@@ -57,6 +57,7 @@ def validate(
                 stage.row_tokens,
                 stage.mask_rate,
                 generator,
+                question=clip.views[0].question,
             )
         ]
         total = torch.zeros((), device=processes.device)

@@ -64,7 +64,7 @@ def start(
     elif base == "tiny":
         folder = job.out / BASE
         if processes.first and not (resumed and folder.is_dir()):
-            texts = {text for clip in clips for view in clip.views for text in view.texts}
+            texts = {text for clip in clips for view in clip.views for text in (*view.texts, view.question) if text}
             tokenizer = tiny_tokenizer(texts, job.model.tiny.text_tokens)
             with lake.whole_folder(folder) as new:
                 models.build_tiny(job.model.tiny, Vocabulary(tokenizer, *codes, participants), job.seed, new)

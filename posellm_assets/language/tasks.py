@@ -57,7 +57,7 @@ def fit_texts(clips: Sequence[Clip], vocabulary: Vocabulary, row_tokens: int) ->
             whole = set(view.texts) - set(view.texts if view.texts_of_parts is None else view.texts_of_parts)
             texts = []
             for text in view.texts:
-                room = _room("t2m", vocabulary, view.description(text), row_tokens)
+                room = _room("t2m", vocabulary, view.description(text), row_tokens, view.question)
                 if room < MIN_CODES:
                     left_out.append(
                         f"{clip.key}: a text of {len(vocabulary.encode_text(text))} tokens ({text[:40]!r}...) is too "
@@ -95,7 +95,16 @@ def draw_epoch(
         known = clip.participant in vocabulary.participants
         who = clip.participant if known and generator.random() < _PARTICIPANT_SHARE else None
         examples += build(
-            task, clip.key, view.codes, text, vocabulary, stage.row_tokens, stage.mask_rate, generator, who
+            task,
+            clip.key,
+            view.codes,
+            text,
+            vocabulary,
+            stage.row_tokens,
+            stage.mask_rate,
+            generator,
+            who,
+            view.question,
         )
     return examples
 
@@ -117,13 +126,14 @@ def build(
     mask_rate: float = 0.0,
     generator: random.Random | None = None,
     participant: str | None = None,
+    question: str = "",
 ) -> list[Example]:
     """The examples of one task on one motion: one, or one per window where the motion is too long for a row.
 
-    `generator` draws what is masked, continued or left out; the default draws the same each time. Raises UnusableData
-    where the text leaves no room for motion.
+    `generator` draws what is masked, continued or left out; the default draws the same each time. The text of m2t may
+    answer a `question`. Raises UnusableData where the text leaves no room for motion.
     """
-    room = _room(task, vocabulary, text, row_tokens)
+    room = _room(task, vocabulary, text, row_tokens, question if task == "m2t" else "")
     if room < vocabulary.layers:
         raise UnusableData(f"{key}: the text {text[:40]!r}... fills a row of {row_tokens} tokens; shorten it")
     generator = generator or random.Random(0)
@@ -132,7 +142,10 @@ def build(
         motion = vocabulary.encode_codes(window)
         answer = [*motion, vocabulary.end]
         if task == "m2t":
-            prefix, answer = m2t_prefix(window, vocabulary), [*vocabulary.encode_text(text), vocabulary.end_of_text]
+            prefix, answer = (
+                m2t_prefix(window, vocabulary, question),
+                [*vocabulary.encode_text(text), vocabulary.end_of_text],
+            )
         elif task == "denoise":
             prefix = _denoise_prefix(motion, mask_rate, vocabulary, generator)
         elif task == "continuation":
@@ -160,9 +173,10 @@ def t2m_prefix(text: str, vocabulary: Vocabulary, participant: str | None = None
     return [*vocabulary.start, vocabulary.t2m, *who, *vocabulary.encode_text(text), vocabulary.begin]
 
 
-def m2t_prefix(codes: Sequence[int], vocabulary: Vocabulary) -> list[int]:
-    """The ids that ask for the text of a motion."""
-    return [*vocabulary.start, vocabulary.m2t, vocabulary.begin, *vocabulary.encode_codes(codes), vocabulary.end]
+def m2t_prefix(codes: Sequence[int], vocabulary: Vocabulary, question: str = "") -> list[int]:
+    """The ids that ask for the text of a motion, or for the answer to a question about it."""
+    asked = [*vocabulary.start, vocabulary.m2t, *(vocabulary.encode_text(question) if question else [])]
+    return [*asked, vocabulary.begin, *vocabulary.encode_codes(codes), vocabulary.end]
 
 
 def continuation_prefix(codes: Sequence[int], vocabulary: Vocabulary) -> list[int]:
@@ -199,9 +213,10 @@ def windows(codes: Sequence[int], room: int, layers: int = 1) -> list[Sequence[i
     return [codes[start:stop] for start, stop in itertools.pairwise(bounds)]
 
 
-def _room(task: Task, vocabulary: Vocabulary, text: str, row_tokens: int) -> int:
+def _room(task: Task, vocabulary: Vocabulary, text: str, row_tokens: int, question: str = "") -> int:
     """How many codes fit beside everything else of an example."""
     markers = len(vocabulary.start) + 6
     if task == "denoise":
         return (row_tokens - markers) // 2
-    return row_tokens - markers - len(vocabulary.encode_text(text))
+    asked = vocabulary.encode_text(question) if question else []
+    return row_tokens - markers - len(vocabulary.encode_text(text)) - len(asked)

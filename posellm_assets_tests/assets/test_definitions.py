@@ -14,5 +14,6 @@ def test_every_asset_job_and_sensor_loads_beside_the_others() -> None:
         "train_actions",
         "predict_actions",
         "train_coach",
+        "train_coaching",
         "label_coaching",
     }

@@ -229,3 +229,18 @@ def test_between_begin_and_end_stand_codes_and_nothing_else(task: Task) -> None:
             seen += 1
             assert token in vocabulary.code_of or token == vocabulary.mask
     assert seen >= len(CODES)
+
+
+def test_a_question_is_read_before_the_motion_and_takes_its_room() -> None:
+    vocabulary, asked = samples.vocabulary(), "squat"
+    motion, question = vocabulary.encode_codes(CODES), vocabulary.encode_text(asked)
+    [example] = build("m2t", "k", CODES, "serve", vocabulary, 64, question=asked)
+    assert example.prefix == [vocabulary.m2t, *question, vocabulary.begin, *motion, vocabulary.end]
+    assert example.answer == [*vocabulary.encode_text("serve"), vocabulary.end_of_text]
+    view = View(tuple(CODES), ("serve",), question="squat " * 80)
+    [clip], left_out = fit_texts([Clip("k", None, (view,))], vocabulary, 64)
+    assert clip.views[0].texts == () and "too long" in left_out[0]
+    stage = samples.stage(tasks={"m2t": 1.0})
+    [drawn] = draw_epoch([Clip("k", None, (View(tuple(CODES), ("serve",), question=asked),))], stage, vocabulary,
+                         random.Random(0))  # fmt: skip
+    assert drawn.prefix == example.prefix

@@ -1,0 +1,113 @@
+"""From coaching labels to a model that gives such labels, and the report on it, through the real assets."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import torch
+from pydantic import BaseModel
+
+from posellm_assets.coaching.config import CoachingConfig
+from posellm_assets.coaching.lake_labels import Labeller
+from posellm_assets.defs import coaching_model
+from posellm_assets.defs.partitions import snapshots
+from posellm_assets.defs.resources import LakeResource, Programs
+from posellm_assets.demo.faults import Repetition
+from posellm_assets.footage.splits import split_of
+from posellm_assets.lake import Lake, local_path, read_json, write_json
+from posellm_assets.language import backends
+from posellm_assets.language.snapshots import Snapshot, SnapshotVideo
+from posellm_assets.motion.config import TokenizerConfig
+from posellm_assets.motion.representation import layout
+from posellm_assets.motion.skeletons import BODY
+from posellm_assets.motion.tokenizer import MotionTokenizer, Network
+from posellm_assets_tests.coaching_clips import add
+
+CLEAN, LAGS, FAST = Repetition(), Repetition("asymmetric arms", "right"), Repetition("too fast")
+SMALL = {
+    "hidden_size": 32, "layers": 2, "attention_heads": 2, "key_value_heads": 1, "head_size": 16,
+    "intermediate_size": 64, "text_tokens": 600,
+}  # fmt: skip
+STAGE = {"name": "coaching_model", "tasks": {"m2t": 1.0}, "steps": 3, "row_tokens": 1024, "rows_per_batch": 1,
+         "evaluate_every": 1, "patience": 3}  # fmt: skip
+SNAPSHOT = "all-0001"
+
+
+class InThisProcess(Programs):
+    """Runs the programs of the assets here, so that a test pays once for loading what they need."""
+
+    def run(self, context: Any, module: str, job: BaseModel, out: Path, progress: Any = None) -> None:
+        program = importlib.import_module(module)
+        if module.endswith("train"):
+            program.train(job, backends.choose("hf"), context.log.info)
+        else:
+            program.evaluate(job, context.log.info)
+
+
+def labelled(folder: Path) -> Lake:
+    """A lake with labelled squats of two people in train and one in val and test each, frozen in a snapshot."""
+    lake = Lake(folder / "lake")
+    config = TokenizerConfig(codes=24, code_size=8, width=16)
+    network = Network(layout(BODY).size, config)
+    torch.nn.init.normal_(network.quantizer.layers[0].embed)
+    lineage = MotionTokenizer(network, config, BODY, 20.0, (), seed=0).save(folder / "tokenizer")
+    local_path(lake.tokenizers).mkdir(parents=True)
+    (folder / "tokenizer").rename(local_path(lake.tokenizer(lineage)))
+    people = sorted((f"p{number}" for number in range(40)), key=split_of)
+    chosen = [[one for one in people if split_of(one) == split] for split in ("train", "train", "val", "test")]
+    labeller, videos = Labeller(lake, CoachingConfig()), []
+    shown = [(CLEAN, LAGS, CLEAN), (CLEAN, CLEAN, FAST), (CLEAN, LAGS, CLEAN), (LAGS, CLEAN, CLEAN)]
+    for number, (of_split, repetitions) in enumerate(zip(chosen, shown, strict=True)):
+        who = of_split[number]
+        key = add(lake, number, "squat", repetitions, "2026-01-01T10:00:00Z", who)
+        labeller.label(key)
+        codes = {"name": "original", "mirrored": False, "codes": [number, 3, 5, 7]}
+        segments = [{"start_s": 0.0, "end_s": 3.0, "variants": [codes]}]
+        write_json(lake.motion_tokens(lineage, key), {"segments": segments})
+        hashes = dict.fromkeys(("captions_sha256", "motion_sha256", "tokens_sha256"), "")
+        videos.append(
+            SnapshotVideo(key=key, sport="gym", label="squat", participant=who, split=split_of(who), **hashes)
+        )
+    frozen = Snapshot(
+        snapshot=SNAPSHOT, scope="all", created_at="2026-01-01T10:00:00Z", lineage=lineage, parent=None, videos=videos,
+        settings={}, code_version="0",
+    )  # fmt: skip
+    write_json(lake.snapshot(SNAPSHOT), frozen.model_dump())
+    return lake
+
+
+def test_labels_become_rows_a_trained_model_and_a_report_beside_baselines(tmp_path: Path) -> None:
+    lake = labelled(tmp_path)
+    settings = {"coaching": {"model": {"model": {"tiny": SMALL}, "stage": STAGE}}}
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(snapshots.name or "", [SNAPSHOT])
+        run = dg.materialize(
+            [coaching_model.coaching_dataset, coaching_model.coaching_model, coaching_model.coaching_report],
+            instance=instance,
+            partition_key=SNAPSHOT,
+            resources={"lake": LakeResource(root=str(lake.root), settings=settings), "programs": InThisProcess()},
+        )
+    (dataset,) = run.asset_materializations_for_node("coaching_dataset")
+    assert dataset.metadata["splits"].value == {
+        "train": {"examples": 2, "sources": 2},
+        "val": {"examples": 1, "sources": 1},
+        "test": {"examples": 1, "sources": 1},
+    }
+    result = read_json(lake.coaching_model(SNAPSHOT) / "result.json")
+    best = min((one["val_loss"], one["step"]) for one in _losses(lake))
+    assert result["best_step"] == best[1] and result["val"]["m2t"]["loss"] <= best[0] + 1e-4
+    metrics = read_json(lake.coaching_report(SNAPSHOT) / "metrics.json")
+    assert metrics["clips"] == 1 and metrics["points"] == 1
+    said = metrics["speakers"]
+    assert list(said) == ["the model", "commonest label of the exercise", "nothing is wrong"]
+    assert said["nothing is wrong"]["figures"]["fault_recall"]["value"] == 0
+    assert "| schema_valid | 0.00 (n=1" in (lake.coaching_report(SNAPSHOT) / "report.md").read_text()
+    (verdict,) = run.get_asset_check_evaluations()
+    assert verdict.check_name == "better_than_baselines" and not verdict.passed
+
+
+def _losses(lake: Lake) -> list[dict[str, Any]]:
+    lines = (lake.coaching_model(SNAPSHOT) / "losses.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
