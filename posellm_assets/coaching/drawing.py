@@ -11,19 +11,20 @@ from posellm_assets.poses.landmarks import LEFT_LINES, MIDDLE_LINES, NAMES, RIGH
 _LEFT, _RIGHT, _MIDDLE = (64, 156, 255), (255, 140, 40), (240, 240, 240)
 _PANEL, _INK, _MARK = (20, 22, 28), (255, 255, 255), (255, 214, 64)
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
-_STILL_PX = 360  # the longer side
+_STILL_PX = 480  # the longer side
+_SHOWN = 0.6  # the part of a picture's width and height that a still shows
 _LINES = 3
 
 
 def small(rgb: np.ndarray) -> np.ndarray:
-    """The picture with its longer side at most 360 pixels."""
+    """The picture with its longer side at most 480 pixels."""
     height, width = rgb.shape[:2]
     scale = min(1.0, _STILL_PX / max(height, width))
     return cv2.resize(rgb, (round(width * scale), round(height * scale)), interpolation=cv2.INTER_AREA)
 
 
 def still(rgb: np.ndarray, visuals: Visuals) -> bytes:
-    """The picture with the overlay of a mistake as a JPEG: where a limb is in red, where it should be in green."""
+    """The part of a picture that shows a mistake as a JPEG: where a limb is in red, where it should be in green."""
     picture = rgb.copy()
     height, width = picture.shape[:2]
     size = np.array([width, height])
@@ -37,6 +38,7 @@ def still(rgb: np.ndarray, visuals: Visuals) -> bytes:
     if visuals.focus_point:
         centre = round(visuals.focus_point.x * width), round(visuals.focus_point.y * height)
         cv2.circle(picture, centre, 4 * thick, _MARK, max(1, thick // 2), cv2.LINE_AA)
+        picture = _around(picture, *centre)
     return bytes(cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes())
 
 
@@ -81,7 +83,7 @@ def draw_message(picture: np.ndarray, text: str) -> None:
     scale, thick = _letters(picture)
     height, width = picture.shape[:2]
     (_, tall), below = cv2.getTextSize("Ag", _FONT, scale, thick)
-    step = round(1.6 * (tall + below))
+    step = round(1.3 * (tall + below))
     lines = wrapped(text, width - 2 * step, scale, thick)
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], lines[_LINES - 1] + " ..."]
@@ -118,9 +120,17 @@ def draw_inset(picture: np.ndarray, inset: np.ndarray) -> None:
     picture[4 * edge : tall + 4 * edge, left : left + wide] = fitted
 
 
+def _around(picture: np.ndarray, x: int, y: int) -> np.ndarray:
+    """The part of the picture around a point, as near to it as the edges allow."""
+    height, width = (round(_SHOWN * side) for side in picture.shape[:2])
+    top = int(np.clip(y - height // 2, 0, picture.shape[0] - height))
+    left = int(np.clip(x - width // 2, 0, picture.shape[1] - width))
+    return picture[top : top + height, left : left + width]
+
+
 def _letters(picture: np.ndarray) -> tuple[float, int]:
     """Size and thickness of letters that can be read in a picture of this size."""
-    scale = max(0.4, min(picture.shape[:2]) / 700)
+    scale = max(0.38, min(picture.shape[:2]) / 750)
     return scale, max(1, round(1.8 * scale))
 
 

@@ -24,9 +24,10 @@ def grey(height: int = 360, width: int = 640) -> np.ndarray:
 
 def test_a_still_shows_where_the_limb_is_in_red_and_where_it_should_be_in_green() -> None:
     given = grey(200, 300)
-    picture = opened(still(given, VISUALS)).astype(int)
-    assert np.abs(picture[100, 100] - [255, 0, 0]).max() < 60
-    assert np.abs(picture[150, 150] - [0, 255, 0]).max() < 60
+    picture = opened(still(given, VISUALS)).astype(int)  # the part of 120 x 180 around the middle
+    assert picture.shape == (120, 180, 3)
+    assert np.abs(picture[60, 30] - [255, 0, 0]).max() < 60
+    assert np.abs(picture[110, 90] - [0, 255, 0]).max() < 60
     assert (given == 128).all()
 
 
@@ -55,7 +56,7 @@ def test_a_joint_of_both_sides_is_ringed_on_both() -> None:
 
 
 def test_a_small_picture_stays_small_and_goes_into_the_corner() -> None:
-    assert small(grey(720, 1280)).shape == (202, 360, 3) and small(grey(90, 160)).shape == (90, 160, 3)
+    assert small(grey(720, 1280)).shape == (270, 480, 3) and small(grey(90, 160)).shape == (90, 160, 3)
     picture = grey()
     draw_inset(picture, np.zeros((202, 360, 3), np.uint8))
     black = (picture == 0).all(-1)
