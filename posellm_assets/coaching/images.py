@@ -213,11 +213,15 @@ def _people(rgb: np.ndarray, landmarker: Any) -> list[np.ndarray]:
     for left, top in {(0, 0), (width - side, height - side)} if max(height, width) > WIDE * side else ():
         for person in landmarker.landmarks(np.ascontiguousarray(rgb[top : top + side, left : left + side])):
             person[:, :2] = (person[:, :2] * side + (left, top)) / (width, height)
-            middles = [_pixels(one, rgb).mean(0) for one in (person, *people)]
-            tall_px = np.ptp(_pixels(person, rgb)[:, 1])
-            if all(np.linalg.norm(other - middles[0]) > tall_px / 2 for other in middles[1:]):
+            if all(_apart(_pixels(person, rgb), _pixels(other, rgb)) for other in people):
                 people.append(person)
     return people
+
+
+def _apart(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether two bodies, (12, 2) px each, are farther apart than half of the larger one is long, lying or standing."""
+    longest_px = max(np.ptp(one, axis=0).max(), np.ptp(other, axis=0).max())
+    return bool(np.linalg.norm(one.mean(0) - other.mean(0)) > longest_px / 2)
 
 
 def _pixels(person: np.ndarray, rgb: np.ndarray) -> np.ndarray:
