@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from posellm_assets.coaching.model_config import CoachingModelConfig
 from posellm_assets.endpoint import EndpointConfig
+from posellm_assets.evaluation.config import TextMetricsConfig
 
 
 class ImagesConfig(BaseModel):
@@ -45,3 +46,4 @@ class CoachingConfig(BaseModel):
     images: ImagesConfig = ImagesConfig()
     dataset: CoachingDatasetConfig = CoachingDatasetConfig()
     model: CoachingModelConfig = CoachingModelConfig()
+    text_metrics: TextMetricsConfig = TextMetricsConfig()

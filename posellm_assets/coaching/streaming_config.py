@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from posellm_assets.evaluation.config import TextMetricsConfig
 from posellm_assets.footage.labels import Feedback
 from posellm_assets.footage.splits import Split
 from posellm_assets.motion.config import MotionConfig
@@ -87,4 +88,6 @@ class StreamingReportJob(_Config):
     rival: Path | None = Field(default=None, description="Folder of the coach in use, measured on the same sessions")
     split: Split = "test"
     out: Path = Field(description="Folder of the report: index.html, metrics.json")
+    text_metrics: TextMetricsConfig = TextMetricsConfig()
+    ledger: Path | None = Field(default=None, description="Where what the judge costs is written down")
     seed: int = 0

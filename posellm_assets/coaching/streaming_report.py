@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from upath import UPath
 
 from posellm_assets.coaching.coach import Coach
 from posellm_assets.coaching.sessions import CoachedSession, UnusableSessions, read_record, read_sessions
 from posellm_assets.coaching.streaming_config import StreamingReportJob
 from posellm_assets.coaching.timing import decide, heard, timed_figure
+from posellm_assets.endpoint import Endpoint
 from posellm_assets.evaluation.html import filled
 from posellm_assets.evaluation.streaming import (
     Session,
@@ -25,6 +27,7 @@ from posellm_assets.evaluation.streaming import (
 )
 from posellm_assets.evaluation.streaming_texts import TextFigures, text_figures
 from posellm_assets.evaluation.tables import bounds
+from posellm_assets.evaluation.text_meters import BertModel
 from posellm_assets.lake import write_bytes, write_json
 from posellm_assets.motion.live import Window
 from posellm_assets.program import Report, run_program
@@ -58,7 +61,7 @@ def evaluate(job: StreamingReportJob, report: Report) -> dict[str, Any]:
         "minutes": sum(session.duration_s for session in sessions) / 60,
         "references": sum(len(session.messages) for session in sessions),
         "speakers": {name: measured(answers, job.seed) for name, answers in speakers.items()},
-        "texts": {name: _texts(found) for name, found in text_figures(speakers).items()},
+        "texts": {name: _texts(found) for name, found in _text_figures(speakers, job).items()},
         "latency": {"delay_s": coach.record.delay_s, **model_ms(coach, sessions)},
         "decision": asdict(decision),
         "refused": record.refused,
@@ -104,6 +107,13 @@ def measured(answers: Sequence[Session], seed: int) -> dict[str, Any]:
         "said": optimal.said,
         "manners": asdict(manners(answers)),
     }
+
+
+def _text_figures(speakers: Mapping[str, Sequence[Session]], job: StreamingReportJob) -> dict[str, TextFigures]:
+    given = job.text_metrics
+    bert = BertModel(given.bert_model, given.bert_layer) if given.bert_model else None
+    ledger = UPath(job.ledger) if job.ledger else None
+    return text_figures(speakers, bert, Endpoint(given.judge, ledger) if given.judge else None)
 
 
 def _texts(found: TextFigures) -> dict[str, Any]:

@@ -100,6 +100,8 @@ def streaming_report(context: dg.AssetExecutionContext, lake: LakeResource, prog
         dataset=local_path(here.feedback_dataset(snapshot)),
         rival=local_path(here.streaming_coach(in_use)) / "final" if in_use not in (None, snapshot) else None,
         out=out,
+        text_metrics=settings.coaching.text_metrics,
+        ledger=local_path(here.endpoint_spending),
         seed=settings.seed,
     )
     with retrying_transient_faults():

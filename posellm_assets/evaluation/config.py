@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.language.config import SamplingConfig
 
 
@@ -54,6 +55,20 @@ class EvaluationConfig(BaseModel):
     samples_per_label: int = Field(default=10, ge=1, description="Motions generated for each label")
     texts: int = Field(default=100, ge=2, description="Held-out texts that motions are generated from, at most")
     samples_per_text: int = Field(default=10, ge=1, description="Motions generated from each held-out text")
+
+
+class TextMetricsConfig(BaseModel):
+    """What BERTScore and LLM-Acc are measured with; what is not given is reported as missing."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    bert_model: Path | None = Field(
+        default=None, description="Local folder of the model of BERTScore, such as one with roberta-large"
+    )
+    bert_layer: int | None = Field(
+        default=None, ge=1, description="Its layer; by default the one that bert-score has for the folder's name"
+    )
+    judge: EndpointConfig | None = Field(default=None, description="The model that marks messages for LLM-Acc")
 
 
 class EvaluatorJob(BaseModel):

@@ -27,9 +27,12 @@ from posellm_assets.coaching.streaming_config import CoachJob, Mode, StreamingCo
 from posellm_assets.coaching.streaming_report import COACH, RIVAL, evaluate
 from posellm_assets.coaching.timing import decide
 from posellm_assets.coaching.train_coach import train
+from posellm_assets.endpoint import EndpointConfig
+from posellm_assets.evaluation.config import TextMetricsConfig
 from posellm_assets.evaluation.streaming import Message, Session, match_best
 from posellm_assets.lake import write_json
 from posellm_assets.motion.live import Window
+from posellm_assets_tests.endpoint_server import endpoint, says
 from posellm_assets_tests.unit.coaching.coached import DELAY_S, job, write_sessions
 
 
@@ -183,10 +186,18 @@ def test_a_dataset_without_words_is_refused(folder: Path, tmp_path: Path) -> Non
 
 
 def test_the_report_has_every_baseline_beside_the_coach(folder: Path, calm: CoachJob) -> None:
-    report = StreamingReportJob(
-        coach=calm.out / "final", dataset=folder / "data", rival=calm.out / "final", out=folder / "report"
-    )
-    metrics = evaluate(report, silently)
+    with endpoint(says({"mark": 4})) as served:
+        report = StreamingReportJob(
+            coach=calm.out / "final",
+            dataset=folder / "data",
+            rival=calm.out / "final",
+            out=folder / "report",
+            text_metrics=TextMetricsConfig(judge=EndpointConfig(url=served.url, model="judge")),
+        )
+        metrics = evaluate(report, silently)
+    assert metrics["texts"][COACH]["figures"]["llm_acc_published"]["value"] == 4
+    assert metrics["texts"]["silence"]["figures"]["llm_acc_covered"]["value"] == 0
+    assert "local folder" in metrics["texts"][COACH]["absent"]["bertscore_covered"]
     assert list(metrics["speakers"]) == [COACH, RIVAL, "silence", "constant chatter", "random times"]
     assert metrics["speakers"]["silence"]["optimal"]["value"] == 0.0
     own = metrics["speakers"][COACH]
