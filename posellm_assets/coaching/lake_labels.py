@@ -14,6 +14,7 @@ from posellm_assets.coaching.rules import rules_of
 from posellm_assets.coaching.schema import CoachingLabel, OldLabel, read_label, write_label
 from posellm_assets.coaching.teachers import Teacher
 from posellm_assets.endpoint import Endpoint, EndpointConfig
+from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import FootageManifest, normalised_participant, read_manifest
 from posellm_assets.lake import Lake, read_json
 from posellm_assets.motion.motion import Motion
@@ -32,8 +33,8 @@ class Labeller:
     def label(self, key: str) -> CoachingLabel:
         """Label a video that has poses and motion, and write the label.
 
-        Raises FileNotFoundError where one of those is not there, ValueError for a damaged one, EndpointError where a
-        teacher's service gives no answer.
+        Raises ValueError where one of those is not there or damaged, FileNotFoundError for a video that is not in the
+        lake, EndpointError where a teacher's service gives no answer.
         """
         clip = measured_clip(self.lake, key)
         label = label_clip(clip, self.teacher, self._previous_score(read_manifest(self.lake, key), clip.exercise))
@@ -76,10 +77,16 @@ def exercise_of(lake: Lake, manifest: FootageManifest) -> str | None:
 
 def measured_clip(lake: Lake, key: str) -> MeasuredClip:
     """A video that has poses and motion, as it was measured. Errors as in `Labeller.label`."""
+    manifest = read_manifest(lake, key)
+    if isinstance(manifest.video, CaptureInfo):
+        raise ValueError(f"{key} is motion capture: there is no picture to draw a label into")
+    for name, path in (("poses", lake.poses(key)), ("motion", lake.motion(key))):
+        if not path.exists():
+            raise ValueError(f"{key} has no {name} yet: run the job ingest_footage on it first")
     poses, sheet = Poses.read(lake.poses(key)), lake.contact_sheet(key)
     return MeasuredClip(
         key=key,
-        exercise=exercise_of(lake, read_manifest(lake, key)),
+        exercise=exercise_of(lake, manifest),
         subject=poses.of(choose_subject(poses)),
         motion=Motion.read(lake.motion(key)),
         sheet=sheet.read_bytes() if sheet.exists() else b"",

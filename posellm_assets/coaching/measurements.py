@@ -12,14 +12,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from posellm_assets.coaching.picture import SIDES, Signals, picture_signals, points_at, turn_deg
+from posellm_assets.coaching.picture import SIDES, VISIBLE, Signals, signals_of, turn_deg
 from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.landmarks import NAMES
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.texts.repetition import SMOOTHING_S, finite_runs
 from posellm_assets.texts.signals import angle_signals, axes, point
 
-VISIBLE = 0.5
 AT_DEPTH_S = 0.1  # around the deepest moment, the median over twice this
 PROMINENT = 0.2  # a repetition reaches at least this share of the clip's range: a fault may cost half of it
 UNDER_WAY = 0.15  # it begins and ends where its signal leaves and reaches this share of its height
@@ -71,7 +70,7 @@ class MeasuredClip:
             pair = [found.get((f"{joint}_angle", side)) for side in SIDES]
             if pair[0] is not None and pair[1] is not None:
                 found[f"{joint}_angle", "both"] = (pair[0] + pair[1]) / 2
-        in_picture = picture_signals(points_at(self.subject, self.time_s), self.turned_deg)
+        in_picture = signals_of(self.subject, self.time_s)
         return found | {name: np.where(self.motion.known, values, np.nan) for name, values in in_picture.items()}
 
     @cached_property
@@ -139,8 +138,10 @@ class MeasuredClip:
 
     def _excursions(self, signal: np.ndarray, smallest: float) -> list[tuple[int, int, int]]:
         """(start, peak, end) frames of each whole rise and fall."""
+        spans: list[tuple[int, int, int]] = []
+        if not np.isfinite(signal).any():
+            return spans
         low, high = np.nanpercentile(signal, (2, 98))
-        spans = []
         for first, last in finite_runs(signal):
             run = gaussian_filter1d(signal[first:last], SMOOTHING_S * self.motion.fps / 2, mode="nearest")
             tops, _ = find_peaks(run, prominence=max(smallest, PROMINENT * (high - low)))

@@ -12,25 +12,60 @@ from posellm_assets.poses.poses import SubjectPoses
 SIDES = ("left", "right")
 SMOOTHING_FRAMES = 7
 STRETCHED = 95  # percentile: a limb's length is seen when it lies across the view
+JUMP = 1.25  # of the trunk's length in the picture, from one frame to the next
+MOVED = 0.6  # of the trunk's length, from one frame to the next
+SHORTEST_SHOT_S = 1.0
+VISIBLE = 0.5
 BENT = 0.1  # a knee has a direction where it is out of line by this share of the leg's length
 Signals = dict[tuple[str, str], np.ndarray]
 
 
-def points_at(subject: SubjectPoses, wanted_s: np.ndarray) -> np.ndarray:
-    """The landmarks in pixels, (T, 33, 2) at `wanted_s`, smoothed as a motion's joints are; NaN where nobody is."""
-    seen = subject.seen
-    if seen.sum() < 3:
-        return np.full((len(wanted_s), 33, 2), np.nan)
-    pixels = subject.pixels[seen].astype(np.float64)
-    return savitzky_golay_at(subject.time_s[seen], pixels, wanted_s, SMOOTHING_FRAMES)
+def shots(subject: SubjectPoses) -> list[np.ndarray]:
+    """The frames (N,) of each shot in which somebody is seen: a cut or a jump of the zoom begins another.
+
+    Lengths in pixels can only be compared within a shot. Told by the body alone: its trunk changes its length, or its
+    place by the trunk's length, faster than anybody moves.
+    """
+    frames = np.flatnonzero(subject.seen)
+    points = subject.pixels[frames].astype(np.float64)
+    hips, shoulders = points[:, HIPS].mean(1), points[:, SHOULDERS].mean(1)
+    trunk = np.maximum(np.linalg.norm(shoulders - hips, axis=1), 1e-9)
+    grown = np.abs(np.diff(np.log(trunk))) > np.log(JUMP)
+    moved = np.linalg.norm(np.diff(hips, axis=0), axis=1) > MOVED * trunk[:-1]
+    return np.split(frames, np.flatnonzero(grown | moved) + 1)
 
 
-def turn_deg(subject: SubjectPoses) -> float:
+def signals_of(subject: SubjectPoses, wanted_s: np.ndarray) -> Signals:
+    """`picture_signals` at `wanted_s` (T,), each shot by itself; NaN between shots and where nobody is seen."""
+    found: Signals = {}
+    for frames in shots(subject):
+        if len(frames) < SHORTEST_SHOT_S * subject.fps:
+            continue
+        times_s = subject.time_s[frames]
+        inside = (wanted_s > times_s[0] - 1e-6) & (wanted_s < times_s[-1] + 1e-6)
+        points = savitzky_golay_at(times_s, _in_sight(subject, frames), wanted_s[inside], SMOOTHING_FRAMES)
+        for name, values in picture_signals(points, turn_deg(subject, frames)).items():
+            found.setdefault(name, np.full(len(wanted_s), np.nan))[inside] = values
+            found[name][np.flatnonzero(inside)[:1]] = np.nan  # so that no repetition goes across a cut
+    return found
+
+
+def _in_sight(subject: SubjectPoses, frames: np.ndarray) -> np.ndarray:
+    """The landmarks in pixels, (N, 33, 2); ankles that are not in sight on either side, as in a close-up, are NaN."""
+    points = subject.pixels[frames].astype(np.float64)
+    shares = subject.landmarks[frames][:, ANKLES, 1]
+    hidden = (subject.visibility[frames][:, ANKLES].max(1) < VISIBLE) | (shares.min(1) > 1)
+    points[np.ix_(hidden, ANKLES)] = np.nan
+    return points
+
+
+def turn_deg(subject: SubjectPoses, frames: np.ndarray | slice = slice(None)) -> float:
     """How far the athlete is turned from the camera, by the line through the hips: 90 is seen from the side.
 
     Positive where the athlete faces the right of the picture.
     """
-    hips = np.nanmedian(subject.world[:, HIPS[0]] - subject.world[:, HIPS[1]], axis=0)
+    world = subject.world[frames]
+    hips = np.nanmedian(world[:, HIPS[0]] - world[:, HIPS[1]], axis=0)
     return float(np.degrees(np.arcsin(hips[2] / max(float(np.hypot(hips[0], hips[2])), 1e-9))))
 
 
@@ -46,7 +81,7 @@ def picture_signals(points: np.ndarray, turned_deg: float) -> Signals:
     height = points[:, ANKLES, 1].max(1) - points[:, HIPS, 1].mean(1)
     trunk = points[:, SHOULDERS].mean(1) - points[:, HIPS].mean(1)
     signals: Signals = {
-        ("hip_drop", "both"): 1 - height / np.nanpercentile(height, STRETCHED),
+        ("hip_drop", "both"): 1 - height / _stretched(height),
         ("side_bend", "both"): np.abs(np.degrees(np.arctan2(trunk[:, 0], -trunk[:, 1]))),
     }
     for place, side in enumerate(SIDES):
@@ -87,4 +122,8 @@ def _out_of_line_deg(hip: np.ndarray, knee: np.ndarray, ankle: np.ndarray, inwar
 
 
 def _length(start: np.ndarray, end: np.ndarray) -> float:
-    return float(np.nanpercentile(np.linalg.norm(end - start, axis=1), STRETCHED))
+    return _stretched(np.linalg.norm(end - start, axis=1))
+
+
+def _stretched(lengths: np.ndarray) -> float:
+    return float(np.nanpercentile(lengths, STRETCHED)) if np.isfinite(lengths).any() else np.nan

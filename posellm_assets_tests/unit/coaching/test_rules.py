@@ -17,7 +17,7 @@ from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets_tests.coaching_clips import DEEP, measured, planted
 
-CLEAN = Repetition()
+CLEAN, LAGS = Repetition(), Repetition("asymmetric arms", "right")
 
 
 def label(name: str, *repetitions: Repetition, azimuth_deg: float = 10.0) -> CoachingLabel:
@@ -154,3 +154,17 @@ def test_depth_that_the_camera_guesses_wrongly_changes_no_finding() -> None:
     squeezed = replace(clip.subject, world=clip.subject.world * np.array([1, 1, 0.8], np.float32))
     guessed = replace(clip, subject=squeezed, motion=motion_from_poses(squeezed, MotionConfig()))
     assert told(label_clip(guessed, RuleTeacher())) == told(label_clip(clip, RuleTeacher()))
+
+
+def test_a_cut_to_a_closer_camera_ends_a_shot_and_changes_no_finding() -> None:
+    clip = measured("squat", (CLEAN, LAGS, CLEAN, CLEAN, DEEP, CLEAN))
+    cut_s = repetitions_of(clip, rules_of("squat"))[2].end_s + 0.2  # type: ignore[arg-type]
+    after = clip.subject.time_s > cut_s
+    landmarks = clip.subject.landmarks.copy()
+    landmarks[after, :, :2] = 0.5 + 1.5 * (landmarks[after, :, :2] - [0.5, 0.65])
+    closer = replace(clip, subject=replace(clip.subject, landmarks=landmarks))
+    found = label_clip(closer, RuleTeacher())
+    assert len(found.repetitions) == 6
+    assert told(found) == told(label_clip(clip, RuleTeacher())) == {
+        ("asymmetric arms", "right", (2,)), ("shallow", "both", (5,))
+    }  # fmt: skip
