@@ -4,8 +4,8 @@ Needs a lake in which `make demo` has run (POSELLM_LAKE, else data_lake): its sn
 members are the motion classifier, the demo's language model, and the vision-language model of the job train_actions;
 where that has not run, the bench trains it from the lake's clips with the lake's settings. The lake is only read.
 Rendered test clips are the 100 of another seed: other athletes, cameras and backgrounds. Motion capture is split as in
-mocap.py. `--work FOLDER` keeps what was rendered, extracted and trained, and goes on from it. Takes about eight minutes
-of CPU time, most of them for rendering and poses.
+mocap.py. `--work FOLDER` keeps what was rendered, extracted and trained, and goes on from it. Takes about five minutes
+of CPU time, two where rendered clips and their poses are there.
 """
 
 import argparse
