@@ -7,13 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from posellm_assets.footage.cuts import LEAST_CHANGE, SUDDEN, brightness
 from posellm_assets.footage.video import frames
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.poses import SubjectPoses
 
+_GRID = (18, 32)
+# A picture is another one where its brightness differs by this much of 255 on average, and by so many times as much as
+# pictures around it do: panning and running differ all the time.
+_LEAST_CHANGE = 12.0
+_SUDDEN = 4.0
 _AROUND_FRAMES = 12
 # The landmarks of the first frames after a cut are still those of whoever was there before.
 _SETTLING_S = 0.1
@@ -23,13 +27,17 @@ def cuts(video: Path) -> list[float]:
     """The times (s) of the first pictures after a cut. Raises UnreadableVideo where a frame cannot be decoded."""
     times, pictures = [], []
     for frame in frames(video):
+        height, width = frame.rgb.shape[:2]
+        rows, columns = (
+            np.linspace(0, size - 1, count).astype(int) for size, count in zip((height, width), _GRID, strict=True)
+        )
         times.append(frame.time_s)
-        pictures.append(brightness(frame.rgb))
+        pictures.append(frame.rgb[rows][:, columns].mean(axis=2))
     change = np.abs(np.diff(np.stack(pictures), axis=0)).mean(axis=(1, 2)) if len(pictures) > 1 else np.zeros(0)
     found = []
     for index, value in enumerate(change):
         around = np.delete(change, index)[max(0, index - _AROUND_FRAMES) : index + _AROUND_FRAMES]
-        if value >= LEAST_CHANGE and value >= SUDDEN * (np.median(around) if len(around) else 0.0):
+        if value >= _LEAST_CHANGE and value >= _SUDDEN * (np.median(around) if len(around) else 0.0):
             found.append(times[index + 1])
     return found
 

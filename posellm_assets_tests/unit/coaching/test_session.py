@@ -16,6 +16,9 @@ import pytest
 from typer.testing import CliRunner
 
 from posellm_assets.cli import app
+from posellm_assets.coaching.coach import Coach, CoachRecord
+from posellm_assets.coaching.coach_inputs import bodies, described, recent
+from posellm_assets.coaching.coach_model import CoachModel
 from posellm_assets.coaching.live import LiveSession
 from posellm_assets.coaching.live_rules import LiveRules
 from posellm_assets.commands.coach import hold_session, stopped_by_ctrl_c
@@ -25,9 +28,11 @@ from posellm_assets.evaluation.streaming import Message
 from posellm_assets.footage.live import Playback
 from posellm_assets.footage.video import Frame, UnreadableVideo, frames, probe
 from posellm_assets.footage.writing import write_video
-from posellm_assets.lake import Lake
+from posellm_assets.lake import Lake, local_path, write_json
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.live import LiveTokens, Window
+from posellm_assets.motion.representation import layout
+from posellm_assets.motion.skeletons import BODY
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.settings import load_settings
 from posellm_assets_tests.coaching_clips import planted
@@ -60,6 +65,14 @@ def test_a_video_gives_messages_an_annotated_video_and_a_report(squats: Path, tm
     assert page and "2 × squat" in page.read_text() and "data:image/jpeg" in page.read_text()
 
 
+@pytest.fixture(scope="module")
+def short(squats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first two seconds."""
+    video = tmp_path_factory.mktemp("short") / "short.mp4"
+    write_video(video, ((frame.time_s, frame.rgb) for frame in frames(squats, 0.0, 2.0)), 24)
+    return video
+
+
 class Counting:
     """A coach that says which window it hears, every third time."""
 
@@ -71,9 +84,8 @@ class Counting:
         return Message(window.end_s, f"window {len(self.heard)}") if len(self.heard) % 3 == 0 else None
 
 
-def test_a_trained_coach_hears_every_window_and_speaks_in_place_of_the_rules(squats: Path, tmp_path: Path) -> None:
-    coach, config, short = Counting(), MotionConfig(), tmp_path / "short.mp4"
-    write_video(short, ((frame.time_s, frame.rgb) for frame in frames(squats, 0.0, 2.0)), 24)
+def test_a_trained_coach_hears_every_window_and_speaks_in_place_of_the_rules(short: Path) -> None:
+    coach, config = Counting(), MotionConfig()
     tokens = LiveTokens(untrained(SMALL), config, delay_s=0.5)
     session = LiveSession(Playback(short), PoseConfig(), LiveRules("squat", None, config), (coach, tokens))
     moments = list(session.moments())
@@ -81,8 +93,23 @@ def test_a_trained_coach_hears_every_window_and_speaks_in_place_of_the_rules(squ
     np.testing.assert_allclose(np.diff(ends_s), 0.2)
     assert [remark.text for remark in session.remarks] == [f"window {3 * n}" for n in range(1, len(ends_s) // 3 + 1)]
     assert [moment.remark for moment in moments if moment.remark] == session.remarks
-    assert all(remark.latency_s >= 0.5 for remark in session.remarks)
+    assert len(session.remarks) == 2 and all(remark.latency_s >= 0.5 for remark in session.remarks)
     assert len(session.rules.counted) == 1  # the rules count on
+
+
+def test_the_coach_in_use_in_the_lake_speaks_and_needs_no_exercise(short: Path, tmp_path: Path) -> None:
+    lake, tokenizer = Lake(str(tmp_path / "lake")), untrained(SMALL)
+    lineage = tokenizer.save(local_path(lake.tokenizers) / "new")
+    (local_path(lake.tokenizers) / "new").rename(local_path(lake.tokenizer(lineage)))
+    features = np.zeros((1, 4, layout(BODY).size), np.float32)
+    inputs = recent(described(*bodies(features, 20.0))).shape[1]
+    record = CoachRecord(messages=["Go on."], inputs=inputs, hidden_size=8, threshold=0.0, cooldown_s=0.5,
+                         no_repeat_s=0.5, fps=20.0, delay_s=0.5, lineage=lineage)  # fmt: skip
+    Coach(CoachModel(inputs, 1, 8, 0.0), record).save(local_path(lake.streaming_coach("all-0001")) / "final")
+    write_json(lake.current_coach, {"snapshot": "all-0001"})
+    report, _ = hold_session(lake, load_settings(lake), short, None, None, None, by_rules=False, aloud=False)
+    assert "trained on all-0001" in report.coach
+    assert len(report.messages) == 3 and {one.text for one in report.messages} == {"Go on."}
 
 
 def test_a_camera_that_disappears_leaves_the_report_on_what_was_seen(squats: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -40,3 +41,19 @@ def test_only_the_last_seconds_are_kept_with_those_in_which_nobody_was_there() -
     assert subject.time_s.tolist() == [2.0 + number / 8 for number in range(9)]
     assert subject.seen.tolist() == [True, False] * 4 + [True]
     assert (subject.width, subject.height, subject.fps) == (64, 48, 8.0)
+
+
+def test_a_cut_is_told_by_the_size_of_the_body_and_what_was_before_it_forgotten(
+    pictures: list[tuple[float, np.ndarray]], tmp_path: Path
+) -> None:
+    wide = [rgb for _, rgb in pictures[:24]]
+    height, width = wide[0].shape[:2]
+    near = [cv2.resize(rgb[height // 5 :, width // 10 : -width // 10], (width, height)) for rgb in wide[12:]]
+    video = write_video(tmp_path / "edited.mp4", wide[:12] + near)
+    seen, live = list(sights(Playback(video).frames(), PoseConfig())), LatestPoses(keep_s=60)
+    assert [number for number, sight in enumerate(seen) if sight.is_cut] == [12]
+    assert [sight.landmarks is None for sight in seen] == [False] * 12 + [True] * 8 + [False] * 4
+    for sight in seen:
+        live.add(sight)
+    subject = live.subject()
+    assert subject is not None and subject.time_s[0] == seen[12].frame.time_s
