@@ -160,6 +160,8 @@ def _is_whole(repetition: Repetition, motion: Motion, settled_s: float) -> bool:
 
 def _of_like_size(repetitions: list[Repetition], clip: MeasuredClip, rules: ExerciseRules) -> list[Repetition]:
     """The repetitions without those that are only a small part of the largest."""
+    if not repetitions:
+        return []
     signal = clip.signals[rules.repetition.quantity, "both"]
     heights = [float(signal[one.peak] - max(signal[one.start], signal[one.end])) for one in repetitions]
     return [one for one, height in zip(repetitions, heights, strict=True) if height >= _SMALLEST_SHARE * max(heights)]
