@@ -18,6 +18,10 @@ SHORTEST_SHOT_S = 1.0
 VISIBLE = 0.5
 BENT = 0.1  # a knee has a direction where it is out of line by this share of the leg's length
 Signals = dict[tuple[str, str], np.ndarray]
+SIGNALS = (
+    *((name, "both") for name in ("hip_drop", "side_bend", "arm_raise")),
+    *((name, side) for name in ("arm_raise", "knee_in") for side in SIDES),
+)
 
 
 def shots(subject: SubjectPoses) -> list[np.ndarray]:
@@ -37,15 +41,15 @@ def shots(subject: SubjectPoses) -> list[np.ndarray]:
 
 def signals_of(subject: SubjectPoses, wanted_s: np.ndarray) -> Signals:
     """`picture_signals` at `wanted_s` (T,), each shot by itself; NaN between shots and where nobody is seen."""
-    found: Signals = {}
+    found = {name: np.full(len(wanted_s), np.nan) for name in SIGNALS}
     for frames in shots(subject):
-        if len(frames) < SHORTEST_SHOT_S * subject.fps:
-            continue
         times_s = subject.time_s[frames]
+        if len(frames) < SMOOTHING_FRAMES or times_s[-1] - times_s[0] < SHORTEST_SHOT_S:
+            continue
         inside = (wanted_s > times_s[0] - 1e-6) & (wanted_s < times_s[-1] + 1e-6)
         points = savitzky_golay_at(times_s, _in_sight(subject, frames), wanted_s[inside], SMOOTHING_FRAMES)
         for name, values in picture_signals(points, turn_deg(subject, frames)).items():
-            found.setdefault(name, np.full(len(wanted_s), np.nan))[inside] = values
+            found[name][inside] = values
             found[name][np.flatnonzero(inside)[:1]] = np.nan  # so that no repetition goes across a cut
     return found
 
