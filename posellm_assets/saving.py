@@ -51,6 +51,7 @@ class Saves:
     _rejected: set[int] = field(default_factory=set)
     _unsaid: list[str] = field(default_factory=list)
     _card: str = ""
+    _keep: Collection[int] | None = None  # beside the newest two; None where nothing is to be removed
 
     def __post_init__(self) -> None:
         self._store: CheckpointStore | None = open_store(self.url) if self.url else None
@@ -111,20 +112,22 @@ class Saves:
             self._warn(f"checkpoint-{step} could not be written, {self._kept()}: {error}")
             return False
         self.saved = step
-        with self._lock:
-            busy = {checkpoints.step_of(folder.name) for folder in self._copying}
-        checkpoints.prune(self.out, {*keep, *(step for step in busy if step is not None)})
         self.copy(card, keep)
         return True
 
-    def copy(self, card: str, keep: Collection[int] = ()) -> None:
-        """Begin to copy to the store what it lacks of the newest two and of those of `keep`."""
+    def copy(self, card: str, keep: Collection[int] | None = None) -> None:
+        """Begin to copy to the store what it lacks of the newest two and of those of `keep`.
+
+        Older ones are removed here where `keep` is given: a kill may have come between a save and their removal.
+        """
+        self._keep = keep
+        self._prune()
         if self._store is None:
             return
         steps = checkpoints.steps(self.out)
         if self.saved is not None and self.saved == self.stored and len(steps) < checkpoints.KEEP:
             return  # what came from the store alone would push the one before it out of there
-        kept = [step for place, step in enumerate(steps) if place < checkpoints.KEEP or step in keep]
+        kept = [step for place, step in enumerate(steps) if place < checkpoints.KEEP or step in (keep or ())]
         with self._lock:
             self._wanted, self._card = tuple(checkpoints.folder_of(self.out, step) for step in kept), card
             if self._thread is None:
@@ -138,6 +141,7 @@ class Saves:
             thread.join(timeout_s)
             if thread.is_alive():
                 self._warn(f"{self.url}: checkpoint-{self.saved} was still on its way; the copy here is whole")
+        self._prune()
         self._say()
         return {"url": self.url, "newest": self.stored, "warnings": list(self.warnings)}
 
@@ -207,6 +211,14 @@ class Saves:
             else:
                 self.stored = newest
                 self._rejected -= rejected
+
+    def _prune(self) -> None:
+        """Remove what is neither among the newest two, nor to be kept, nor on its way to the store."""
+        if self._keep is None:
+            return
+        with self._lock:
+            busy = {checkpoints.step_of(folder.name) for folder in self._copying}
+        checkpoints.prune(self.out, {*self._keep, *(step for step in busy if step is not None)})
 
     def _say(self) -> None:
         """Report what the thread met, from the thread whose report it is."""

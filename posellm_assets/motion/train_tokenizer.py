@@ -183,7 +183,7 @@ class Training:
         position = checkpoints.read_position(newest)
         self.step, self.losses, self.cpu_before_s = position["step"], position["losses"], position["cpu_s"]
         self.rng.bit_generator.state = position["rng"]
-        self.saves.copy(self._card())  # what was killed before it had arrived
+        self.saves.copy(self._card(), keep=())  # what was killed before it had arrived
         return True
 
     def _unfit(self, position: dict[str, Any], where: str) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +71,18 @@ class Training:
 
 def stored(hub: Hub) -> Repository:
     return hub.repositories["me/posellm-stage1"]
+
+
+def test_a_save_too_many_goes_when_training_goes_on_and_when_it_ends(tmp_path: Path) -> None:
+    """A kill between a save and the removal of the oldest leaves three; so does a copy that is slower than training."""
+    training = Training(tmp_path / "a", str(tmp_path / "store"))
+    training.save(1, 2, 3, wait=False)
+    assert checkpoints.steps(tmp_path / "a") == [3, 2]
+    shutil.copytree(tmp_path / "a" / "checkpoint-2", tmp_path / "a" / "checkpoint-1")
+    again = Training(tmp_path / "a", str(tmp_path / "store"))
+    assert again.resume() == 3
+    again.saves.copy("# Step 3\n", keep=())
+    assert checkpoints.steps(tmp_path / "a") == [3, 2]
 
 
 def test_the_newest_two_are_kept_and_another_machine_goes_on_from_them(tmp_path: Path, url: str) -> None:
