@@ -19,7 +19,7 @@ from posellm_assets.poses.live import LatestPoses
 
 KEEP_S = 20.0  # of poses: repetitions are compared with those before them
 _LOOK_EVERY_S = 0.25
-_SETTLED_S = 0.4  # a repetition is over when the body has been back for so long
+_SETTLED_S = 0.3  # a repetition is over when the body has been back for so long
 _EDGE_S = 0.1
 # What is this much smaller than the largest repetition is a fidget; faults cost less of the range.
 _SMALLEST_SHARE = 0.35

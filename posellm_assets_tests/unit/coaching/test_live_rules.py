@@ -52,7 +52,7 @@ def test_repetitions_are_counted_and_judged_soon_after_they_end(name: str, fault
     for (time_s, one), known in zip(live, whole, strict=False):
         assert abs(one.peak_s - known.peak_s) <= 0.1 and abs(one.end_s - known.end_s) <= 0.2
         heard = one if one.number > 1 else live[1][1]  # the first repetition waits for the second
-        assert 0.4 <= time_s - heard.end_s < 0.8
+        assert 0.3 <= time_s - heard.end_s < 0.7
     assert [[(point.fault, point.side) for point in one.points] for _, one in live] == [
         [(fault.fault, side)] if one.number == 2 else [] for _, one in live
     ]
