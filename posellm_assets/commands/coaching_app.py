@@ -1,14 +1,19 @@
 """`posellm coaching`: what athletes could do better."""
 
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.console import Console
 
 from posellm_assets.commands.console import JsonOption, LakeOption, console, print_table
 from posellm_assets.lake import Lake
 
+if TYPE_CHECKING:
+    from posellm_assets.coaching.schema import CoachingLabel
+
 app = typer.Typer(no_args_is_help=True, help="Coaching: labels that were held against the measured pose.")
+errors = Console(stderr=True)
 
 
 @app.callback()
@@ -24,27 +29,36 @@ def label_videos(
 ) -> None:
     """Say what the athletes of videos could do better, and keep it. Exit code 1 where one got no label."""
     from posellm_assets.coaching.lake_labels import Labeller
+    from posellm_assets.endpoint import EndpointError
     from posellm_assets.settings import load_settings
 
     here = Lake(lake)
-    labeller = Labeller(here, load_settings(here).coaching)
-    labels = [labeller.label(key) for key in keys]
+    labeller, labels = Labeller(here, load_settings(here).coaching), []
+    for key in keys:
+        try:
+            labels.append(labeller.label(key))
+        except (ValueError, OSError, EndpointError) as error:
+            errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
     if as_json:
         print(json.dumps([label.model_dump(mode="json") for label in labels], ensure_ascii=False, indent=2))
     else:
         for label in labels:
-            score = "" if label.progress_score is None else f", score {label.progress_score}"
-            rows = [
-                [f"{point.mistake_timestamp_ms / 1000:.1f}", point.severity, point.coaching_script]
-                for point in label.feedback_points
-            ]
-            print_table(f"{label.key}: {label.exercise or 'no exercise'}{score}", ["s", "how grave", "what"], rows)
-            if not rows:
-                said = label.error_message or label.positive_note
-                console.print(f"{label.key}{score}: {said}", highlight=False, soft_wrap=True)
-            for fault in label.not_judged:
-                console.print(f"{fault} is not judged: it cannot be seen from there", highlight=False)
-            for check, count in sorted(label.rejections.items()):
-                console.print(f"rejected by {check}: {count}", highlight=False)
-    if any(label.status != "success" for label in labels):
+            _print(label)
+    if len(labels) < len(keys) or any(label.status != "success" for label in labels):
         raise typer.Exit(1)
+
+
+def _print(label: "CoachingLabel") -> None:
+    score = "" if label.progress_score is None else f", score {label.progress_score}"
+    rows = [
+        [f"{point.mistake_timestamp_ms / 1000:.1f}", point.severity, point.coaching_script]
+        for point in label.feedback_points
+    ]
+    print_table(f"{label.key}: {label.exercise or 'no exercise'}{score}", ["s", "how grave", "what"], rows)
+    if not rows:
+        said = label.error_message or label.positive_note
+        console.print(f"{label.key}{score}: {said}", highlight=False, soft_wrap=True)
+    for fault in label.not_judged:
+        console.print(f"{fault} is not judged: it cannot be seen from there", highlight=False)
+    for check, count in sorted(label.rejections.items()):
+        console.print(f"rejected by {check}: {count}", highlight=False)

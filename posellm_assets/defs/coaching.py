@@ -12,13 +12,14 @@ from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.poses import POSES, is_video
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
 from posellm_assets.endpoint import EndpointError
+from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake, sha256_of
 
 
 def label(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
-    """Labels of many videos."""
+    """Labels of many videos, in the order in which they came in, because a label is compared with the one before."""
     labeller = Labeller(tools.lake, tools.settings.coaching)
-    for key in keys:
+    for key in sorted(keys, key=lambda key: read_manifest(tools.lake, key).registered_at):
         try:
             yield key, _done(tools.lake, labeller.label(key))
         except (ValueError, OSError, EndpointError) as error:

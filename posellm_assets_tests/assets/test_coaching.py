@@ -47,7 +47,7 @@ def test_videos_get_labels_with_their_points_score_and_gain_on_the_time_before(l
     served = add(lake, 3, "serve", (CLEAN, CLEAN), "2026-01-03T10:00:00Z")
     old = {"status": "success", "progress_score": 50, "feedback_points": []}
     write_json(lake.coaching_label(first), old)
-    run = materialize(lake, [first, later, served])
+    run = materialize(lake, [later, first, served])
     assert run.success
     before, after, none = (read_label(lake.coaching_label(key)) for key in (first, later, served))
     assert {point.fault for point in before.feedback_points} == {"asymmetric arms", "too fast"}
@@ -112,8 +112,10 @@ def test_the_command_prints_points_and_refuses_what_has_no_rules(lake: Lake) -> 
     (label,) = json.loads(told.stdout)
     assert label["feedback_points"][0]["fault"] == "asymmetric arms"
     assert read_label(lake.coaching_label(squat)).progress_score == label["progress_score"]
-    refused = CliRunner().invoke(app, ["coaching", "label", serve, "--lake", str(lake.root)])
+    keys = ["gym.nobody.01234567", serve, squat]
+    refused = CliRunner().invoke(app, ["coaching", "label", *keys, "--lake", str(lake.root)])
     assert refused.exit_code == 1
+    assert "gym.nobody.01234567" in refused.stderr and "Your right arm" in refused.stdout, "one bad key stops no other"
     assert "there are no rules for 'serve'" in refused.stdout
 
 

@@ -107,6 +107,21 @@ def test_both_knees_that_fall_in_are_two_points() -> None:
     }
 
 
+@pytest.mark.parametrize("azimuth_deg", [-25.0, 10.0, 60.0, 190.0])
+def test_a_knee_that_falls_in_is_the_same_knee_from_the_front_aslant_and_from_behind(azimuth_deg: float) -> None:
+    for side in ("left", "right"):
+        found = label("squat", CLEAN, Repetition("knee valgus", side), CLEAN, azimuth_deg=azimuth_deg)  # type: ignore[arg-type]
+        assert told(found) == {("knee valgus", side, (2,))}
+
+
+def test_a_close_up_without_feet_is_not_measured() -> None:
+    clip = measured("squat", (CLEAN, DEEP, CLEAN))
+    visibility = clip.subject.visibility.copy()
+    visibility[:, 27:29] = 0.1
+    found = label_clip(replace(clip, subject=replace(clip.subject, visibility=visibility)), RuleTeacher())
+    assert (found.status, found.error_message) == ("failed", "no repetition of the squat was found in the clip")
+
+
 def test_knees_filmed_from_the_side_are_not_judged_and_the_label_says_so() -> None:
     found = label("squat", CLEAN, Repetition("knee valgus"), CLEAN, azimuth_deg=-60.0)
     assert found.not_judged == ("knee valgus",)
