@@ -2,7 +2,8 @@
 
 The hash of the lowest frequencies (Zauner 2010), finer than usual (256 bits instead of 64), because athletes before the
 same background differ in a small part of the picture. Copies at half the size, poor quality, other brightness or with a
-cut edge differ in up to 12 bits, the rendered athlete of a fifth of a second later in 60.
+cut edge differ in up to 12 bits. Of all pairs of 200 pictures of 100 rendered clips, 11 do: each is one athlete in the
+same position a second later.
 """
 
 from collections.abc import Sequence

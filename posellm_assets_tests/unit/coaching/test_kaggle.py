@@ -32,7 +32,7 @@ def link() -> bytes:
 
 
 @contextmanager
-def kaggle(status: int, content: bytes) -> Iterator[tuple[str, list[str]]]:
+def kaggle(status: int, content: bytes, elsewhere: str = "") -> Iterator[tuple[str, list[str]]]:
     """A server that answers everybody so, and what it was asked, with whose credentials."""
     asked = []
 
@@ -40,6 +40,8 @@ def kaggle(status: int, content: bytes) -> Iterator[tuple[str, list[str]]]:
         def do_GET(self) -> None:
             asked.append(f"{self.path} {self.headers['Authorization']}")
             self.send_response(status)
+            if elsewhere:
+                self.send_header("Location", elsewhere)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)
@@ -79,6 +81,15 @@ def test_files_come_into_a_new_folder_whole(tmp_path: Path, credentials: None) -
     assert asked == [f"/api/v1/datasets/download/ana/squats Basic {expected}"]
     assert (tmp_path / "out" / "train" / "a.jpg").read_bytes() == b"1"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_credentials_do_not_go_to_the_storage_that_the_download_is_forwarded_to(
+    tmp_path: Path, credentials: None
+) -> None:
+    with kaggle(200, archive(**{"b.jpg": b"2"})) as (storage, asked), kaggle(302, b"", f"{storage}/file") as (api, _):
+        download("ana/squats", tmp_path / "out", api)
+    assert asked == ["/api/v1/file None"]
+    assert (tmp_path / "out" / "b.jpg").read_bytes() == b"2"
 
 
 @pytest.mark.parametrize(
