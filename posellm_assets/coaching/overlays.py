@@ -8,7 +8,7 @@ from posellm_assets.coaching.measurements import MeasuredClip
 from posellm_assets.coaching.picture import body_px
 from posellm_assets.coaching.quantities import QUANTITIES
 from posellm_assets.coaching.schema import FocusPoint, Vector, Visuals
-from posellm_assets.poses.landmarks import NAMES
+from posellm_assets.poses.landmarks import HIPS, NAMES
 
 CURRENT, TARGET = "Current", "Target"
 RED, GREEN = "#e53935", "#43a047"
@@ -23,7 +23,7 @@ def overlay(
     """The overlay of a mistake; None where the joint or the end of its limb cannot be seen at `time_s`.
 
     The target is where the limb's end would be with the quantity at its target, as far as a picture can show it: turned
-    by the missing degrees, or moved by the missing share of the body's length in the picture.
+    by the missing degrees, or moved by the missing share of the hips' height in the picture.
     """
     joint = QUANTITIES[quantity].joint
     if joint is None:
@@ -45,7 +45,7 @@ def overlay(
     elif QUANTITIES[quantity].unit == "degrees":
         aim = _turned(limb, abs(target - value), towards)
     else:
-        aim = limb + towards * abs(target - value) * body_px(clip.subject)
+        aim = limb + towards * abs(target - value) * body_px(clip.subject, HIPS)
     ends = np.array(start) + aim / size
     goal = (float(np.clip(ends[0], 0, 1)), float(np.clip(ends[1], 0, 1)))
     return Visuals(

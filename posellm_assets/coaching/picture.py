@@ -97,9 +97,9 @@ def picture_signals(points: np.ndarray, turned_deg: float) -> Signals:
     return signals
 
 
-def body_px(subject: SubjectPoses) -> float:
-    """The height from ankles to shoulders where it is largest, in pixels."""
-    heights = subject.pixels[:, ANKLES, 1].mean(1) - subject.pixels[:, SHOULDERS, 1].mean(1)
+def body_px(subject: SubjectPoses, top: tuple[int, int] = SHOULDERS) -> float:
+    """The height from ankles to shoulders (or another pair of landmarks) where it is largest, in pixels."""
+    heights = subject.pixels[:, ANKLES, 1].mean(1) - subject.pixels[:, top, 1].mean(1)
     return float(np.nanmax(heights))
 
 
