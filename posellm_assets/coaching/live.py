@@ -110,9 +110,11 @@ class LiveSession:
         self.frames += 1
         self.frames_with_person += sight.landmarks is not None
         self.duration_s = sight.frame.time_s
+        # What was before a cut is forgotten with it.
+        counted = self.rules.watch(self._latest, sight.frame.time_s, over=True) if sight.is_cut else []
         self._latest.add(sight)
         self._keep_still(sight.frame)
-        counted = self.rules.watch(self._latest, sight.frame.time_s)
+        counted += self.rules.watch(self._latest, sight.frame.time_s)
         remark = self._trained_remark(sight) if self.trained else self._rule_remark(counted)
         if remark is not None:
             self.remarks.append(remark)
