@@ -10,6 +10,7 @@ import email.utils
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -91,8 +92,10 @@ class EndpointConfig(BaseModel):
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why a try gave no answer, how long the server asks to wait, and whether another try makes sense."""
+    """Why a try gave no answer (`kind` in a word), how long the server asks to wait, and whether another try makes
+    sense."""
 
+    kind: str
     reason: str
     again: bool
     wait_s: float | None = None
@@ -116,6 +119,8 @@ class Endpoint:
         self.config = config
         self.tried = 0
         """Requests sent, those that failed among them."""
+        self.failed: Counter[str] = Counter()
+        """How often a request came to nothing, by kind: `time-out`, `HTTP 429`, `connection`, ..."""
         self._ledger, self._sleep, self._clock = ledger, sleep, clock
         self._spent_usd = 0.0
         self._last_s: float | None = None
@@ -134,6 +139,11 @@ class Endpoint:
             return self._spent_usd
         return float(read_json(self._ledger).get(self.config.name, 0.0))
 
+    def __str__(self) -> str:
+        """What was asked, what came to nothing and what it cost, in a line."""
+        failed = ", ".join(f"{kind} {count}" for kind, count in sorted(self.failed.items())) or "none"
+        return f"{self.config.name}: {self.tried} requests, failed: {failed}, {self.spent_usd:.4f} USD spent in all"
+
     def ask(self, messages: Sequence[Mapping[str, Any]], schema: Mapping[str, Any], name: str) -> Any:
         """The JSON answer to chat `messages`, asked for by `schema` (a JSON schema called `name`), at temperature 0.
 
@@ -142,7 +152,7 @@ class Endpoint:
         JSON, EndpointError for everything else. Whether the answer follows the schema is the caller's to check.
         """
         body = self._body(messages, schema, name)
-        failure = _Failure("it was never asked", again=False)
+        failure = _Failure("", "it was never asked", again=False)
         for turn in range(self.config.tries):
             if turn:
                 self._sleep(failure.wait_s if failure.wait_s is not None else min(2.0**turn, LONGEST_WAIT_S))
@@ -157,6 +167,7 @@ class Endpoint:
             if not isinstance(answer, _Failure):
                 return self._content(answer, worst_usd)
             failure = answer
+            self.failed[failure.kind] += 1
             if failure.may_have_cost:
                 self._spend(worst_usd)
             if not failure.again:
@@ -188,13 +199,15 @@ class Endpoint:
                 for piece in response.iter_bytes():
                     content += piece
                     if len(content) > LARGEST_ANSWER_BYTES:
-                        return _Failure(f"its answer is longer than {LARGEST_ANSWER_BYTES} bytes", False, None, True)
+                        return _Failure(
+                            "too long", f"its answer is longer than {LARGEST_ANSWER_BYTES} bytes", False, None, True
+                        )
                     if self._clock() > deadline:
-                        return _Failure(f"no whole answer in {self.config.timeout_s} s", True, None, True)
+                        return _Failure("time-out", f"no whole answer in {self.config.timeout_s} s", True, None, True)
         except httpx.TimeoutException:
-            return _Failure(f"no answer in {self.config.timeout_s} s", True, None, True)
+            return _Failure("time-out", f"no answer in {self.config.timeout_s} s", True, None, True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            return _Failure(f"the connection failed ({type(error).__name__})", True, None, status != 0)
+            return _Failure("connection", f"the connection failed ({type(error).__name__})", True, None, status != 0)
         if status != 200:
             return _refused(status, waits, _without(key, content[:300].decode(errors="replace")), self.config)
         try:
@@ -202,7 +215,7 @@ class Endpoint:
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
-            return _Failure("it answered 200 with something that is not JSON", True, None, True)
+            return _Failure("not JSON", "it answered 200 with something that is not JSON", True, None, True)
         return answer
 
     def _content(self, answer: dict[str, Any], worst_usd: float) -> Any:
@@ -289,15 +302,18 @@ def strict(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refused(status: int, waits: float | None, said: str, config: EndpointConfig) -> _Failure:
     """The failure of an answer that is no 200."""
+    kind = f"HTTP {status}"
     if status in TRANSIENT:
         if waits is not None and waits > LONGEST_WAIT_S:
-            return _Failure(f"HTTP {status}, and it asks to wait {waits:.0f} s; try again then", again=False)
-        return _Failure(f"HTTP {status}: {said}", again=True, wait_s=waits)
+            return _Failure(kind, f"HTTP {status}, and it asks to wait {waits:.0f} s; try again then", again=False)
+        return _Failure(kind, f"HTTP {status}: {said}", again=True, wait_s=waits)
     if status in (401, 403):
-        return _Failure(f"HTTP {status}: look at the key in {config.key_variable or 'key_variable (not set)'}", False)
+        return _Failure(
+            kind, f"HTTP {status}: look at the key in {config.key_variable or 'key_variable (not set)'}", False
+        )
     if status == 404:
-        return _Failure(f"HTTP 404: is the URL right, and is there a model {config.model!r}?", again=False)
-    return _Failure(f"HTTP {status}: {said}", again=False)
+        return _Failure(kind, f"HTTP 404: is the URL right, and is there a model {config.model!r}?", again=False)
+    return _Failure(kind, f"HTTP {status}: {said}", again=False)
 
 
 def _retry_after(said: str | None) -> float | None:

@@ -30,6 +30,12 @@ class Labeller:
         self.teacher = teacher_of(lake, config)
         self._earlier: dict[tuple[str, str], list[tuple[str, str]]] | None = None
 
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """The endpoints that are asked, with their counts of what came to nothing."""
+        teachers = [self.teacher.first, self.teacher.second] if isinstance(self.teacher, Consensus) else [self.teacher]
+        return [one.endpoint for one in teachers if isinstance(one, EndpointTeacher)]
+
     def label(self, key: str) -> CoachingLabel:
         """Label a video that has poses and motion, and write the label.
 

@@ -44,6 +44,8 @@ def label_videos(
     else:
         for label in labels:
             _print(label)
+        for endpoint in labeller.endpoints:
+            console.print(str(endpoint), highlight=False, soft_wrap=True)
     if len(labels) < len(keys) or any(label.status != "success" for label in labels):
         raise typer.Exit(1)
 

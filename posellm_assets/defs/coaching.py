@@ -24,6 +24,8 @@ def label(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
             yield key, _done(tools.lake, labeller.label(key))
         except (ValueError, OSError, EndpointError) as error:
             yield key, str(error)
+    for endpoint in labeller.endpoints:
+        tools.context.log.info(str(endpoint))
 
 
 def _done(lake: Lake, made: CoachingLabel) -> Done:

@@ -114,6 +114,8 @@ def test_time_outs_and_429_are_sat_out_and_counted(clip: MeasuredClip, truth: di
         label = label_clip(clip, asked)
     assert len(label.feedback_points) == 2
     assert asked.endpoint.tried == 4
+    assert asked.endpoint.failed == {"time-out": 1, "HTTP 429": 1, "HTTP 503": 1}
+    assert "4 requests, failed: HTTP 429 1, HTTP 503 1, time-out 1, 0.0000 USD" in str(asked.endpoint)
 
 
 def test_where_nothing_was_answered_nothing_is_kept_and_no_label_made(clip: MeasuredClip, tmp_path: Path) -> None:
