@@ -88,7 +88,7 @@ def print_session(report: SessionReport, page: Path | None) -> None:
     rows = [[one.name, one.repetitions, one.clean, _faults(one)] for one in report.exercises]
     print_table("exercises", ["exercise", "repetitions", "clean", "what to do better"], rows)
     if not rows:
-        _say("No repetition was counted.")
+        _say("No repetition was counted; --exercise says of what they are to be.")
     for one in report.exercises:
         if one.not_judged:
             _say(f"{one.name}: from where it was filmed it cannot be seen whether there is {', '.join(one.not_judged)}")
