@@ -115,6 +115,9 @@ def train(
                 saves.write(position["step"], fill, card(job, position, schedule.steps), [position["best"]["step"]])
             processes.wait()
 
+        if checkpoint and processes.first:  # what was killed before it had arrived
+            saves.copy(card(job, position, schedule.steps), [position["best"]["step"]])
+
         # --- Steps
         evaluated = {round(schedule.steps * turn / training.evaluations) for turn in range(1, training.evaluations + 1)}
         while position["step"] < schedule.steps:

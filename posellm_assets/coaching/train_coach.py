@@ -118,15 +118,20 @@ def train(job: CoachJob, report: Report, stop: Callable[[], bool] = lambda: Fals
         f"{count:,} parameters, {config.steps} steps"
     )
 
+    def card() -> str:
+        return f"# Checkpoints of a streaming coach\n\nStep {position['step']} of {config.steps}.\n"
+
     def save() -> None:
         now = optimizer.to_checkpoint(trained, adamw, position)
-        card = f"# Checkpoints of a streaming coach\n\nStep {position['step']} of {config.steps}.\n"
         saves.write(
             position["step"],
             lambda folder: checkpoints.fill(folder, now, job.out / "losses.jsonl", lambda start: None),
-            card,
+            card(),
             [position["best"]["step"]],
         )
+
+    if checkpoint:  # what was killed before it had arrived
+        saves.copy(card(), [position["best"]["step"]])
 
     # --- Steps
     evaluated = {round(config.steps * turn / config.evaluations) for turn in range(1, config.evaluations + 1)}

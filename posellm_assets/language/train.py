@@ -183,7 +183,7 @@ def train(
         def save_start(folder: Path) -> None:
             record.save_start(job.out, vocabulary, folder)
 
-        if checkpoint:
+        if checkpoint and processes.first:
             saves.copy(card(), kept())  # what was killed before it had arrived
 
         # --- Steps
