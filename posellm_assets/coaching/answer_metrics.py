@@ -42,10 +42,12 @@ def agreement(labels: Sequence[SaidLabel], answers: Sequence[SaidLabel | None]) 
         for pair in _matched(label.feedback_points, points, by_fault=False)
     ]
     both = [(wanted, found) for wanted, found in pairs if found]
+    # A data set may be older than a quantity's name: of what is not known any more no angle is compared.
+    degrees = {name for name, quantity in QUANTITIES.items() if quantity.unit == "degrees"}
     angles = [
         abs(wanted.value - found.value)
         for wanted, found in both
-        if wanted.quantity == found.quantity and QUANTITIES[wanted.quantity].unit == "degrees"
+        if wanted.quantity == found.quantity and wanted.quantity in degrees
     ]
     exact = [
         answer is not None and _told(label) == _told(answer) for label, answer in zip(labels, answers, strict=True)

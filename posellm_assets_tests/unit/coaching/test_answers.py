@@ -87,3 +87,9 @@ def test_the_commonest_label_is_that_of_the_exercise_and_repeats_do_not_count() 
     rows = [row(key, "squat", "q", answer, [1]) for key, answer in (("a", arms), ("b", arms), ("c", knees))]
     rows += [row("c", "squat", "q", knees, [1], turn) for turn in (1, 2)] + [row("d", "lunge", "q", said(), [1])]
     assert commonest(rows) == {"squat": arms, "lunge": said()}
+
+
+def test_labels_older_than_the_name_of_a_quantity_are_still_compared() -> None:
+    old = said(point("asymmetric arms", "left").model_copy(update={"quantity": "arm_span"}))
+    figures, absent = agreement([old], [old])
+    assert figures["exactly_right"].value == 1.0 and absent == ["angle_error_deg"]
