@@ -94,7 +94,7 @@ def print_session(report: SessionReport, page: Path | None) -> None:
             _say(f"{one.name}: from where it was filmed it cannot be seen whether there is {', '.join(one.not_judged)}")
     if report.latency:
         _say(
-            f"{report.latency.messages} messages, {report.latency.median_s:.2f} s after the movement in the median, "
+            f"messages: {report.latency.messages}, {report.latency.median_s:.2f} s after the movement in the median, "
             f"{report.latency.p95_s:.2f} s in the 95th percentile"
         )
     _say(
