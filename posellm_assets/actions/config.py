@@ -119,10 +119,10 @@ class ActionsConfig(_Config):
     training: VisionTrainingConfig = VisionTrainingConfig()
 
 
-class ActionJob(_Config):
-    """What `python -m posellm_assets.actions.train` is given."""
+class VisionJob(_Config):
+    """What is given to a program that trains a vision-language model."""
 
-    dataset: Path = Field(description="Folder that `posellm dataset actions` or the asset action_dataset wrote")
+    dataset: Path = Field(description="Folder of the data set, as the command or asset that makes it wrote it")
     out: Path = Field(description="Folder for checkpoints, losses, result and the finished model")
     model: VisionModelConfig = VisionModelConfig()
     training: VisionTrainingConfig = VisionTrainingConfig()
@@ -131,3 +131,7 @@ class ActionJob(_Config):
     threads: int = Field(
         default=1, gt=0, description="Torch threads; resuming is bit-identical only for the same number"
     )
+
+
+class ActionJob(VisionJob):
+    """What `python -m posellm_assets.actions.train` is given."""

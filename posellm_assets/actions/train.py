@@ -1,4 +1,7 @@
-"""Train a vision-language model to name actions, read from top to bottom: job, data, model, steps, the finished model.
+"""Train a vision-language model, read from top to bottom: job, data, model, steps, the finished model.
+
+This program trains one to name actions. What is asked and answered comes from the job's `Questions`, so that
+`posellm_assets.coaching.vision_train` trains one to coach by the same steps.
 
     python -m posellm_assets.actions.train JOB.json                                     JOB.json is an `ActionJob`
     torchrun --nproc-per-node 2 -m posellm_assets.actions.train JOB.json
@@ -13,14 +16,17 @@ import random
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from posellm_assets import lake
-from posellm_assets.actions.config import ActionJob
+from posellm_assets.actions.config import ActionJob, VisionJob
 from posellm_assets.checkpoints import check_identity, newest_valid
 from posellm_assets.language import backends
 from posellm_assets.program import Preempted, Refusal, Report, read_config, run_training
 from posellm_assets.saving import PREEMPTION_S, Saves
+
+if TYPE_CHECKING:
+    from posellm_assets.actions.vlm_training import Questions
 
 
 class NonFiniteLoss(Refusal):
@@ -30,18 +36,27 @@ class NonFiniteLoss(Refusal):
 def train(
     job: ActionJob, backend: backends.Backend, report: Report, stop: Callable[[], bool] = lambda: False
 ) -> dict[str, Any]:
+    """Train `job` to name actions; as `train_on`. Raises UnreadableVideo naming the clip, too."""
+    # Imported here, because Unsloth patches transformers and `backends.choose` must have imported it before.
+    from posellm_assets.actions.vlm_naming import NamingQuestions
+
+    return train_on(NamingQuestions(job), job, backend, report, stop)
+
+
+def train_on(
+    questions: "Questions", job: VisionJob, backend: backends.Backend, report: Report, stop: Callable[[], bool]
+) -> dict[str, Any]:
     """Train `job` to its end and return what `result.json` holds; a job that is finished already is left as it is.
 
     Raises UnusableDataset, UnsupportedModel or BackendUnavailable where data or model do not fit the job,
-    CheckpointMismatch where `out` or the store belongs to another one, UnreadableVideo naming the clip, NonFiniteLoss,
-    and Preempted after saving where `stop()` says so.
+    CheckpointMismatch where `out` or the store belongs to another one, NonFiniteLoss, and Preempted after saving where
+    `stop()` says so.
     """
-    # Imported here, because Unsloth patches transformers and `backends.choose` must have imported it before.
     import torch
 
-    from posellm_assets.actions.dataset import UnusableDataset, read_dataset
+    from posellm_assets.actions.dataset import UnusableDataset
     from posellm_assets.actions.vlm_record import card, identity, save_start, write_final
-    from posellm_assets.actions.vlm_training import Schedule, Teacher, start
+    from posellm_assets.actions.vlm_training import Learner, Schedule, start
     from posellm_assets.language import checkpoints, optimizer, record
     from posellm_assets.language.processes import together
 
@@ -51,7 +66,7 @@ def train(
         torch.set_num_threads(job.threads)
         training, device = job.training, processes.device
         say: Report = report if processes.first else lambda message: None
-        this = identity(job)
+        this = identity(job, questions)
         saves = Saves(job.out, job.hub if processes.first else None, say)
         result_file = job.out / "result.json"
         if result_file.is_file():
@@ -71,17 +86,15 @@ def train(
         checkpoint = checkpoints.read(newest) if newest else None
 
         # --- Data and model
-        dataset = read_dataset(job.dataset)
-        clips, held_out = dataset.of("train"), dataset.of("val")
         per_step = training.clips_per_batch * training.batches_per_step
         if per_step < processes.count:
             raise UnusableDataset(f"{processes.count} processes cannot share {per_step} clips of a step: raise them")
-        schedule = Schedule.of(training, len(clips))
+        schedule = Schedule.of(training, questions.clips)
         bf16 = processes.in_bf16(job.model.precision)
-        loaded = start(job, dataset, backend, bf16, processes)
+        loaded = start(job, questions, backend, bf16, processes)
         if training.gradient_checkpointing:
             loaded.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-        teacher = Teacher(job, dataset, loaded, bf16, processes)
+        learner = Learner(loaded, bf16, processes)
         trained = {name: weight for name, weight in loaded.model.named_parameters() if weight.requires_grad}
         adamw = optimizer.adamw(trained, schedule)
 
@@ -100,7 +113,7 @@ def train(
         for weight in loaded.model.parameters():
             parameters[weight.requires_grad] += weight.numel()
         say(
-            f"{len(clips)} clips of {len({clip.class_id for clip in clips})} classes, {schedule.steps} steps, "
+            f"{questions.summary}, {schedule.steps} steps, "
             f"{parameters[True]:,} of {sum(parameters.values()):,} parameters trained, {loaded.backend.name} "
             f"({loaded.backend.reason}), {processes.count} x {device}, {'bf16' if bf16 else 'float32'}"
         )
@@ -112,11 +125,12 @@ def train(
                 def fill(folder: Path) -> None:
                     checkpoints.fill(folder, now, job.out / "losses.jsonl", lambda start: save_start(job.out, start))
 
-                saves.write(position["step"], fill, card(job, position, schedule.steps), [position["best"]["step"]])
+                about = card(job, questions, position, schedule.steps)
+                saves.write(position["step"], fill, about, [position["best"]["step"]])
             processes.wait()
 
         if checkpoint and processes.first:  # what was killed before it had arrived
-            saves.copy(card(job, position, schedule.steps), [position["best"]["step"]])
+            saves.copy(card(job, questions, position, schedule.steps), [position["best"]["step"]])
 
         # --- Steps
         evaluated = {round(schedule.steps * turn / training.evaluations) for turn in range(1, training.evaluations + 1)}
@@ -137,7 +151,8 @@ def train(
             mine = processes.share(places)
             loss_sum = torch.zeros((), device=device)
             for first in range(0, len(mine), training.clips_per_batch):
-                part = teacher.summed_loss(mine[first : first + training.clips_per_batch]) / per_step
+                batch = [questions.asked(place, loaded) for place in mine[first : first + training.clips_per_batch]]
+                part = learner.summed_loss(batch) / per_step
                 part.backward()
                 loss_sum += part.detach()
             processes.add_up([loss_sum, *(weight.grad for weight in trained.values() if weight.grad is not None)])
@@ -147,7 +162,7 @@ def train(
                 save()
                 raise NonFiniteLoss(
                     f"the loss is {loss:.4g} and its gradient's norm {norm:.4g} at step {step}, on these clips: "
-                    f"{', '.join(sorted({teacher.drawn(place).id for place in places}))}. Lower "
+                    f"{', '.join(sorted({questions.name(place) for place in places}))}. Lower "
                     f"training.learning_rate, or take a clip out, and train into another folder than {job.out}"
                 )
             adamw.step()
@@ -164,8 +179,8 @@ def train(
             }
             position["step"] = step
             position["seconds"] += seconds
-            if step in evaluated and held_out:
-                val = teacher.evaluate(held_out)
+            if step in evaluated and questions.held_out:
+                val = questions.evaluate(learner)
                 entry |= {"val_loss": val["nats"], "val_accuracy": val["accuracy"]}
                 best = position["best"]["val"]
                 if best is None or val["nats"] < best["nats"]:
@@ -189,7 +204,7 @@ def train(
             "first_loss": losses[0]["loss"],
             "final_loss": losses[-1]["loss"],
             "val": position["best"]["val"],
-            "clips": len(clips),
+            "clips": questions.clips,
             "step_seconds": round(position["seconds"], 2),
             "seconds_of_last_start": round(time.perf_counter() - started, 2),
             "peak_memory_mb": record.peak_memory_mb(device),
@@ -202,7 +217,7 @@ def train(
             "versions": record.versions(),
         }
         if processes.first:
-            write_final(loaded, job, dataset, job.out)
+            write_final(loaded, job, questions, job.out)
             result["store"] = saves.finish()
             lake.write_json(result_file, result)
         processes.wait()

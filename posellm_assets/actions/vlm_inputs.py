@@ -25,8 +25,10 @@ class Seen:
     grid: tuple[int, int, int]
 
 
-def see(loaded: LoadedVision, frames: np.ndarray, times_s: np.ndarray, question: str) -> Seen:
+def see(loaded: LoadedVision, frames: np.ndarray, times_s: np.ndarray, question: str, system: str = "") -> Seen:
     """The frames of a clip (N, S, S, 3) uint8 shown at `times_s` (N,), and a question about them.
+
+    `system` is said before, where there is anything to say.
 
     Raises UnsupportedModel where the model cannot cut frames of that size into patches.
     """
@@ -43,7 +45,8 @@ def see(loaded: LoadedVision, frames: np.ndarray, times_s: np.ndarray, question:
         clip = "".join(f"<{time:.1f} seconds>{one}" for time in times_s.reshape(-1, step).mean(1))
     else:
         clip = one.replace(_PAD, _PAD * grid[0])
-    chat = [{"role": "user", "content": f"{_PAD}{question}"}]
+    before = [{"role": "system", "content": system}] if system else []
+    chat = [*before, {"role": "user", "content": f"{_PAD}{question}"}]
     text = loaded.tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
     return Seen(loaded.tokenizer.encode(text.replace(_PAD, clip), add_special_tokens=False), patches, grid)
 

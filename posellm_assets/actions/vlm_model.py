@@ -1,6 +1,7 @@
 """The vision-language model: building the tiny one, loading Qwen2.5-VL or Qwen3-VL, LoRA, the finished folder.
 
-A finished model is a plain Hugging Face folder with `recogniser.json` beside it, which says what it is shown and asked.
+A finished model is a plain Hugging Face folder with a file beside it that says what it is shown and asked
+(`recogniser.json` where it names actions).
 """
 
 from dataclasses import dataclass
@@ -198,7 +199,7 @@ def _part(name: str) -> str | None:
     return "language" if ".layers." in name else None
 
 
-def save(loaded: LoadedVision, recogniser: dict[str, Any], folder: Path) -> None:
+def save(loaded: LoadedVision, folder: Path) -> None:
     """Write a trained model as a plain folder, LoRA merged; the adapter alone is kept under `adapter/`."""
     model = loaded.model
     if is_adapted(model):
@@ -207,4 +208,3 @@ def save(loaded: LoadedVision, recogniser: dict[str, Any], folder: Path) -> None
     model.save_pretrained(folder)
     loaded.tokenizer.save_pretrained(folder)
     lake.write_json(folder / PREPROCESSOR, {"image_mean": list(loaded.mean), "image_std": list(loaded.deviation)})
-    lake.write_json(folder / RECOGNISER, recogniser)

@@ -5,20 +5,16 @@ from pathlib import Path
 from typing import Any
 
 from posellm_assets import lake
-from posellm_assets.actions.config import ActionJob
-from posellm_assets.actions.dataset import EXAMPLES, ActionDataset, check_dataset
+from posellm_assets.actions.config import VisionJob
 from posellm_assets.actions.vlm_model import LoadedVision, save
+from posellm_assets.actions.vlm_training import Questions
 from posellm_assets.language.start import BASE
 
 
-def identity(job: ActionJob) -> dict[str, Any]:
-    """What decides the outcome of a job: its settings, and its data by content. Where they lie does not.
-
-    Raises UnusableDataset where there is no data set.
-    """
-    check_dataset(job.dataset)
+def identity(job: VisionJob, questions: Questions) -> dict[str, Any]:
+    """What decides the outcome of a job: its settings, and its data by content. Where they lie does not."""
     settings = job.model_dump(mode="json", exclude={"dataset", "out", "hub", "threads"})
-    return {**settings, "examples": lake.sha256_of(job.dataset / EXAMPLES)}
+    return {**settings, "examples": questions.sha256}
 
 
 def save_start(out: Path, folder: Path) -> None:
@@ -27,26 +23,22 @@ def save_start(out: Path, folder: Path) -> None:
         shutil.copytree(out / BASE, folder)
 
 
-def card(job: ActionJob, position: dict[str, Any], steps: int) -> str:
+def card(job: VisionJob, questions: Questions, position: dict[str, Any], steps: int) -> str:
     """The card beside the checkpoints: what is trained, how far it is, and how well it does on held-out clips."""
     val = position["best"]["val"]
     best = f"{val['accuracy']:.0%} of {val['clips']} held-out clips right" if val else "not evaluated yet"
     return (
-        f"# Checkpoints of a model that names actions\n\nStep {position['step']} of {steps}; base "
+        f"# Checkpoints of a model that {questions.purpose}\n\nStep {position['step']} of {steps}; base "
         f"{Path(job.model.base).name}, {job.model.trained}; best so far at step {position['best']['step']}: {best}. "
         "Training goes on from the newest checkpoint whose files have the sha256 of its manifest.\n"
     )
 
 
-def write_final(loaded: LoadedVision, job: ActionJob, dataset: ActionDataset, out: Path) -> None:
+def write_final(loaded: LoadedVision, job: VisionJob, questions: Questions, out: Path) -> None:
     """Write `out/final`, whole."""
-    about = {
-        "base": job.model.base,
-        "frames": job.model.frames.model_dump(),
-        "language": dataset.languages[0],
-        "label_set": dataset.label_set.model_dump(),
-    }
+    about = {"base": job.model.base, "frames": job.model.frames.model_dump(), **questions.about}
     with lake.whole_folder(out / "final") as folder:
-        save(loaded, about, folder)
+        save(loaded, folder)
+        lake.write_json(folder / questions.about_file, about)
     for made_on_the_way in (BASE, "frames"):
         shutil.rmtree(out / made_on_the_way, ignore_errors=True)

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from posellm_assets.coaching.measurements import MeasuredClip, Repetition
 from posellm_assets.coaching.quantities import QUANTITIES, measure
 from posellm_assets.coaching.rules import repetitions_of, rules_of
-from posellm_assets.coaching.schema import MAX_POINTS, FeedbackPoint, Joint, Severity, Side
+from posellm_assets.coaching.schema import MAX_POINTS, FeedbackPoint, Joint, Severity, Side, TeacherAnswer
 from posellm_assets.lake import write_atomic
 
 SCHEMA = pa.schema(
@@ -86,6 +86,14 @@ def read_answer(text: str) -> SaidLabel | None:
         return None
 
 
+def read_teacher_answer(text: str) -> SaidLabel | None:
+    """What a teacher's answer, with scripts and overlays, says of it; None where it does not follow the schema."""
+    try:
+        return answer_to(TeacherAnswer.model_validate_json(text).feedback_points)
+    except (ValueError, OverflowError):  # of pydantic, or of rounding what is no number
+        return None
+
+
 def row(key: str, exercise: str, asked: str, answer: SaidLabel, codes: Sequence[int], turn: int = 0) -> dict[str, Any]:
     """An example for `language.train`; `turn` counts the repeats of a rare one."""
     return {
@@ -136,6 +144,8 @@ def _values(clip: MeasuredClip, name: str, repetition: Repetition) -> str:
 
 
 def _rounded(name: str, value: float) -> float:
+    if name not in QUANTITIES:  # invented, or older than a quantity's name
+        return value
     unit = QUANTITIES[name].unit
     if unit == "degrees":
         return round(value)

@@ -22,6 +22,7 @@ from posellm_assets.footage.splits import Split
 from posellm_assets.lake import write_bytes, write_json
 
 STATS = "dataset_stats.json"
+IMAGES = "images"
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
@@ -53,6 +54,36 @@ class CoachingExample:
         return json.dumps(self.answer.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
 
 
+@dataclass(frozen=True)
+class PictureRow:
+    """A row with its picture, as `write_dataset` wrote it: what is said before, asked, and answered (JSON)."""
+
+    id: str
+    activity: str
+    prompt: str
+    question: str
+    answer: str
+    picture: Path
+
+
+def picture_rows(folder: Path, split: Split) -> Path:
+    """The file of a split's rows with pictures."""
+    return folder / f"{split}.images.jsonl"
+
+
+def read_picture_rows(path: Path) -> list[PictureRow]:
+    """The rows of such a file, the pictures beside it. Raises UnusableCoaching where there is none."""
+    if not path.is_file():
+        raise UnusableCoaching(f"there is no {path}; make the data set with `posellm dataset coaching`")
+    rows = []
+    for content in map(json.loads, path.read_text().splitlines()):
+        system, asked, answered = (message["content"] for message in content["messages"])
+        picture, question = asked
+        file = path.parent / IMAGES / Path(picture["image"]).name
+        rows.append(PictureRow(content["id"], content["activity"], system, question["text"], answered, file))
+    return rows
+
+
 def answer_of(positive_note: str, points: Sequence[FeedbackPoint]) -> TeacherAnswer:
     """What a teacher would have answered who said just this."""
     return TeacherAnswer(positive_note=positive_note, feedback_points=tuple(points))
@@ -80,16 +111,16 @@ def write_dataset(
             f"none of {len(used)} examples can be trained on ({len(refused)} left out"
             f"{''.join(f'; {one.what}: {one.reason}' for one in refused[:3])}); label footage of more participants"
         )
-    (out / "images").mkdir(parents=True, exist_ok=True)
-    pictures = {example.id: _placed(example, out / "images") for example in used if example.picture}
-    for left_over in (path for path in (out / "images").iterdir() if path.name not in pictures.values()):
+    (out / IMAGES).mkdir(parents=True, exist_ok=True)
+    pictures = {example.id: _placed(example, out / IMAGES) for example in used if example.picture}
+    for left_over in (path for path in (out / IMAGES).iterdir() if path.name not in pictures.values()):
         left_over.unlink()
     rows = {split: [example for example in used if example.split == split] for split in SPLITS}
     rows["train"] = balanced(rows["train"], config.most_repeats)
     for split, of_split in rows.items():
         _write_rows(out / f"{split}.jsonl", [_row(one, None) for one in of_split])
         with_picture = [one for one in of_split if one.id in pictures]
-        _write_rows(out / f"{split}.images.jsonl", [_row(one, f"images/{pictures[one.id]}") for one in with_picture])
+        _write_rows(picture_rows(out, split), [_row(one, f"{IMAGES}/{pictures[one.id]}") for one in with_picture])
     stats = statistics(used, rows["train"], refused)
     write_json(out / STATS, stats)
     return stats

@@ -1,17 +1,41 @@
-"""Settings and job of the coaching language model. Torch-free: the code server imports it."""
+"""Settings of the coaching models, and the job of their report. Torch-free: the code server imports it."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from posellm_assets.actions.config import FramesConfig, VisionModelConfig, VisionTrainingConfig
 from posellm_assets.language.config import ModelConfig, StageConfig, TinyConfig
 
+Kind = Literal["language", "vision"]
 
-class CoachingModelConfig(BaseModel):
-    """The language model that answers about measured clips, trained as a stage of `language` is."""
+
+class CoachingVisionConfig(BaseModel):
+    """The vision-language model that answers about pictures, trained as the one that names actions is."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    model: VisionModelConfig = Field(
+        default=VisionModelConfig(frames=FramesConfig(count=2, size_px=384)),
+        description="The base, and of `frames` the size: a picture is shown as a film in which nothing moves",
+    )
+    training: VisionTrainingConfig = Field(
+        default=VisionTrainingConfig(epochs=10.0, clips_per_batch=1, batches_per_step=8),
+        description="A row is thousands of tokens long, so that one is read at a time",
+    )
+
+
+class CoachingModelConfig(BaseModel):
+    """The model that answers about athletes: which of two, and how it is trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind = Field(
+        default="language",
+        description="'language' (`model`, `stage`) reads facts and motion codes, 'vision' facts and pictures",
+    )
+    vision: CoachingVisionConfig = CoachingVisionConfig()
     model: ModelConfig = Field(
         default=ModelConfig(tiny=TinyConfig(text_tokens=1024)), description="The base; tiny, or one to fine-tune"
     )
@@ -33,6 +57,7 @@ class CoachingReportJob(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: Kind = "language"
     model: Path
     train: Path
     test: Path

@@ -5,29 +5,34 @@ from collections.abc import Sequence
 from typing import Any
 
 from posellm_assets.coaching.answer_metrics import MEANINGS, agreement
-from posellm_assets.coaching.answers import SaidLabel, read_answer, read_rows
+from posellm_assets.coaching.answers import SaidLabel, read_answer, read_rows, read_teacher_answer
+from posellm_assets.coaching.answers import row as as_row
+from posellm_assets.coaching.dataset import PictureRow, UnusableCoaching, read_picture_rows
 from posellm_assets.coaching.model_config import CoachingReportJob
 from posellm_assets.lake import write_bytes, write_json
 from posellm_assets.program import Report, run_program
 
 MODEL, COMMONEST, NOTHING = "the model", "commonest label of the exercise", "nothing is wrong"
+VISION_MODEL = "the vision-language model"
+Asked = tuple[list[dict[str, Any]], list[dict[str, Any]], list[str]]
+"""Rows that were trained on, rows of the test, and what the model says about the latter."""
 NO_TEST = "the test split has no labelled clip: label footage of participants who fall into it"
 
 
 def evaluate(job: CoachingReportJob, report: Report) -> dict[str, Any]:
-    """Let the model answer about every test clip; write `metrics.json` and `report.md` to `job.out`."""
-    from posellm_assets.language.decoding import MotionLM
+    """Let the model answer about every test clip; write `metrics.json` and `report.md` to `job.out`.
 
-    test, train = read_rows(job.test), read_rows(job.train)
+    Raises UnusableCoaching where rows or pictures cannot be read.
+    """
+    vision = job.kind == "vision"
+    name, read = (VISION_MODEL, read_teacher_answer) if vision else (MODEL, read_answer)
+    train, test, texts = _asked_with_pictures(job) if vision else _asked_with_codes(job)
     labels = [_label(row) for row in test]
     speakers: dict[str, list[SaidLabel | None]] = {}
-    texts: list[str] = []
     if test:
-        model = MotionLM.load(job.model)
-        texts = model.text_from_motion([row["codes"] for row in test], [row["question"] for row in test])
         common = commonest(train)
         speakers = {
-            MODEL: [read_answer(text) for text in texts],
+            name: [read(text) for text in texts],
             COMMONEST: [common.get(row["exercise"], SaidLabel(feedback_points=())) for row in test],
             NOTHING: [SaidLabel(feedback_points=())] * len(test),
         }
@@ -37,7 +42,7 @@ def evaluate(job: CoachingReportJob, report: Report) -> dict[str, Any]:
         "train_clips": len({row["key"] for row in train}),
         "points": sum(len(label.feedback_points) for label in labels),
         "speakers": {name: _measured(labels, answers) for name, answers in speakers.items()},
-        "absent": {} if test else {MODEL: NO_TEST},
+        "absent": {} if test else {name: NO_TEST},
         "answers": [
             {"key": row["key"], "label": row["texts"][0], "answer": text} for row, text in zip(test, texts, strict=True)
         ],
@@ -76,6 +81,31 @@ def page(content: dict[str, Any]) -> str:
         cells = [_cell(of_speaker["figures"].get(name)) for of_speaker in speakers.values()]
         lines.append(f"| {name} | {' | '.join(cells)} | {meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def _asked_with_codes(job: CoachingReportJob) -> Asked:
+    from posellm_assets.language.decoding import MotionLM
+
+    train, test = read_rows(job.train), read_rows(job.test)
+    if not test:
+        return train, test, []
+    model = MotionLM.load(job.model)
+    return train, test, model.text_from_motion([row["codes"] for row in test], [row["question"] for row in test])
+
+
+def _asked_with_pictures(job: CoachingReportJob) -> Asked:
+    from posellm_assets.coaching.vision_coach import VisionCoach
+
+    train, test = read_picture_rows(job.train), read_picture_rows(job.test)
+    texts = VisionCoach.load(job.model).answers(test) if test else []
+    return [_without_picture(one) for one in train], [_without_picture(one) for one in test], texts
+
+
+def _without_picture(one: PictureRow) -> dict[str, Any]:
+    label = read_teacher_answer(one.answer)
+    if label is None:
+        raise UnusableCoaching(f"{one.id} is no label that this version knows; make the data set again")
+    return as_row(one.id, one.activity, one.question, label, [])
 
 
 def _cell(figure: dict[str, Any] | None) -> str:

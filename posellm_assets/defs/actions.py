@@ -19,8 +19,8 @@ from posellm_assets.language.curves import PANELS as STAGE_PANELS
 from posellm_assets.language.curves import training_png
 from posellm_assets.language.snapshots import read_snapshot
 
-PANELS = {**STAGE_PANELS, "clips_per_s": "clips/s"}
-del PANELS["labels_per_s"]
+_OF_TOKENS = ("tokens_per_s", "labels_per_s")
+PANELS = {name: title for name, title in STAGE_PANELS.items() if name not in _OF_TOKENS} | {"clips_per_s": "clips/s"}
 
 ACTION_ASSET: dict[str, Any] = {
     "group_name": "actions",

@@ -1,6 +1,7 @@
 """The coaching group, what is learned from labels: rows to train on, a model that gives such labels, and its report.
 
-Training is a stage of `language`, in a process of its own; an asset only says what is to be trained.
+Training is a stage of `language`, or that of a vision-language model in `actions`, in a process of its own; an asset
+only says what is to be trained.
 """
 
 from functools import partial
@@ -9,17 +10,19 @@ from typing import Any
 import dagster as dg
 
 from posellm_assets import hub
-from posellm_assets.coaching.dataset import write_dataset
+from posellm_assets.actions.config import VisionJob
+from posellm_assets.coaching.dataset import picture_rows, write_dataset
 from posellm_assets.coaching.dataset_sources import from_lake
 from posellm_assets.coaching.language_rows import write_language_rows
 from posellm_assets.coaching.model_config import CoachingReportJob
+from posellm_assets.defs.actions import PANELS as VISION_PANELS
 from posellm_assets.defs.common import OWNERS, every_video, picture, stored
 from posellm_assets.defs.language import training_progress
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.lake import Lake, local_path, read_json
 from posellm_assets.language.config import StageJob
-from posellm_assets.language.curves import training_png
+from posellm_assets.language.curves import PANELS, training_png
 from posellm_assets.language.plan import find_hardware, settled
 from posellm_assets.language.snapshots import read_snapshot
 from posellm_assets.settings import Settings
@@ -61,19 +64,25 @@ def coaching_dataset(context: dg.AssetExecutionContext, lake: LakeResource) -> d
 
 @dg.asset(deps=["coaching_dataset"], kinds={"pytorch", "huggingface"}, pool="train", **COACHING_ASSET)
 def coaching_model(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
-    """A language model that reads pose facts and motion codes and answers as labels do; a killed run goes on."""
+    """A language model that reads pose facts and motion codes and answers as labels do, or a vision-language model that
+    reads the facts and sees the picture (`coaching.model.kind`); a killed run goes on."""
     here, settings = lake.lake(), lake.load_settings()
     out = local_path(here.coaching_model(context.partition_key))
-    job = coaching_job(here, settings, context.partition_key)
+    vision = settings.coaching.model.kind == "vision"
     with retrying_transient_faults():
-        programs.run(context, "posellm_assets.language.train", job, out, partial(training_progress, out))
+        if vision:
+            seen = vision_job(here, settings, context.partition_key)
+            programs.run(context, "posellm_assets.coaching.vision_train", seen, out)
+        else:
+            job = coaching_job(here, settings, context.partition_key)
+            programs.run(context, "posellm_assets.language.train", job, out, partial(training_progress, out))
     result = read_json(out / "result.json")
     return dg.MaterializeResult(
         metadata={
             **{key: value for key, value in result.items() if isinstance(value, int | float | str)},
             **stored(context, result),
             "held_out": dg.MetadataValue.json(result["val"]),
-            "losses": picture(training_png(out / "losses.jsonl"), "png"),
+            "losses": picture(training_png(out / "losses.jsonl", VISION_PANELS if vision else PANELS), "png"),
             "model": dg.MetadataValue.path(str(out / "final")),
         }
     )
@@ -88,13 +97,14 @@ def coaching_model(context: dg.AssetExecutionContext, lake: LakeResource, progra
 )
 def coaching_report(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
     """How the model's answers agree with the labels of participants that it has not seen, beside baselines."""
-    here = lake.lake()
+    here, kind = lake.lake(), lake.load_settings().coaching.model.kind
     dataset = local_path(here.coaching_dataset(context.partition_key))
     out = local_path(here.coaching_report(context.partition_key))
     job = CoachingReportJob(
+        kind=kind,
         model=local_path(here.coaching_model(context.partition_key)) / "final",
-        train=dataset / "train.parquet",
-        test=dataset / "test.parquet",
+        train=picture_rows(dataset, "train") if kind == "vision" else dataset / "train.parquet",
+        test=picture_rows(dataset, "test") if kind == "vision" else dataset / "test.parquet",
         out=out,
     )
     with retrying_transient_faults():
@@ -119,8 +129,21 @@ def coaching_report(context: dg.AssetExecutionContext, lake: LakeResource, progr
     )
 
 
+def vision_job(lake: Lake, settings: Settings, snapshot_key: str) -> VisionJob:
+    """What the training process of a vision-language model is given."""
+    config = settings.coaching.model.vision
+    return VisionJob(
+        dataset=local_path(lake.coaching_dataset(snapshot_key)),
+        out=local_path(lake.coaching_model(snapshot_key)),
+        model=config.model,
+        training=config.training,
+        hub=hub.place(settings.hub, lake, "coaching", snapshot_key),
+        seed=settings.seed,
+    )
+
+
 def coaching_job(lake: Lake, settings: Settings, snapshot_key: str) -> StageJob:
-    """What the training process is given."""
+    """What the training process of a language model is given."""
     snapshot, config = read_snapshot(lake, snapshot_key), settings.coaching.model
     model, stage = settled(config.model, config.stage, find_hardware())
     codes = read_json(lake.tokenizer(snapshot.lineage) / "config.json")["config"]

@@ -5,7 +5,16 @@ from dataclasses import replace
 import pytest
 
 from posellm_assets.coaching.answer_metrics import agreement
-from posellm_assets.coaching.answers import SaidLabel, SaidPoint, answer_to, question, read_answer, row
+from posellm_assets.coaching.answers import (
+    SaidLabel,
+    SaidPoint,
+    answer_to,
+    question,
+    read_answer,
+    read_teacher_answer,
+    row,
+)
+from posellm_assets.coaching.dataset import answer_of
 from posellm_assets.coaching.labelling import label_clip
 from posellm_assets.coaching.model_report import commonest
 from posellm_assets.coaching.rule_teacher import RuleTeacher
@@ -46,6 +55,22 @@ def test_an_answer_says_what_the_label_says_and_comes_back_from_its_json() -> No
     assert lag.value == round(lag.value) > 28
     for broken in ("", "{}", '{"feedback_points": [{"fault": "x"}]}', answer.model_dump_json()[:-1]):
         assert read_answer(broken) is None
+
+
+def test_a_teachers_whole_answer_is_read_as_what_it_says() -> None:
+    points = label_clip(measured("squat", (CLEAN, LAGS, CLEAN, FAST)), RuleTeacher()).feedback_points
+    written = answer_of("Good.", points).model_dump_json()
+    assert points and read_teacher_answer(written) == answer_to(points)
+    first = points[0].measured
+    invented = read_teacher_answer(written.replace(f'"{first.quantity}"', '"swagger"'))
+    assert invented and invented.feedback_points[0].quantity == "swagger"
+    assert invented.feedback_points[0].value == first.value
+    broken = (
+        written[:-1],
+        written.replace(f'"value":{first.value}', '"value":NaN'),
+        answer_to(points).model_dump_json(),
+    )
+    assert [read_teacher_answer(text) for text in broken] == [None] * 3
 
 
 def test_agreement_by_hand() -> None:
