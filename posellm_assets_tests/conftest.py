@@ -40,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _of_demo(folder: str, file: str) -> bool:
-    return folder.endswith(("ui", "daemon")) or file == "test_demo.py"
+    return folder.endswith("ui") or file in ("test_demo.py", "test_new_sport.py")
 
 
 @dataclass(frozen=True)

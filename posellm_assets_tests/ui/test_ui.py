@@ -44,7 +44,7 @@ def ui(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         finally:
             os.killpg(process.pid, signal.SIGINT)
             try:
-                process.wait(30)
+                process.wait(10)
             except subprocess.TimeoutExpired:  # a run that is in progress keeps the code server
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(30)
