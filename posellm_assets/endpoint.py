@@ -8,6 +8,7 @@ errors or caches. What is asked, and whether an answer is believed, is the calle
 import copy
 import email.utils
 import json
+import math
 import os
 import time
 from collections import Counter
@@ -230,13 +231,15 @@ class Endpoint:
         if choice.get("finish_reason") == "length":
             raise NotJson(f"the answer was cut off at {self.config.max_answer_tokens} tokens", str(text))
         try:
-            return json.loads(_unfenced(text))
+            said = json.loads(_unfenced(text))
+            json.dumps(said, allow_nan=False)  # Python reads NaN and Infinity, which JSON does not have
         except (ValueError, TypeError):
             raise NotJson("the answer is not JSON", str(text)) from None
+        return said
 
     def _cost_usd(self, usage: Mapping[str, Any], worst_usd: float) -> float:
         """What the server says that it cost, else its tokens at the prices set, else the most that it can have cost."""
-        if isinstance(cost := usage.get("cost"), int | float) and cost >= 0:
+        if isinstance(cost := usage.get("cost"), int | float) and 0 <= cost < math.inf:
             return float(cost)
         tokens = usage.get("prompt_tokens"), usage.get("completion_tokens")
         if all(isinstance(count, int) and count >= 0 for count in tokens):

@@ -38,7 +38,7 @@ SCHEMA = pa.schema(
 class SaidPoint(BaseModel):
     """One thing to do better, as the model says it; fields as in `schema.FeedbackPoint`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     fault: str
     joint: Joint | None

@@ -33,7 +33,8 @@ class OldLabel(ValueError):
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A value that is no number would be within every tolerance.
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class FocusPoint(_Part):

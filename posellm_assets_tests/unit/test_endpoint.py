@@ -59,6 +59,8 @@ def test_json_between_fences_is_still_json(text: str) -> None:
     ("reply", "why"),
     [
         (says("Sure! The knee is fine."), "not JSON"),
+        (says('{"value": NaN}'), "not JSON"),
+        (says('{"value": 1e999}'), "not JSON"),
         (says('{"ok": tr', finish_reason="length"), "cut off at 4000 tokens"),
         (lambda: (200, {}, b'{"choices": []}'), "no message"),
     ],

@@ -53,7 +53,10 @@ def test_an_answer_says_what_the_label_says_and_comes_back_from_its_json() -> No
     assert read_answer(answer.model_dump_json()) == answer
     lag = next(one for one in answer.feedback_points if one.fault == "asymmetric arms")
     assert lag.value == round(lag.value) > 28
-    for broken in ("", "{}", '{"feedback_points": [{"fault": "x"}]}', answer.model_dump_json()[:-1]):
+    written = answer.model_dump_json()
+    no_number = written.replace(f'"value":{lag.value}', '"value":NaN')
+    assert no_number != written
+    for broken in ("", "{}", '{"feedback_points": [{"fault": "x"}]}', written[:-1], no_number):
         assert read_answer(broken) is None
 
 

@@ -57,6 +57,13 @@ def test_every_point_of_the_rules_is_borne_out(clip: MeasuredClip) -> None:
     assert all(checks(clip, point) == set() for point in points.values())
 
 
+def test_a_value_that_is_no_number_is_within_no_tolerance(clip: MeasuredClip) -> None:
+    for field in ("value", "target"):
+        point = true_points(clip)["asymmetric arms"]
+        point["measured"][field] = float("nan")
+        assert checks(clip, point) == {"schema"}
+
+
 def swap_sides(point: dict[str, Any]) -> None:
     point["side"] = {"left": "right", "right": "left"}[point["side"]]
     words = point["coaching_script"].replace("left", "LEFT").replace("right", "left").replace("LEFT", "right")
