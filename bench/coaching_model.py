@@ -10,7 +10,6 @@ right than by the commonest label of their exercise.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lakes import current_tokenizer
 
 from posellm_assets.coaching.answers import answer_to, question, row, write_rows
 from posellm_assets.coaching.labelling import label_clip
@@ -31,7 +31,6 @@ from posellm_assets.demo.faults import FAULTS_OF, Repetition
 from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, figure_of, plan, with_faults
 from posellm_assets.demo.skeleton import landmarks
 from posellm_assets.footage.splits import split_of
-from posellm_assets.lake import Lake, local_path, read_json
 from posellm_assets.language import backends
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.train import train
@@ -52,11 +51,9 @@ def main() -> int:
     parser.add_argument("--steps", type=int, help="of training, at most")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    lake = Lake(os.environ.get("POSELLM_LAKE", "data_lake"))
-    if not lake.current_tokenizer.exists():
-        print(f"skipped: {lake.root} has no tokenizer; run `make demo` there first, or set POSELLM_LAKE")
+    folder = current_tokenizer()
+    if folder is None:
         return 0
-    folder = local_path(lake.tokenizer(read_json(lake.current_tokenizer)["lineage"]))
     with tempfile.TemporaryDirectory() as temporary:
         work = (arguments.work or Path(temporary)).resolve()
         tokenizer = MotionTokenizer.load(folder)

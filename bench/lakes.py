@@ -1,9 +1,12 @@
-"""Whether the files of a lake are whole, and the same as those of another. No bench by itself."""
+"""What benches ask of a lake: its tokenizer, whether files are whole, and the same as another's. No bench by itself."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from posellm_assets.lake import Lake, local_path, read_json
 
 VOLATILE = {
     *("registered_at", "created_at", "promoted_at", "seconds", "cpu_seconds", "step_seconds", "step_cpu_seconds"),
@@ -13,6 +16,15 @@ VOLATILE = {
 
 DERIVED = {"manifest.json", "README.md"}
 """Hashes and cards of files that hold such figures; `torn` looks at their being whole."""
+
+
+def current_tokenizer() -> Path | None:
+    """The folder of the tokenizer that the lake of `POSELLM_LAKE` uses; None, and a line that says so, without one."""
+    lake = Lake(os.environ.get("POSELLM_LAKE", "data_lake"))
+    if not lake.current_tokenizer.exists():
+        print(f"skipped: {lake.root} has no tokenizer; run `make demo` there first, or set POSELLM_LAKE")
+        return None
+    return local_path(lake.tokenizer(read_json(lake.current_tokenizer)["lineage"]))
 
 
 def torn(lake: Path) -> list[str]:

@@ -9,7 +9,6 @@ leaves these out. `--work FOLDER` keeps what was rendered and extracted, and goe
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from lakes import current_tokenizer
 from rich.console import Console
 from rich.table import Table
 
@@ -34,7 +34,6 @@ from posellm_assets.demo.sessions import CORRECTIONS, PRAISE, SessionPlan, plan_
 from posellm_assets.evaluation.metrics import Figure, accuracy
 from posellm_assets.evaluation.streaming import match_best
 from posellm_assets.footage.splits import split_of
-from posellm_assets.lake import Lake, local_path, read_json
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import Clip, extract_clips
@@ -53,11 +52,9 @@ def main() -> int:
     parser.add_argument("--simulated", type=int, default=60, help="further training sessions, not looked at")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    lake = Lake(os.environ.get("POSELLM_LAKE", "data_lake"))
-    if not lake.current_tokenizer.exists():
-        print(f"skipped: {lake.root} has no tokenizer; run `make demo` there first, or set POSELLM_LAKE")
+    tokenizer = current_tokenizer()
+    if tokenizer is None:
         return 0
-    tokenizer = local_path(lake.tokenizer(read_json(lake.current_tokenizer)["lineage"]))
     console = Console(width=140)
     with tempfile.TemporaryDirectory() as temporary:
         work = (arguments.work or Path(temporary)).resolve()

@@ -11,7 +11,7 @@ from posellm_assets import hub
 from posellm_assets.actions.config import ActionJob
 from posellm_assets.actions.dataset import write_dataset
 from posellm_assets.actions.dataset_sources import from_lake
-from posellm_assets.defs.common import OWNERS, every_video, picture
+from posellm_assets.defs.common import OWNERS, every_video, picture, stored
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, retrying_transient_faults
 from posellm_assets.lake import local_path, read_json
@@ -74,6 +74,7 @@ def action_model(context: dg.AssetExecutionContext, lake: LakeResource, programs
     return dg.MaterializeResult(
         metadata={
             **{key: value for key, value in result.items() if isinstance(value, int | float | str)},
+            **stored(context, result),
             "held_out": dg.MetadataValue.json(result["val"]),
             "losses": picture(training_png(out / "losses.jsonl", PANELS), "png"),
             "model": dg.MetadataValue.path(str(out / "final")),
