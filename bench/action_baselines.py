@@ -7,8 +7,8 @@ import torch
 from mocap import Take
 from torch.nn import functional
 
-from posellm_assets.evaluation.metrics import edit_distance
 from posellm_assets.motion.representation import encode
+from posellm_assets.reports.metrics import edit_distance
 
 
 def nearest_by_dtw(train: Sequence[Take], asked: Sequence[Take]) -> list[str]:

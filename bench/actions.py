@@ -26,13 +26,12 @@ from mocap import Take, read_takes, split
 from rich.console import Console
 from rich.table import Table
 
-from posellm_assets.actions.classifier import LabelledMotion, MotionClassifier
 from posellm_assets.actions.config import ActionJob
-from posellm_assets.actions.dataset import EXAMPLES, write_dataset
-from posellm_assets.actions.dataset_sources import from_lake
+from posellm_assets.actions.dataset.clips import EXAMPLES, write_dataset
+from posellm_assets.actions.dataset.sources import from_lake
 from posellm_assets.actions.evaluate import measured
-from posellm_assets.actions.frames import box_of
-from posellm_assets.actions.members import LANGUAGE, MOTION, Case, LanguageMember
+from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
+from posellm_assets.actions.members.members import LANGUAGE, MOTION, Case, LanguageMember
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition_config import RecogniserJob
 from posellm_assets.actions.timeline import write_annotated, write_timeline
@@ -40,10 +39,8 @@ from posellm_assets.actions.train import train as train_vision
 from posellm_assets.actions.train_recogniser import train
 from posellm_assets.demo.footage import plan, render_footage
 from posellm_assets.evaluation.baselines import majority_label
-from posellm_assets.evaluation.metrics import accuracy, named_label, share
-from posellm_assets.lake import Lake, local_path
-from posellm_assets.language import backends
-from posellm_assets.language.snapshots import read_snapshot, snapshot_keys
+from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
+from posellm_assets.lake import Lake
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_capture import motion_from_capture
 from posellm_assets.motion.from_poses import motion_from_poses
@@ -54,9 +51,12 @@ from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import Clip, extract_clips
 from posellm_assets.poses.poses import Poses, SubjectPoses
 from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.reports.metrics import accuracy, named_label, share
 from posellm_assets.settings import Settings, load_settings
 from posellm_assets.texts.captions import label_words
 from posellm_assets.texts.mirror import mirror_text
+from posellm_assets.training import backends
+from posellm_assets.vision.frames import box_of
 
 TEST_SEED = 1
 LEAST_ACCURACY = 0.95
@@ -92,18 +92,18 @@ def taught(lake: Lake, work: Path, console: Console) -> ActionRecogniser:
     """A recogniser trained on the newest snapshot of the lake, written to `work`."""
     snapshot = read_snapshot(lake, snapshot_keys(lake)[-1])
     settings = load_settings(lake)
-    dataset = local_path(lake.action_dataset(snapshot.snapshot))
+    dataset = lake.action_dataset(snapshot.snapshot)
     if not (dataset / EXAMPLES).exists():
         dataset, config = work / "dataset", settings.actions.dataset
         found = from_lake(lake, [video.key for video in snapshot.videos], snapshot.scope)
         write_dataset(dataset, found.examples, found.refused, found.label_set, config, LocalPool(), settings.seed)
     job = RecogniserJob(
         dataset=dataset,
-        motions={video.key: local_path(lake.motion(video.key)) for video in snapshot.videos},
+        motions={video.key: lake.motion(video.key) for video in snapshot.videos},
         out=work / "recogniser",
         language_model=lake.finished_model(snapshot.snapshot, settings.language.stages[-1].name),
-        tokenizer=local_path(lake.tokenizer(snapshot.lineage)),
-        vision_model=vision_model(local_path(lake.action_model(snapshot.snapshot)), dataset, settings, work, console),
+        tokenizer=lake.tokenizer(snapshot.lineage),
+        vision_model=vision_model(lake.action_model(snapshot.snapshot), dataset, settings, work, console),
         seed=settings.seed,
     )
     record = train(job, lambda message: console.print(message))

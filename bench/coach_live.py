@@ -21,12 +21,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from posellm_assets.coaching.annotating import annotated
-from posellm_assets.coaching.live import LiveSession
-from posellm_assets.coaching.live_rules import LiveRules
+from posellm_assets.coaching.live.annotating import annotated
+from posellm_assets.coaching.live.rules import LiveRules
+from posellm_assets.coaching.live.session import LiveSession
+from posellm_assets.coaching.streaming.scores import Message
 from posellm_assets.demo.faults import Repetition
 from posellm_assets.demo.footage import plan, render_clip, with_faults
-from posellm_assets.evaluation.streaming import Message
 from posellm_assets.footage.live import Playback
 from posellm_assets.footage.video import frames, probe
 from posellm_assets.footage.writing import write_video

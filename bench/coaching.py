@@ -24,12 +24,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from posellm_assets.coaching.labelling import label_clip
-from posellm_assets.coaching.measurements import MeasuredClip
-from posellm_assets.coaching.rule_teacher import RuleTeacher
-from posellm_assets.coaching.rules import repetitions_of, rules_of
-from posellm_assets.coaching.schema import CoachingLabel, Rejected
-from posellm_assets.coaching.verify import verify
+from posellm_assets.coaching.labels.labelling import label_clip
+from posellm_assets.coaching.labels.measurements import MeasuredClip
+from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
+from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
+from posellm_assets.coaching.labels.schema import CoachingLabel, Rejected
+from posellm_assets.coaching.labels.verify import verify
 from posellm_assets.demo.faults import FAULTS_OF, PlannedRepetition, Repetition
 from posellm_assets.demo.footage import ClipPlan, plan, read_repetitions, render_clip, truth_of, with_faults
 from posellm_assets.motion.config import MotionConfig

@@ -21,23 +21,23 @@ import numpy as np
 import torch
 from lakes import current_tokenizer
 
-from posellm_assets.coaching.answers import answer_to, question, row, write_rows
-from posellm_assets.coaching.labelling import label_clip
-from posellm_assets.coaching.measurements import MeasuredClip
-from posellm_assets.coaching.model_config import CoachingModelConfig, CoachingReportJob
-from posellm_assets.coaching.model_report import COMMONEST, MODEL, NOTHING, evaluate, page
-from posellm_assets.coaching.rule_teacher import RuleTeacher
+from posellm_assets.coaching.labels.labelling import label_clip
+from posellm_assets.coaching.labels.measurements import MeasuredClip
+from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
+from posellm_assets.coaching.model.answers import answer_to, question, row, write_rows
+from posellm_assets.coaching.model.config import CoachingModelConfig, CoachingReportJob
+from posellm_assets.coaching.model.report import COMMONEST, MODEL, NOTHING, evaluate, page
 from posellm_assets.demo.faults import FAULTS_OF, Repetition
 from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, figure_of, plan, with_faults
 from posellm_assets.demo.skeleton import landmarks
 from posellm_assets.footage.splits import split_of
-from posellm_assets.language import backends
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.train import train
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.poses.poses import SubjectPoses
+from posellm_assets.training import backends
 
 SEEDS = range(100, 130)
 ERROR_M = 0.01

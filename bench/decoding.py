@@ -32,7 +32,6 @@ import pyarrow.parquet as pq
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, Qwen3Config, Qwen3ForCausalLM
 
-from posellm_assets.language.backends import Backend
 from posellm_assets.language.config import ModelConfig, SamplingConfig, StageConfig, StageJob
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.lengths import Lengths
@@ -40,6 +39,7 @@ from posellm_assets.language.sampling import LengthControl
 from posellm_assets.language.tasks import m2t_prefix, t2m_prefix
 from posellm_assets.language.train import train
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
+from posellm_assets.training.backends import Backend
 
 CODES = 512
 BIG, SMALL = 151_936, 3_680

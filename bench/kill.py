@@ -186,19 +186,20 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
     """The commands in their order; each is run, killed and run again, and finished before the next is asked for."""
     import dagster as dg
 
-    from posellm_assets import hub
     from posellm_assets.defs.language import stage_job
     from posellm_assets.defs.local import bring_up_to_date
-    from posellm_assets.evaluation import champion
+    from posellm_assets.files import write_json
     from posellm_assets.footage.manifest import read_manifest
-    from posellm_assets.lake import Lake, local_path, write_json
+    from posellm_assets.generations import champion
+    from posellm_assets.generations.snapshots import build_examples, freeze, read_snapshot, snapshot_keys
+    from posellm_assets.lake import Lake
     from posellm_assets.language import train
-    from posellm_assets.language.snapshots import build_examples, freeze, read_snapshot, snapshot_keys
     from posellm_assets.motion import train_tokenizer
     from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
     from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage, tokenizer_in_training
     from posellm_assets.motion.tokenise import tokenise
     from posellm_assets.settings import load_settings
+    from posellm_assets.training import store
 
     lake = Lake(home.lake)
     settings = load_settings(lake)
@@ -218,24 +219,22 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
         if current_lineage(lake):
             return
         out = tokenizer_in_training(lake)
-        motions = {key: local_path(lake.motion(key)) for key in lake.captioned_videos()}
+        motions = {key: lake.motion(key) for key in lake.captioned_videos()}
         train_keys = [key for key in motions if read_manifest(lake, key).split == "train"]
         held_out = [path for key, path in motions.items() if key not in train_keys]
         paths = [motions[key] for key in train_keys]
-        store = hub.place(None, lake, "motion_tokenizer", out.name)
-        job = TokenizerJob(train=paths, held_out=held_out, out=out, hub=store, config=settings.tokenizer)
+        hub = store.place(None, lake, "motion_tokenizer", out.name)
+        job = TokenizerJob(train=paths, held_out=held_out, out=out, hub=hub, config=settings.tokenizer)
         program(train_tokenizer.main, job, out)
         adopt_tokenizer(lake)
 
     def snapshot() -> None:
         lineage, keys = current_lineage(lake) or "", lake.captioned_videos()
         items = [
-            TokeniseItem(
-                motion=local_path(lake.motion(key)), tokens=local_path(lake.motion_tokens(lineage, key)), variants=True
-            )
+            TokeniseItem(motion=lake.motion(key), tokens=lake.motion_tokens(lineage, key), variants=True)
             for key in keys
         ]
-        tokenise(TokeniseJob(tokenizer=local_path(lake.tokenizer(lineage)), items=items), lambda message: None)
+        tokenise(TokeniseJob(tokenizer=lake.tokenizer(lineage), items=items), lambda message: None)
         if not snapshot_keys(lake):
             freeze(lake, keys, lineage, parent=None, settings={})
         build_examples(lake, read_snapshot(lake, "all-0001"))

@@ -30,19 +30,18 @@ from statistics import median
 import av
 import dagster as dg
 import numpy as np
-from upath import UPath
 
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.defs.retraining import retraining_sensor
 from posellm_assets.footage.intake import WatchState
-from posellm_assets.footage.keys import video_key
 from posellm_assets.footage.manifest import FootageManifest
 from posellm_assets.footage.registry import Outcome, Registry, registry_of
 from posellm_assets.footage.video import probe
+from posellm_assets.generations.snapshots import build_examples, freeze
+from posellm_assets.keys import video_key
 from posellm_assets.lake import Lake
-from posellm_assets.language.snapshots import build_examples, freeze
 
 NAME = videos.name or ""
 AT_ONCE = {"footage": {"settle_s": 0}}
@@ -88,7 +87,7 @@ class House:
     def drop(self) -> Path:
         """Put one more clip into the drop zone."""
         self.next_number += 1
-        path = Path(str(self.lake.raw)) / "tennis" / f"clip {self.next_number:06d}.mp4"
+        path = self.lake.raw / "tennis" / f"clip {self.next_number:06d}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(self.clip + (16).to_bytes(4, "big") + b"free" + self.next_number.to_bytes(8, "big"))
         return path
@@ -147,7 +146,7 @@ class House:
             )
             lines.append(outcome.model_dump_json(exclude_none=True) + "\n")
             keys.append(key)
-        with Path(str(self.lake.registry)).open("a") as registry:
+        with self.lake.registry.open("a") as registry:
             registry.writelines(lines)
         return keys
 
@@ -182,11 +181,10 @@ class House:
         shutil.rmtree(str(self.lake.snapshot(self.snapshot.snapshot).parent))
 
 
-def write(path: UPath, content: str | bytes) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Write a file without waiting for the disk."""
-    target = Path(str(path))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content.encode() if isinstance(content, str) else content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def measure(houses: list[House], repeats: int) -> dict[str, list[Cost]]:
@@ -195,7 +193,7 @@ def measure(houses: list[House], repeats: int) -> dict[str, list[Cost]]:
         "tick with nothing new": lambda house: house.tick(expected=0),
         "one more clip": lambda house: house.tick(expected=1),
         "the sensor's first tick in a new process: reading the registry": lambda house: Registry(
-            Path(str(house.lake.registry))
+            house.lake.registry
         ).refresh(),
         "Dagster: listing all partitions (at the start of every run)": lambda house: (
             house.instance.get_dynamic_partitions(NAME)

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from posellm_assets.lake import Lake, local_path, read_json
+from posellm_assets.files import read_json
+from posellm_assets.lake import Lake
 
 VOLATILE = {
     *("registered_at", "created_at", "promoted_at", "seconds", "cpu_seconds", "step_seconds", "step_cpu_seconds"),
@@ -24,7 +25,7 @@ def current_tokenizer() -> Path | None:
     if not lake.current_tokenizer.exists():
         print(f"skipped: {lake.root} has no tokenizer; run `make demo` there first, or set POSELLM_LAKE")
         return None
-    return local_path(lake.tokenizer(read_json(lake.current_tokenizer)["lineage"]))
+    return lake.tokenizer(read_json(lake.current_tokenizer)["lineage"])
 
 
 def torn(lake: Path) -> list[str]:

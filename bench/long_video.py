@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, encode, figure_of, frames, plan
-from posellm_assets.lake import write_atomic
+from posellm_assets.files import write_atomic
 
 # The key pose of the cycle in which racket and ball meet: the arm is stretched out to the ball.
 CONTACT = {"serve": 0.54, "forehand": 0.50}

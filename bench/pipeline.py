@@ -17,10 +17,10 @@ import pyarrow.parquet as pq
 from mocap import Take, write_motions
 from pydantic import BaseModel
 
-from posellm_assets import lake
+from posellm_assets import files
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.language.config import ModelConfig, Replay, StageConfig, StageJob
-from posellm_assets.language.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.tokenise import Variant, variants_of
 from posellm_assets.motion.tokenizer import MotionTokenizer
@@ -47,7 +47,7 @@ def run_program(module: str, job: BaseModel, out: Path) -> float:
     job_file, log_file, cost_file = (out.parent / f"{out.name}.{suffix}" for suffix in ("json", "log", "cost.json"))
     content = job.model_dump_json()
     if cost_file.exists() and job_file.read_text() == content:
-        return float(lake.read_json(cost_file)["cpu_s"])
+        return float(files.read_json(cost_file)["cpu_s"])
     job_file.write_text(content)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with log_file.open("w") as log:
@@ -58,7 +58,7 @@ def run_program(module: str, job: BaseModel, out: Path) -> float:
     if status:
         sys.exit(f"{module} failed:\n{log_file.read_text()[-3000:]}")
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    lake.write_json(cost_file, {"cpu_s": cpu_s})
+    files.write_json(cost_file, {"cpu_s": cpu_s})
     return cpu_s
 
 

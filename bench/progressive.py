@@ -34,8 +34,7 @@ from pipeline import train_language, train_tokenizer, write_examples
 from rich.console import Console
 from rich.table import Table
 
-from posellm_assets import lake
-from posellm_assets.evaluation.metrics import named_label, share
+from posellm_assets import files
 from posellm_assets.language.config import STAGES as DEFAULT_STAGES
 from posellm_assets.language.config import GenerationConfig, ModelConfig, Replay
 from posellm_assets.language.decoding import MotionLM
@@ -43,6 +42,7 @@ from posellm_assets.language.replay import shortened
 from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.errors import mpjpe_mm
 from posellm_assets.motion.tokenizer import MotionTokenizer
+from posellm_assets.reports.metrics import named_label, share
 from posellm_assets.texts.captions import label_words
 from posellm_assets.texts.mirror import mirror_text
 
@@ -154,7 +154,7 @@ def prepare(
             write_examples(takes, tokenizer, folder / f"{name}.parquet", augmented=True)
     decoded = tokenizer.decode_many(tokenizer.encode_many([take.motion for take in asked]))
     errors_mm = [mpjpe_mm(motion, take.motion.cut(0, len(motion))) for motion, take in zip(decoded, asked, strict=True)]
-    limit_mm = lake.read_json(trained.folder / "report.json")["held_out"]["error_limit_mm"]
+    limit_mm = files.read_json(trained.folder / "report.json")["held_out"]["error_limit_mm"]
     console.print(f"{len(old)} clips of the first half, {len(fit) - len(old)} of the second; {sorted(first_labels)}")
     for name, inside in (("first", True), ("second", False)):
         of_half = [e for e, take in zip(errors_mm, asked, strict=True) if (take.label in first_labels) == inside]

@@ -32,12 +32,11 @@ from rich.console import Console
 from rich.table import Table
 from text_to_motion import Agreement, agreement, retrieve
 
-from posellm_assets import lake
+from posellm_assets import files
 from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, nearest_by_codes
 from posellm_assets.evaluation.clips import Example, read_examples
 from posellm_assets.evaluation.config import EvaluatorConfig
 from posellm_assets.evaluation.evaluator import Evaluator
-from posellm_assets.evaluation.metrics import share
 from posellm_assets.language.config import ModelConfig, SamplingConfig, StageConfig, TinyConfig
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.augment import shift_phase
@@ -45,6 +44,7 @@ from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenise import variants_of
 from posellm_assets.motion.tokenizer import MotionTokenizer
+from posellm_assets.reports.metrics import share
 from posellm_assets.texts.captions import label_words
 from posellm_assets.texts.mirror import mirror_text
 
@@ -153,7 +153,7 @@ def prepare(fit: list[Take], asked: list[Take], folder: Path, console: Console) 
     """Train the tokenizer and write the clips to train on as codes, in all their variants."""
     trained = train_tokenizer(fit, asked, folder, TOKENIZER, seed=0)
     tokenizer = MotionTokenizer.load(trained.folder)
-    report = lake.read_json(trained.folder / "report.json")["held_out"]
+    report = files.read_json(trained.folder / "report.json")["held_out"]
     console.print(
         f"tokenizer, a budget of its own: {trained.cpu_s:.0f} CPU s, {tokenizer.codebook_size} codes for 4 frames, "
         f"root-aligned MPJPE {report['mpjpe_mm']} mm held out; perplexity {report['perplexity']} of "

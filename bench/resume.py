@@ -32,14 +32,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from forks import came_to_its_end, fork
 
-from posellm_assets.language.backends import Backend
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob, TinyConfig
-from posellm_assets.language.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.language.train import train
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.train_tokenizer import train as train_tokenizer
+from posellm_assets.training.backends import Backend
 
 STEPS, CODES = 24, 24
 STAGES: dict[str, dict[Any, float]] = {

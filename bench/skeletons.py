@@ -21,7 +21,7 @@ from mocap import data_folder
 from rich.console import Console
 from rich.table import Table
 
-from posellm_assets.footage.keys import slug
+from posellm_assets.keys import slug
 from posellm_assets.motion.bvh import motion_from_bvh
 from posellm_assets.motion.bvh_out import write_bvh
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig, TokenizerJob

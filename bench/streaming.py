@@ -22,22 +22,22 @@ from lakes import current_tokenizer
 from rich.console import Console
 from rich.table import Table
 
-from posellm_assets.coaching.coach import Coach
-from posellm_assets.coaching.feedback_dataset import write_dataset
-from posellm_assets.coaching.sessions import RECORD, read_record, read_sessions
-from posellm_assets.coaching.streaming_config import CoachJob, FeedbackItem, FeedbackJob, StreamingReportJob
-from posellm_assets.coaching.streaming_report import COACH, evaluate
-from posellm_assets.coaching.timing import heard
-from posellm_assets.coaching.train_coach import train
+from posellm_assets.coaching.streaming.coach import Coach
+from posellm_assets.coaching.streaming.config import CoachJob, FeedbackItem, FeedbackJob, StreamingReportJob
+from posellm_assets.coaching.streaming.dataset import write_dataset
+from posellm_assets.coaching.streaming.report import COACH, evaluate
+from posellm_assets.coaching.streaming.scores import match_best
+from posellm_assets.coaching.streaming.sessions import RECORD, read_record, read_sessions
+from posellm_assets.coaching.streaming.timing import heard
+from posellm_assets.coaching.streaming.train import train
 from posellm_assets.demo.footage import FPS, SIZE_PX, figure_of
 from posellm_assets.demo.sessions import CORRECTIONS, PRAISE, SessionPlan, plan_sessions, render_sessions, session_truth
-from posellm_assets.evaluation.metrics import Figure, accuracy
-from posellm_assets.evaluation.streaming import match_best
 from posellm_assets.footage.splits import split_of
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import Clip, extract_clips
 from posellm_assets.poses.poses import Poses
+from posellm_assets.reports.metrics import Figure, accuracy
 
 SEED, SESSIONS = 68, 36
 SIMULATED_SEED = 70

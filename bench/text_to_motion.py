@@ -15,8 +15,8 @@ from mocap import Take
 from posellm_assets.evaluation.baselines import nearest_by_text
 from posellm_assets.evaluation.distributions import matching
 from posellm_assets.evaluation.evaluator import Evaluator
-from posellm_assets.evaluation.metrics import edit_distance
 from posellm_assets.motion.motion import Motion
+from posellm_assets.reports.metrics import edit_distance
 
 R_PRECISION_AT = 3
 

@@ -7,9 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from posellm_assets.language import backends
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.train import train
+from posellm_assets.training import backends
 
 for path in map(Path, sys.argv[1:]):
     job = StageJob.model_validate_json(path.read_bytes())

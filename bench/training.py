@@ -27,17 +27,17 @@ from mocap import read_takes, split, write_motions
 from rich.console import Console
 from rich.table import Table
 
-from posellm_assets.language.backends import Backend
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.language.clips import read_clips
 from posellm_assets.language.config import STAGES, ModelConfig, StageConfig, StageJob, TinyConfig
 from posellm_assets.language.rows import Rows
-from posellm_assets.language.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.language.tasks import fit_texts
 from posellm_assets.language.train import train
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.motion.train_tokenizer import train as train_tokenizer
+from posellm_assets.training.backends import Backend
 
 CODES = 512
 # 3.4 million parameters.

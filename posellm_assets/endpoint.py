@@ -15,14 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from upath import UPath
 
-from posellm_assets.lake import read_json, write_json
+from posellm_assets.files import read_json, write_json
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TRANSIENT = (408, 429, 500, 502, 503, 504, 529)
@@ -113,7 +113,7 @@ class Endpoint:
     def __init__(
         self,
         config: EndpointConfig,
-        ledger: UPath | None = None,
+        ledger: Path | None = None,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ):

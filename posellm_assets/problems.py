@@ -6,7 +6,8 @@ downstream can say why a video is not there without reading old logs.
 
 from pydantic import BaseModel, ConfigDict
 
-from posellm_assets.lake import Lake, read_json, write_json
+from posellm_assets.files import read_json, write_json
+from posellm_assets.lake import Lake
 
 
 class Problem(BaseModel):

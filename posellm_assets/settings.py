@@ -21,13 +21,13 @@ from pydantic_settings import (
 from posellm_assets.actions.config import ActionsConfig
 from posellm_assets.actions.recognition_config import RecognitionConfig
 from posellm_assets.coaching.config import CoachingConfig
-from posellm_assets.coaching.streaming_config import StreamingConfig
+from posellm_assets.coaching.streaming.config import StreamingConfig
 from posellm_assets.evaluation.config import EvaluationConfig
 from posellm_assets.footage.config import FootageConfig
-from posellm_assets.footage.keys import slug
-from posellm_assets.lake import Lake, is_local
+from posellm_assets.generations.retraining import RetrainingRule
+from posellm_assets.keys import slug
+from posellm_assets.lake import Lake
 from posellm_assets.language.config import STAGES, GenerationConfig, ModelConfig, SamplingConfig, StageConfig
-from posellm_assets.language.retraining import RetrainingRule
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.texts.config import TextsConfig
@@ -140,8 +140,8 @@ def load_settings(lake: Lake, overrides: Mapping[str, Any] | None = None) -> Set
 
 
 def settings_path(lake: Lake) -> Path:
-    """Where the settings file of a lake is looked for: beside a local lake, else in the working directory."""
+    """Where the settings file of a lake is looked for: beside the lake, unless the environment names another."""
     named = os.environ.get("POSELLM_SETTINGS")
     if named:
         return Path(named)
-    return (Path(str(lake.root)).absolute().parent if is_local(lake.root) else Path.cwd()) / SETTINGS_FILE
+    return lake.root.absolute().parent / SETTINGS_FILE

@@ -6,13 +6,14 @@ from functools import cache
 
 import numpy as np
 
-from posellm_assets.coaching.measurements import MeasuredClip
+from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.demo.faults import Repetition
 from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, figure_of, plan, with_faults
 from posellm_assets.demo.skeleton import landmarks
+from posellm_assets.files import write_json
 from posellm_assets.footage.manifest import read_manifest, write_manifest
 from posellm_assets.footage.register import register
-from posellm_assets.lake import Lake, local_path, write_json
+from posellm_assets.lake import Lake
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.poses.poses import Poses, SubjectPoses
@@ -61,7 +62,7 @@ def add(
 ) -> str:
     """A squatting athlete's video with poses and motion, from the folder that names its label, and its key."""
     source = f"gym/{folder}/{number}.mp4" if folder else f"gym/{number}.mp4"
-    path = local_path(lake.raw / source)
+    path = lake.raw / source
     write_json(path.with_name(path.name + ".json"), {"participant": participant})
     write_clip(path, variant=number)
     key = register(lake, source).key or ""

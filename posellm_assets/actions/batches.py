@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition_config import RecognitionConfig
-from posellm_assets.lake import write_json
+from posellm_assets.files import write_json
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import choose_subject

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from posellm_assets.actions.classifier import SHORTEST_S, LabelledMotion
-from posellm_assets.actions.dataset import ActionDataset, ActionExample
-from posellm_assets.actions.label_set import LabelSet
-from posellm_assets.actions.members import Case
+from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample
+from posellm_assets.actions.dataset.label_set import LabelSet
+from posellm_assets.actions.members.classifier import SHORTEST_S, LabelledMotion
+from posellm_assets.actions.members.members import Case
 from posellm_assets.actions.recogniser import part_of
 from posellm_assets.motion.motion import Motion
 

@@ -1,103 +1,16 @@
-"""Settings of the actions room: which frames a vision-language model sees, the model, and how it is trained.
+"""Settings of the actions room: how clips become questions, and the vision-language model that answers them.
 
 Torch-free, because the code server imports it.
 """
 
-from pathlib import Path
-from typing import Literal
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from posellm_assets.texts.config import Language
-
-TINY = "tiny-vl"
+from posellm_assets.vision.config import VisionJob, VisionModelConfig, VisionTrainingConfig
 
 
 class _Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FramesConfig(_Config):
-    """Which frames of an action are shown to the model: evenly spaced, letterboxed to a square, never stretched."""
-
-    count: int = Field(default=8, ge=2, multiple_of=2, description="Frames of a clip; the models take them in pairs")
-    size_px: int = Field(default=96, ge=28, description="Side of the square; 224 and more for Qwen2.5-VL and Qwen3-VL")
-    before_hit_s: float = Field(default=0.5, ge=0, description="Where the hit is known: seconds before it")
-    after_hit_s: float = Field(default=1.0, gt=0, description="and after it that the frames are taken from")
-
-
-class TinyVisionConfig(_Config):
-    """Shape of the built-in model: a small Qwen3-VL that is made on the spot and knows nothing yet."""
-
-    patch_px: int = Field(default=16, gt=0)
-    merge: int = Field(
-        default=6,
-        gt=0,
-        description="Patches along a side that become one token; 6 of 16 pixels are a whole frame of 96, so that the "
-        "language model reads bodies and need not learn to put them together from their parts",
-    )
-    vision_size: int = Field(default=32, gt=0, multiple_of=4)
-    vision_layers: int = Field(default=2, gt=0)
-    hidden_size: int = Field(default=128, gt=0)
-    layers: int = Field(default=3, gt=0)
-    attention_heads: int = Field(default=4, gt=0)
-    text_tokens: int = Field(default=512, ge=300, description="Size of the text vocabulary, of which 256 are the bytes")
-
-
-class VisionModelConfig(_Config):
-    """The base model and how much of it is trained."""
-
-    base: str = Field(
-        default=TINY, description="'tiny-vl', or a Qwen2.5-VL or Qwen3-VL model: a Hugging Face id or a local folder"
-    )
-    method: Literal["auto", "full", "lora"] = Field(
-        default="auto",
-        description="'full' trains every weight, 'lora' small matrices beside a frozen base; 'auto' is full for "
-        "tiny-vl, which has learned nothing that could be kept, and lora for any other",
-    )
-    lora_rank: int = Field(default=64, gt=0)
-    lora_alpha: int = Field(default=32, gt=0)
-    lora_dropout: float = Field(default=0.1, ge=0, lt=1)
-    train_vision: bool = Field(default=False, description="LoRA in the vision tower too")
-    train_aligner: bool = Field(
-        default=False, description="LoRA in the aligner too, which puts what the tower sees into the language model"
-    )
-    backend: Literal["auto", "hf", "unsloth"] = Field(
-        default="auto", description="'auto' takes Unsloth on a CUDA device where it can load the model"
-    )
-    precision: Literal["auto", "bf16", "float32"] = Field(
-        default="auto",
-        description="Arithmetic of the forward pass; 'auto' takes bf16 where the processor is fast at it",
-    )
-    frames: FramesConfig = FramesConfig()
-    tiny: TinyVisionConfig = TinyVisionConfig()
-
-    @property
-    def trained(self) -> Literal["full", "lora"]:
-        """What `method` comes down to."""
-        if self.method != "auto":
-            return self.method
-        return "full" if self.base == TINY else "lora"
-
-
-class VisionTrainingConfig(_Config):
-    """How long and how fast the model is trained; the defaults are for tiny-vl on a few clips."""
-
-    epochs: float = Field(
-        default=40.0, gt=0, description="Times that each class is gone through, rare ones oversampled"
-    )
-    clips_per_batch: int = Field(default=8, gt=0)
-    batches_per_step: int = Field(default=1, gt=0, description="Gradient accumulation")
-    learning_rate: float = Field(default=1e-3, gt=0)
-    warmup: float = Field(default=0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
-    weight_decay: float = Field(default=0.05, ge=0)
-    max_gradient_norm: float = Field(default=1.0, gt=0)
-    gradient_checkpointing: bool = Field(
-        default=False, description="Compute activations a second time instead of keeping them: less memory, more time"
-    )
-    evaluations: int = Field(
-        default=4, gt=0, description="Times that the held-out clips are scored; the weights of the best are kept"
-    )
 
 
 class DatasetConfig(_Config):
@@ -117,20 +30,6 @@ class ActionsConfig(_Config):
     dataset: DatasetConfig = DatasetConfig()
     model: VisionModelConfig = VisionModelConfig()
     training: VisionTrainingConfig = VisionTrainingConfig()
-
-
-class VisionJob(_Config):
-    """What is given to a program that trains a vision-language model."""
-
-    dataset: Path = Field(description="Folder of the data set, as the command or asset that makes it wrote it")
-    out: Path = Field(description="Folder for checkpoints, losses, result and the finished model")
-    model: VisionModelConfig = VisionModelConfig()
-    training: VisionTrainingConfig = VisionTrainingConfig()
-    hub: str | None = Field(default=None, description="URL of the store to which checkpoints are copied")
-    seed: int = 0
-    threads: int = Field(
-        default=1, gt=0, description="Torch threads; resuming is bit-identical only for the same number"
-    )
 
 
 class ActionJob(VisionJob):

@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from posellm_assets.actions.calibration import calibration_error, coverage, reliability, resampled
 from posellm_assets.actions.cases import cases_of, labelled_motions
-from posellm_assets.actions.dataset import ActionDataset, ActionExample, read_dataset
-from posellm_assets.actions.ensemble import NAME as ENSEMBLE
-from posellm_assets.actions.ensemble import Decision
-from posellm_assets.actions.features import summary
-from posellm_assets.actions.members import Case
-from posellm_assets.actions.opinions import Opinion
+from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample, read_dataset
+from posellm_assets.actions.members.calibration import calibration_error, coverage, reliability, resampled
+from posellm_assets.actions.members.ensemble import NAME as ENSEMBLE
+from posellm_assets.actions.members.ensemble import Decision
+from posellm_assets.actions.members.features import summary
+from posellm_assets.actions.members.members import Case
+from posellm_assets.actions.members.opinions import Opinion
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition_config import ReportJob
 from posellm_assets.actions.report import render
 from posellm_assets.evaluation.baselines import majority_label
-from posellm_assets.evaluation.metrics import Figure, accuracy, confusion
-from posellm_assets.lake import write_bytes, write_json
+from posellm_assets.files import write_bytes, write_json
 from posellm_assets.program import Report, run_program
+from posellm_assets.reports.metrics import Figure, accuracy, confusion
 
 _MISTAKES = 12
 

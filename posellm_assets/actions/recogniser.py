@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from posellm_assets.actions.classifier import MotionClassifier
-from posellm_assets.actions.ensemble import Decision, Ensemble
-from posellm_assets.actions.frames import box_of
-from posellm_assets.actions.hits import Hit, activity, find_hits
-from posellm_assets.actions.label_set import LabelSet
-from posellm_assets.actions.members import (
+from posellm_assets.actions.dataset.label_set import LabelSet
+from posellm_assets.actions.members.classifier import MotionClassifier
+from posellm_assets.actions.members.ensemble import Decision, Ensemble
+from posellm_assets.actions.members.members import (
     LANGUAGE,
     MOTION,
     VIDEO_MAE,
@@ -24,20 +22,22 @@ from posellm_assets.actions.members import (
     MotionMember,
     VisionMember,
 )
-from posellm_assets.actions.opinions import Opinion
+from posellm_assets.actions.members.opinions import Opinion
+from posellm_assets.actions.moments.hits import Hit, activity, find_hits
+from posellm_assets.actions.moments.repetitions import count
+from posellm_assets.actions.moments.shots import cuts, motions_of_shots
+from posellm_assets.actions.moments.sound import onsets
+from posellm_assets.actions.moments.windows import merged, window_spans
 from posellm_assets.actions.recognition import HitRecord, Recognition, SegmentRecord
 from posellm_assets.actions.recognition_config import Method, RecognitionConfig
-from posellm_assets.actions.repetitions import count
-from posellm_assets.actions.shots import cuts, motions_of_shots
-from posellm_assets.actions.sound import onsets
-from posellm_assets.actions.windows import merged, window_spans
-from posellm_assets.lake import read_json
+from posellm_assets.files import read_json
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import poses_of
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.vision.frames import box_of
 
 RECORD = "recogniser.json"
 
@@ -222,7 +222,7 @@ def load_members(folder: Path, about: dict[str, Any], label_set: LabelSet) -> li
         elif name == MOTION:
             members.append(MotionMember(MotionClassifier.load(paths["model"])))
         elif name == VIDEO_MAE:
-            from posellm_assets.actions.video_mae import VideoMaeMember
+            from posellm_assets.actions.members.video_mae import VideoMaeMember
 
             members.append(VideoMaeMember.load(paths["model"], paths["head"]))
     return members

@@ -6,7 +6,7 @@ that system had them; here confidences are measured, and `action_classification`
 
 from pydantic import BaseModel, ConfigDict
 
-from posellm_assets.actions.ensemble import Decision
+from posellm_assets.actions.members.ensemble import Decision
 
 
 class _Record(BaseModel):

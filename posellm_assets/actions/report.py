@@ -7,11 +7,11 @@ from typing import Any
 import cv2
 import numpy as np
 
-from posellm_assets.actions.config import FramesConfig
-from posellm_assets.actions.frames import read_frames
-from posellm_assets.actions.members import Case
-from posellm_assets.evaluation.html import filled
-from posellm_assets.evaluation.tables import bounds, shown
+from posellm_assets.actions.members.members import Case
+from posellm_assets.reports.html import filled
+from posellm_assets.reports.tables import bounds, shown
+from posellm_assets.vision.config import FramesConfig
+from posellm_assets.vision.frames import read_frames
 
 PLOT = 200  # side of a plot, in the units of its drawing
 _FRAMES = FramesConfig(count=6, size_px=160)

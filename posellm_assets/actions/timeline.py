@@ -5,15 +5,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from posellm_assets.actions.members import Case
+from posellm_assets.actions.members.members import Case
 from posellm_assets.actions.recognition import Recognition, SegmentRecord
 from posellm_assets.actions.report import strip
-from posellm_assets.evaluation.html import filled
+from posellm_assets.files import write_bytes
 from posellm_assets.footage.video import frames
 from posellm_assets.footage.writing import write_video
-from posellm_assets.lake import write_bytes
 from posellm_assets.poses.landmarks import LEFT_LINES, MIDDLE_LINES, RIGHT_LINES
 from posellm_assets.poses.poses import SubjectPoses
+from posellm_assets.reports.html import filled
 
 WIDTH = 1000  # of the time line, in the units of its drawing
 _LEFT, _RIGHT, _MIDDLE = (64, 156, 255), (255, 140, 40), (240, 240, 240)

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from posellm_assets.actions.cases import cases_of, labelled_motions
-from posellm_assets.actions.classifier import MotionClassifier
-from posellm_assets.actions.dataset import ActionDataset, ActionExample, read_dataset
-from posellm_assets.actions.ensemble import Ensemble
-from posellm_assets.actions.members import LANGUAGE, MOTION, VIDEO_MAE, VISION, Case
+from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample, read_dataset
+from posellm_assets.actions.members.classifier import MotionClassifier
+from posellm_assets.actions.members.ensemble import Ensemble
+from posellm_assets.actions.members.members import LANGUAGE, MOTION, VIDEO_MAE, VISION, Case
 from posellm_assets.actions.recogniser import RECORD, load_members
 from posellm_assets.actions.recognition_config import RecogniserJob
-from posellm_assets.lake import write_json
+from posellm_assets.files import write_json
 from posellm_assets.program import Report, run_program
 
 
@@ -68,7 +68,7 @@ def _members(
     else:
         absent[VISION] = "no vision-language model has been trained on these clips"
     if job.config.video_mae:
-        from posellm_assets.actions.video_mae import VideoMaeMember
+        from posellm_assets.actions.members.video_mae import VideoMaeMember
 
         truth = [example.class_id for example in fit]
         VideoMaeMember.fit(job.config.video_mae, cases, truth, classes).save(job.out / VIDEO_MAE)

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from posellm_assets.coaching.model_config import CoachingModelConfig
+from posellm_assets.coaching.model.config import CoachingModelConfig
 from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.evaluation.config import TextMetricsConfig
 

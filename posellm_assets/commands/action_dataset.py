@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from posellm_assets.actions.dataset import ActionDataset, Refused, UnusableDataset, write_dataset
-from posellm_assets.actions.dataset_sources import Found, from_folders, from_lake, from_segments
-from posellm_assets.footage.keys import sport_of
+from posellm_assets.actions.dataset.clips import ActionDataset, Refused, UnusableDataset, write_dataset
+from posellm_assets.actions.dataset.sources import Found, from_folders, from_lake, from_segments
+from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.pool import LocalPool
 from posellm_assets.settings import Settings

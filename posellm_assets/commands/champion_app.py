@@ -10,7 +10,7 @@ from posellm_assets.commands.console import JsonOption, LakeOption, console, pri
 from posellm_assets.lake import Lake
 
 if TYPE_CHECKING:
-    from posellm_assets.evaluation.champion import Champion
+    from posellm_assets.generations.champion import Champion
 
 app = typer.Typer(no_args_is_help=True, help="The released model: show it, promote another, go back.")
 
@@ -22,7 +22,7 @@ WhyOption = Annotated[str | None, typer.Option(help="Why, for the record.")]
 @app.command()
 def show(lake: LakeOption = "data_lake", scope: ScopeOption = "all", as_json: JsonOption = False) -> None:
     """The released model, and the generations that were not released with the reasons."""
-    from posellm_assets.evaluation.champion import candidates, read_champion
+    from posellm_assets.generations.champion import candidates, read_champion
 
     here = Lake(lake)
     champion, waiting = read_champion(here, scope), candidates(here, scope)
@@ -40,7 +40,7 @@ def show(lake: LakeOption = "data_lake", scope: ScopeOption = "all", as_json: Js
 @app.command()
 def history(lake: LakeOption = "data_lake", scope: ScopeOption = "all", as_json: JsonOption = False) -> None:
     """Every promotion and rollback, oldest first."""
-    from posellm_assets.evaluation.champion import read_history
+    from posellm_assets.generations.champion import read_history
 
     releases = read_history(Lake(lake), scope)
     if as_json:
@@ -63,8 +63,8 @@ def promote_by_hand(
     why: WhyOption = None,
 ) -> None:
     """Release a generation, whatever the gate said of it."""
-    from posellm_assets.evaluation.champion import candidates, promote, read_champion
-    from posellm_assets.language.snapshots import read_snapshot
+    from posellm_assets.generations.champion import candidates, promote, read_champion
+    from posellm_assets.generations.snapshots import read_snapshot
 
     here = Lake(lake)
     frozen = read_snapshot(here, snapshot)
@@ -87,7 +87,7 @@ def rollback(
     lake: LakeOption = "data_lake", scope: ScopeOption = "all", by: ByOption = None, why: WhyOption = None
 ) -> None:
     """Release the model again that the champion replaced."""
-    from posellm_assets.evaluation.champion import roll_back
+    from posellm_assets.generations.champion import roll_back
 
     here = Lake(lake)
     _print_release(here, roll_back(here, by=by or getpass.getuser(), scope=scope, why=why))

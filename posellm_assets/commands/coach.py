@@ -7,18 +7,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from posellm_assets.actions.members import Case
-from posellm_assets.coaching.annotating import annotated
-from posellm_assets.coaching.live import LiveSession, Moment, TrainedCoach
-from posellm_assets.coaching.live_rules import LiveRules, NameExercise
-from posellm_assets.coaching.rules import all_rules, rules_of
-from posellm_assets.coaching.session_report import Exercise, SessionReport, report_on, write_report
+from posellm_assets.actions.members.members import Case
+from posellm_assets.coaching.labels.rules import all_rules, rules_of
+from posellm_assets.coaching.live.annotating import annotated
+from posellm_assets.coaching.live.report import Exercise, SessionReport, report_on, write_report
+from posellm_assets.coaching.live.rules import LiveRules, NameExercise
+from posellm_assets.coaching.live.session import LiveSession, Moment, TrainedCoach
 from posellm_assets.commands.console import console, print_table
 from posellm_assets.commands.recognise import recogniser_of
+from posellm_assets.files import read_json
 from posellm_assets.footage.live import Camera, Playback, Source
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.footage.writing import write_video
-from posellm_assets.lake import Lake, local_path, read_json
+from posellm_assets.lake import Lake
 from posellm_assets.motion.live import LiveTokens
 from posellm_assets.motion.motion import Motion
 from posellm_assets.settings import Settings
@@ -73,12 +74,12 @@ def _trained(lake: Lake, settings: Settings) -> tuple[str, tuple[TrainedCoach, L
     """Who speaks, in a sentence, and the lake's coach with what writes the motion for it; None where there is none."""
     if not lake.current_coach.exists():
         return _NO_COACH, None
-    from posellm_assets.coaching.coach import Coach
+    from posellm_assets.coaching.streaming.coach import Coach
     from posellm_assets.motion.tokenizer import MotionTokenizer
 
     snapshot = str(read_json(lake.current_coach)["snapshot"])
-    speaker = Coach.load(local_path(lake.streaming_coach(snapshot)) / "final")
-    tokenizer = MotionTokenizer.load(local_path(lake.tokenizer(speaker.record.lineage)))
+    speaker = Coach.load(lake.streaming_coach(snapshot) / "final")
+    tokenizer = MotionTokenizer.load(lake.tokenizer(speaker.record.lineage))
     tokens = LiveTokens(tokenizer, settings.motion, speaker.record.delay_s)
     return _TRAINED.format(snapshot=snapshot), (speaker, tokens)
 

@@ -10,7 +10,7 @@ from posellm_assets.commands.console import JsonOption, LakeOption, console, pri
 from posellm_assets.lake import Lake
 
 if TYPE_CHECKING:
-    from posellm_assets.coaching.schema import CoachingLabel
+    from posellm_assets.coaching.labels.schema import CoachingLabel
 
 app = typer.Typer(no_args_is_help=True, help="Coaching: labels that were held against the measured pose.")
 errors = Console(stderr=True)
@@ -28,7 +28,7 @@ def label_videos(
     as_json: JsonOption = False,
 ) -> None:
     """Say what the athletes of videos could do better, and keep it. Exit code 1 where one got no label."""
-    from posellm_assets.coaching.lake_labels import Labeller
+    from posellm_assets.coaching.labels.lake_labels import Labeller
     from posellm_assets.endpoint import EndpointError
     from posellm_assets.settings import load_settings
 

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from posellm_assets.footage.keys import check_snapshot_key
-from posellm_assets.lake import Lake, local_path
+from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
+from posellm_assets.keys import check_snapshot_key
+from posellm_assets.lake import Lake
 from posellm_assets.language.formats.adopt import adopt
 from posellm_assets.language.formats.export import export_dataset
 from posellm_assets.language.plan import find_hardware, settled
-from posellm_assets.language.snapshots import read_snapshot, snapshot_keys
 from posellm_assets.settings import Settings
 
 
@@ -26,7 +26,7 @@ def export_examples(lake: Lake, source: str | None, to: str, out: Path) -> dict[
         raise ValueError(f"{lake.root} has no snapshot {key}; it has {', '.join(keys) or 'none'}")
     snapshot = read_snapshot(lake, key)
     about = {"snapshot": key, "frozen": snapshot.created_at, "motion tokenizer": snapshot.lineage}
-    return export_dataset(local_path(lake.snapshot(key).parent), to, out, about)
+    return export_dataset(lake.snapshot(key).parent, to, out, about)
 
 
 def import_examples(

@@ -56,9 +56,9 @@ def dataset_of_coaching(
     lake: LakeOption = "data_lake",
 ) -> None:
     """Write what athletes could do better as chat messages, in words and with pictures."""
-    from posellm_assets.coaching.dataset import write_dataset
-    from posellm_assets.coaching.dataset_sources import from_images, from_lake
-    from posellm_assets.coaching.lake_labels import teacher_of
+    from posellm_assets.coaching.labels.lake_labels import teacher_of
+    from posellm_assets.coaching.model.dataset import write_dataset
+    from posellm_assets.coaching.model.dataset_sources import from_images, from_lake
     from posellm_assets.pool import LocalPool
     from posellm_assets.settings import load_settings
 
@@ -82,7 +82,7 @@ def from_kaggle(
     out: Annotated[Path, typer.Option(help="A new folder.")],
 ) -> None:
     """Download a data set of Kaggle; needs KAGGLE_USERNAME and KAGGLE_KEY in the environment."""
-    from posellm_assets.coaching.kaggle import download
+    from posellm_assets.coaching.model.kaggle import download
 
     download(handle, out)
     console.print(f"{out}: write an activities.yaml that says what its folders show", highlight=False, soft_wrap=True)

@@ -17,10 +17,11 @@ from posellm_assets.commands.generate import generate_motions
 from posellm_assets.commands.status import overview
 from posellm_assets.defs.local import News, bring_up_to_date
 from posellm_assets.demo.footage import plan, render_footage
-from posellm_assets.evaluation.champion import read_champion
+from posellm_assets.files import read_json
 from posellm_assets.footage.scan import drop_zone
-from posellm_assets.lake import Lake, local_path, read_json
-from posellm_assets.language.snapshots import read_snapshot
+from posellm_assets.generations.champion import read_champion
+from posellm_assets.generations.snapshots import read_snapshot
+from posellm_assets.lake import Lake
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.quality import Quality
 from posellm_assets.settings import Settings, load_settings
@@ -57,7 +58,7 @@ def _render(lake: Lake, settings: Settings, progress: Progress, task: TaskID) ->
     started = time.monotonic()
     wanted = len(plan(settings.seed))
     clips = 0
-    for path in render_footage(local_path(drop_zone(lake)), LocalPool(), settings.seed):
+    for path in render_footage(drop_zone(lake), LocalPool(), settings.seed):
         clips += 1
         progress.update(task, description=f"render footage: {path.name}", completed=clips, total=wanted)
     if clips:
@@ -111,7 +112,7 @@ def _print_figures(lake: Lake, settings: Settings, console: Console) -> None:
     for name, value in _rows(lake, settings, champion.snapshot, champion.lineage, metrics):
         table.add_row(name, value)
     console.print(table)
-    out = local_path(lake.report(champion.snapshot)) / "generated.mp4"
+    out = lake.report(champion.snapshot) / "generated.mp4"
     (motion,) = generate_motions(lake, settings, PROMPT, out, settings.seed)
     report = out.with_name("index.html").absolute()
     console.print(

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from posellm_assets import hub
-from posellm_assets.lake import Lake, is_local
+from posellm_assets.lake import Lake
 from posellm_assets.language.plan import Hardware, NoPlan, find_hardware, plan
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.models import available_models
 from posellm_assets.settings import load_settings, settings_path
+from posellm_assets.training import store
 
 FREE_GIB = 5
 
@@ -103,11 +103,11 @@ def _checkpoints(lake: Lake) -> Iterator[Finding]:
     """Where checkpoints go, and whether the token is taken there; the token itself is not shown."""
     try:
         template = load_settings(lake).hub
-        where = hub.place(template, lake, "stage1", "all-0001")
-        if where.startswith(hub.HUB):
-            with hub.hub_errors(where):
-                where += f" (the token of {hub.hub_api().whoami()['name']} works)"
-    except (ValueError, hub.StoreError) as error:
+        where = store.place(template, lake, "stage1", "all-0001")
+        if where.startswith(store.HUB):
+            with store.hub_errors(where):
+                where += f" (the token of {store.hub_api().whoami()['name']} works)"
+    except (ValueError, store.StoreError) as error:
         yield Finding("checkpoints", False, True, str(error), "put right `hub` or HF_TOKEN: training would not begin")
         return
     yield Finding("checkpoints", True, True, f"stage1 of all-0001: {where}")
@@ -123,12 +123,9 @@ def _settings(lake: Lake) -> Finding:
 
 
 def _lake(lake: Lake) -> Iterator[Finding]:
-    if not is_local(lake.root):
-        yield Finding("lake", True, True, f"{lake.root} (an object store; poses and training want a mounted folder)")
-        return
-    root = Path(str(lake.root))
-    existing = next(folder for folder in [root.absolute(), *root.absolute().parents] if folder.exists())
+    root = lake.root.absolute()
+    existing = next(folder for folder in [root, *root.parents] if folder.exists())
     writable = os.access(existing, os.W_OK)
-    yield Finding("lake", writable, True, str(root.absolute()), f"make {existing} writable, or set POSELLM_LAKE")
+    yield Finding("lake", writable, True, str(root), f"make {existing} writable, or set POSELLM_LAKE")
     free_gib = shutil.disk_usage(existing).free / 2**30
     yield Finding("disk", free_gib > FREE_GIB, True, f"{free_gib:.0f} GiB free", f"free at least {FREE_GIB} GiB")

@@ -5,12 +5,13 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from posellm_assets.evaluation.champion import read_champion
-from posellm_assets.hub import hub_api, hub_errors
-from posellm_assets.lake import Lake, local_path, read_json, write_bytes
+from posellm_assets.files import read_json, write_bytes
+from posellm_assets.generations.champion import read_champion
+from posellm_assets.generations.snapshots import read_snapshot
+from posellm_assets.lake import Lake
 from posellm_assets.language.formats.card import UNKNOWN, model_card, public_name
 from posellm_assets.language.origin import Origin
-from posellm_assets.language.snapshots import read_snapshot
+from posellm_assets.training.store import hub_api, hub_errors
 
 
 def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> None:
@@ -49,7 +50,7 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
         origin.model_copy(update={"base": origin.base and public_name(origin.base)}).write(folder)
         # Its job names paths of this machine.
         own = shutil.ignore_patterns("job.json", "losses.jsonl", "checkpoint*")
-        shutil.copytree(local_path(lake.tokenizer(manifest.lineage)), folder / "motion_tokenizer", ignore=own)
+        shutil.copytree(lake.tokenizer(manifest.lineage), folder / "motion_tokenizer", ignore=own)
         report = lake.report(snapshot) / "metrics.json"
         figures = read_json(report)["figures"] if report.exists() else {}
         card = model_card(snapshot, base, adapter, result["clips"], manifest.lineage, figures)

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from posellm_assets.evaluation.champion import read_champion
-from posellm_assets.footage.keys import check_video_key
-from posellm_assets.lake import Lake, local_path, read_json, write_json
+from posellm_assets.files import read_json, write_json
+from posellm_assets.generations.champion import read_champion
+from posellm_assets.keys import check_video_key
+from posellm_assets.lake import Lake
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.sampling import LengthControl
 from posellm_assets.motion.config import FRAMES_PER_TOKEN
@@ -52,7 +53,7 @@ def generate_motions(
         )
     given = [_stretches(lake, champion.lineage, key) for key in ends]
     model = MotionLM.load(champion.model(lake))
-    tokenizer = MotionTokenizer.load(local_path(lake.tokenizer(champion.lineage)))
+    tokenizer = MotionTokenizer.load(lake.tokenizer(champion.lineage))
     lengths = None
     if duration_s is not None:
         steps = max(1, round(duration_s * tokenizer.fps / FRAMES_PER_TOKEN))

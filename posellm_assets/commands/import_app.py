@@ -39,7 +39,7 @@ def import_feedback(
     lake: LakeOption = "data_lake",
 ) -> None:
     """Bring in videos of a coach's sessions with what is said in them, and when, into the drop zone."""
-    from posellm_assets.coaching.qevd import import_qevd
+    from posellm_assets.coaching.streaming.qevd import import_qevd
 
     for path, messages in import_qevd(Lake(lake), folder, sport):
         console.print(f"added {path} ({messages} messages)", highlight=False, soft_wrap=True)

@@ -4,12 +4,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from posellm_assets.files import read_json, sha256_of, write_json
 from posellm_assets.footage.capture import SUFFIX
-from posellm_assets.footage.keys import check_video_key, slug
 from posellm_assets.footage.labels import Labels, sidecar_of
 from posellm_assets.footage.register import add_files
 from posellm_assets.footage.scan import drop_zone
-from posellm_assets.lake import Lake, local_path, read_json, sha256_of, write_json
+from posellm_assets.keys import check_video_key, slug
+from posellm_assets.lake import Lake
 from posellm_assets.motion.exporting import write_motion
 from posellm_assets.motion.importing import Import, motion_files, read_motions
 from posellm_assets.motion.lineage import current_lineage
@@ -93,6 +94,6 @@ def _from_tokens(lake: Lake, key: str, motion: Motion) -> tuple[Motion, Motion]:
     longest = max(segments, key=lambda segment: len(segment["variants"][0]["codes"]))
     from posellm_assets.motion.tokenizer import MotionTokenizer
 
-    made = MotionTokenizer.load(local_path(lake.tokenizer(lineage))).decode(longest["variants"][0]["codes"])
+    made = MotionTokenizer.load(lake.tokenizer(lineage)).decode(longest["variants"][0]["codes"])
     start = round((longest["start_s"] - motion.start_s) * motion.fps)
     return placed(motion.cut(start, start + len(made))), made

@@ -8,9 +8,10 @@ from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.actions.recognition_config import Method, ReportJob
 from posellm_assets.actions.timeline import write_annotated, write_timeline
+from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.splits import Split
-from posellm_assets.lake import Lake, local_path, read_json, write_json
-from posellm_assets.language.snapshots import motions_of, read_snapshot
+from posellm_assets.generations.snapshots import motions_of, read_snapshot
+from posellm_assets.lake import Lake
 from posellm_assets.poses.extract import poses_of
 from posellm_assets.poses.subjects import choose_subject
 from posellm_assets.settings import Settings
@@ -31,7 +32,7 @@ def current_snapshot(lake: Lake) -> str:
 
 def recogniser_of(lake: Lake, settings: Settings) -> ActionRecogniser:
     """The recogniser in use."""
-    folder = local_path(lake.recogniser(current_snapshot(lake)))
+    folder = lake.recogniser(current_snapshot(lake))
     return ActionRecogniser(folder, settings.recognition, settings.motion, settings.poses)
 
 
@@ -73,10 +74,10 @@ def evaluate_recogniser(lake: Lake, settings: Settings, split: Split) -> tuple[d
     from posellm_assets.actions.evaluate import evaluate
 
     snapshot = read_snapshot(lake, current_snapshot(lake))
-    out = local_path(lake.action_report(snapshot.snapshot)) / ("" if split == "test" else split)
+    out = lake.action_report(snapshot.snapshot) / ("" if split == "test" else split)
     job = ReportJob(
-        recogniser=local_path(lake.recogniser(snapshot.snapshot)),
-        dataset=local_path(lake.action_dataset(snapshot.snapshot)),
+        recogniser=lake.recogniser(snapshot.snapshot),
+        dataset=lake.action_dataset(snapshot.snapshot),
         motions=motions_of(lake, snapshot),
         split=split,
         out=out,

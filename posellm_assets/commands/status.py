@@ -4,11 +4,11 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
-from posellm_assets.evaluation.champion import read_champion
 from posellm_assets.footage.intake import status
-from posellm_assets.footage.keys import sport_of
+from posellm_assets.generations.champion import read_champion
+from posellm_assets.generations.snapshots import snapshot_keys
+from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
-from posellm_assets.language.snapshots import snapshot_keys
 from posellm_assets.motion.drift import drifting_sports
 from posellm_assets.motion.lineage import current_lineage
 from posellm_assets.problems import all_problems

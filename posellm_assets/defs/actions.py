@@ -7,17 +7,17 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets import hub
 from posellm_assets.actions.config import ActionJob
-from posellm_assets.actions.dataset import write_dataset
-from posellm_assets.actions.dataset_sources import from_lake
+from posellm_assets.actions.dataset.clips import write_dataset
+from posellm_assets.actions.dataset.sources import from_lake
 from posellm_assets.defs.common import OWNERS, every_video, picture, stored
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, retrying_transient_faults
-from posellm_assets.lake import local_path, read_json
-from posellm_assets.language.curves import PANELS as STAGE_PANELS
-from posellm_assets.language.curves import training_png
-from posellm_assets.language.snapshots import read_snapshot
+from posellm_assets.files import read_json
+from posellm_assets.generations.snapshots import read_snapshot
+from posellm_assets.training import store
+from posellm_assets.training.curves import PANELS as STAGE_PANELS
+from posellm_assets.training.curves import training_png
 
 _OF_TOKENS = ("tokens_per_s", "labels_per_s")
 PANELS = {name: title for name, title in STAGE_PANELS.items() if name not in _OF_TOKENS} | {"clips_per_s": "clips/s"}
@@ -36,7 +36,7 @@ def action_dataset(context: dg.AssetExecutionContext, lake: LakeResource, pool: 
     here, settings = lake.lake(), lake.load_settings()
     snapshot = read_snapshot(here, context.partition_key)
     found = from_lake(here, (video.key for video in snapshot.videos), snapshot.scope)
-    out = local_path(here.action_dataset(snapshot.snapshot))
+    out = here.action_dataset(snapshot.snapshot)
     dataset, refused = write_dataset(
         out, found.examples, found.refused, found.label_set, settings.actions.dataset, pool.pool(), settings.seed
     )
@@ -59,13 +59,13 @@ def action_dataset(context: dg.AssetExecutionContext, lake: LakeResource, pool: 
 def action_model(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
     """A vision-language model that names actions, trained in a process of its own; a killed run goes on."""
     here, settings = lake.lake(), lake.load_settings()
-    out = local_path(here.action_model(context.partition_key))
+    out = here.action_model(context.partition_key)
     job = ActionJob(
-        dataset=local_path(here.action_dataset(context.partition_key)),
+        dataset=here.action_dataset(context.partition_key),
         out=out,
         model=settings.actions.model,
         training=settings.actions.training,
-        hub=hub.place(settings.hub, here, "actions", context.partition_key),
+        hub=store.place(settings.hub, here, "actions", context.partition_key),
         seed=settings.seed,
     )
     with retrying_transient_faults():

@@ -4,16 +4,17 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from posellm_assets.coaching.lake_labels import Labeller
-from posellm_assets.coaching.schema import CoachingLabel
+from posellm_assets.coaching.labels.lake_labels import Labeller
+from posellm_assets.coaching.labels.schema import CoachingLabel
 from posellm_assets.defs.common import spec
 from posellm_assets.defs.motion import MOTION
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.poses import POSES, is_video
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
 from posellm_assets.endpoint import EndpointError
+from posellm_assets.files import sha256_of
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.lake import Lake, sha256_of
+from posellm_assets.lake import Lake
 
 
 def label(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:

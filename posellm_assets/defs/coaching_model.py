@@ -9,23 +9,24 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets import hub
-from posellm_assets.actions.config import VisionJob
-from posellm_assets.coaching.dataset import picture_rows, write_dataset
-from posellm_assets.coaching.dataset_sources import from_lake
-from posellm_assets.coaching.language_rows import write_language_rows
-from posellm_assets.coaching.model_config import CoachingReportJob
+from posellm_assets.coaching.model.config import CoachingReportJob
+from posellm_assets.coaching.model.dataset import picture_rows, write_dataset
+from posellm_assets.coaching.model.dataset_sources import from_lake
+from posellm_assets.coaching.model.language_rows import write_language_rows
 from posellm_assets.defs.actions import PANELS as VISION_PANELS
 from posellm_assets.defs.common import OWNERS, every_video, picture, stored
 from posellm_assets.defs.language import training_progress
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
-from posellm_assets.lake import Lake, local_path, read_json
+from posellm_assets.files import read_json
+from posellm_assets.generations.snapshots import read_snapshot
+from posellm_assets.lake import Lake
 from posellm_assets.language.config import StageJob
-from posellm_assets.language.curves import PANELS, training_png
 from posellm_assets.language.plan import find_hardware, settled
-from posellm_assets.language.snapshots import read_snapshot
 from posellm_assets.settings import Settings
+from posellm_assets.training import store
+from posellm_assets.training.curves import PANELS, training_png
+from posellm_assets.vision.config import VisionJob
 
 COACHING_ASSET: dict[str, Any] = {
     "group_name": "coaching",
@@ -41,7 +42,7 @@ def coaching_dataset(context: dg.AssetExecutionContext, lake: LakeResource) -> d
     and with motion codes for a language model of our own."""
     here, settings = lake.lake(), lake.load_settings()
     snapshot, config = read_snapshot(here, context.partition_key), settings.coaching.dataset
-    out = local_path(here.coaching_dataset(snapshot.snapshot))
+    out = here.coaching_dataset(snapshot.snapshot)
     examples, left_out = from_lake(here, (video.key for video in snapshot.videos))
     stats = write_dataset(out, examples, left_out, config)
     without_codes = write_language_rows(here, snapshot.lineage, examples, out, config.most_repeats)
@@ -67,12 +68,12 @@ def coaching_model(context: dg.AssetExecutionContext, lake: LakeResource, progra
     """A language model that reads pose facts and motion codes and answers as labels do, or a vision-language model that
     reads the facts and sees the picture (`coaching.model.kind`); a killed run goes on."""
     here, settings = lake.lake(), lake.load_settings()
-    out = local_path(here.coaching_model(context.partition_key))
+    out = here.coaching_model(context.partition_key)
     vision = settings.coaching.model.kind == "vision"
     with retrying_transient_faults():
         if vision:
             seen = vision_job(here, settings, context.partition_key)
-            programs.run(context, "posellm_assets.coaching.vision_train", seen, out)
+            programs.run(context, "posellm_assets.coaching.model.vision_train", seen, out)
         else:
             job = coaching_job(here, settings, context.partition_key)
             programs.run(context, "posellm_assets.language.train", job, out, partial(training_progress, out))
@@ -98,17 +99,17 @@ def coaching_model(context: dg.AssetExecutionContext, lake: LakeResource, progra
 def coaching_report(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
     """How the model's answers agree with the labels of participants that it has not seen, beside baselines."""
     here, kind = lake.lake(), lake.load_settings().coaching.model.kind
-    dataset = local_path(here.coaching_dataset(context.partition_key))
-    out = local_path(here.coaching_report(context.partition_key))
+    dataset = here.coaching_dataset(context.partition_key)
+    out = here.coaching_report(context.partition_key)
     job = CoachingReportJob(
         kind=kind,
-        model=local_path(here.coaching_model(context.partition_key)) / "final",
+        model=here.coaching_model(context.partition_key) / "final",
         train=picture_rows(dataset, "train") if kind == "vision" else dataset / "train.parquet",
         test=picture_rows(dataset, "test") if kind == "vision" else dataset / "test.parquet",
         out=out,
     )
     with retrying_transient_faults():
-        programs.run(context, "posellm_assets.coaching.model_report", job, out)
+        programs.run(context, "posellm_assets.coaching.model.report", job, out)
     metrics = read_json(out / "metrics.json")
     right = {name: one["figures"]["exactly_right"]["value"] for name, one in metrics["speakers"].items()}
     own, *others = right.values() or [0.0]
@@ -133,11 +134,11 @@ def vision_job(lake: Lake, settings: Settings, snapshot_key: str) -> VisionJob:
     """What the training process of a vision-language model is given."""
     config = settings.coaching.model.vision
     return VisionJob(
-        dataset=local_path(lake.coaching_dataset(snapshot_key)),
-        out=local_path(lake.coaching_model(snapshot_key)),
+        dataset=lake.coaching_dataset(snapshot_key),
+        out=lake.coaching_model(snapshot_key),
         model=config.model,
         training=config.training,
-        hub=hub.place(settings.hub, lake, "coaching", snapshot_key),
+        hub=store.place(settings.hub, lake, "coaching", snapshot_key),
         seed=settings.seed,
     )
 
@@ -148,18 +149,18 @@ def coaching_job(lake: Lake, settings: Settings, snapshot_key: str) -> StageJob:
     model, stage = settled(config.model, config.stage, find_hardware())
     codes = read_json(lake.tokenizer(snapshot.lineage) / "config.json")["config"]
     layers = codes.get("layers", 1)
-    dataset = local_path(lake.coaching_dataset(snapshot_key))
+    dataset = lake.coaching_dataset(snapshot_key)
     return StageJob(
         train=dataset / "train.parquet",
         val=dataset / "val.parquet",
-        out=local_path(lake.coaching_model(snapshot_key)),
+        out=lake.coaching_model(snapshot_key),
         stage=stage,
         model=model,
         codebook_size=layers * codes["codes"],
         layers=layers,
         lineage=snapshot.lineage,
-        tokenizer=local_path(lake.tokenizer(snapshot.lineage)),
+        tokenizer=lake.tokenizer(snapshot.lineage),
         snapshot=snapshot_key,
-        hub=hub.place(settings.hub, lake, "coaching", snapshot_key),
+        hub=store.place(settings.hub, lake, "coaching", snapshot_key),
         seed=settings.seed,
     )

@@ -1,10 +1,10 @@
 """What every asset shares: owners, the house style of a spec, columns and pictures for the UI."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from upath import UPath
 
 OWNERS = ["team:posellm"]
 
@@ -24,7 +24,7 @@ def picture(content: bytes, kind: str) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md(f"![](data:image/{kind};base64,{base64.b64encode(content).decode()})")
 
 
-def jpeg(path: UPath) -> dg.MarkdownMetadataValue:
+def jpeg(path: Path) -> dg.MarkdownMetadataValue:
     """The JPEG at `path`, for the UI."""
     return picture(path.read_bytes(), "jpeg")
 

@@ -10,11 +10,12 @@ from posellm_assets.defs.common import OWNERS, every_video
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.evaluation.cases import FILE as CASES
-from posellm_assets.evaluation.champion import Champion, promote, read_champion, read_predecessor, rolled_back
 from posellm_assets.evaluation.config import ChampionReport, EvaluateJob, EvaluatorJob
 from posellm_assets.evaluation.report import summary_markdown
-from posellm_assets.lake import Lake, local_path, read_json
-from posellm_assets.language.snapshots import Snapshot, motions_of, read_snapshot, snapshot_keys
+from posellm_assets.files import read_json
+from posellm_assets.generations.champion import Champion, promote, read_champion, read_predecessor, rolled_back
+from posellm_assets.generations.snapshots import Snapshot, motions_of, read_snapshot, snapshot_keys
+from posellm_assets.lake import Lake
 from posellm_assets.settings import Settings
 
 CHAMPION = "champion"
@@ -34,10 +35,10 @@ def motion_evaluator(context: dg.AssetExecutionContext, lake: LakeResource, prog
     """A retrieval model that judges generated motion; it has only seen real motion of train participants."""
     here, settings = lake.lake(), lake.load_settings()
     snapshot = read_snapshot(here, context.partition_key)
-    out = local_path(here.evaluator(snapshot.snapshot))
+    out = here.evaluator(snapshot.snapshot)
     job = EvaluatorJob(
-        train=local_path(here.examples(snapshot.snapshot, "train")),
-        test=local_path(here.examples(snapshot.snapshot, "test")),
+        train=here.examples(snapshot.snapshot, "train"),
+        test=here.examples(snapshot.snapshot, "test"),
         motions=motions_of(here, snapshot),
         layers=read_json(here.tokenizer(snapshot.lineage) / "config.json")["config"].get("layers", 1),
         out=out,
@@ -66,7 +67,7 @@ def report_asset(last_stage: str) -> dg.AssetsDefinition:
         """
         here, settings = lake.lake(), lake.load_settings()
         snapshot = read_snapshot(here, context.partition_key)
-        out = local_path(here.report(snapshot.snapshot))
+        out = here.report(snapshot.snapshot)
         losses = {stage.name: here.losses(snapshot.snapshot, stage.name) for stage in settings.language.stages}
         released = _rival(here, snapshot)
         comparable = released is not None and released.lineage == snapshot.lineage
@@ -83,7 +84,7 @@ def report_asset(last_stage: str) -> dg.AssetsDefinition:
                     "champion": released
                     and ChampionReport(
                         snapshot=released.snapshot,
-                        manifest=local_path(here.snapshot(released.snapshot)),
+                        manifest=here.snapshot(released.snapshot),
                         report=out / CHAMPION if comparable else None,
                     ),
                 }
@@ -144,7 +145,7 @@ def _rival(lake: Lake, snapshot: Snapshot) -> Champion | None:
 def _earlier_reports(lake: Lake, snapshot: Snapshot) -> dict[str, Path]:
     """The report folders of the earlier generations of a scope that speak the same codes and were measured by case."""
     keys = snapshot_keys(lake, snapshot.scope)
-    reports = {key: local_path(lake.report(key)) for key in keys[: keys.index(snapshot.snapshot)]}
+    reports = {key: lake.report(key) for key in keys[: keys.index(snapshot.snapshot)]}
     return {
         key: folder
         for key, folder in reports.items()
@@ -155,13 +156,13 @@ def _earlier_reports(lake: Lake, snapshot: Snapshot) -> dict[str, Path]:
 def _evaluate_job(lake: Lake, settings: Settings, snapshot: Snapshot, model: Path, out: Path) -> EvaluateJob:
     return EvaluateJob(
         model=model,
-        tokenizer=local_path(lake.tokenizer(snapshot.lineage)),
-        evaluator=local_path(lake.evaluator(snapshot.snapshot)),
-        train=local_path(lake.examples(snapshot.snapshot, "train")),
-        test=local_path(lake.examples(snapshot.snapshot, "test")),
+        tokenizer=lake.tokenizer(snapshot.lineage),
+        evaluator=lake.evaluator(snapshot.snapshot),
+        train=lake.examples(snapshot.snapshot, "train"),
+        test=lake.examples(snapshot.snapshot, "test"),
         motions=motions_of(lake, snapshot),
         sampling=settings.language.sampling,
-        snapshot=local_path(lake.snapshot(snapshot.snapshot)),
+        snapshot=lake.snapshot(snapshot.snapshot),
         generation=snapshot.snapshot,
         out=out,
         seed=settings.seed,

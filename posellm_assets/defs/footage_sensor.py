@@ -15,7 +15,7 @@ from posellm_assets.defs.retraining import RANGE_END, RANGE_START
 from posellm_assets.footage.intake import Look, WatchState, look
 from posellm_assets.footage.registry import Outcome
 from posellm_assets.footage.scan import drop_zone
-from posellm_assets.language.retraining import contiguous_ranges
+from posellm_assets.generations.retraining import contiguous_ranges
 
 BATCH = "posellm/footage"
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]

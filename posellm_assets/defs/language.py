@@ -10,18 +10,19 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets import hub
 from posellm_assets.defs.common import OWNERS, columns, every_video, picture, stored
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
-from posellm_assets.evaluation.champion import read_release
-from posellm_assets.lake import Lake, local_path, read_json, sha256_of
+from posellm_assets.files import read_json, sha256_of
+from posellm_assets.generations.champion import read_release
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, SPLITS, build_examples, read_snapshot, split_table
+from posellm_assets.lake import Lake
 from posellm_assets.language.config import Replay, StageConfig, StageJob
-from posellm_assets.language.curves import entries_of, training_png
 from posellm_assets.language.plan import find_hardware, settled
 from posellm_assets.language.replay import new_videos, shortened
-from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS, build_examples, read_snapshot, split_table
 from posellm_assets.settings import Settings
+from posellm_assets.training import store
+from posellm_assets.training.curves import entries_of, training_png
 
 
 @dg.asset(
@@ -75,7 +76,7 @@ def _stage_asset(name: str, before: str | None) -> dg.AssetsDefinition:
     )
     def stage(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
         here, settings = lake.lake(), lake.load_settings()
-        out = local_path(here.stage(context.partition_key, name))
+        out = here.stage(context.partition_key, name)
         job = stage_job(here, settings, context.partition_key, name, before)
         with retrying_transient_faults():
             programs.run(context, "posellm_assets.language.train", job, out, partial(training_progress, out))
@@ -101,9 +102,9 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
     codes = read_json(lake.tokenizer(snapshot.lineage) / "config.json")["config"]
     layers = codes.get("layers", 1)
     return StageJob(
-        train=local_path(lake.examples(snapshot_key, "train")),
-        val=local_path(lake.examples(snapshot_key, "val")),
-        out=local_path(lake.stage(snapshot_key, name)),
+        train=lake.examples(snapshot_key, "train"),
+        val=lake.examples(snapshot_key, "val"),
+        out=lake.stage(snapshot_key, name),
         stage=stage,
         replay=replay,
         model=model,
@@ -111,9 +112,9 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
         codebook_size=layers * codes["codes"],
         layers=layers,
         lineage=snapshot.lineage,
-        tokenizer=local_path(lake.tokenizer(snapshot.lineage)),
+        tokenizer=lake.tokenizer(snapshot.lineage),
         snapshot=snapshot_key,
-        hub=hub.place(settings.hub, lake, name, snapshot_key),
+        hub=store.place(settings.hub, lake, name, snapshot_key),
         seed=settings.seed,
     )
 

@@ -25,8 +25,8 @@ from posellm_assets.defs.retraining import (
 from posellm_assets.defs.runs import LOCK, locked, running
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.intake import WatchState, look
-from posellm_assets.lake import Lake, local_path
-from posellm_assets.language.retraining import Freeze, Tokenise, TrainTokenizer, Wait
+from posellm_assets.generations.retraining import Freeze, Tokenise, TrainTokenizer, Wait
+from posellm_assets.lake import Lake
 from posellm_assets.problems import all_problems
 from posellm_assets.settings import Settings
 
@@ -52,7 +52,7 @@ def bring_up_to_date(lake: Lake, settings: Settings, instance: dg.DagsterInstanc
     Raises RunFailed where a training job fails; the next call goes on with its generation. Videos that cannot be used
     are left behind with their reason, as in any ingest run. RuntimeError where another process does the same already.
     """
-    lock = local_path(lake.root) / ".bring_up_to_date.lock"
+    lock = lake.root / ".bring_up_to_date.lock"
     running(instance, jobs.NAMES)  # an earlier call that was killed left its run unfinished
     with locked(lock):
         return _bring_up_to_date(lake, settings, instance, _Here(instance, say, lock))

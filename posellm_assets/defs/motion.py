@@ -5,19 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from upath import UPath
 
-from posellm_assets import hub
 from posellm_assets.defs.common import OWNERS, every_video, spec, stored
 from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.poses import POSES
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
+from posellm_assets.files import read_json, sha256_of
 from posellm_assets.footage.capture import CaptureInfo
-from posellm_assets.footage.keys import sport_of
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.lake import Lake, local_path, read_json, sha256_of
+from posellm_assets.keys import sport_of
+from posellm_assets.lake import Lake
 from posellm_assets.motion.batches import tokenise_batch
 from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
 from posellm_assets.motion.drift import limit_of
@@ -28,6 +27,7 @@ from posellm_assets.motion.motion import Motion
 from posellm_assets.pool import shares
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.training import store
 
 
 def make_motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -99,13 +99,13 @@ def motion_tokenizer(context: dg.AssetExecutionContext, lake: LakeResource, prog
     held_out: list[Path] = []
     for key in here.captioned_videos():
         manifest = read_manifest(here, key)
-        (train if manifest.split == "train" else held_out).append(local_path(here.motion(manifest.key)))
+        (train if manifest.split == "train" else held_out).append(here.motion(manifest.key))
     out = tokenizer_in_training(here)
     job = TokenizerJob(
         train=train,
         held_out=held_out,
         out=out,
-        hub=hub.place(settings.hub, here, "motion_tokenizer", out.name),
+        hub=store.place(settings.hub, here, "motion_tokenizer", out.name),
         config=settings.tokenizer,
         seed=settings.seed,
     )
@@ -155,7 +155,7 @@ def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]
         for key in keys:
             yield key, "there is no tokenizer yet; materialize motion_tokenizer first"
         return
-    tokenizer = local_path(tools.lake.tokenizer(lineage))
+    tokenizer = tools.lake.tokenizer(lineage)
     jobs = [
         TokeniseJob(tokenizer=tokenizer, items=[_token_item(tools.lake, lineage, key) for key in share])
         for share in shares(keys, tools.pool.workers)
@@ -168,8 +168,8 @@ def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]
 
 def _token_item(lake: Lake, lineage: str, key: str) -> TokeniseItem:
     return TokeniseItem(
-        motion=local_path(lake.motion(key)),
-        tokens=local_path(lake.motion_tokens(lineage, key)),
+        motion=lake.motion(key),
+        tokens=lake.motion_tokens(lineage, key),
         variants=read_manifest(lake, key).split == "train",
     )
 
@@ -205,7 +205,7 @@ def _expressible(key: str, error_mm: float, limit_mm: float) -> CheckOutcome:
     )
 
 
-def _current_tokens(lake: Lake, key: str) -> UPath:
+def _current_tokens(lake: Lake, key: str) -> Path:
     return lake.motion_tokens(current_lineage(lake) or "none", key)
 
 

@@ -9,9 +9,10 @@ from posellm_assets.defs.common import columns, jpeg, spec
 from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
+from posellm_assets.files import sha256_of
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.lake import Lake, local_path, sha256_of
+from posellm_assets.lake import Lake
 from posellm_assets.poses.extract import Clip, PoseSummary, extract_clips
 
 BLOCKING = ("schema", "person_coverage", "lower_body_visibility")
@@ -33,7 +34,7 @@ def is_video(lake: Lake, key: str) -> bool:
 def _clip(lake: Lake, key: str) -> Clip:
     return Clip(
         key=key,
-        video=local_path(lake.raw / read_manifest(lake, key).source),
+        video=lake.raw / read_manifest(lake, key).source,
         poses=lake.poses(key),
         quality=lake.pose_quality(key),
         contact_sheet=lake.contact_sheet(key),

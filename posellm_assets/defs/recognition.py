@@ -13,10 +13,11 @@ from posellm_assets.defs.common import every_video, spec
 from posellm_assets.defs.poses import POSES, is_video
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
-from posellm_assets.footage.keys import sport_of
+from posellm_assets.files import read_json, sha256_of, write_json
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.lake import Lake, local_path, read_json, sha256_of, write_json
-from posellm_assets.language.snapshots import motions_of, read_snapshot
+from posellm_assets.generations.snapshots import motions_of, read_snapshot
+from posellm_assets.keys import sport_of
+from posellm_assets.lake import Lake
 from posellm_assets.pool import shares
 
 
@@ -36,14 +37,14 @@ def recogniser_asset(last_stage: str) -> dg.AssetsDefinition:
         weighted by their validation likelihood."""
         here, settings = lake.lake(), lake.load_settings()
         snapshot = read_snapshot(here, context.partition_key)
-        out = local_path(here.recogniser(snapshot.snapshot))
+        out = here.recogniser(snapshot.snapshot)
         job = RecogniserJob(
-            dataset=local_path(here.action_dataset(snapshot.snapshot)),
+            dataset=here.action_dataset(snapshot.snapshot),
             motions=motions_of(here, snapshot),
             out=out,
             language_model=_there(here.finished_model(snapshot.snapshot, last_stage)),
-            tokenizer=_there(local_path(here.tokenizer(snapshot.lineage))),
-            vision_model=_there(local_path(here.action_model(snapshot.snapshot)) / "final"),
+            tokenizer=_there(here.tokenizer(snapshot.lineage)),
+            vision_model=_there(here.action_model(snapshot.snapshot) / "final"),
             config=settings.recognition,
             seed=settings.seed,
         )
@@ -69,10 +70,10 @@ def action_report(context: dg.AssetExecutionContext, lake: LakeResource, program
     """Every member and the ensemble on held-out clips: accuracy, calibration, confusions, worst mistakes."""
     here, settings = lake.lake(), lake.load_settings()
     snapshot = read_snapshot(here, context.partition_key)
-    out = local_path(here.action_report(snapshot.snapshot))
+    out = here.action_report(snapshot.snapshot)
     job = ReportJob(
-        recogniser=local_path(here.recogniser(snapshot.snapshot)),
-        dataset=local_path(here.action_dataset(snapshot.snapshot)),
+        recogniser=here.recogniser(snapshot.snapshot),
+        dataset=here.action_dataset(snapshot.snapshot),
         motions=motions_of(here, snapshot),
         out=out,
         config=settings.recognition,
@@ -100,7 +101,7 @@ def predict(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
         for key in keys:
             yield key, "there is no recogniser yet; materialize action_recogniser first"
         return
-    recogniser = local_path(tools.lake.recogniser(read_json(tools.lake.current_recogniser)["snapshot"]))
+    recogniser = tools.lake.recogniser(read_json(tools.lake.current_recogniser)["snapshot"])
     jobs = [
         PredictJob(
             recogniser=recogniser,
@@ -120,9 +121,9 @@ def _item(lake: Lake, key: str) -> PredictItem:
     return PredictItem(
         key=key,
         sport=sport_of(key),
-        video=local_path(lake.raw / read_manifest(lake, key).source),
-        poses=local_path(lake.poses(key)),
-        out=local_path(lake.action_predictions(key)),
+        video=lake.raw / read_manifest(lake, key).source,
+        poses=lake.poses(key),
+        out=lake.action_predictions(key),
     )
 
 

@@ -12,7 +12,8 @@ import dagster as dg
 from dagster._core.errors import DagsterPipesExecutionError
 from pydantic import BaseModel, Field
 
-from posellm_assets.lake import Lake, write_json
+from posellm_assets.files import write_json
+from posellm_assets.lake import Lake
 from posellm_assets.pool import LocalPool, Pool
 from posellm_assets.program import PREEMPTED
 from posellm_assets.settings import Settings, load_settings

@@ -16,12 +16,9 @@ from posellm_assets.defs.jobs import NAMES, tokenise_motion, train_generation, t
 from posellm_assets.defs.partitions import snapshots, videos
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.defs.runs import failures_of, running, why_it_failed
-from posellm_assets.evaluation.champion import Champion, read_champion
-from posellm_assets.lake import Lake
-from posellm_assets.language.inventory import arrival_of, stamp_of, usable_videos
-from posellm_assets.language.origin import Origin
-from posellm_assets.language.plan import find_hardware, settled
-from posellm_assets.language.retraining import (
+from posellm_assets.generations.champion import Champion, read_champion
+from posellm_assets.generations.inventory import arrival_of, stamp_of, usable_videos
+from posellm_assets.generations.retraining import (
     ATTEMPTS,
     Freeze,
     Generation,
@@ -33,12 +30,10 @@ from posellm_assets.language.retraining import (
     contiguous_ranges,
     next_step,
 )
-from posellm_assets.language.snapshots import (
-    Snapshot,
-    freeze,
-    snapshot_keys,
-    videos_of_last_snapshot,
-)
+from posellm_assets.generations.snapshots import Snapshot, freeze, snapshot_keys, videos_of_last_snapshot
+from posellm_assets.lake import Lake
+from posellm_assets.language.origin import Origin
+from posellm_assets.language.plan import find_hardware, settled
 from posellm_assets.motion.drift import drifting_sports
 from posellm_assets.motion.lineage import current_lineage
 from posellm_assets.problems import Problem, clear_problem, find_problem, record_problem

@@ -4,15 +4,16 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets import hub
-from posellm_assets.coaching.streaming_config import CoachJob, FeedbackItem, FeedbackJob, StreamingReportJob
+from posellm_assets.coaching.streaming.config import CoachJob, FeedbackItem, FeedbackJob, StreamingReportJob
 from posellm_assets.defs.common import OWNERS, every_video, picture, stored
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
+from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.lake import Lake, local_path, read_json, write_json
-from posellm_assets.language.curves import training_png
-from posellm_assets.language.snapshots import Snapshot, read_snapshot
+from posellm_assets.generations.snapshots import Snapshot, read_snapshot
+from posellm_assets.lake import Lake
+from posellm_assets.training import store
+from posellm_assets.training.curves import training_png
 
 PANELS = {"loss": "loss of a message (nats)", "lr": "learning rate", "grad_norm": "gradient norm"}
 
@@ -30,15 +31,15 @@ def feedback_dataset(context: dg.AssetExecutionContext, lake: LakeResource, prog
     """The videos of a snapshot with timed feedback, as windows of live motion under the snapshot's tokenizer."""
     here, settings = lake.lake(), lake.load_settings()
     snapshot = read_snapshot(here, context.partition_key)
-    out = local_path(here.feedback_dataset(snapshot.snapshot))
+    out = here.feedback_dataset(snapshot.snapshot)
     job = FeedbackJob(
         items=items_of(here, snapshot),
-        tokenizer=local_path(here.tokenizer(snapshot.lineage)),
+        tokenizer=here.tokenizer(snapshot.lineage),
         motion=settings.motion,
         out=out,
     )
     with retrying_transient_faults():
-        programs.run(context, "posellm_assets.coaching.feedback_dataset", job, out)
+        programs.run(context, "posellm_assets.coaching.streaming.dataset", job, out)
     record = read_json(out / "dataset.json")
     sessions = record["sessions"]
     said = {key: sum(not one["transition"] for one in session["feedback"]) for key, session in _by_key(sessions)}
@@ -66,16 +67,16 @@ def feedback_dataset(context: dg.AssetExecutionContext, lake: LakeResource, prog
 def streaming_coach(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
     """A causal model that says the right thing at the right moment, or nothing; a killed run goes on."""
     here, settings = lake.lake(), lake.load_settings()
-    out = local_path(here.streaming_coach(context.partition_key))
+    out = here.streaming_coach(context.partition_key)
     job = CoachJob(
-        dataset=local_path(here.feedback_dataset(context.partition_key)),
+        dataset=here.feedback_dataset(context.partition_key),
         out=out,
         config=settings.streaming,
-        hub=hub.place(settings.hub, here, "coach", context.partition_key),
+        hub=store.place(settings.hub, here, "coach", context.partition_key),
         seed=settings.seed,
     )
     with retrying_transient_faults():
-        programs.run(context, "posellm_assets.coaching.train_coach", job, out)
+        programs.run(context, "posellm_assets.coaching.streaming.train", job, out)
     result = read_json(out / "result.json")
     return dg.MaterializeResult(
         metadata={
@@ -93,19 +94,19 @@ def streaming_report(context: dg.AssetExecutionContext, lake: LakeResource, prog
     and is not worse than the coach in use, comes into use."""
     here, settings = lake.lake(), lake.load_settings()
     snapshot = context.partition_key
-    out = local_path(here.streaming_report(snapshot))
+    out = here.streaming_report(snapshot)
     in_use = read_json(here.current_coach)["snapshot"] if here.current_coach.exists() else None
     job = StreamingReportJob(
-        coach=local_path(here.streaming_coach(snapshot)) / "final",
-        dataset=local_path(here.feedback_dataset(snapshot)),
-        rival=local_path(here.streaming_coach(in_use)) / "final" if in_use not in (None, snapshot) else None,
+        coach=here.streaming_coach(snapshot) / "final",
+        dataset=here.feedback_dataset(snapshot),
+        rival=here.streaming_coach(in_use) / "final" if in_use not in (None, snapshot) else None,
         out=out,
         text_metrics=settings.coaching.text_metrics,
-        ledger=local_path(here.endpoint_spending),
+        ledger=here.endpoint_spending,
         seed=settings.seed,
     )
     with retrying_transient_faults():
-        programs.run(context, "posellm_assets.coaching.streaming_report", job, out)
+        programs.run(context, "posellm_assets.coaching.streaming.report", job, out)
     metrics = read_json(out / "metrics.json")
     if metrics["decision"]["use"]:
         write_json(here.current_coach, {"snapshot": snapshot})
@@ -135,7 +136,7 @@ def items_of(lake: Lake, snapshot: Snapshot) -> list[FeedbackItem]:
                     key=video.key,
                     participant=video.participant,
                     split=video.split,
-                    poses=local_path(lake.poses(video.key)),
+                    poses=lake.poses(video.key),
                     duration_s=manifest.video.duration_s,
                     language=manifest.language,
                     feedback=manifest.feedback,

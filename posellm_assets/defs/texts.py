@@ -7,9 +7,10 @@ import dagster as dg
 from posellm_assets.defs.common import spec
 from posellm_assets.defs.motion import MOTION
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
-from posellm_assets.footage.keys import sport_of
+from posellm_assets.files import sha256_of
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.lake import Lake, sha256_of
+from posellm_assets.keys import sport_of
+from posellm_assets.lake import Lake
 from posellm_assets.motion.motion import Motion
 from posellm_assets.texts.captions import captions_for, write_captions
 from posellm_assets.texts.glossary import glossary_of

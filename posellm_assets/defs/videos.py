@@ -8,10 +8,10 @@ fails is left behind with its reason, and at the end the step fails naming those
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from upath import UPath
 
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, retrying_transient_faults
@@ -71,7 +71,7 @@ class VideoAsset:
 
     spec: dg.AssetSpec
     work: Callable[[Tools, Sequence[str]], Iterator[tuple[str, Outcome]]]
-    path: Callable[[Lake, str], UPath]
+    path: Callable[[Lake, str], Path]
     needs: tuple["VideoAsset", ...] = ()
     checks: tuple[dg.AssetCheckSpec, ...] = ()
     applies: Callable[[Lake, str], bool] = lambda _lake, _key: True

@@ -22,9 +22,9 @@ from posellm_assets.demo.movements import Movement, Side, movements
 from posellm_assets.demo.posing import pose
 from posellm_assets.demo.scene import Camera, Place, background, draw, in_sight
 from posellm_assets.demo.skeleton import Bones, landmarks
-from posellm_assets.footage.keys import slug
+from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.labels import Labels, sidecar_of
-from posellm_assets.lake import write_atomic, write_json
+from posellm_assets.keys import slug
 from posellm_assets.pool import Pool
 
 FPS = 24

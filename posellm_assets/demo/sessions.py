@@ -34,8 +34,8 @@ from posellm_assets.demo.footage import (
     with_faults,
 )
 from posellm_assets.demo.movements import Movement, Side, movements
+from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.labels import Feedback, Labels, sidecar_of
-from posellm_assets.lake import write_atomic, write_json
 from posellm_assets.pool import Pool
 
 SPORT = "fitness"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from posellm_assets.evaluation.metrics import Figure, average, share
-from posellm_assets.lake import write_atomic
+from posellm_assets.files import write_atomic
+from posellm_assets.reports.metrics import Figure, average, share
 
 FILE = "cases.parquet"
 

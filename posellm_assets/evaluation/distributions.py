@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posellm_assets.evaluation.metrics import Z_95, Figure, average, share
+from posellm_assets.reports.metrics import Z_95, Figure, average, share
 
 REPEATS = 20
 BATCH = 32  # texts that a motion's own is ranked among

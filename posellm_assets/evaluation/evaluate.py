@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import transformers
 
-from posellm_assets import __version__, lake
+from posellm_assets import __version__, files
 from posellm_assets.evaluation import motion_to_text, text_to_motion
 from posellm_assets.evaluation.baselines import nearest_by_text
 from posellm_assets.evaluation.cases import FILE, read_cases, write_cases
@@ -87,9 +87,9 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
         losses={stage: read_losses(path) for stage, path in job.losses.items()},
         rows=showcase(evaluator, labels, asked, samples, dict(zip(map(place, test), said, strict=True))),
     )
-    lake.write_bytes(job.out / "index.html", page.encode())
+    files.write_bytes(job.out / "index.html", page.encode())
     write_cases(job.out / FILE, figures.cases)
-    lake.write_json(job.out / "metrics.json", metrics)
+    files.write_json(job.out / "metrics.json", metrics)
     report(f"evaluation: report written to {job.out / 'index.html'} after {metrics['seconds']} s")
     return metrics
 
@@ -103,7 +103,7 @@ def _readable(model: MotionLM, test: Sequence[Clip], report: Report) -> list[Cli
 
 
 def _champion(report: ChampionReport) -> Released:
-    videos = lake.read_json(report.manifest)["videos"]
+    videos = files.read_json(report.manifest)["videos"]
     return Released(
         name=report.snapshot,
         keys={video["key"] for video in videos},
@@ -157,8 +157,8 @@ def _provenance(job: EvaluateJob, lineage: str) -> dict[str, Any]:
             "torch": torch.__version__,
             "transformers": transformers.__version__,
         },
-        "snapshot": lake.read_json(job.snapshot) if job.snapshot else None,
-        **{name: lake.read_json(path) if path.exists() else None for name, path in reports.items()},
+        "snapshot": files.read_json(job.snapshot) if job.snapshot else None,
+        **{name: files.read_json(path) if path.exists() else None for name, path in reports.items()},
     }
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from posellm_assets import lake
+from posellm_assets import files
 from posellm_assets.evaluation.config import EvaluatorConfig
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import encode
@@ -140,9 +140,9 @@ class Evaluator(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write the weights and then the description into `folder`."""
-        lake.write_bytes(folder / _WEIGHTS, safetensors.torch.save(self.state_dict()))
+        files.write_bytes(folder / _WEIGHTS, safetensors.torch.save(self.state_dict()))
         description = {"skeleton": self.skeleton.to_json(), "fps": self.fps, "config": self.config.model_dump()}
-        lake.write_json(folder / _CONFIG, description)
+        files.write_json(folder / _CONFIG, description)
 
     @classmethod
     def load(cls, folder: Path) -> "Evaluator":
@@ -150,7 +150,7 @@ class Evaluator(nn.Module):
         missing = [name for name in (_WEIGHTS, _CONFIG) if not (folder / name).exists()]
         if missing:
             raise ValueError(f"{folder} is not a finished evaluator: it has no {' and no '.join(missing)}")
-        description = lake.read_json(folder / _CONFIG)
+        description = files.read_json(folder / _CONFIG)
         weights = safetensors.torch.load((folder / _WEIGHTS).read_bytes())
         evaluator = cls(
             weights["mean"].numpy(),

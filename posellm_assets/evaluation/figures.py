@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from posellm_assets.evaluation.cases import Case
-from posellm_assets.evaluation.metrics import Figure, share
+from posellm_assets.reports.metrics import Figure, share
 
 Value = TypeVar("Value", bool, float, tuple[float, int])
 

@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 from posellm_assets.evaluation.cases import FILE, Case, read_cases
 from posellm_assets.evaluation.config import GateConfig
-from posellm_assets.evaluation.metrics import average
-from posellm_assets.lake import read_json
+from posellm_assets.files import read_json
+from posellm_assets.reports.metrics import average
 
 Verdict = Literal["worse", "better", "not worse", "one case says nothing"]
 

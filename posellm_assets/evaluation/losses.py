@@ -3,12 +3,10 @@
 import json
 from pathlib import Path
 
-from upath import UPath
-
 Curve = list[tuple[int, float]]
 
 
-def read_losses(path: UPath | Path) -> Curve:
+def read_losses(path: Path) -> Curve:
     """(step, loss) for every line of a `losses.jsonl`, of a repeated step (a resumed run) the last one.
 
     Raises FileNotFoundError where the stage wrote none, ValueError naming the line that is not a loss.

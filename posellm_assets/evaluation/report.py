@@ -6,7 +6,7 @@ The report in full, a page of HTML, is made in `page.py`.
 from collections.abc import Mapping
 from typing import Any
 
-from posellm_assets.evaluation.tables import LAYOUTS, Column, Layout, bounds, sample, shown
+from posellm_assets.reports.tables import LAYOUTS, Column, Layout, bounds, sample, shown
 
 # Name, what it is, whether it is a share, and the figures that it is to be read beside.
 HEADLINES: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (

@@ -11,7 +11,7 @@ from typing import Any
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from posellm_assets.evaluation.metrics import Figure, average
+from posellm_assets.reports.metrics import Figure, average
 
 RESAMPLES = 200  # of the clips, for the intervals of BLEU and chrF (Koehn 2004), drawn by sacrebleu from its fixed seed
 # Words of letters and digits; of scripts that do not part words, the single characters.

@@ -21,19 +21,11 @@ from posellm_assets.evaluation.distributions import (
 )
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.figures import NO_LABELS, NO_TEST, ONE_LABEL, ONE_TEXT, Figures
-from posellm_assets.evaluation.metrics import (
-    Figure,
-    average,
-    confusion,
-    distinct_n,
-    edit_distance,
-    length_error,
-    share,
-)
 from posellm_assets.language.config import SamplingConfig
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenizer import MotionTokenizer
+from posellm_assets.reports.metrics import Figure, average, confusion, distinct_n, edit_distance, length_error, share
 
 MATCHING = (*(f"r_precision_{k}" for k in RANKS), "mm_dist")
 SHUFFLES = 10

@@ -14,15 +14,15 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from posellm_assets import lake
+from posellm_assets import files
 from posellm_assets.evaluation.clips import Clip, read_clips
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
 from posellm_assets.evaluation.distributions import RANKS, chance_of_precision, matching
 from posellm_assets.evaluation.evaluator import FRAMES_PER_STEP, Evaluator
-from posellm_assets.evaluation.metrics import accuracy
 from posellm_assets.motion.augment import change_speed, mirror
 from posellm_assets.motion.representation import encode
 from posellm_assets.program import Report, run_program
+from posellm_assets.reports.metrics import accuracy
 from posellm_assets.texts.mirror import mirror_text
 
 
@@ -44,7 +44,7 @@ def run(job: EvaluatorJob, report: Report) -> dict[str, Any]:
         "seconds": round(time.process_time() - started_s, 1),
     }
     evaluator.save(job.out)
-    lake.write_json(job.out / "report.json", content)
+    files.write_json(job.out / "report.json", content)
     report(f"evaluator: {content}")
     return content
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from posellm_assets.footage.config import FootageConfig
-from posellm_assets.footage.keys import sport_of
 from posellm_assets.footage.labels import labels_changed_ns
 from posellm_assets.footage.register import StillChanging, register
 from posellm_assets.footage.registry import Outcome, Registry, registry_of
 from posellm_assets.footage.scan import Listing, Waiting, diff, drop_zone, list_footage
+from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
 
 WATCHED_AT_ONCE = 1_000

@@ -7,12 +7,13 @@ import unicodedata
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.capture import CaptureInfo
-from posellm_assets.footage.keys import check_video_key
 from posellm_assets.footage.labels import Feedback
 from posellm_assets.footage.splits import Split, split_of
 from posellm_assets.footage.video import VideoInfo
-from posellm_assets.lake import Lake, read_json, write_json
+from posellm_assets.keys import check_video_key
+from posellm_assets.lake import Lake
 
 
 class FootageManifest(BaseModel):

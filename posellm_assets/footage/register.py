@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
+from posellm_assets.files import sha256_of, write_atomic, write_json
 from posellm_assets.footage.capture import (
     FOREIGN_SUFFIXES,
     SUFFIX,
@@ -18,7 +19,6 @@ from posellm_assets.footage.capture import (
     is_capture,
     probe_capture,
 )
-from posellm_assets.footage.keys import slug, sport_of, video_key
 from posellm_assets.footage.labels import (
     LabelError,
     Labels,
@@ -30,7 +30,8 @@ from posellm_assets.footage.manifest import FootageManifest, read_manifest, writ
 from posellm_assets.footage.registry import Outcome, Registry, registry_of
 from posellm_assets.footage.scan import IGNORED_ENDINGS, drop_zone, shown
 from posellm_assets.footage.video import UnreadableVideo, VideoInfo, probe
-from posellm_assets.lake import Lake, sha256_of, write_atomic, write_json
+from posellm_assets.keys import slug, sport_of, video_key
+from posellm_assets.lake import Lake
 
 
 class StillChanging(OSError):

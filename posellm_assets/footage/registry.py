@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from posellm_assets.footage.scan import Stamp
-from posellm_assets.lake import Lake, local_path
+from posellm_assets.lake import Lake
 
 
 class Outcome(BaseModel):
@@ -133,7 +133,7 @@ class Registry:
 
 def registry_of(lake: Lake) -> Registry:
     """The registry of `lake`, up to date."""
-    registry = _registry_at(local_path(lake.registry).absolute())
+    registry = _registry_at(lake.registry.absolute())
     registry.refresh()
     return registry
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from posellm_assets.footage.keys import slug
-from posellm_assets.lake import Lake, local_path
+from posellm_assets.keys import slug
+from posellm_assets.lake import Lake
 
 IGNORED_ENDINGS = (".json", ".csv", ".npz", ".txt", ".md")
 LAYOUT = "<sport>/[<label>/]<file>"
@@ -75,7 +75,7 @@ def diff(
 
 def drop_zone(lake: Lake) -> Path:
     """`lake.raw` as a folder of this machine; raises ValueError for a lake on object storage."""
-    return local_path(lake.raw)
+    return lake.raw
 
 
 def list_footage(raw: Path, known: Mapping[str, Stamp] | None = None, suspects: Collection[str] = ()) -> Listing:

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import av
 import numpy as np
 
-from posellm_assets.lake import write_atomic
+from posellm_assets.files import write_atomic
 
 _TICKS_PER_S = 90_000
 

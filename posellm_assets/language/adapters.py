@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from posellm_assets import lake
+from posellm_assets import files
 from posellm_assets.language.config import ModelConfig
 from posellm_assets.language.vocabulary import Vocabulary
 
@@ -60,7 +60,7 @@ def base_of(folder: Path, config: ModelConfig) -> str | None:
     """
     if config.method == "full" or config.base == "tiny" or not (folder / FOLDER / _CONFIG).is_file():
         return None
-    found = lake.read_json(folder / FOLDER / _CONFIG)
+    found = files.read_json(folder / FOLDER / _CONFIG)
     same = (found["base_model_name_or_path"], found["r"], found["lora_alpha"])
     return config.base if same == (config.base, config.lora_rank, config.lora_alpha) else None
 
@@ -68,7 +68,7 @@ def base_of(folder: Path, config: ModelConfig) -> str | None:
 @torch.no_grad()
 def set_rows(model: Any, folder: Path) -> None:
     """Give the added tokens of `model`, which has no adapter yet, the rows that a finished model's adapter trained."""
-    indices = lake.read_json(folder / FOLDER / _CONFIG)["trainable_token_indices"]
+    indices = files.read_json(folder / FOLDER / _CONFIG)["trainable_token_indices"]
     weights = load_file(folder / FOLDER / _WEIGHTS)
     for name, tokens in indices.items():
         layer = model.get_submodule(name)

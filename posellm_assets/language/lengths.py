@@ -9,7 +9,7 @@ from statistics import median_low
 
 from pydantic import BaseModel, ConfigDict
 
-from posellm_assets import lake
+from posellm_assets import files
 from posellm_assets.language.clips import Clip
 
 _FILE = "lengths.json"
@@ -64,12 +64,12 @@ class Lengths(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Write into a model folder."""
-        lake.write_json(folder / _FILE, self.model_dump())
+        files.write_json(folder / _FILE, self.model_dump())
 
     @classmethod
     def read(cls, folder: Path) -> "Lengths":
         """Read what `write` wrote."""
-        return cls.model_validate(lake.read_json(folder / _FILE))
+        return cls.model_validate(files.read_json(folder / _FILE))
 
     def _most_like(self, text: str) -> str | None:
         """The known text or label that shares the most with `text`, or None where none shares enough.

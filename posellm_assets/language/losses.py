@@ -12,9 +12,9 @@ from posellm_assets.language import models
 from posellm_assets.language.clips import Clip, UnusableData, View
 from posellm_assets.language.config import StageConfig, Task
 from posellm_assets.language.packing import IGNORE, Batch, collate, hidden_states, pack
-from posellm_assets.language.processes import Processes
 from posellm_assets.language.tasks import build, serves
 from posellm_assets.language.vocabulary import Vocabulary
+from posellm_assets.training.processes import Processes
 
 
 def summed_loss(model: Any, batch: Batch, masked: bool, bf16: bool) -> torch.Tensor:

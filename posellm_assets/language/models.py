@@ -17,11 +17,11 @@ from transformers.utils import logging
 
 from posellm_assets.language import adapters
 from posellm_assets.language.adapters import is_adapted, is_tied
-from posellm_assets.language.backends import Backend, BackendUnavailable, check_quantiser
 from posellm_assets.language.bases import UnsupportedModel, read_base_config
 from posellm_assets.language.config import ModelConfig, TinyConfig
 from posellm_assets.language.packing import isolates
 from posellm_assets.language.vocabulary import Vocabulary
+from posellm_assets.training.backends import Backend, BackendUnavailable, check_quantiser
 
 _ROWS_MULTIPLE = 64
 # On a CPU plain matrix products train a tenth faster than torch's fused attention, as long as rows are short.

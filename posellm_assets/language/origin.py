@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from posellm_assets import lake
+from posellm_assets import files
 from posellm_assets.language.config import ModelConfig, StageJob, Task, TinyConfig
 
 _FILE = "origin.json"
@@ -48,10 +48,10 @@ class Origin(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Write into a model folder."""
-        lake.write_json(folder / _FILE, self.model_dump())
+        files.write_json(folder / _FILE, self.model_dump())
 
     @classmethod
     def read(cls, folder: Path) -> "Origin":
         """Read what `write` wrote; of an older model nothing is known."""
         path = folder / _FILE
-        return cls.model_validate(lake.read_json(path)) if path.is_file() else cls(base=None, tiny=None, tasks=())
+        return cls.model_validate(files.read_json(path)) if path.is_file() else cls(base=None, tiny=None, tasks=())

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posellm_assets.lake import read_json
+from posellm_assets.files import read_json
 from posellm_assets.language.config import Method, ModelConfig, StageConfig
 from posellm_assets.program import bf16_is_fast_on_cpu
 

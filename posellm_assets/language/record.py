@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from posellm_assets import lake
-from posellm_assets.language import checkpoints, models
+from posellm_assets import files
+from posellm_assets.language import models
 from posellm_assets.language.clips import UnusableData
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.lengths import Lengths
@@ -21,6 +21,7 @@ from posellm_assets.language.origin import Origin
 from posellm_assets.language.start import BASE
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.program import Refusal
+from posellm_assets.training import state
 
 _VERSIONS_OF = ("posellm-assets", "torch", "transformers", "peft", "tokenizers", "unsloth")
 
@@ -37,18 +38,18 @@ def identity(job: StageJob) -> dict[str, Any]:
     settings["stage"] |= {"rows_per_batch": rows_per_step, "batches_per_step": 1}
     return {
         **settings,
-        "train": lake.sha256_of(job.train),
-        "val": lake.sha256_of(job.val) if job.val else None,
+        "train": files.sha256_of(job.train),
+        "val": files.sha256_of(job.val) if job.val else None,
         "tokenizer": job.tokenizer is not None,  # which one, the lineage says
         "parent": _folder_hash(job.parent, ("*.safetensors", "vocabulary.json")) if job.parent else None,
     }
 
 
 def _folder_hash(folder: Path, patterns: tuple[str, ...]) -> str:
-    files = sorted(path for pattern in patterns for path in folder.glob(pattern))
-    if not files:
+    found = sorted(path for pattern in patterns for path in folder.glob(pattern))
+    if not found:
         raise UnusableData(f"{folder} holds no model; train the stage before this one first")
-    return hashlib.sha256("".join(lake.sha256_of(path) for path in files).encode()).hexdigest()
+    return hashlib.sha256("".join(files.sha256_of(path) for path in found).encode()).hexdigest()
 
 
 def code_hash() -> str:
@@ -69,10 +70,10 @@ def versions() -> dict[str, str | None]:
 
 def restore_losses(checkpoint: Path | None, path: Path, write: bool) -> list[dict[str, Any]]:
     """The losses that a checkpoint folder remembers; with `write`, the log at `path` becomes just that."""
-    saved = checkpoint / checkpoints.LOSSES if checkpoint else None
+    saved = checkpoint / state.LOSSES if checkpoint else None
     kept = saved.read_bytes() if saved and saved.is_file() else b""
     if write:
-        lake.write_bytes(path, kept)
+        files.write_bytes(path, kept)
     return [json.loads(line) for line in kept.splitlines()]
 
 
@@ -95,9 +96,9 @@ def save_start(out: Path, vocabulary: Vocabulary, folder: Path) -> None:
 
 def restore_start(checkpoint: Path, out: Path) -> None:
     """Put the built-in base back where a job that began from it has none here."""
-    if not (out / BASE).is_dir() and (checkpoint / checkpoints.START / "config.json").is_file():
-        with lake.whole_folder(out / BASE) as folder:
-            shutil.copytree(checkpoint / checkpoints.START, folder, dirs_exist_ok=True)
+    if not (out / BASE).is_dir() and (checkpoint / state.START / "config.json").is_file():
+        with files.whole_folder(out / BASE) as folder:
+            shutil.copytree(checkpoint / state.START, folder, dirs_exist_ok=True)
 
 
 def vocabulary_hash(vocabulary: Vocabulary) -> str:
@@ -118,7 +119,7 @@ def write_final(model: Any, vocabulary: Vocabulary, lengths: Lengths, origin: Or
     """Write `out/final`, whole; raises Refusal where the disk is full."""
     final = out / "final"
     try:
-        with lake.whole_folder(final) as folder:
+        with files.whole_folder(final) as folder:
             models.save(model, vocabulary, folder)
             lengths.write(folder)
             origin.write(folder)

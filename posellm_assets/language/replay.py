@@ -10,10 +10,10 @@ import random
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from posellm_assets.footage.keys import sport_of
+from posellm_assets.generations.snapshots import Snapshot
+from posellm_assets.keys import sport_of
 from posellm_assets.language.clips import Clip
 from posellm_assets.language.config import GenerationConfig, Replay, StageConfig
-from posellm_assets.language.snapshots import Snapshot
 
 
 class Source:

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from posellm_assets import lake
+from posellm_assets import files
 from posellm_assets.language import adapters, models
-from posellm_assets.language.backends import Backend
 from posellm_assets.language.bases import read_base_config, read_text_tokenizer
 from posellm_assets.language.clips import Clip, UnusableData
 from posellm_assets.language.config import StageJob
-from posellm_assets.language.processes import Processes
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 from posellm_assets.motion.tokenizer import MotionTokenizer
+from posellm_assets.training.backends import Backend
+from posellm_assets.training.processes import Processes
 
 # The built-in base of a stage in training; it goes when the stage is finished.
 BASE = "base"
@@ -66,7 +66,7 @@ def start(
         if processes.first and not (resumed and folder.is_dir()):
             texts = {text for clip in clips for view in clip.views for text in (*view.texts, view.question) if text}
             tokenizer = tiny_tokenizer(texts, job.model.tiny.text_tokens)
-            with lake.whole_folder(folder) as new:
+            with files.whole_folder(folder) as new:
                 models.build_tiny(job.model.tiny, Vocabulary(tokenizer, *codes, participants), job.seed, new)
         processes.wait()
         vocabulary, loaded, unknown = Vocabulary.load(folder), load(str(folder)), []

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from posellm_assets import lake
-from posellm_assets.checkpoints import CheckpointMismatch, check_identity, newest_valid
-from posellm_assets.language import backends
+from posellm_assets import files
 from posellm_assets.language.config import StageJob, Task
 from posellm_assets.language.formats.card import stage_card
 from posellm_assets.language.origin import Origin
 from posellm_assets.program import Preempted, Refusal, Report, read_config, run_training
-from posellm_assets.saving import PREEMPTION_S, SavePoints, Saves
+from posellm_assets.training import backends
+from posellm_assets.training.checkpoints import CheckpointMismatch, check_identity, newest_valid
+from posellm_assets.training.saving import PREEMPTION_S, SavePoints, Saves
 
 SAY_EVERY_S = 10.0
 
@@ -43,15 +43,16 @@ def train(
     # Imported here, because Unsloth patches transformers and `backends.choose` must have imported it before.
     import torch
 
-    from posellm_assets.language import checkpoints, optimizer, record
+    from posellm_assets.language import record
     from posellm_assets.language.clips import UnusableData, read_clips
     from posellm_assets.language.lengths import Lengths
     from posellm_assets.language.losses import check_can_evaluate, mean_loss, summed_loss, validate
     from posellm_assets.language.packing import collate
-    from posellm_assets.language.processes import together
     from posellm_assets.language.rows import Rows
     from posellm_assets.language.start import start
     from posellm_assets.language.tasks import fit_texts
+    from posellm_assets.training import optimizer, state
+    from posellm_assets.training.processes import together
 
     with together() as processes:
         # --- What this job is, and what is there of it already
@@ -68,14 +69,14 @@ def train(
         result_file = job.out / "result.json"
         saves = Saves(job.out, job.hub if processes.first else None, say)
         if result_file.is_file():
-            result: dict[str, Any] = lake.read_json(result_file)
+            result: dict[str, Any] = files.read_json(result_file)
             # Before there was a store, a result did not say of which snapshot it is.
             check_identity({"snapshot": job.snapshot, **result["identity"]}, identity, str(job.out))
             say(f"{stage.name} is finished already: {job.out / 'final'}")
             if processes.first and saves.is_behind(result.get("store"), result["steps"]):
                 saves.copy(stage_card(job, result["steps"], result["val_before"], []))
                 result["store"] = saves.finish()
-                lake.write_json(result_file, result)
+                files.write_json(result_file, result)
             return result
 
         def unfit(position: dict[str, Any], where: str) -> None:
@@ -84,12 +85,12 @@ def train(
                     f"{where} holds checkpoints that an older version of this project wrote: remove it and train again"
                 )
             # What broke a step may have been put right since; what makes the model what it is may not have changed.
-            (checkpoints.check_cure if position.get("broke") else check_identity)(position["identity"], identity, where)
+            (state.check_cure if position.get("broke") else check_identity)(position["identity"], identity, where)
 
         newest = saves.newest(unfit) if processes.first else None
         processes.wait()
         newest = newest if processes.first else newest_valid(job.out, say)
-        checkpoint = checkpoints.read(newest) if newest else None
+        checkpoint = state.read(newest) if newest else None
         if newest and processes.first:
             record.restore_start(newest, job.out)
         processes.wait()
@@ -128,7 +129,7 @@ def train(
             position = {**checkpoint.position, "identity": identity, "broke": False, "code": record.code_hash()}
             before = checkpoint.position
             check_identity({"vocabulary": before["vocabulary"]}, {"vocabulary": tokens_hash}, str(newest))
-            changed = checkpoints.check_cure(before["identity"], identity, str(newest))
+            changed = state.check_cure(before["identity"], identity, str(newest))
             position["changed"] += changed
             if before["code"] != position["code"]:
                 changed.append("the code of the language room is another than that of the checkpoint")
@@ -175,7 +176,7 @@ def train(
                 now = optimizer.to_checkpoint(trained, adamw, {**position, "epoch": rows.epoch, "row": rows.row})
 
                 def fill(folder: Path) -> None:
-                    checkpoints.fill(folder, now, job.out / "losses.jsonl", save_start)
+                    state.fill(folder, now, job.out / "losses.jsonl", save_start)
 
                 saves.write(position["step"], fill, card(), kept())
             processes.wait()
@@ -262,7 +263,7 @@ def train(
 
         # --- The finished model and its record
         if stage.patience and position["best"]["step"]:
-            optimizer.restore_weights(checkpoints.read_step(job.out, position["best"]["step"]), trained)
+            optimizer.restore_weights(state.read_step(job.out, position["best"]["step"]), trained)
         val = evaluate()
         tail = [entry["loss"] for entry in losses[-max(1, len(losses) // 10) :]]
         result = {
@@ -306,7 +307,7 @@ def train(
         if processes.first:
             record.write_final(model, vocabulary, Lengths.of(clips, stage.row_tokens), origin, job.out)
             result["store"] = saves.finish()
-            lake.write_json(result_file, result)
+            files.write_json(result_file, result)
         processes.wait()
         say(f"{stage.name} is finished: loss {result['first_loss']:.3f} -> {result['final_loss']:.3f}, val {val}")
         return result

@@ -11,7 +11,7 @@ from pathlib import Path
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from posellm_assets import lake
+from posellm_assets import files
 
 _FILE = "vocabulary.json"
 _END_OF_TEXT = "<|endoftext|>"
@@ -132,7 +132,7 @@ class Vocabulary:
             "layers": self.layers,
             "participants": sorted(self.participants),
         }
-        lake.write_json(folder / _FILE, record)
+        files.write_json(folder / _FILE, record)
 
     @classmethod
     def load(cls, folder: Path, participants: Iterable[str] = ()) -> "Vocabulary":
@@ -142,7 +142,7 @@ class Vocabulary:
         """
         if not (folder / _FILE).is_file():
             raise FileNotFoundError(f"{folder} holds no {_FILE}: it is not a model that this project trained")
-        record = lake.read_json(folder / _FILE)
+        record = files.read_json(folder / _FILE)
         record["participants"] = [*record.get("participants", ()), *participants]
         return cls(AutoTokenizer.from_pretrained(folder), **record)
 

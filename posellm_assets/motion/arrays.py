@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import ValidationError
 
+from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.labels import sidecar_of
-from posellm_assets.lake import write_atomic, write_json
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.sources import Declaration, UnusableSource, motion_from_joints
 

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 from scipy.spatial.transform import Rotation
-from upath import UPath
 
-from posellm_assets.lake import write_bytes
+from posellm_assets.files import write_bytes
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.skeletons import Skeleton
 
@@ -24,7 +23,7 @@ _STIFF_M = 1e-6
 _FLAT_SHARE = 0.05
 
 
-def write_bvh(motion: Motion, path: UPath | Path) -> None:
+def write_bvh(motion: Motion, path: Path) -> None:
     """Write a motion without gaps as BVH: centimetres, y up, rotations in the order Z, X, Y.
 
     The offsets are the bones of the first frame, with their median lengths. Raises ValueError where frames are unknown.

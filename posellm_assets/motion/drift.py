@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from posellm_assets.footage.keys import sport_of
-from posellm_assets.lake import Lake, read_json
+from posellm_assets.files import read_json
+from posellm_assets.keys import sport_of
+from posellm_assets.lake import Lake
 
 MIN_HELD_OUT_CLIPS = 8
 """Fewer clips say too little about what is usual."""

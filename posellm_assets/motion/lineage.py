@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from posellm_assets.lake import Lake, local_path, read_json, write_json
+from posellm_assets.files import read_json, write_json
+from posellm_assets.lake import Lake
 
 
 def current_lineage(lake: Lake) -> str | None:
@@ -13,14 +14,14 @@ def current_lineage(lake: Lake) -> str | None:
 
 def tokenizer_in_training(lake: Lake) -> Path:
     """The folder in which a tokenizer is trained before it has a name."""
-    return local_path(lake.tokenizer("in-training"))
+    return lake.tokenizer("in-training")
 
 
 def adopt_tokenizer(lake: Lake) -> str:
     """Give the tokenizer that has just been trained its own folder and make it the current lineage."""
     trained = tokenizer_in_training(lake)
     lineage = read_json(trained / "config.json")["lineage"]
-    home = local_path(lake.tokenizer(lineage))
+    home = lake.tokenizer(lineage)
     if home.exists():  # the same weights were trained before
         shutil.rmtree(trained)
     else:

@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from upath import UPath
 
+from posellm_assets.files import write_atomic
 from posellm_assets.footage.capture import METADATA_KEY
-from posellm_assets.lake import write_atomic
 from posellm_assets.motion.skeletons import Skeleton
 
 SCHEMA_VERSION = 1
@@ -86,7 +85,7 @@ class Motion:
         # half a frame of tolerance, because min_s * fps is not exact
         return [self.cut(start, stop) for start, stop in runs(self.known) if stop - start >= min_s * self.fps - 0.5]
 
-    def write(self, path: UPath | Path) -> None:
+    def write(self, path: Path) -> None:
         """Write parquet atomically: a row per frame with `time_s`, `filled` and the joints, row-major (J, 3)."""
         coordinates = len(self.skeleton) * 3
         about = {
@@ -109,7 +108,7 @@ class Motion:
         write_atomic(path, lambda stream: pq.write_table(table, stream, compression="zstd", compression_level=3))
 
     @classmethod
-    def read(cls, path: UPath | Path) -> "Motion":
+    def read(cls, path: Path) -> "Motion":
         """Read what `write` wrote; raises UnreadableMotion for anything else, FileNotFoundError where nothing is."""
         with path.open("rb") as stream:
             try:

@@ -11,9 +11,8 @@ import av
 import cv2
 import numpy as np
 from PIL import Image
-from upath import UPath
 
-from posellm_assets.lake import write_bytes
+from posellm_assets.files import write_bytes
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import turn
 from posellm_assets.motion.skeletons import Skeleton
@@ -30,7 +29,7 @@ _LEFT, _RIGHT, _MIDDLE = np.array([40, 110, 190]), np.array([222, 90, 60]), np.a
 _CAMERA_YAW, _CAMERA_PITCH = np.radians(-25), np.radians(12)
 
 
-def render_video(motions: Sequence[Motion], path: UPath | Path, titles: Sequence[str]) -> None:
+def render_video(motions: Sequence[Motion], path: Path, titles: Sequence[str]) -> None:
     """Write an mp4 (H.264) of the motions side by side on a floor grid, the body's left in blue, its right in orange.
 
     Shorter motions wait, faded, in their last frame; frames without a person show the floor. The same motions give the
@@ -51,7 +50,7 @@ def render_video(motions: Sequence[Motion], path: UPath | Path, titles: Sequence
     write_bytes(path, buffer.getvalue())
 
 
-def render_gif(motions: Sequence[Motion], path: UPath | Path, titles: Sequence[str]) -> None:
+def render_gif(motions: Sequence[Motion], path: Path, titles: Sequence[str]) -> None:
     """Write what `render_video` shows as an animated GIF, which plays for ever and wherever pictures do."""
     first, *rest = [Image.fromarray(picture) for picture in _pictures(motions, titles)]
     # A GIF counts in hundredths of a second: single frames are rounded so that the whole keeps its time.

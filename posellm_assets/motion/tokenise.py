@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from posellm_assets import lake
-from posellm_assets.footage.keys import check_video_key
+from posellm_assets import files
+from posellm_assets.keys import check_video_key
 from posellm_assets.motion.augment import add_noise, change_speed, mirror, shift_phase, warp_time
 from posellm_assets.motion.config import TokeniseItem, TokeniseJob
 from posellm_assets.motion.errors import mpjpe_mm
@@ -80,7 +80,7 @@ def tokenise(job: TokeniseJob, report: Report) -> dict[str, Any]:
                 failed[key] = str(error)
                 report(f"{key}: {error}")
         for (item, _), content in zip(batch, _write_down(batch, tokenizer), strict=True):
-            lake.write_json(item.tokens, content)
+            files.write_json(item.tokens, content)
             written.append(item.motion.stem)
         report(f"{len(written)} of {len(job.items)} videos written as tokens, {len(failed)} failed")
     return {"lineage": tokenizer.lineage, "written": written, "failed": failed}

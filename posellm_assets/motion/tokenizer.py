@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from posellm_assets import lake
+from posellm_assets import files
 from posellm_assets.motion import representation
 from posellm_assets.motion.config import FRAMES_PER_TOKEN, TokenizerConfig
 from posellm_assets.motion.motion import Motion
@@ -215,8 +215,8 @@ class MotionTokenizer:
             "skeleton": self.skeleton.to_json(),
             "config": self.config.model_dump(mode="json"),
         }
-        lake.write_bytes(folder / WEIGHTS_FILE, weights)
-        lake.write_json(folder / CONFIG_FILE, description)
+        files.write_bytes(folder / WEIGHTS_FILE, weights)
+        files.write_json(folder / CONFIG_FILE, description)
         return _lineage(weights)
 
     @classmethod
@@ -225,7 +225,7 @@ class MotionTokenizer:
         missing = [name for name in (WEIGHTS_FILE, CONFIG_FILE) if not (folder / name).exists()]
         if missing:
             raise ValueError(f"{folder} is not a finished motion tokenizer: it has no {' and no '.join(missing)}")
-        description = lake.read_json(folder / CONFIG_FILE)
+        description = files.read_json(folder / CONFIG_FILE)
         if description.get("schema_version") != SCHEMA_VERSION:
             raise ValueError(
                 f"{folder / CONFIG_FILE} has schema version {description.get('schema_version')}, this program reads "

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from posellm_assets.footage.keys import sport_of
+from posellm_assets.keys import sport_of
 from posellm_assets.motion import errors, representation
 from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.drift import error_limit_mm

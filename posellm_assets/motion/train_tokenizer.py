@@ -18,8 +18,8 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from posellm_assets import checkpoints, lake
-from posellm_assets.footage.keys import check_video_key
+from posellm_assets import files
+from posellm_assets.keys import check_video_key
 from posellm_assets.motion import representation
 from posellm_assets.motion.config import TokenizerJob
 from posellm_assets.motion.objective import Objective
@@ -27,7 +27,8 @@ from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.motion.tokenizer_report import held_out_figures
 from posellm_assets.motion.training_data import Segments, Windows, mirrored_features, normalisation, read_segments
 from posellm_assets.program import Preempted, Report, bf16_is_fast_on_cpu, read_config, run_training
-from posellm_assets.saving import PREEMPTION_S, SavePoints, Saves
+from posellm_assets.training import checkpoints
+from posellm_assets.training.saving import PREEMPTION_S, SavePoints, Saves
 
 STATE_FILE = "state.safetensors"
 REPORT_FILE = "report.json"
@@ -72,7 +73,7 @@ def train(job: TokenizerJob, report: Report, stop: Callable[[], bool] = lambda: 
         "config": job.config.model_dump(mode="json"),
     }
     result["store"] = training.saves.finish()
-    lake.write_json(job.out / REPORT_FILE, result)
+    files.write_json(job.out / REPORT_FILE, result)
     for step in checkpoints.steps(job.out):
         checkpoints.remove(checkpoints.folder_of(job.out, step))
     held_out_mm = result["held_out"]["mpjpe_mm"]
@@ -106,7 +107,7 @@ class Training:
         self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
         self.cpu_before_s = 0.0
         self.cpu_start_s = time.process_time()
-        inputs = {path.stem: lake.sha256_of(path) for path in self.job.train}
+        inputs = {path.stem: files.sha256_of(path) for path in self.job.train}
         save_points = {"checkpoint_every", "checkpoint_minutes"}
         settings = config.model_dump(mode="json", exclude=save_points)
         self.identity = {"tokenizer": settings, "seed": self.job.seed, "train": inputs}
@@ -146,7 +147,7 @@ class Training:
     def save(self) -> None:
         """Write the losses, and a checkpoint of everything that the next step depends on."""
         lines = "".join(json.dumps(line) + "\n" for line in self.losses)
-        lake.write_bytes(self.job.out / LOSSES_FILE, lines.encode())
+        files.write_bytes(self.job.out / LOSSES_FILE, lines.encode())
         self.saves.write(self.step, self._fill, self._card())
 
     def _card(self) -> str:
@@ -165,7 +166,7 @@ class Training:
             "cpu_s": self.cpu_s(),
             "losses": self.losses,
         }
-        lake.write_json(folder / checkpoints.POSITION, position)
+        files.write_json(folder / checkpoints.POSITION, position)
 
     def resume(self) -> bool:
         """Take up the newest checkpoint of the same job; that of another job is passed over, and why is reported."""

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
-from upath import UPath
 
+from posellm_assets.files import write_bytes, write_json
 from posellm_assets.footage.video import UnreadableVideo, VideoInfo, frames, probe
-from posellm_assets.lake import write_bytes, write_json
 from posellm_assets.pool import LocalPool, Pool
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.landmarks import COUNT
@@ -45,9 +44,9 @@ class Clip:
 
     key: str
     video: Path
-    poses: UPath | Path
-    quality: UPath | Path
-    contact_sheet: UPath | Path
+    poses: Path
+    quality: Path
+    contact_sheet: Path
 
 
 class PoseSummary(BaseModel):

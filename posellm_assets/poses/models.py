@@ -15,7 +15,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from posellm_assets.lake import sha256_of, write_bytes
+from posellm_assets.files import sha256_of, write_bytes
 
 _STORAGE = "https://storage.googleapis.com/mediapipe-assets"
 _TIMEOUT_S = 5

@@ -9,9 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from upath import UPath
 
-from posellm_assets.lake import write_atomic
+from posellm_assets.files import write_atomic
 from posellm_assets.poses.landmarks import COUNT
 
 if TYPE_CHECKING:
@@ -112,7 +111,7 @@ class Poses:
             self.fps,
         )
 
-    def write(self, path: UPath | Path) -> None:
+    def write(self, path: Path) -> None:
         """Write parquet: a row per frame and person, and one row of nulls for a frame with nobody."""
         seen = self.seen
         frame, person = np.nonzero(seen)
@@ -160,7 +159,7 @@ class Poses:
         )
 
     @classmethod
-    def read(cls, path: UPath | Path) -> "Poses":
+    def read(cls, path: Path) -> "Poses":
         """Read what `write` wrote.
 
         Raises:

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from posellm_assets.lake import Lake, read_json, write_json
+from posellm_assets.files import read_json, write_json
+from posellm_assets.lake import Lake
 from posellm_assets.motion.motion import Motion
 from posellm_assets.texts.config import Language
 from posellm_assets.texts.fact import Fact

@@ -7,9 +7,10 @@ import pytest
 
 from posellm_assets.defs.evaluation import champion
 from posellm_assets.defs.resources import LakeResource
-from posellm_assets.evaluation.champion import promote, read_champion, read_history, roll_back
-from posellm_assets.lake import Lake, write_json
-from posellm_assets.language.snapshots import Snapshot
+from posellm_assets.files import write_json
+from posellm_assets.generations.champion import promote, read_champion, read_history, roll_back
+from posellm_assets.generations.snapshots import Snapshot
+from posellm_assets.lake import Lake
 
 KEYS = ["all-0001", "all-0002", "all-0003"]
 

@@ -9,15 +9,16 @@ from typer.testing import CliRunner
 
 from posellm_assets.cli import app
 from posellm_assets.coaching.config import CoachingConfig
-from posellm_assets.coaching.lake_labels import Labeller
-from posellm_assets.coaching.schema import read_label
+from posellm_assets.coaching.labels.lake_labels import Labeller
+from posellm_assets.coaching.labels.schema import read_label
 from posellm_assets.defs.coaching import COACHING_LABELS
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.videos import video_assets
 from posellm_assets.demo.faults import Repetition
 from posellm_assets.endpoint import EndpointConfig
-from posellm_assets.lake import Lake, local_path, read_json, write_json
+from posellm_assets.files import read_json, write_json
+from posellm_assets.lake import Lake
 from posellm_assets_tests.coaching_clips import add
 from posellm_assets_tests.endpoint_server import endpoint, refuses, says
 
@@ -122,7 +123,7 @@ def test_the_command_prints_points_and_refuses_what_has_no_rules(lake: Lake) -> 
 def test_a_video_that_is_not_there_or_has_no_poses_yet_is_said_plainly(lake: Lake) -> None:
     key = add(lake, 1, "squat", (CLEAN, LAGS, CLEAN), "2026-01-01T10:00:00Z")
     labeller = Labeller(lake, CoachingConfig())
-    local_path(lake.poses(key)).unlink()
+    lake.poses(key).unlink()
     with pytest.raises(ValueError, match=f"{key} has no poses yet: run the job ingest_footage"):
         labeller.label(key)
     with pytest.raises(FileNotFoundError, match="nobody"):

@@ -10,19 +10,20 @@ import torch
 from pydantic import BaseModel
 
 from posellm_assets.coaching.config import CoachingConfig
-from posellm_assets.coaching.lake_labels import Labeller
+from posellm_assets.coaching.labels.lake_labels import Labeller
 from posellm_assets.defs import coaching_model
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs
 from posellm_assets.demo.faults import Repetition
+from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.splits import split_of
-from posellm_assets.lake import Lake, local_path, read_json, write_json
-from posellm_assets.language import backends
-from posellm_assets.language.snapshots import Snapshot, SnapshotVideo
+from posellm_assets.generations.snapshots import Snapshot, SnapshotVideo
+from posellm_assets.lake import Lake
 from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.representation import layout
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
+from posellm_assets.training import backends
 from posellm_assets_tests.coaching_clips import add
 
 CLEAN, LAGS, FAST = Repetition(), Repetition("asymmetric arms", "right"), Repetition("too fast")
@@ -53,8 +54,8 @@ def labelled(folder: Path) -> Lake:
     network = Network(layout(BODY).size, config)
     torch.nn.init.normal_(network.quantizer.layers[0].embed)
     lineage = MotionTokenizer(network, config, BODY, 20.0, (), seed=0).save(folder / "tokenizer")
-    local_path(lake.tokenizers).mkdir(parents=True)
-    (folder / "tokenizer").rename(local_path(lake.tokenizer(lineage)))
+    lake.tokenizers.mkdir(parents=True)
+    (folder / "tokenizer").rename(lake.tokenizer(lineage))
     people = sorted((f"p{number}" for number in range(40)), key=split_of)
     chosen = [[one for one in people if split_of(one) == split] for split in ("train", "train", "val", "test")]
     labeller, videos = Labeller(lake, CoachingConfig()), []

@@ -10,18 +10,25 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from posellm_assets.actions.config import VisionJob
 from posellm_assets.coaching.config import CoachingDatasetConfig
-from posellm_assets.coaching.dataset import CoachingExample, UnusableCoaching, answer_of, picture_rows, write_dataset
-from posellm_assets.coaching.schema import FeedbackPoint
-from posellm_assets.coaching.vision_coach import VisionCoach
-from posellm_assets.coaching.vision_train import train
+from posellm_assets.coaching.labels.schema import FeedbackPoint
+from posellm_assets.coaching.model.dataset import (
+    CoachingExample,
+    UnusableCoaching,
+    answer_of,
+    picture_rows,
+    write_dataset,
+)
+from posellm_assets.coaching.model.vision_coach import VisionCoach
+from posellm_assets.coaching.model.vision_train import train
 from posellm_assets.defs import coaching_model
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource
-from posellm_assets.lake import Lake, local_path, read_json
-from posellm_assets.language.backends import Backend
+from posellm_assets.files import read_json
+from posellm_assets.lake import Lake
 from posellm_assets.program import Preempted
+from posellm_assets.training.backends import Backend
+from posellm_assets.vision.config import VisionJob
 from posellm_assets_tests.assets.test_coaching_model import SNAPSHOT, InThisProcess
 
 HF = Backend("hf", "asked for")
@@ -71,7 +78,7 @@ def coloured(folder: Path, out: Path) -> None:
 
 def test_the_answer_that_only_the_picture_tells_is_learned_and_reported(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
-    coloured(tmp_path / "pictures", local_path(lake.coaching_dataset(SNAPSHOT)))
+    coloured(tmp_path / "pictures", lake.coaching_dataset(SNAPSHOT))
     settings = {"coaching": {"model": {"kind": "vision", "vision": {"model": MODEL, "training": TRAINING}}}}
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(snapshots.name or "", [SNAPSHOT])
@@ -82,7 +89,7 @@ def test_the_answer_that_only_the_picture_tells_is_learned_and_reported(tmp_path
             resources={"lake": LakeResource(root=str(lake.root), settings=settings), "programs": InThisProcess()},
         )
     result = read_json(lake.coaching_model(SNAPSHOT) / "result.json")
-    lines = (local_path(lake.coaching_model(SNAPSHOT)) / "losses.jsonl").read_text().splitlines()
+    lines = (lake.coaching_model(SNAPSHOT) / "losses.jsonl").read_text().splitlines()
     held_out = [(one["val_loss"], one["step"]) for one in map(json.loads, lines) if "val_loss" in one]
     assert len(held_out) == 4 and result["best_step"] == min(held_out)[1]
     assert result["val"] == {"accuracy": 1.0, "nats": pytest.approx(min(held_out)[0]), "clips": 2}

@@ -1,7 +1,8 @@
 """What the demo promises: figures well over chance on athletes that it was not trained on, and no work done twice."""
 
-from posellm_assets.lake import Lake, read_json
-from posellm_assets.language.snapshots import read_snapshot
+from posellm_assets.files import read_json
+from posellm_assets.generations.snapshots import read_snapshot
+from posellm_assets.lake import Lake
 from posellm_assets_tests.conftest import HF_TOKEN, Demo, make_demo
 
 

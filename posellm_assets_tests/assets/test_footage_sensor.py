@@ -32,7 +32,7 @@ class House:
         )
 
     def drop(self, path: str, variant: int) -> Path:
-        return write_clip(Path(str(self.lake.raw)) / path, variant)
+        return write_clip(self.lake.raw / path, variant)
 
     def tick(self):
         """One tick, up to the runs that it asks for."""
@@ -126,8 +126,8 @@ def test_many_clips_become_runs_of_a_bounded_size(house):
 
 def test_what_cannot_be_read_is_shown_as_a_table_and_stops_nothing(house):
     house.drop("tennis/good.mp4", 1)
-    (Path(str(house.lake.raw)) / "tennis" / "it's | broken.mp4").write_text("not a video")
-    (Path(str(house.lake.raw)) / "tennis" / "link.mp4").symlink_to("good.mp4")
+    (house.lake.raw / "tennis" / "it's | broken.mp4").write_text("not a video")
+    (house.lake.raw / "tennis" / "link.mp4").symlink_to("good.mp4")
     data = house.tick()
     assert len(data.run_requests) == 1 and len(house.partitions()) == 1
     rows = {row["file"]: row["reason"] for row in house.quarantine()}
@@ -135,8 +135,8 @@ def test_what_cannot_be_read_is_shown_as_a_table_and_stops_nothing(house):
     assert rows["tennis/link.mp4"].startswith("it is a link")
     quiet = house.tick()
     assert not quiet.asset_events and quiet.skip_message.endswith("2 in quarantine")
-    (Path(str(house.lake.raw)) / "tennis" / "it's | broken.mp4").unlink()
-    (Path(str(house.lake.raw)) / "tennis" / "link.mp4").unlink()
+    (house.lake.raw / "tennis" / "it's | broken.mp4").unlink()
+    (house.lake.raw / "tennis" / "link.mp4").unlink()
     house.tick()
     assert house.quarantine() == []
 

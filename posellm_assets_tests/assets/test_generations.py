@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from posellm_assets.defs.language import stage_job
-from posellm_assets.evaluation.champion import promote
-from posellm_assets.lake import Lake, write_json
+from posellm_assets.files import write_json
+from posellm_assets.generations.champion import promote
+from posellm_assets.generations.snapshots import Snapshot, SnapshotVideo
+from posellm_assets.lake import Lake
 from posellm_assets.language.config import GenerationConfig, StageConfig
-from posellm_assets.language.snapshots import Snapshot, SnapshotVideo
 from posellm_assets.settings import LanguageConfig, Settings
 
 SETTINGS = Settings(

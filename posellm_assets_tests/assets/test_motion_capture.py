@@ -16,11 +16,12 @@ from posellm_assets.defs.poses import POSES
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.texts import CAPTIONS
 from posellm_assets.defs.videos import VideoAsset, video_assets
+from posellm_assets.files import write_json
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.labels import sidecar_of
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.register import register
-from posellm_assets.lake import Lake, local_path, write_json
+from posellm_assets.lake import Lake
 from posellm_assets.motion.arrays import write_npy
 from posellm_assets.motion.bvh import motion_from_bvh
 from posellm_assets.motion.bvh_out import write_bvh
@@ -41,7 +42,7 @@ def lake(tmp_path: Path) -> Lake:
 def bring_in(lake: Lake, *paths: Path, label: str | None = "walk") -> list[str]:
     """The keys of what was imported and registered."""
     placed = import_motion(lake, list(paths), "parkour", declared(label=label, participant="ana"))
-    outcomes = [register(lake, path.relative_to(local_path(lake.raw)).as_posix()) for path, _ in placed]
+    outcomes = [register(lake, path.relative_to(lake.raw).as_posix()) for path, _ in placed]
     return [outcome.key or outcome.reason or "" for outcome in outcomes]
 
 
@@ -90,7 +91,7 @@ def test_a_bvh_file_becomes_a_clip_with_motion_and_captions_but_without_poses(
 def test_another_language_of_the_owners_words_is_another_version_of_the_footage(lake: Lake, tmp_path: Path) -> None:
     write_bvh(moving_person(30), tmp_path / "Run.bvh")
     keys = bring_in(lake, tmp_path / "Run.bvh")
-    source = local_path(lake.raw) / read_manifest(lake, keys[0]).source
+    source = lake.raw / read_manifest(lake, keys[0]).source
     versions = []
     with dg.DagsterInstance.ephemeral() as instance:
         for language in ("en", "es"):
@@ -132,7 +133,7 @@ def test_takes_of_one_name_do_not_overwrite_each_other(lake: Lake, tmp_path: Pat
 
 
 def test_a_bvh_file_in_the_drop_zone_is_sent_through_the_import(lake: Lake, tmp_path: Path) -> None:
-    folder = local_path(lake.raw) / "parkour"
+    folder = lake.raw / "parkour"
     folder.mkdir(parents=True)
     write_bvh(moving_person(20), folder / "a.bvh")
     assert "posellm import motion" in (register(lake, "parkour/a.bvh").reason or "")

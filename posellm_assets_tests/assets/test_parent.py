@@ -7,14 +7,15 @@ import pytest
 
 from posellm_assets.defs.language import stage_job
 from posellm_assets.defs.retraining import freeze_snapshot
-from posellm_assets.evaluation.champion import promote
+from posellm_assets.files import write_bytes, write_json
 from posellm_assets.footage.manifest import FootageManifest, write_manifest
 from posellm_assets.footage.video import VideoInfo
-from posellm_assets.lake import Lake, write_bytes, write_json
+from posellm_assets.generations.champion import promote
+from posellm_assets.generations.retraining import Freeze
+from posellm_assets.generations.snapshots import Snapshot
+from posellm_assets.lake import Lake
 from posellm_assets.language.config import ModelConfig, StageConfig, TinyConfig
 from posellm_assets.language.origin import Origin
-from posellm_assets.language.retraining import Freeze
-from posellm_assets.language.snapshots import Snapshot
 from posellm_assets.settings import Settings, load_settings
 from posellm_assets.texts.captions import Captions, write_captions
 from posellm_assets_tests.unit.language import samples

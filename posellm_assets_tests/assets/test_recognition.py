@@ -5,16 +5,17 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from posellm_assets.actions.dataset import read_dataset
+from posellm_assets.actions.dataset.clips import read_dataset
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.defs.actions import action_dataset
 from posellm_assets.defs.partitions import snapshots, videos
 from posellm_assets.defs.recognition import ACTION_PREDICTIONS, action_report, recogniser_asset
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.videos import video_assets
+from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.register import register
-from posellm_assets.lake import Lake, local_path, read_json, write_json
+from posellm_assets.lake import Lake
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.poses.poses import Poses
@@ -32,7 +33,7 @@ def lake(tmp_path: Path) -> Lake:
     for movement in MOVEMENTS:
         for number, take in zip(PEOPLE, takes(movement), strict=False):
             clip, source = cycles(take, 2), f"gym/{movement}/{number}.mp4"
-            path = local_path(lake.raw / source)
+            path = lake.raw / source
             path.parent.mkdir(parents=True, exist_ok=True)
             write_grey_video(path, [clip.frame_count], [90 + number])
             write_json(path.with_name(path.name + ".json"), {"participant": f"person {number}"})
@@ -71,7 +72,7 @@ def test_a_snapshot_becomes_a_recogniser_its_report_and_what_each_video_shows(
         predicted = [
             dg.materialize([predict], partition_key=key, instance=instance, resources=resources) for key in asked
         ]
-    boxes = [one.box for one in read_dataset(local_path(lake.action_dataset("all-0001"))).examples]
+    boxes = [one.box for one in read_dataset(lake.action_dataset("all-0001")).examples]
     assert all(box and 0.3 < box[2] - box[0] < 0.9 for box in boxes), "the model is shown the athlete"
     assert not early.success, "there was no recogniser yet"
     (record,) = made.asset_materializations_for_node("action_recogniser")

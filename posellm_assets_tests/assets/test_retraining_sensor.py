@@ -15,9 +15,10 @@ from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.defs.retraining import PARTITION, retraining_sensor
 from posellm_assets.defs.runs import LOCK, locked
+from posellm_assets.files import write_bytes, write_json
 from posellm_assets.footage.register import register
-from posellm_assets.lake import Lake, write_bytes, write_json
-from posellm_assets.language.snapshots import freeze, read_snapshot, snapshot_keys
+from posellm_assets.generations.snapshots import freeze, read_snapshot, snapshot_keys
+from posellm_assets.lake import Lake
 from posellm_assets.texts.captions import Captions, CaptionText, write_captions
 from posellm_assets_tests.clips import write_clip
 
@@ -43,7 +44,7 @@ class House:
         """Footage that has gone through every step up to its tokens."""
         keys = []
         for number in numbers:
-            write_clip(Path(str(self.lake.raw)) / "yoga" / f"{number}.mp4", number)
+            write_clip(self.lake.raw / "yoga" / f"{number}.mp4", number)
             key = register(self.lake, f"yoga/{number}.mp4").key or ""
             texts = [CaptionText(text="bend", kind="label", language="en")]
             write_captions(self.lake, Captions(key=key, texts=texts, facts=[]))
@@ -176,7 +177,7 @@ def test_a_file_that_was_put_back_is_noticed_though_nothing_else_changes(
     house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house.take_in(1, 2, 3, 4)
-    clip = Path(str(house.lake.raw)) / "yoga" / "4.mp4"
+    clip = house.lake.raw / "yoga" / "4.mp4"
     clip.rename(tmp_path / "away.mp4")
     house.settle()
     assert "3 new videos" in str(house.tick().skip_message)
@@ -190,7 +191,7 @@ def test_footage_that_is_gone_is_left_out_of_the_next_snapshot_and_stays_in_the_
     keys = house.take_in(1, 2, 3, 4)
     house.tick()
     house.run("all-0001", dg.DagsterRunStatus.SUCCESS)
-    (Path(str(house.lake.raw)) / "yoga" / "2.mp4").unlink()
+    (house.lake.raw / "yoga" / "2.mp4").unlink()
     new = house.take_in(5, 6, 7, 8)
     assert house.tick().run_requests
     assert {video.key for video in read_snapshot(house.lake, "all-0002").videos} == {*keys, *new} - {keys[1]}
@@ -199,7 +200,7 @@ def test_footage_that_is_gone_is_left_out_of_the_next_snapshot_and_stays_in_the_
 
 def test_nothing_is_begun_where_the_drop_zone_is_empty_or_missing(house: House) -> None:
     house.take_in(1, 2, 3, 4)
-    raw = Path(str(house.lake.raw))
+    raw = house.lake.raw
     shutil.move(raw, raw.with_name("elsewhere"))
     assert "cannot be listed" in str(house.tick().skip_message)
     raw.mkdir()
@@ -210,7 +211,7 @@ def test_nothing_is_begun_where_the_drop_zone_is_empty_or_missing(house: House) 
 def test_tokens_that_failed_twice_are_left_for_a_person(house: House) -> None:
     (key, *_) = house.take_in(1, 2, 3, 4)
     house.instance.add_dynamic_partitions("videos", [key])
-    Path(str(house.lake.motion_tokens("vq-1", key))).unlink()
+    house.lake.motion_tokens("vq-1", key).unlink()
     keys_asked = []
     for _ in range(2):
         (request,) = house.tick().run_requests

@@ -8,14 +8,15 @@ import dagster as dg
 import pytest
 from pydantic import BaseModel
 
-from posellm_assets.coaching.feedback_dataset import write_dataset
-from posellm_assets.coaching.streaming_config import FeedbackJob
+from posellm_assets.coaching.streaming.config import FeedbackJob
+from posellm_assets.coaching.streaming.dataset import write_dataset
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs
 from posellm_assets.defs.streaming import feedback_dataset, items_of, streaming_coach, streaming_report
+from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.register import register
-from posellm_assets.lake import Lake, local_path, read_json, write_json
-from posellm_assets.language.snapshots import read_snapshot
+from posellm_assets.generations.snapshots import read_snapshot
+from posellm_assets.lake import Lake
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.poses.poses import Poses
@@ -45,7 +46,7 @@ def lake(tmp_path: Path) -> Lake:
     keys = []
     for number, take in zip(PEOPLE, takes("squat"), strict=False):
         clip, source = cycles(take, 3), f"gym/squat/{number}.mp4"
-        path = local_path(lake.raw / source)
+        path = lake.raw / source
         path.parent.mkdir(parents=True, exist_ok=True)
         write_grey_video(path, [clip.frame_count], [90 + number])
         said = [{"t": 0.0, "text": "Squats!", "transition": True}, {"t": 2.0, "text": "Push your left knee out."}]
@@ -60,7 +61,7 @@ def lake(tmp_path: Path) -> Lake:
         motion_from_poses(subject, MotionConfig()).write(lake.motion(key))
         keys.append(key)
     freeze(lake, "all-0001", keys)
-    untrained(SMALL).save(local_path(lake.tokenizer("vq")))
+    untrained(SMALL).save(lake.tokenizer("vq"))
     return lake
 
 
@@ -76,14 +77,12 @@ def test_a_snapshot_becomes_a_coach_and_a_report_that_says_whether_it_comes_into
         )
     (dataset,) = made.asset_materializations_for_node("feedback_dataset")
     assert (dataset.metadata["sessions"].value, dataset.metadata["refused"].value) == (8, 1)
-    folder = local_path(lake.feedback_dataset("all-0001"))
+    folder = lake.feedback_dataset("all-0001")
     record = read_json(folder / "dataset.json")
     assert ["nobody is in view" in reason for reason in record["refused"].values()] == [True]
     assert {one["split"] for one in record["sessions"]} == {"train", "val", "test"}
     windows = {path: path.stat().st_mtime_ns for path in (folder / "windows").iterdir()}
-    job = FeedbackJob(
-        items=items_of(lake, read_snapshot(lake, "all-0001")), tokenizer=local_path(lake.tokenizer("vq")), out=folder
-    )
+    job = FeedbackJob(items=items_of(lake, read_snapshot(lake, "all-0001")), tokenizer=lake.tokenizer("vq"), out=folder)
     assert write_dataset(job, print) == record, "a killed run keeps the windows that it has written"
     assert {path: path.stat().st_mtime_ns for path in (folder / "windows").iterdir()} == windows
     (coach,) = made.asset_materializations_for_node("streaming_coach")

@@ -11,7 +11,8 @@ from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.recognition import ACTION_PREDICTIONS
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset, video_assets
-from posellm_assets.lake import Lake, write_json
+from posellm_assets.files import write_json
+from posellm_assets.lake import Lake
 from posellm_assets.problems import all_problems
 
 GOOD, DARK, BROKEN = "gym.good.00000001", "gym.dark.00000002", "gym.broken.00000003"

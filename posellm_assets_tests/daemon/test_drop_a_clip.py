@@ -47,7 +47,7 @@ def daemon(tmp_path: Path, lake: Lake, instance: dg.DagsterInstance) -> Iterator
 def test_a_dropped_clip_is_registered_and_run_and_a_broken_one_is_quarantined(
     lake: Lake, instance: dg.DagsterInstance, daemon: Daemon
 ) -> None:
-    raw = Path(str(lake.raw))
+    raw = lake.raw
     daemon.wait_for("tick", lambda: instance.all_instigator_state(), 120)
     write_clip(raw / "tennis" / "my first serve.mp4", 1)
     (raw / "tennis" / "broken.mp4").write_text("not a video")

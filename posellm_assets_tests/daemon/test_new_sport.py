@@ -14,8 +14,9 @@ import pytest
 from posellm_assets.commands.status import overview
 from posellm_assets.defs.footage import QUARANTINE
 from posellm_assets.demo.footage import plan, render_clip
-from posellm_assets.lake import Lake, read_json
-from posellm_assets.language.snapshots import Snapshot, read_snapshot, snapshot_keys
+from posellm_assets.files import read_json
+from posellm_assets.generations.snapshots import Snapshot, read_snapshot, snapshot_keys
+from posellm_assets.lake import Lake
 from posellm_assets.pool import LocalPool
 from posellm_assets_tests.conftest import Demo
 from posellm_assets_tests.daemon.real import running_daemon
@@ -71,7 +72,7 @@ def test_a_new_sport_leads_without_a_command_to_a_generation_that_knows_it(demo:
         dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance,
         running_daemon(tmp_path / "lake", tmp_path / "home", tmp_path / "daemon.log", **SMALL) as daemon,
     ):
-        shutil.copytree(tmp_path / "rendered", Path(str(lake.raw)), dirs_exist_ok=True)
+        shutil.copytree(tmp_path / "rendered", lake.raw, dirs_exist_ok=True)
 
         def generation() -> Snapshot | None:
             return read_snapshot(lake, "all-0002") if "all-0002" in snapshot_keys(lake) else None

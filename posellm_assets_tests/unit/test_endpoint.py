@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from pydantic import ValidationError
-from upath import UPath
 
 from posellm_assets.endpoint import Endpoint, EndpointConfig, EndpointError, NotJson, SpendingCapReached, strict
 from posellm_assets_tests.endpoint_server import Served, endpoint, hangs, refuses, says
@@ -29,7 +28,7 @@ class Waits(list[float]):
 
 def client(served: Served, waits: Waits | None = None, ledger: Path | None = None, **settings: Any) -> Endpoint:
     config = EndpointConfig(url=served.url, model="m", **settings)
-    return Endpoint(config, UPath(ledger) if ledger else None, sleep=Waits() if waits is None else waits)
+    return Endpoint(config, Path(ledger) if ledger else None, sleep=Waits() if waits is None else waits)
 
 
 def test_a_question_goes_out_with_its_schema_at_temperature_0_and_the_json_comes_back() -> None:

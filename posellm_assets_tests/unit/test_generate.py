@@ -6,15 +6,16 @@ import pytest
 import torch
 
 from posellm_assets.commands.generate import generate_motions
-from posellm_assets.evaluation.champion import promote
-from posellm_assets.lake import Lake, local_path, read_json, write_json
-from posellm_assets.language.backends import Backend
+from posellm_assets.files import read_json, write_json
+from posellm_assets.generations.champion import promote
+from posellm_assets.lake import Lake
 from posellm_assets.language.train import train
 from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.representation import layout
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.settings import Settings
+from posellm_assets.training.backends import Backend
 from posellm_assets_tests.unit.language import samples
 
 KEY, OTHER = "gym.squat.0000000a", "gym.squat.0000000b"
@@ -27,7 +28,7 @@ def lake_with(folder: Path, tasks: dict[str, float]) -> Lake:
     network = Network(layout(BODY).size, config)
     torch.nn.init.normal_(network.quantizer.layers[0].embed)
     lineage = MotionTokenizer(network, config, BODY, 20.0, (), seed=0).save(folder / "tokenizer")
-    target = local_path(lake.tokenizer(lineage))
+    target = lake.tokenizer(lineage)
     target.parent.mkdir(parents=True)
     (folder / "tokenizer").rename(target)
     for number, key in enumerate((KEY, OTHER)):
@@ -35,7 +36,7 @@ def lake_with(folder: Path, tasks: dict[str, float]) -> Lake:
         segments = [{"variants": [{"name": "original", "mirrored": False, "codes": codes}]} for codes in stretches]
         write_json(lake.motion_tokens(lineage, key), {"segments": segments})
     out = lake.stage("all-0001", "stage1")
-    job = samples.job(folder, stage_changes={"steps": 1, "tasks": tasks}, lineage=lineage, out=local_path(out))
+    job = samples.job(folder, stage_changes={"steps": 1, "tasks": tasks}, lineage=lineage, out=out)
     train(job, Backend("hf", "asked for"), lambda message: None)
     promote(
         lake, snapshot="all-0001", stage="stage1", lineage=lineage, reasons=[], by="a test", instead_of=None

@@ -1,13 +1,6 @@
 import pytest
 
-from posellm_assets.footage.keys import (
-    InvalidKey,
-    check_snapshot_key,
-    check_video_key,
-    snapshot_key,
-    sport_of,
-    video_key,
-)
+from posellm_assets.keys import InvalidKey, check_snapshot_key, check_video_key, snapshot_key, sport_of, video_key
 
 HASH = "9f3a12cd" + "0" * 56
 

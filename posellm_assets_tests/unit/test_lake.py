@@ -3,8 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from posellm_assets.footage.keys import InvalidKey
-from posellm_assets.lake import Lake, read_json, whole_folder, write_atomic, write_json
+from posellm_assets.files import read_json, whole_folder, write_atomic, write_json
+from posellm_assets.keys import InvalidKey
+from posellm_assets.lake import Lake
 
 KEY = "tennis.serve.9f3a12cd"
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.splits import split_of
-from posellm_assets.lake import write_atomic, write_json
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, SPLITS
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob
 from posellm_assets.language.formats.export import SPLIT_NAMES
 from posellm_assets.language.formats.motion_llm import UNNAMED, Entry, read_entries
-from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS
 
 SPORT = "imported"
 

@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from posellm_assets.lake import write_atomic, write_bytes
+from posellm_assets.files import write_atomic, write_bytes
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, SPLITS
 from posellm_assets.language.clips import View
 from posellm_assets.language.formats.card import card
 from posellm_assets.language.formats.motion_llm import UNNAMED, Entry, to_json
-from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS
 from posellm_assets.texts.captions import label_words
 
 INSTRUCTIONS = {"t2m": "Generate the motion that this text describes.", "m2t": "Describe this motion."}

@@ -7,9 +7,10 @@ from typing import TypeVar
 import av
 import numpy as np
 
+from posellm_assets.files import write_json
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.lake import Lake, write_json
-from posellm_assets.language.snapshots import Snapshot, SnapshotVideo
+from posellm_assets.generations.snapshots import Snapshot, SnapshotVideo
+from posellm_assets.lake import Lake
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posellm_assets.actions.classifier import LabelledMotion, MotionClassifier
+from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
 from posellm_assets.motion.augment import mirror
 from posellm_assets.motion.motion import Motion
 from posellm_assets_tests.unit.texts.athletes import MOVEMENTS, athlete, wave

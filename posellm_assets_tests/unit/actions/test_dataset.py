@@ -5,15 +5,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posellm_assets.actions.config import DatasetConfig, FramesConfig
-from posellm_assets.actions.dataset import ActionDataset, Refused, UnusableDataset, balanced_epoch, read_dataset
-from posellm_assets.actions.dataset import write_dataset as write
-from posellm_assets.actions.dataset_sources import Found, from_folders, from_segments
-from posellm_assets.actions.frames import box_of, letterboxed, read_frames
-from posellm_assets.actions.label_set import LabelSetError
+from posellm_assets.actions.config import DatasetConfig
+from posellm_assets.actions.dataset.clips import ActionDataset, Refused, UnusableDataset, balanced_epoch, read_dataset
+from posellm_assets.actions.dataset.clips import write_dataset as write
+from posellm_assets.actions.dataset.label_set import LabelSetError
+from posellm_assets.actions.dataset.sources import Found, from_folders, from_segments
 from posellm_assets.footage.splits import split_of
 from posellm_assets.footage.video import probe
 from posellm_assets.lake import Lake
+from posellm_assets.vision.config import FramesConfig
+from posellm_assets.vision.frames import box_of, letterboxed, read_frames
 from posellm_assets_tests.unit.actions.clips import WAYS, InProcess, write_square, write_tree
 from posellm_assets_tests.unit.actions.rendered import seen, takes
 

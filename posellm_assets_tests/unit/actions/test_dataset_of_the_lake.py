@@ -7,17 +7,18 @@ import dagster as dg
 import pytest
 from typer.testing import CliRunner
 
-from posellm_assets.actions.dataset import UnusableDataset, read_dataset
-from posellm_assets.actions.dataset_sources import from_lake
+from posellm_assets.actions.dataset.clips import UnusableDataset, read_dataset
+from posellm_assets.actions.dataset.sources import from_lake
 from posellm_assets.cli import app
 from posellm_assets.commands.motion_files import import_motion
 from posellm_assets.defs.actions import action_dataset
 from posellm_assets.defs.partitions import snapshots, videos
 from posellm_assets.defs.resources import LakeResource, PoolResource
+from posellm_assets.files import write_json
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.register import register
 from posellm_assets.footage.splits import split_of
-from posellm_assets.lake import Lake, local_path, write_json
+from posellm_assets.lake import Lake
 from posellm_assets.motion.bvh_out import write_bvh
 from posellm_assets.motion.sources import declared
 from posellm_assets_tests.unit.actions.clips import InProcess, freeze, write_square
@@ -56,7 +57,7 @@ def test_labels_become_classes_of_their_sport_and_participants_keep_their_split(
 
 
 def test_a_sport_whose_label_file_is_wrong_is_refused_and_the_others_are_done(lake: Lake) -> None:
-    (Path(str(lake.label_sets))).mkdir()
+    lake.label_sets.mkdir()
     (lake.label_sets / "badminton.yaml").write_text(CURLING)
     found = from_lake(lake, keys(lake), "all")
     assert [one.what for one in found.refused] == ["badminton"]
@@ -70,12 +71,12 @@ def test_motion_capture_is_left_out_by_name_and_is_no_mistake(tmp_path: Path) ->
     lake = Lake(tmp_path / "lake")
     write_bvh(moving_person(10), tmp_path / "take.bvh")
     for path, _ in import_motion(lake, [tmp_path / "take.bvh"], "gym", declared(label="walk", participant="ana")):
-        (take,) = [register(lake, path.relative_to(local_path(lake.raw)).as_posix()).key]
+        (take,) = [register(lake, path.relative_to(lake.raw).as_posix()).key]
     asked = ["dataset", "actions", "--out", str(tmp_path / "out"), "--lake", str(lake.root)]
     with pytest.raises(UnusableDataset, match="1 labelled clips are motion capture, without pictures"):
         from_lake(lake, keys(lake), "all")
     video = lake.raw / "gym" / "squat" / "person 0.mp4"
-    write_square(local_path(video), "up", 1)
+    write_square(video, "up", 1)
     write_json(video.with_name(video.name + ".json"), {"participant": "person 0"})
     register(lake, "gym/squat/person 0.mp4")
     found = from_lake(lake, keys(lake), "all")
@@ -95,6 +96,6 @@ def test_the_graph_makes_the_data_set_of_a_snapshot(lake: Lake, monkeypatch: pyt
         result = dg.materialize([action_dataset], partition_key="all-0001", instance=instance, resources=resources)
     metadata = result.asset_materializations_for_node("action_dataset")[0].metadata
     assert metadata["clips"].value == 8 and metadata["refused"].value == 2
-    folder = Path(str(lake.action_dataset("all-0001")))
+    folder = lake.action_dataset("all-0001")
     assert len(read_dataset(folder).examples) == 8
     assert len(json.loads((folder / "train.json").read_text())) == 4 * 3, "of one participant, three questions a clip"

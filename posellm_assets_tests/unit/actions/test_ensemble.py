@@ -5,9 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from posellm_assets.actions.calibration import calibration_error, coverage, fit_temperature, reliability, resampled
-from posellm_assets.actions.ensemble import Ensemble
-from posellm_assets.actions.opinions import Opinion, normalised
+from posellm_assets.actions.members.calibration import (
+    calibration_error,
+    coverage,
+    fit_temperature,
+    reliability,
+    resampled,
+)
+from posellm_assets.actions.members.ensemble import Ensemble
+from posellm_assets.actions.members.opinions import Opinion, normalised
 
 CLASSES = ["clear", "drop", "smash"]
 

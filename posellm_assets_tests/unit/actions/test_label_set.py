@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from posellm_assets.actions.label_set import LabelSet, LabelSetError
+from posellm_assets.actions.dataset.label_set import LabelSet, LabelSetError
 from posellm_assets.lake import Lake
 
 CURLING = """

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from posellm_assets.actions.opinions import Opinion, normalised
+from posellm_assets.actions.members.opinions import Opinion, normalised
 
 
 def test_an_opinion_names_its_likeliest_class_and_how_sure_it_is() -> None:

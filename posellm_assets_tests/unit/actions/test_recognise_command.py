@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from posellm_assets.actions.classifier import LabelledMotion, MotionClassifier
-from posellm_assets.actions.ensemble import Ensemble
-from posellm_assets.actions.label_set import LabelSet
+from posellm_assets.actions.dataset.label_set import LabelSet
+from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
+from posellm_assets.actions.members.ensemble import Ensemble
 from posellm_assets.actions.recogniser import RECORD
 from posellm_assets.cli import app
-from posellm_assets.lake import Lake, local_path, write_json
+from posellm_assets.files import write_json
+from posellm_assets.lake import Lake
 from posellm_assets_tests.unit.actions.rendered import write_grey_video
 from posellm_assets_tests.unit.texts.athletes import MOVEMENTS
 
@@ -20,7 +21,7 @@ from posellm_assets_tests.unit.texts.athletes import MOVEMENTS
 def lake(tmp_path: Path) -> Lake:
     """A lake with a recogniser that knows two movements."""
     lake = Lake(tmp_path / "lake")
-    folder = local_path(lake.recogniser("all-0001"))
+    folder = lake.recogniser("all-0001")
     examples = [
         LabelledMotion(MOVEMENTS[name][0](3.0, 1.0, MOVEMENTS[name][1]), name, name) for name in ("squat", "bow")
     ]

@@ -7,16 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posellm_assets.actions.classifier import LabelledMotion, MotionClassifier
-from posellm_assets.actions.ensemble import Ensemble
-from posellm_assets.actions.label_set import LabelSet
+from posellm_assets.actions.dataset.label_set import LabelSet
+from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
+from posellm_assets.actions.members.ensemble import Ensemble
+from posellm_assets.actions.moments.shots import motions_of_shots
 from posellm_assets.actions.recogniser import RECORD, ActionRecogniser
 from posellm_assets.actions.recognition_config import RecognitionConfig
-from posellm_assets.actions.shots import motions_of_shots
 from posellm_assets.actions.timeline import write_annotated, write_timeline
 from posellm_assets.demo.footage import FPS
+from posellm_assets.files import write_json
 from posellm_assets.footage.video import frames, probe
-from posellm_assets.lake import write_json
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets_tests.unit.actions.rendered import cycles, seen, takes, write_grey_video
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posellm_assets.actions.dataset import EXAMPLES, ActionExample
+from posellm_assets.actions.dataset.clips import EXAMPLES, ActionExample
+from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.evaluate import evaluate, macro_f1
-from posellm_assets.actions.label_set import LabelSet
+from posellm_assets.actions.moments.shots import motions_of_shots
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition_config import RecogniserJob, RecognitionConfig, ReportJob
-from posellm_assets.actions.shots import motions_of_shots
 from posellm_assets.actions.train_recogniser import train
-from posellm_assets.lake import write_json
+from posellm_assets.files import write_json
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets_tests.unit.actions.rendered import cycles, seen, takes, write_grey_video
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from posellm_assets.coaching.sessions import RECORD, DatasetRecord, SessionRecord, windows_path
-from posellm_assets.coaching.streaming_config import CoachJob, StreamingConfig
+from posellm_assets.coaching.streaming.config import CoachJob, StreamingConfig
+from posellm_assets.coaching.streaming.sessions import RECORD, DatasetRecord, SessionRecord, windows_path
+from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.labels import Feedback
 from posellm_assets.footage.splits import Split
-from posellm_assets.lake import write_atomic, write_json
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import encode
 from posellm_assets.motion.skeletons import BODY

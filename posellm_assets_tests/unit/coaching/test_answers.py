@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from posellm_assets.coaching.answer_metrics import agreement
-from posellm_assets.coaching.answers import (
+from posellm_assets.coaching.labels.labelling import label_clip
+from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
+from posellm_assets.coaching.model.answer_metrics import agreement
+from posellm_assets.coaching.model.answers import (
     SaidLabel,
     SaidPoint,
     answer_to,
@@ -14,10 +16,8 @@ from posellm_assets.coaching.answers import (
     read_teacher_answer,
     row,
 )
-from posellm_assets.coaching.dataset import answer_of
-from posellm_assets.coaching.labelling import label_clip
-from posellm_assets.coaching.model_report import commonest
-from posellm_assets.coaching.rule_teacher import RuleTeacher
+from posellm_assets.coaching.model.dataset import answer_of
+from posellm_assets.coaching.model.report import commonest
 from posellm_assets.demo.faults import Repetition
 from posellm_assets_tests.coaching_clips import measured
 

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 
 from posellm_assets.coaching.config import CoachingConfig, CoachingDatasetConfig
-from posellm_assets.coaching.dataset import CoachingExample, UnusableCoaching, answer_of, balanced, write_dataset
-from posellm_assets.coaching.dataset_sources import from_lake
-from posellm_assets.coaching.endpoint_teacher import PROMPT
-from posellm_assets.coaching.images import LeftOut
-from posellm_assets.coaching.lake_labels import Labeller
-from posellm_assets.coaching.schema import TeacherAnswer
+from posellm_assets.coaching.labels.endpoint_teacher import PROMPT
+from posellm_assets.coaching.labels.lake_labels import Labeller
+from posellm_assets.coaching.labels.schema import TeacherAnswer
+from posellm_assets.coaching.model.dataset import CoachingExample, UnusableCoaching, answer_of, balanced, write_dataset
+from posellm_assets.coaching.model.dataset_sources import from_lake
+from posellm_assets.coaching.model.images import LeftOut
 from posellm_assets.demo.faults import Repetition
+from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.splits import split_of
-from posellm_assets.lake import Lake, local_path, read_json, write_json
+from posellm_assets.lake import Lake
 from posellm_assets_tests.coaching_clips import add
 
 CLEAN, LAGS, FAST = Repetition(), Repetition("asymmetric arms", "right"), Repetition("too fast")
@@ -32,7 +33,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     labeller = Labeller(here, CoachingConfig())
     for number, who in enumerate(PEOPLE.values()):
         key = add(here, number, "squat", (CLEAN, LAGS, CLEAN, FAST), "2026-01-01T10:00:00Z", who)
-        sheet = local_path(here.contact_sheet(key))
+        sheet = here.contact_sheet(key)
         cv2.imwrite(str(sheet), np.full((40, 60, 3), 90, np.uint8))
         labeller.label(key)
     labeller.label(add(here, 8, "serve", (CLEAN, CLEAN), "2026-01-01T10:00:00Z"))
@@ -69,7 +70,7 @@ def test_a_label_of_an_older_schema_is_left_out_and_left_alone(lake: Lake, tmp_p
     key = next(key for key in lake.registered_videos() if ".9." in key)
     write_json(lake.coaching_label(key), {"status": "success", "feedback_points": []})
     examples, (left_out,) = from_lake(lake, [key])
-    local_path(lake.coaching_label(key)).unlink()
+    lake.coaching_label(key).unlink()
     assert examples == [] and "schema 1" in left_out.reason
 
 

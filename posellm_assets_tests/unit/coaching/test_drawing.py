@@ -1,10 +1,10 @@
 import cv2
 import numpy as np
 
-from posellm_assets.coaching.annotating import SHOWN_S, annotated
-from posellm_assets.coaching.drawing import draw_inset, draw_message, mark_joint, opened, small, still, wrapped
-from posellm_assets.coaching.live import Moment, Remark
-from posellm_assets.coaching.schema import FocusPoint, Vector, Visuals
+from posellm_assets.coaching.labels.schema import FocusPoint, Vector, Visuals
+from posellm_assets.coaching.live.annotating import SHOWN_S, annotated
+from posellm_assets.coaching.live.drawing import draw_inset, draw_message, mark_joint, opened, small, still, wrapped
+from posellm_assets.coaching.live.session import Moment, Remark
 from posellm_assets.footage.video import Frame
 from posellm_assets.poses.live import Sight
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from posellm_assets.coaching.config import CoachingConfig, ImagesConfig
-from posellm_assets.coaching.dataset import UnusableCoaching
-from posellm_assets.coaching.dataset_sources import from_images, side_of
-from posellm_assets.coaching.images import UnusableImages, find_pictures, see_people
-from posellm_assets.coaching.measurements import MeasuredClip
-from posellm_assets.coaching.near_duplicates import MOST_BITS, first_alike, picture_hash
-from posellm_assets.coaching.teachers import Answer
+from posellm_assets.coaching.labels.measurements import MeasuredClip
+from posellm_assets.coaching.labels.teachers import Answer
+from posellm_assets.coaching.model.dataset import UnusableCoaching
+from posellm_assets.coaching.model.dataset_sources import from_images, side_of
+from posellm_assets.coaching.model.images import UnusableImages, find_pictures, see_people
+from posellm_assets.coaching.model.near_duplicates import MOST_BITS, first_alike, picture_hash
 from posellm_assets.demo.footage import figure_of, frames, plan
 from posellm_assets.footage.splits import split_of
 from posellm_assets.poses.config import PoseConfig

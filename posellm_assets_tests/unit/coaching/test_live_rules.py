@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from posellm_assets.coaching.live_rules import Counted, LiveRules, RuleVoice
-from posellm_assets.coaching.measurements import MeasuredClip
-from posellm_assets.coaching.rules import repetitions_of, rules_of
-from posellm_assets.coaching.schema import FeedbackPoint, Measured, Visuals
+from posellm_assets.coaching.labels.measurements import MeasuredClip
+from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
+from posellm_assets.coaching.labels.schema import FeedbackPoint, Measured, Visuals
+from posellm_assets.coaching.live.rules import Counted, LiveRules, RuleVoice
 from posellm_assets.demo.faults import Repetition
 from posellm_assets.footage.video import Frame
 from posellm_assets.motion.config import MotionConfig

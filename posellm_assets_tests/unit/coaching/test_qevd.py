@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from posellm_assets.coaching.qevd import FILE, UnusableSession, import_qevd, read_qevd
+from posellm_assets.coaching.streaming.qevd import FILE, UnusableSession, import_qevd, read_qevd
 from posellm_assets.footage.labels import Feedback, LabelError, Labels
 from posellm_assets.lake import Lake
 from posellm_assets_tests.clips import write_clip
@@ -56,7 +56,7 @@ def test_a_message_is_a_run_of_frames_and_one_up_to_the_last_frame_is_kept(folde
 def test_a_session_comes_into_the_drop_zone_with_its_feedback(folder: Path, tmp_path: Path) -> None:
     ((placed, messages),) = import_qevd(Lake(tmp_path / "lake"), listed(folder, entry()), "fitness")
     assert messages == 3 and not placed.is_symlink()
-    assert Labels.beside(Path(str(placed))).feedback == SAID
+    assert Labels.beside(placed).feedback == SAID
 
 
 @pytest.mark.parametrize(

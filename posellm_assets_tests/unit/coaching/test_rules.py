@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from posellm_assets.coaching.labelling import label_clip
-from posellm_assets.coaching.measurements import MeasuredClip
-from posellm_assets.coaching.quantities import QUANTITIES
-from posellm_assets.coaching.rule_teacher import RuleTeacher
-from posellm_assets.coaching.rules import Rule, all_rules, findings, repetitions_of, rules_of
-from posellm_assets.coaching.schema import CoachingLabel
+from posellm_assets.coaching.labels.labelling import label_clip
+from posellm_assets.coaching.labels.measurements import MeasuredClip
+from posellm_assets.coaching.labels.quantities import QUANTITIES
+from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
+from posellm_assets.coaching.labels.rules import Rule, all_rules, findings, repetitions_of, rules_of
+from posellm_assets.coaching.labels.schema import CoachingLabel
 from posellm_assets.demo.faults import FAULTS_OF, Repetition, timed
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses

@@ -4,11 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from upath import UPath
 
-from posellm_assets.coaching.labelling import label_clip
-from posellm_assets.coaching.rule_teacher import RuleTeacher
-from posellm_assets.coaching.schema import (
+from posellm_assets.coaching.labels.labelling import label_clip
+from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
+from posellm_assets.coaching.labels.schema import (
     CoachingLabel,
     FeedbackPoint,
     Measured,
@@ -55,7 +54,7 @@ def point(severity: str, time_ms: int = 0) -> FeedbackPoint:
 def test_a_label_is_read_as_it_was_written_and_has_the_fields_that_apps_read(
     label: CoachingLabel, tmp_path: Path
 ) -> None:
-    path = UPath(tmp_path / "label.json")
+    path = Path(tmp_path / "label.json")
     write_label(path, label)
     assert read_label(path) == label
     content = json.loads(path.read_text())
@@ -90,7 +89,7 @@ def test_points_out_of_order_are_refused() -> None:
 
 
 def test_a_file_of_the_old_schema_is_a_clear_error_and_is_left_as_it_is(tmp_path: Path) -> None:
-    path = UPath(tmp_path / "label.json")
+    path = Path(tmp_path / "label.json")
     path.write_text(json.dumps(OLD))
     with pytest.raises(OldLabel, match=r"label\.json is a coaching label of schema 1.*posellm coaching label"):
         read_label(path)
@@ -98,7 +97,7 @@ def test_a_file_of_the_old_schema_is_a_clear_error_and_is_left_as_it_is(tmp_path
 
 
 def test_a_new_label_in_the_place_of_an_old_one_keeps_the_old_one(label: CoachingLabel, tmp_path: Path) -> None:
-    path = UPath(tmp_path / "label.json")
+    path = Path(tmp_path / "label.json")
     path.write_text(json.dumps(OLD))
     write_label(path, label)
     assert read_label(path) == label
@@ -107,7 +106,7 @@ def test_a_new_label_in_the_place_of_an_old_one_keeps_the_old_one(label: Coachin
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"schema_version": 2, "key": 3}'])
 def test_a_damaged_file_names_itself(content: str, tmp_path: Path) -> None:
-    path = UPath(tmp_path / "label.json")
+    path = Path(tmp_path / "label.json")
     path.write_text(content)
     with pytest.raises(ValueError, match=r"label\.json"):
         read_label(path)

@@ -16,19 +16,20 @@ import pytest
 from typer.testing import CliRunner
 
 from posellm_assets.cli import app
-from posellm_assets.coaching.coach import Coach, CoachRecord
-from posellm_assets.coaching.coach_inputs import bodies, described, recent
-from posellm_assets.coaching.coach_model import CoachModel
-from posellm_assets.coaching.live import LiveSession
-from posellm_assets.coaching.live_rules import LiveRules
+from posellm_assets.coaching.live.rules import LiveRules
+from posellm_assets.coaching.live.session import LiveSession
+from posellm_assets.coaching.streaming.coach import Coach, CoachRecord
+from posellm_assets.coaching.streaming.inputs import bodies, described, recent
+from posellm_assets.coaching.streaming.network import CoachModel
+from posellm_assets.coaching.streaming.scores import Message
 from posellm_assets.commands.coach import hold_session, stopped_by_ctrl_c
 from posellm_assets.demo.faults import Repetition
 from posellm_assets.demo.footage import render_clip
-from posellm_assets.evaluation.streaming import Message
+from posellm_assets.files import write_json
 from posellm_assets.footage.live import Playback
 from posellm_assets.footage.video import Frame, UnreadableVideo, frames, probe
 from posellm_assets.footage.writing import write_video
-from posellm_assets.lake import Lake, local_path, write_json
+from posellm_assets.lake import Lake
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.live import LiveTokens, Window
 from posellm_assets.motion.representation import layout
@@ -99,13 +100,13 @@ def test_a_trained_coach_hears_every_window_and_speaks_in_place_of_the_rules(sho
 
 def test_the_coach_in_use_in_the_lake_speaks_and_needs_no_exercise(short: Path, tmp_path: Path) -> None:
     lake, tokenizer = Lake(str(tmp_path / "lake")), untrained(SMALL)
-    lineage = tokenizer.save(local_path(lake.tokenizers) / "new")
-    (local_path(lake.tokenizers) / "new").rename(local_path(lake.tokenizer(lineage)))
+    lineage = tokenizer.save(lake.tokenizers / "new")
+    (lake.tokenizers / "new").rename(lake.tokenizer(lineage))
     features = np.zeros((1, 4, layout(BODY).size), np.float32)
     inputs = recent(described(*bodies(features, 20.0))).shape[1]
     record = CoachRecord(messages=["Go on."], inputs=inputs, hidden_size=8, threshold=0.0, cooldown_s=0.5,
                          no_repeat_s=0.5, fps=20.0, delay_s=0.5, lineage=lineage)  # fmt: skip
-    Coach(CoachModel(inputs, 1, 8, 0.0), record).save(local_path(lake.streaming_coach("all-0001")) / "final")
+    Coach(CoachModel(inputs, 1, 8, 0.0), record).save(lake.streaming_coach("all-0001") / "final")
     write_json(lake.current_coach, {"snapshot": "all-0001"})
     report, _ = hold_session(lake, load_settings(lake), short, None, None, None, by_rules=False, aloud=False)
     assert "trained on all-0001" in report.coach

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posellm_assets.checkpoints import CheckpointMismatch
-from posellm_assets.coaching.coach import Coach
-from posellm_assets.coaching.sessions import (
+from posellm_assets.coaching.streaming.coach import Coach
+from posellm_assets.coaching.streaming.config import CoachJob, Mode, StreamingConfig, StreamingReportJob
+from posellm_assets.coaching.streaming.report import COACH, RIVAL, evaluate
+from posellm_assets.coaching.streaming.scores import Message, Session, match_best
+from posellm_assets.coaching.streaming.sessions import (
     RECORD,
     CoachedSession,
     DatasetRecord,
@@ -18,15 +20,13 @@ from posellm_assets.coaching.sessions import (
     read_sessions,
     rows_of,
 )
-from posellm_assets.coaching.streaming_config import CoachJob, Mode, StreamingConfig, StreamingReportJob
-from posellm_assets.coaching.streaming_report import COACH, RIVAL, evaluate
-from posellm_assets.coaching.timing import decide
-from posellm_assets.coaching.train_coach import train
+from posellm_assets.coaching.streaming.timing import decide
+from posellm_assets.coaching.streaming.train import train
 from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.evaluation.config import TextMetricsConfig
-from posellm_assets.evaluation.streaming import Message, Session, match_best
-from posellm_assets.lake import write_json
+from posellm_assets.files import write_json
 from posellm_assets.motion.live import Window
+from posellm_assets.training.checkpoints import CheckpointMismatch
 from posellm_assets_tests.endpoint_server import endpoint, says
 from posellm_assets_tests.unit.coaching.coached import DELAY_S, job, write_sessions
 

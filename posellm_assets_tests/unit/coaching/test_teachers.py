@@ -8,15 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from upath import UPath
 
-from posellm_assets.coaching.cache import AnswerCache
-from posellm_assets.coaching.consensus import Consensus
-from posellm_assets.coaching.endpoint_teacher import EndpointTeacher
-from posellm_assets.coaching.labelling import label_clip
-from posellm_assets.coaching.measurements import MeasuredClip
-from posellm_assets.coaching.rule_teacher import RuleTeacher
-from posellm_assets.coaching.schema import CoachingLabel
+from posellm_assets.coaching.labels.cache import AnswerCache
+from posellm_assets.coaching.labels.consensus import Consensus
+from posellm_assets.coaching.labels.endpoint_teacher import EndpointTeacher
+from posellm_assets.coaching.labels.labelling import label_clip
+from posellm_assets.coaching.labels.measurements import MeasuredClip
+from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
+from posellm_assets.coaching.labels.schema import CoachingLabel
 from posellm_assets.demo.faults import Repetition
 from posellm_assets.endpoint import Endpoint, EndpointConfig, EndpointError
 from posellm_assets_tests.coaching_clips import measured
@@ -43,7 +42,7 @@ def truth(clip: MeasuredClip) -> dict[str, Any]:
 
 def teacher(served: Served, folder: Path, model: str = "m", **settings: Any) -> EndpointTeacher:
     config = EndpointConfig(url=served.url, model=model, **settings)
-    return EndpointTeacher(Endpoint(config, sleep=lambda _: None), AnswerCache(UPath(folder)))
+    return EndpointTeacher(Endpoint(config, sleep=lambda _: None), AnswerCache(Path(folder)))
 
 
 def changed(truth: dict[str, Any], lie: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

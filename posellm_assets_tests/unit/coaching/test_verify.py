@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from posellm_assets.coaching.labelling import label_clip
-from posellm_assets.coaching.measurements import MeasuredClip
-from posellm_assets.coaching.rule_teacher import RuleTeacher
-from posellm_assets.coaching.rules import repetitions_of, rules_of
-from posellm_assets.coaching.schema import FeedbackPoint, Rejected
-from posellm_assets.coaching.teachers import Answer
-from posellm_assets.coaching.verify import verify
+from posellm_assets.coaching.labels.labelling import label_clip
+from posellm_assets.coaching.labels.measurements import MeasuredClip
+from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
+from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
+from posellm_assets.coaching.labels.schema import FeedbackPoint, Rejected
+from posellm_assets.coaching.labels.teachers import Answer
+from posellm_assets.coaching.labels.verify import verify
 from posellm_assets.demo.faults import Repetition
 from posellm_assets_tests.coaching_clips import DEEP, measured
 

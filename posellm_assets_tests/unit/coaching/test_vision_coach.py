@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from posellm_assets.actions.vlm_inputs import model_inputs
-from posellm_assets.coaching import vision_coach
-from posellm_assets.coaching.dataset import PictureRow
-from posellm_assets.coaching.vision_coach import VisionCoach
-from posellm_assets.coaching.vision_questions import look
-from posellm_assets_tests.unit.actions.models import BUILDERS, FRAMES
+from posellm_assets.coaching.model import vision_coach
+from posellm_assets.coaching.model.dataset import PictureRow
+from posellm_assets.coaching.model.vision_coach import VisionCoach
+from posellm_assets.coaching.model.vision_questions import look
+from posellm_assets.vision.inputs import model_inputs
+from posellm_assets_tests.unit.vision.models import BUILDERS, FRAMES
 
 TOKENS = 8
 

@@ -14,7 +14,7 @@ from posellm_assets.evaluation.distributions import (
     over_repeats,
     shrunk_covariance,
 )
-from posellm_assets.evaluation.metrics import average, share
+from posellm_assets.reports.metrics import average, share
 
 THREE = np.array([[0.0], [1.0], [3.0]])
 

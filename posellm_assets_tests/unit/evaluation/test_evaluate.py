@@ -16,9 +16,9 @@ from posellm_assets.evaluation.evaluate import run
 from posellm_assets.evaluation.losses import read_losses
 from posellm_assets.evaluation.page import render
 from posellm_assets.evaluation.report import summary_markdown
-from posellm_assets.evaluation.tables import bounds
 from posellm_assets.evaluation.train_evaluator import run as train_evaluator
 from posellm_assets.motion.tokenizer import MotionTokenizer
+from posellm_assets.reports.tables import bounds
 from posellm_assets_tests.unit.evaluation.world import quiet
 
 ATTACK = "<script>alert('x')</script><img src=x onerror=alert(1)>"

@@ -13,7 +13,7 @@ from posellm_assets.evaluation.clips import Clip, read_clips
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.train_evaluator import _view, fit, run
-from posellm_assets.language.snapshots import EXAMPLE_SCHEMA
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets_tests.unit.evaluation.world import quiet

@@ -9,7 +9,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from posellm_assets.evaluation.champion import promote, read_champion
 from posellm_assets.evaluation.config import (
     ChampionReport,
     EvaluateJob,
@@ -19,10 +18,11 @@ from posellm_assets.evaluation.config import (
 )
 from posellm_assets.evaluation.evaluate import run
 from posellm_assets.evaluation.train_evaluator import run as train_evaluator
+from posellm_assets.generations.champion import promote, read_champion
 from posellm_assets.lake import Lake
-from posellm_assets.language.backends import choose
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob
 from posellm_assets.language.train import train as train_stage
+from posellm_assets.training.backends import choose
 from posellm_assets_tests.unit.evaluation.world import CODES, quiet
 
 

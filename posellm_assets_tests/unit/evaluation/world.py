@@ -8,9 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from posellm_assets.language.backends import choose
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob, TinyConfig
-from posellm_assets.language.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.language.train import train as train_stage
 from posellm_assets.motion.augment import mirror
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
@@ -19,6 +18,7 @@ from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.motion.train_tokenizer import train as train_tokenizer
 from posellm_assets.texts.captions import captions_for
 from posellm_assets.texts.mirror import mirror_text
+from posellm_assets.training.backends import choose
 from posellm_assets_tests.unit.texts.athletes import MOVEMENTS
 
 SPORTS = {"squat": "gym", "arm raise": "gym", "march": "drill", "bow": "drill"}

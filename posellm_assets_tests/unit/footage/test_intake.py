@@ -38,7 +38,7 @@ def lake(tmp_path):
 
 
 def drop(lake: Lake, path: str, variant: int = 1) -> Path:
-    return write_clip(Path(str(lake.raw)) / path, variant)
+    return write_clip(lake.raw / path, variant)
 
 
 def test_a_clip_still_being_copied_is_registered_after_it_has_settled(lake):
@@ -55,7 +55,7 @@ def test_a_clip_still_being_copied_is_registered_after_it_has_settled(lake):
 def test_one_broken_clip_stops_no_other(lake):
     for number in range(1, 4):
         drop(lake, f"tennis/{number}.mp4", number)
-    (Path(str(lake.raw)) / "tennis" / "2 broken.mp4").write_text("not a video")
+    (lake.raw / "tennis" / "2 broken.mp4").write_text("not a video")
     watcher = Watcher(lake)
     found = watcher.look()
     assert [outcome.path for outcome in found.announce] == ["tennis/1.mp4", "tennis/2.mp4", "tennis/3.mp4"]
@@ -152,7 +152,7 @@ def test_a_drop_zone_that_cannot_be_listed_is_an_error(lake):
 
 
 def test_the_state_stays_small_when_an_archive_is_dropped(lake):
-    folder = Path(str(lake.raw)) / "tennis"
+    folder = lake.raw / "tennis"
     folder.mkdir()
     for number in range(3_000):
         (folder / f"{number:04d}.mp4").write_bytes(b"x")
@@ -182,8 +182,8 @@ def test_status_says_what_is_there_and_what_is_not(lake):
     drop(lake, "tennis/a.mp4", 1)
     drop(lake, "golf/b.mp4", 2)
     drop(lake, "golf/copy of b.mp4", 2)
-    (Path(str(lake.raw)) / "golf" / "broken.mp4").write_text("not a video")
-    (Path(str(lake.raw)) / "stray.mp4").write_text("not a video")
+    (lake.raw / "golf" / "broken.mp4").write_text("not a video")
+    (lake.raw / "stray.mp4").write_text("not a video")
     key = {outcome.path: outcome.key for outcome in Watcher(lake).look().announce}["golf/b.mp4"]
     drop(lake, "golf/fresh.mp4", 3)
     found = status(lake)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from posellm_assets.footage import register as registration
-from posellm_assets.footage.keys import check_video_key
 from posellm_assets.footage.labels import LabelError
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.register import StillChanging, add_files, refresh_manifest, register
 from posellm_assets.footage.registry import registry_of
+from posellm_assets.keys import check_video_key
 from posellm_assets.lake import Lake
 from posellm_assets_tests.clips import free_box, write_clip
 
@@ -21,7 +21,7 @@ def lake(tmp_path):
 
 
 def drop(lake: Lake, path: str, variant: int = 1) -> Path:
-    return write_clip(Path(str(lake.raw)) / path, variant)
+    return write_clip(lake.raw / path, variant)
 
 
 def test_a_clip_becomes_a_video_with_a_manifest(lake):
@@ -55,7 +55,7 @@ def test_a_hostile_name_gets_a_harmless_key(lake, name):
 )
 def test_a_path_out_of_the_drop_zone_is_refused(lake, source):
     drop(lake, "tennis/a.mp4")
-    write_clip(Path(str(lake.root)) / "outside.mp4")
+    write_clip(lake.root / "outside.mp4")
     with pytest.raises(ValueError, match="not of the form"):
         register(lake, source)
 
@@ -63,7 +63,7 @@ def test_a_path_out_of_the_drop_zone_is_refused(lake, source):
 def test_a_link_is_refused_wherever_it_stands_in_the_path(lake, tmp_path):
     drop(lake, "tennis/a.mp4")
     write_clip(tmp_path / "outside" / "a.mp4")
-    raw = Path(str(lake.raw))
+    raw = lake.raw
     (raw / "golf").symlink_to(tmp_path / "outside")
     (raw / "tennis" / "b.mp4").symlink_to(tmp_path / "outside" / "a.mp4")
     for source in ("golf/a.mp4", "tennis/b.mp4"):
@@ -74,7 +74,7 @@ def test_a_link_is_refused_wherever_it_stands_in_the_path(lake, tmp_path):
 
 def test_what_cannot_be_read_is_quarantined_with_the_reason(lake):
     whole = drop(lake, "tennis/whole.mp4").read_bytes()
-    one_frame = write_clip(Path(str(lake.raw)) / "tennis" / "one.mp4", frame_count=1)
+    one_frame = write_clip(lake.raw / "tennis" / "one.mp4", frame_count=1)
     assert one_frame.exists()
     for name, content, says in (
         ("text.mp4", b"this is not a video", ""),
@@ -82,18 +82,18 @@ def test_what_cannot_be_read_is_quarantined_with_the_reason(lake):
         ("cut.mp4", whole[: len(whole) // 2], ""),
         ("one.mp4", one_frame.read_bytes(), "single frame"),
     ):
-        (Path(str(lake.raw)) / "tennis" / name).write_bytes(content)
+        (lake.raw / "tennis" / name).write_bytes(content)
         outcome = register(lake, f"tennis/{name}")
         assert outcome.status == "quarantined" and outcome.key is None
         assert outcome.reason and says in outcome.reason
         assert outcome.retry_after_ns is None
-    assert not list(Path(str(lake.root)).glob("footage/*/*.json"))
+    assert not list(lake.root.glob("footage/*/*.json"))
     assert register(lake, "tennis/whole.mp4").status == "registered"
 
 
 def test_the_same_content_twice_is_one_video(lake):
     first = drop(lake, "tennis/a.mp4")
-    second = Path(str(lake.raw)) / "golf" / "other name.mp4"
+    second = lake.raw / "golf" / "other name.mp4"
     second.parent.mkdir()
     second.write_bytes(first.read_bytes())
     original, copy = register(lake, "tennis/a.mp4"), register(lake, "golf/other name.mp4")

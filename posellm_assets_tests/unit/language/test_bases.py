@@ -18,13 +18,13 @@ from transformers import (
 
 from bench.bases import write_base
 from posellm_assets.language import adapters
-from posellm_assets.language.backends import Backend
 from posellm_assets.language.bases import UnsupportedModel, read_base_config, read_text_tokenizer
 from posellm_assets.language.config import Method, ModelConfig, StageJob
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.models import load_plain
 from posellm_assets.language.train import train
 from posellm_assets.language.vocabulary import Vocabulary
+from posellm_assets.training.backends import Backend
 from posellm_assets_tests.unit.language import samples
 
 HF = Backend("hf", "asked for")

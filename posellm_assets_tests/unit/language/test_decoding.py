@@ -4,13 +4,13 @@ from typing import Any
 import pytest
 import torch
 
-from posellm_assets.language.backends import Backend
 from posellm_assets.language.config import SamplingConfig
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.sampling import LengthControl
 from posellm_assets.language.tasks import build
 from posellm_assets.language.train import train
+from posellm_assets.training.backends import Backend
 from posellm_assets_tests.unit.language import samples
 
 SERVE = [8, 9, 10, 11, 12, 13, 14, 15, 8, 9]

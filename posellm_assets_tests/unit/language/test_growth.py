@@ -10,10 +10,10 @@ from transformers import AutoModelForCausalLM
 
 from bench.bases import write_base
 from posellm_assets.language import adapters
-from posellm_assets.language.backends import Backend
 from posellm_assets.language.config import Method, ModelConfig, Replay
 from posellm_assets.language.train import train
 from posellm_assets.language.vocabulary import Vocabulary
+from posellm_assets.training.backends import Backend
 from posellm_assets_tests.unit.language import samples
 
 HF = Backend("hf", "asked for")

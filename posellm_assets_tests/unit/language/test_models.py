@@ -23,12 +23,13 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from posellm_assets.language import adapters, backends, models
-from posellm_assets.language.backends import Backend, BackendUnavailable
+from posellm_assets.language import adapters, models
 from posellm_assets.language.config import ModelConfig
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.train import train
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
+from posellm_assets.training import backends
+from posellm_assets.training.backends import Backend, BackendUnavailable
 from posellm_assets_tests.unit.language import samples
 
 HF = Backend("hf", "asked for")

@@ -4,12 +4,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from posellm_assets.language.backends import Backend
+from posellm_assets.generations.snapshots import Snapshot, SnapshotVideo
 from posellm_assets.language.clips import read_clips
 from posellm_assets.language.config import GenerationConfig, Replay
 from posellm_assets.language.replay import Source, new_videos, quotas, replayed, shortened
-from posellm_assets.language.snapshots import Snapshot, SnapshotVideo
 from posellm_assets.language.train import train
+from posellm_assets.training.backends import Backend
 from posellm_assets_tests.unit.language import samples
 
 HF = Backend("hf", "asked for")

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from posellm_assets.checkpoints import CheckpointMismatch
-from posellm_assets.hub import CheckpointStore, open_store
 from posellm_assets.language import train as program
-from posellm_assets.language.backends import Backend
 from posellm_assets.language.config import ModelConfig, StageJob
 from posellm_assets.program import PREEMPTED, Preempted
+from posellm_assets.training.backends import Backend
+from posellm_assets.training.checkpoints import CheckpointMismatch
+from posellm_assets.training.store import CheckpointStore, open_store
 from posellm_assets_tests.hub_server import Fault, Hub, serving
 from posellm_assets_tests.unit.language import samples
 from posellm_assets_tests.unit.language.test_train import start, trajectory

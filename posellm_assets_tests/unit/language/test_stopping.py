@@ -9,12 +9,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from posellm_assets.checkpoints import CheckpointMismatch
 from posellm_assets.language import losses
-from posellm_assets.language.backends import Backend
 from posellm_assets.language.clips import UnusableData
 from posellm_assets.language.config import StageConfig, StageJob
 from posellm_assets.language.train import NonFiniteLoss, train
+from posellm_assets.training.backends import Backend
+from posellm_assets.training.checkpoints import CheckpointMismatch
 from posellm_assets_tests.unit.language import samples
 from posellm_assets_tests.unit.language.test_train import trajectory
 

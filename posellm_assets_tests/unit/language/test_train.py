@@ -12,18 +12,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from posellm_assets.checkpoints import CheckpointMismatch
 from posellm_assets.language import train as program
-from posellm_assets.language.backends import Backend
 from posellm_assets.language.clips import UnusableData
 from posellm_assets.language.config import ModelConfig, StageJob
-from posellm_assets.language.curves import PANELS, entries_of, training_png
 from posellm_assets.language.origin import Origin
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.representation import layout
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
+from posellm_assets.training.backends import Backend
+from posellm_assets.training.checkpoints import CheckpointMismatch
+from posellm_assets.training.curves import PANELS, entries_of, training_png
 from posellm_assets_tests.unit.language import samples
 
 HF = Backend("hf", "asked for")

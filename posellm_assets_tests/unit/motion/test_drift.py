@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from posellm_assets.commands.status import overview
-from posellm_assets.lake import Lake, write_json
+from posellm_assets.files import write_json
+from posellm_assets.lake import Lake
 from posellm_assets.motion.drift import MIN_HELD_OUT_CLIPS, drifting_sports, error_limit_mm
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import torch
 
-from posellm_assets.checkpoints import steps
 from posellm_assets.motion import representation
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.errors import mpjpe_mm
@@ -19,6 +18,7 @@ from posellm_assets.motion.objective import Objective
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.motion.train_tokenizer import train
+from posellm_assets.training.checkpoints import steps
 from posellm_assets_tests.unit.motion.people import mocap, moving_person, write_people
 
 TINY = {

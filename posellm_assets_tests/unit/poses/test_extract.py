@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from posellm_assets.files import read_json
 from posellm_assets.footage.video import UnreadableVideo
-from posellm_assets.lake import read_json
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import Clip, PoseSummary, extract_clips

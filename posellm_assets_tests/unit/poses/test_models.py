@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posellm_assets.lake import sha256_of
+from posellm_assets.files import sha256_of
 from posellm_assets.poses.landmarker import VideoLandmarker
 from posellm_assets.poses.models import ModelUnavailable, available_models, ensure_model, model_named
 

@@ -12,6 +12,7 @@ import pytest
 
 from posellm_assets.commands.dataset import import_examples
 from posellm_assets.footage.splits import split_of
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, SPLITS
 from posellm_assets.lake import Lake
 from posellm_assets.language.clips import read_clips
 from posellm_assets.language.config import ModelConfig, StageConfig
@@ -19,7 +20,6 @@ from posellm_assets.language.formats.adopt import adopt
 from posellm_assets.language.formats.export import export_dataset
 from posellm_assets.language.formats.motion_llm import Entry, UnreadableDataset, read_entries
 from posellm_assets.language.plan import SHAPES
-from posellm_assets.language.snapshots import EXAMPLE_SCHEMA, SPLITS
 from posellm_assets.settings import load_settings
 from posellm_assets_tests.unit.language.samples import SMALL
 

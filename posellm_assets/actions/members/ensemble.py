@@ -1,0 +1,172 @@
+"""Several opinions on a clip become one, weighted by how well each member did on validation.
+
+Every member is calibrated first, so that a probability means the same whoever says it. The opinion of the ensemble is
+the mixture of theirs whose weights make the true classes of the validation clips likeliest: stacking of densities by
+expectation-maximisation (Smyth and Wolpert 1999; Yao et al. 2018). Nothing pulls the weights towards each other. So a
+member that is behind another one on every clip is not listened to, and one that knows what the others do not is; with a
+belief in every member to begin with, a poor member would spoil what a good one says as long as clips are few. The rule
+of the earlier system is there as an option: the first member that is surer than a threshold decides alone.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from posellm_assets.actions.members.calibration import fit_temperature
+from posellm_assets.actions.members.opinions import Opinion, normalised
+
+NAME = "ensemble"
+_ROUNDS = 2000
+# Of probabilities and weights: one clip does not rule a member out, and it can still be asked where no other can.
+_FLOOR = 1e-6
+
+
+class Decision(BaseModel):
+    """What the ensemble says of a clip, in the words of the earlier system; `all_results` is by member."""
+
+    model_config = ConfigDict(frozen=True)
+
+    action: str
+    confidence: float
+    method: str
+    ensemble_method: str
+    probabilities: dict[str, float]
+    all_results: dict[str, dict[str, Any]]
+    seconds: float
+
+
+class Ensemble(BaseModel):
+    """Temperatures and weights by member, in the order in which the threshold rule asks them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    members: tuple[str, ...] = Field(min_length=1)
+    temperatures: dict[str, float]
+    weights: dict[str, float]
+    temperature: float = 1.0
+    """Of the mixture: calibrated opinions that agree are together right more often than each says."""
+    validation_clips: int = 0
+    rule: Literal["weighted", "threshold"] = "weighted"
+    threshold: float = 0.8
+
+    @classmethod
+    def fit(
+        cls,
+        opinions: Mapping[str, Sequence[Opinion | None]],
+        truth: Sequence[str],
+        rule: Literal["weighted", "threshold"] = "weighted",
+        threshold: float = 0.8,
+    ) -> "Ensemble":
+        """From what each member said about the same validation clips (None where it had no opinion)."""
+        temperatures = {member: _temperature(said, truth) for member, said in opinions.items()}
+        calibrated = {
+            member: [one and one.at_temperature(temperatures[member]) for one in said]
+            for member, said in opinions.items()
+        }
+        weights = _weights(calibrated, truth)
+        plain = cls(
+            members=tuple(opinions),
+            temperatures=temperatures,
+            weights=weights,
+            validation_clips=len(truth),
+            rule=rule,
+            threshold=threshold,
+        )
+        mixed = [plain.mixture([one for one in said if one]) for said in zip(*opinions.values(), strict=True)]
+        return plain.model_copy(update={"temperature": _temperature(mixed, truth)})
+
+    def calibrated(self, opinion: Opinion) -> Opinion:
+        """The opinion at its member's temperature."""
+        return opinion.at_temperature(self.temperatures[opinion.member])
+
+    def mixture(self, opinions: Sequence[Opinion]) -> Opinion | None:
+        """The weighted mixture of raw opinions on one clip, None where nobody has one; those absent pass on their
+        weight."""
+        if not opinions:
+            return None
+        calibrated = [self.calibrated(opinion) for opinion in opinions]
+        shares = np.array([self.weights[opinion.member] for opinion in opinions])
+        shares = shares / shares.sum()
+        classes = list(dict.fromkeys(class_id for opinion in calibrated for class_id in opinion.log_probs))
+        mixed = {
+            class_id: math.log(
+                max(
+                    sum(
+                        share * math.exp(opinion.log_probs.get(class_id, -math.inf))
+                        for share, opinion in zip(shares, calibrated, strict=True)
+                    ),
+                    _FLOOR**2,
+                )
+            )
+            for class_id in classes
+        }
+        seconds = sum(opinion.seconds for opinion in opinions)
+        return Opinion(NAME, normalised(mixed), seconds).at_temperature(self.temperature)
+
+    def decide(self, opinions: Sequence[Opinion]) -> Decision | None:
+        """What is said of a clip given the raw opinions on it, None where nobody has one."""
+        mixed = self.mixture(opinions)
+        if mixed is None:
+            return None
+        calibrated = {opinion.member: self.calibrated(opinion) for opinion in opinions}
+        asked = [calibrated[member] for member in self.members if member in calibrated]
+        chosen, method = mixed, "likelihood_weighted"
+        if self.rule == "threshold":
+            chosen = next((opinion for opinion in asked if opinion.confidence > self.threshold), asked[-1])
+            method = f"{chosen.member}_primary"
+        elif len(asked) == 1:
+            chosen, method = asked[0], "single"
+        return Decision(
+            action=chosen.action,
+            confidence=chosen.confidence,
+            method=chosen.member,
+            ensemble_method=method,
+            probabilities=_probabilities(chosen),
+            all_results={opinion.member: _result(opinion) for opinion in asked},
+            seconds=mixed.seconds,
+        )
+
+
+def _temperature(opinions: Sequence[Opinion | None], truth: Sequence[str]) -> float:
+    given = [(opinion, class_id) for opinion, class_id in zip(opinions, truth, strict=True) if opinion]
+    return fit_temperature([opinion for opinion, _ in given], [class_id for _, class_id in given])
+
+
+def _weights(opinions: Mapping[str, Sequence[Opinion | None]], truth: Sequence[str]) -> dict[str, float]:
+    """Mixture weights of greatest likelihood; clips on which a member is silent say nothing about it."""
+    likelihood = np.array(
+        [
+            [
+                max(math.exp(one.log_probs.get(class_id, -math.inf)), _FLOOR) if one else math.nan
+                for one, class_id in zip(said, truth, strict=True)
+            ]
+            for said in opinions.values()
+        ]
+    ).reshape(len(opinions), len(truth))
+    heard = np.isfinite(likelihood)
+    weights = np.full(len(opinions), 1 / len(opinions))
+    for _ in range(_ROUNDS if truth else 0):
+        prior = np.repeat(weights[:, None], len(truth), 1)
+        shares = np.where(heard, prior * likelihood, 0.0)
+        # Those who spoke share out what they have together; who was silent keeps its own.
+        shares *= np.where(heard, prior, 0.0).sum(0) / np.maximum(shares.sum(0), _FLOOR**2)
+        weights = np.maximum(np.where(heard, shares, prior).mean(1), _FLOOR)
+        weights = weights / weights.sum()
+    return dict(zip(opinions, weights.tolist(), strict=True))
+
+
+def _probabilities(opinion: Opinion) -> dict[str, float]:
+    ranked = sorted(opinion.log_probs.items(), key=lambda item: (-item[1], item[0]))
+    return {class_id: round(math.exp(value), 6) for class_id, value in ranked}
+
+
+def _result(opinion: Opinion) -> dict[str, Any]:
+    return {
+        "action": opinion.action,
+        "confidence": opinion.confidence,
+        "probabilities": _probabilities(opinion),
+        "seconds": opinion.seconds,
+    }

@@ -1,0 +1,146 @@
+"""Who is asked about a clip: each member forms its own opinion from what it can see of it.
+
+Torch is loaded by the members that need it, when they are loaded: a recogniser with the motion classifier alone does
+without.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from posellm_assets.actions.dataset.clips import ActionExample
+from posellm_assets.actions.dataset.label_set import LabelSet
+from posellm_assets.actions.members import classifier
+from posellm_assets.actions.members.classifier import SHORTEST_S, MotionClassifier
+from posellm_assets.actions.members.opinions import Opinion, normalised
+from posellm_assets.motion.config import FRAMES_PER_TOKEN
+from posellm_assets.motion.motion import Motion
+from posellm_assets.vision.frames import Box
+
+if TYPE_CHECKING:
+    from posellm_assets.actions.members.scoring import VisionModel
+    from posellm_assets.language.decoding import MotionLM
+    from posellm_assets.motion.tokenizer import MotionTokenizer
+
+MOTION, LANGUAGE, VISION, VIDEO_MAE = classifier.NAME, "language", "vision-language", "video-mae"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A stretch of footage that shows one action: `video` is None for motion capture, `motion` None where nobody could
+    be followed, `box` where they are in the picture. Times are seconds in the video."""
+
+    start_s: float
+    end_s: float
+    video: Path | None = None
+    motion: Motion | None = None
+    hit_s: float | None = None
+    box: Box | None = None
+
+
+class Member(Protocol):
+    """One opinion each."""
+
+    name: str
+
+    def opinions(self, cases: Sequence[Case]) -> list[Opinion | None]:
+        """An opinion on each case, None where it shows nothing that this member could judge."""
+        ...
+
+
+class MotionMember:
+    """The motion classifier."""
+
+    name = MOTION
+
+    def __init__(self, model: MotionClassifier):
+        self.model = model
+
+    def opinions(self, cases: Sequence[Case]) -> list[Opinion | None]:
+        """See `Member`."""
+        return self.model.opinions([case.motion for case in cases])
+
+
+class LanguageMember:
+    """Closed-set scoring by the motion language model: how likely each name of a class is as the text of the motion.
+
+    A class is named by any of its names, so their probabilities add up.
+    """
+
+    name = LANGUAGE
+
+    def __init__(self, model: "MotionLM", tokenizer: "MotionTokenizer", label_set: LabelSet, language: str = "en"):
+        self.model, self.tokenizer = model, tokenizer
+        self.names = {name: one.id for one in label_set.classes for name in one.spellings(language)}
+
+    @classmethod
+    def load(cls, model: Path, tokenizer: Path, label_set: LabelSet) -> "LanguageMember":
+        """The finished model of a stage, and the tokenizer whose codes it speaks."""
+        from posellm_assets.language.decoding import MotionLM
+        from posellm_assets.motion.tokenizer import MotionTokenizer
+
+        return cls(MotionLM.load(model), MotionTokenizer.load(tokenizer), label_set)
+
+    def opinions(self, cases: Sequence[Case]) -> list[Opinion | None]:
+        """See `Member`."""
+        said: list[Opinion | None] = [None] * len(cases)
+        started = time.process_time()
+        shortest_s = max(SHORTEST_S, FRAMES_PER_TOKEN / self.tokenizer.fps)
+        stretches = [case.motion.segments(shortest_s) if case.motion else [] for case in cases]
+        heard = [index for index, found in enumerate(stretches) if found]
+        if not heard:
+            return said
+        codes = self.tokenizer.encode_many([max(stretches[index], key=len) for index in heard])
+        scores = self.model.score_labels(codes, list(self.names)).tolist()
+        seconds = (time.process_time() - started) / len(heard)
+        for index, row in zip(heard, scores, strict=True):
+            by_class: dict[str, float] = {}
+            for class_id, score in zip(self.names.values(), row, strict=True):
+                by_class[class_id] = float(np.logaddexp(by_class.get(class_id, -np.inf), score))
+            said[index] = Opinion(LANGUAGE, normalised(by_class), seconds)
+        return said
+
+
+class VisionMember:
+    """The vision-language model, which sees frames."""
+
+    name = VISION
+
+    def __init__(self, model: "VisionModel", label_set: LabelSet):
+        self.model, self.label_set = model, label_set
+
+    @classmethod
+    def load(cls, folder: Path, label_set: LabelSet) -> "VisionMember":
+        """The model that `posellm_assets.actions.train` finished."""
+        from posellm_assets.actions.members.scoring import VisionModel
+
+        return cls(VisionModel.load(folder), label_set)
+
+    def opinions(self, cases: Sequence[Case]) -> list[Opinion | None]:
+        """See `Member`."""
+        said: list[Opinion | None] = [None] * len(cases)
+        seen = [index for index, case in enumerate(cases) if case.video is not None]
+        asked = [example_of(cases[index]) for index in seen]
+        for index, opinion in zip(seen, self.model.opinions(asked, self.label_set), strict=True):
+            said[index] = opinion
+        return said
+
+
+def example_of(case: Case) -> ActionExample:
+    """A case as the vision room asks for it; what it shows is not known."""
+    assert case.video is not None
+    return ActionExample(
+        id=f"{case.video.stem} at {case.start_s:.2f} s",
+        video=case.video,
+        start_s=case.start_s,
+        end_s=case.end_s,
+        class_id="",
+        participant=None,
+        split="test",
+        hit_s=case.hit_s,
+        box=case.box,
+    )

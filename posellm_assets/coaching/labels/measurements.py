@@ -1,0 +1,167 @@
+"""What can be measured of an exercise in a clip: quantities over time, repetitions, and joints in the picture.
+
+Rules, teachers' claims and their verification all read the body through this module, so that "the angle measured" means
+one thing. What is right or wrong is the business of `rules`.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+
+from posellm_assets.coaching.labels.picture import SIDES, VISIBLE, Signals, signals_of, turn_deg
+from posellm_assets.motion.motion import Motion
+from posellm_assets.poses.landmarks import NAMES
+from posellm_assets.poses.poses import SubjectPoses
+from posellm_assets.texts.repetition import SMOOTHING_S, finite_runs
+from posellm_assets.texts.signals import angle_signals, axes, point
+
+AT_DEPTH_S = 0.1  # around the deepest moment, the median over twice this
+PROMINENT = 0.2  # a repetition reaches at least this share of the clip's range: a fault may cost half of it
+UNDER_WAY = 0.15  # it begins and ends where its signal leaves and reaches this share of its height
+WHOLE = 0.25  # it is whole where its signal comes from and returns to the lowest share of the clip's range
+
+
+@dataclass(frozen=True)
+class Repetition:
+    """One repetition: frames of the motion from `start` to `end`, `peak` its farthest point, and their times (s)."""
+
+    number: int
+    start: int
+    peak: int
+    end: int
+    start_s: float
+    peak_s: float
+    end_s: float
+
+
+@dataclass(frozen=True)
+class MeasuredClip:
+    """A video and what was measured of the one person in it.
+
+    `exercise` is the label or what was recognised; `sheet` a JPEG of frames with the skeleton, for teachers who look.
+    """
+
+    key: str
+    exercise: str | None
+    subject: SubjectPoses
+    motion: Motion
+    sheet: bytes = b""
+
+    @property
+    def duration_s(self) -> float:
+        """How long the video is, to the end of its last frame."""
+        return float(self.subject.time_s[-1]) + 1 / self.subject.fps
+
+    @cached_property
+    def signals(self) -> Signals:
+        """(T,) over the motion's frames by (quantity, side): the joint angles of `angle_signals` and `picture_signals`.
+
+        `both` is the mean of left and right, of arms the higher one.
+        """
+        found: Signals = {}
+        for (joint, side), values in angle_signals(self.motion).items():
+            if joint in ("knee", "hip", "elbow", "trunk"):
+                found[f"{joint}_angle", side or "both"] = values
+        for joint in ("knee", "hip", "elbow"):
+            pair = [found.get((f"{joint}_angle", side)) for side in SIDES]
+            if pair[0] is not None and pair[1] is not None:
+                found[f"{joint}_angle", "both"] = (pair[0] + pair[1]) / 2
+        in_picture = signals_of(self.subject, self.time_s)
+        return found | {name: np.where(self.motion.known, values, np.nan) for name, values in in_picture.items()}
+
+    @cached_property
+    def turned_deg(self) -> float:
+        """How far the athlete is turned from the camera: 90 is seen from the side, to the right of the picture."""
+        return turn_deg(self.subject)
+
+    @cached_property
+    def time_s(self) -> np.ndarray:
+        """The time of the motion's frames in the clip, (T,)."""
+        return self.motion.start_s + np.arange(len(self.motion)) / self.motion.fps
+
+    @cached_property
+    def front_leg(self) -> str | None:
+        """The side whose foot is farther forward, for most of the clip."""
+        directions, left, right = axes(self.motion), point(self.motion, "left_ankle"), point(self.motion, "right_ankle")
+        if directions is None or left is None or right is None:
+            return None
+        return "left" if np.nanmedian(((left - right) * directions[1]).sum(-1)) > 0 else "right"
+
+    def landmark(self, joint: str, side: str, time_s: float) -> tuple[float, float] | None:
+        """Where a joint is in the picture, as shares of width and height; None where it is not visible then.
+
+        `side` both and the joint trunk mean the middle of two landmarks.
+        """
+        frame = int(np.argmin(np.abs(self.subject.time_s - time_s)))
+        names = _landmarks_of(joint, side)
+        visible = self.subject.visibility[frame, names]
+        where = self.subject.landmarks[frame, names, :2].mean(0)
+        inside = bool(np.all((where >= 0) & (where <= 1)))
+        if not np.isfinite(visible).all() or visible.min() < VISIBLE or not inside:
+            return None
+        return float(where[0]), float(where[1])
+
+    def around(self, time_s: float, margin_s: float = 0.25) -> Repetition:
+        """The moment at `time_s` as a stretch of frames to measure over."""
+        frames = len(self.time_s) - 1
+        start, peak, end = (
+            int(np.clip(round((time_s + offset - self.motion.start_s) * self.motion.fps), 0, frames))
+            for offset in (-margin_s, 0, margin_s)
+        )
+        return self._repetition(0, start, peak, end)
+
+    def repetitions(self, quantity: str, smallest: float, alternating: bool = False) -> list[Repetition]:
+        """The stretches in which the signal of `quantity` rises by `smallest` and comes back, in order.
+
+        Alternating ones begin with the side that moves first and end when the other side has come back; a last one
+        without the other side is left out.
+        """
+        if not alternating:
+            signal = self.signals.get((quantity, "both"))
+            spans = [] if signal is None else self._excursions(signal, smallest)
+            return [self._repetition(number, *span) for number, span in enumerate(spans, start=1)]
+        by_side = [self._excursions(self.signals[quantity, side], smallest) for side in SIDES]
+        if not all(by_side):
+            return []
+        first, then = sorted(by_side, key=lambda spans: spans[0][1])
+        ends = [*(after[0] for _, after in pairwise(first)), len(self.time_s) - 1]
+        found = []
+        for (start, peak, end), limit in zip(first, ends, strict=True):
+            others = [other_end for _, other_peak, other_end in then if peak < other_peak <= limit]
+            if others or limit < ends[-1]:
+                found.append((start, peak, min(max([end, *others]), limit)))
+        return [self._repetition(number, *span) for number, span in enumerate(found, start=1)]
+
+    def _excursions(self, signal: np.ndarray, smallest: float) -> list[tuple[int, int, int]]:
+        """(start, peak, end) frames of each whole rise and fall."""
+        spans: list[tuple[int, int, int]] = []
+        if not np.isfinite(signal).any():
+            return spans
+        low, high = np.nanpercentile(signal, (2, 98))
+        for first, last in finite_runs(signal):
+            run = gaussian_filter1d(signal[first:last], SMOOTHING_S * self.motion.fps / 2, mode="nearest")
+            tops, _ = find_peaks(run, prominence=max(smallest, PROMINENT * (high - low)))
+            edges = [0, *tops, len(run) - 1]
+            for before, top, after in zip(edges, edges[1:], edges[2:], strict=False):
+                bottoms = run[before : top + 1].min(), run[top : after + 1].min()
+                if max(bottoms) > low + WHOLE * (high - low):
+                    continue  # the clip begins or ends in the middle of it
+                rising = run[before : top + 1] <= bottoms[0] + UNDER_WAY * (run[top] - bottoms[0])
+                falling = run[top : after + 1] <= bottoms[1] + UNDER_WAY * (run[top] - bottoms[1])
+                spans.append((first + before + int(np.flatnonzero(rising)[-1]), first + top,
+                              first + top + int(np.flatnonzero(falling)[0])))  # fmt: skip
+        return spans
+
+    def _repetition(self, number: int, start: int, peak: int, end: int) -> Repetition:
+        start_s, peak_s, end_s = (round(float(self.time_s[frame]), 3) for frame in (start, peak, end))
+        return Repetition(number, int(start), int(peak), int(end), start_s, peak_s, end_s)
+
+
+def _landmarks_of(joint: str, side: str) -> list[int]:
+    joints = ("shoulder", "hip") if joint == "trunk" else (joint,)
+    sides = SIDES if side == "both" else (side,)
+    return [NAMES.index(f"{one}_{name}") for one in sides for name in joints]

@@ -1,0 +1,94 @@
+"""What is drawn for a mistake: from the joint in the picture to where its limb is, and to where it should be."""
+
+import math
+
+import numpy as np
+
+from posellm_assets.coaching.labels.measurements import MeasuredClip
+from posellm_assets.coaching.labels.picture import body_px
+from posellm_assets.coaching.labels.quantities import QUANTITIES
+from posellm_assets.coaching.labels.schema import FocusPoint, Vector, Visuals
+from posellm_assets.poses.landmarks import HIPS, NAMES
+
+CURRENT, TARGET = "Current", "Target"
+RED, GREEN = "#e53935", "#43a047"
+LIMB_END = {"shoulder": "elbow", "elbow": "wrist", "hip": "knee", "knee": "hip", "trunk": "shoulder"}
+"""The joint that a vector from this joint points at."""
+KNEE_REACH = 0.2  # of the body's height to the shoulders: how far ahead of the hip a deeply bent knee is
+
+
+def overlay(
+    clip: MeasuredClip, quantity: str, side: str | None, value: float, target: float, time_s: float
+) -> Visuals | None:
+    """The overlay of a mistake; None where the joint or the end of its limb cannot be seen at `time_s`.
+
+    The target is where the limb's end would be with the quantity at its target, as far as a picture can show it: turned
+    by the missing degrees, or moved by the missing share of the hips' height in the picture.
+    """
+    joint = QUANTITIES[quantity].joint
+    if joint is None:
+        middle = clip.landmark("hip", "both", time_s)
+        return Visuals(overlay_type="POINT_HIGHLIGHT", focus_point=_focus(middle)) if middle else None
+    shown = shown_side(clip, joint, side, time_s)
+    start = clip.landmark("hip" if joint == "trunk" else joint, shown, time_s)
+    end = clip.landmark(LIMB_END[joint], shown, time_s)
+    hips = [clip.landmark("hip", one, time_s) for one in ("left", "right")]
+    if start is None or end is None or hips[0] is None or hips[1] is None:
+        return None
+    size = np.array([clip.subject.width, clip.subject.height], float)
+    limb = (np.array(end) - start) * size
+    to_left = (np.array(hips[0]) - hips[1]) * size
+    towards = _towards(quantity, shown, to_left, limb)
+    if quantity == "knee_in":
+        missing = math.sin(math.radians(value)) - math.sin(math.radians(target))
+        aim = limb + towards * KNEE_REACH * missing * body_px(clip.subject)
+    elif QUANTITIES[quantity].unit == "degrees":
+        aim = _turned(limb, abs(target - value), towards)
+    else:
+        aim = limb + towards * abs(target - value) * body_px(clip.subject, HIPS)
+    ends = np.array(start) + aim / size
+    goal = (float(np.clip(ends[0], 0, 1)), float(np.clip(ends[1], 0, 1)))
+    return Visuals(
+        overlay_type="ANGLE_CORRECTION",
+        focus_point=_focus(start),
+        vectors=(
+            Vector(start=start, end=end, color=RED, label=CURRENT),
+            Vector(start=start, end=goal, color=GREEN, label=TARGET),
+        ),
+    )
+
+
+def shown_side(clip: MeasuredClip, joint: str, side: str | None, time_s: float) -> str:
+    """The side that is drawn: of both arms the one raised higher, of both legs the one seen better, of a trunk both."""
+    if side != "both" or joint == "trunk":
+        return side or "both"
+    if joint == "shoulder":
+        frame = int(np.argmin(np.abs(clip.time_s - time_s)))
+        worth = [clip.signals["arm_raise", one][frame] for one in ("left", "right")]
+    else:
+        frame = int(np.argmin(np.abs(clip.subject.time_s - time_s)))
+        worth = [clip.subject.visibility[frame, NAMES.index(f"{one}_{joint}")] for one in ("left", "right")]
+    return "left" if worth[0] >= worth[1] else "right"
+
+
+def _towards(quantity: str, side: str, to_left: np.ndarray, limb: np.ndarray) -> np.ndarray:
+    """The direction (2,) in the picture in which the limb's end should move."""
+    if quantity == "knee_in":  # the knee moves out, so seen from it the hip moves in
+        inward = -to_left if side == "left" else to_left
+        return inward / max(float(np.linalg.norm(inward)), 1e-9)
+    if quantity == "side_bend":  # on, to the side to which it leans
+        return np.array([math.copysign(1.0, limb[0]), 0.0])
+    return np.array([0.0, -1.0 if quantity in ("arm_raise", "arm_lag") else 1.0])
+
+
+def _turned(limb: np.ndarray, degrees: float, towards: np.ndarray) -> np.ndarray:
+    """`limb` turned by `degrees` the way round that brings its end `towards` there."""
+    ways = []
+    for angle in (math.radians(degrees), -math.radians(degrees)):
+        cos, sin = math.cos(angle), math.sin(angle)
+        ways.append(np.array([[cos, -sin], [sin, cos]]) @ limb)
+    return max(ways, key=lambda way: float(way @ towards))
+
+
+def _focus(point: tuple[float, float]) -> FocusPoint:
+    return FocusPoint(x=point[0], y=point[1])

@@ -1,0 +1,167 @@
+"""What happened in a session, as JSON and as a page: what was done, what was said and how late, and what was found."""
+
+import base64
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from posellm_assets.coaching.labels.schema import SEVERITIES, Severity, Side
+from posellm_assets.coaching.live.rules import Counted
+from posellm_assets.coaching.live.session import LiveSession, Remark
+from posellm_assets.files import write_bytes, write_json
+from posellm_assets.reports.html import filled
+
+SCHEMA_VERSION = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Said(_Part):
+    """A message, when it was said, and how long after the end of the movement that it is about (s)."""
+
+    time_s: float
+    text: str
+    latency_s: float
+    fault: str | None
+    side: Side | None
+    severity: Severity | None
+
+
+class Found(_Part):
+    """A fault of an exercise: in which repetitions, how bad at worst, and what was measured then."""
+
+    fault: str
+    side: Side | None
+    severity: Severity
+    repetitions: tuple[int, ...]
+    value: float
+    target: float
+    unit: str
+
+
+class Exercise(_Part):
+    """One exercise: its repetitions, how many of them were clean, and the faults by how bad they are.
+
+    `not_judged` are the faults that could not be seen in any repetition from where it was filmed.
+    """
+
+    name: str
+    start_s: float
+    end_s: float
+    repetitions: int
+    clean: int
+    faults: tuple[Found, ...]
+    not_judged: tuple[str, ...]
+
+
+class Latency(_Part):
+    """How long after the end of a movement its messages came (s)."""
+
+    messages: int
+    median_s: float
+    p95_s: float
+
+
+class SessionReport(_Part):
+    """A session. `ended` is why it ended early; of footage `duration_s` long, `seconds_per_second` were worked off."""
+
+    schema_version: int = SCHEMA_VERSION
+    source: str
+    coach: str
+    ended: str | None
+    duration_s: float
+    seconds_per_second: float
+    frames: int
+    dropped: int
+    person_in_view: float
+    exercises: tuple[Exercise, ...]
+    messages: tuple[Said, ...]
+    latency: Latency | None
+
+
+def report_on(session: LiveSession, source: str, coach: str, clock_s: float) -> SessionReport:
+    """The report on a session that is over; `clock_s` is what it took by the clock."""
+    late_s = [remark.latency_s for remark in session.remarks]
+    return SessionReport(
+        source=source,
+        coach=coach,
+        ended=session.lost,
+        duration_s=round(session.duration_s, 3),
+        seconds_per_second=round(session.duration_s / clock_s, 3),
+        frames=session.frames,
+        dropped=session.source.dropped,
+        person_in_view=round(session.frames_with_person / max(session.frames, 1), 3),
+        exercises=tuple(_exercise(name, session.rules.counted) for name in _names(session.rules.counted)),
+        messages=tuple(_said(remark) for remark in session.remarks),
+        latency=Latency(
+            messages=len(late_s),
+            median_s=round(float(np.median(late_s)), 3),
+            p95_s=round(float(np.percentile(late_s, 95)), 3),
+        )
+        if late_s
+        else None,
+    )
+
+
+def write_report(report: SessionReport, session: LiveSession, video: Path) -> Path:
+    """Write `<video>.json` and the page `<video>.html` beside the annotated video; returns the page."""
+    stills = [base64.b64encode(remark.still).decode() if remark.still else None for remark in session.remarks]
+    page = filled(
+        "coaching",
+        "session.html",
+        report=report,
+        video=video.name,
+        messages=list(zip(report.messages, stills, strict=True)),
+    )
+    write_json(video.with_suffix(".json"), report.model_dump(mode="json"))
+    write_bytes(video.with_suffix(".html"), page.encode())
+    return video.with_suffix(".html")
+
+
+def _names(counted: list[Counted]) -> list[str]:
+    """The exercises in the order in which they began."""
+    return list(dict.fromkeys(one.exercise for one in counted))
+
+
+def _exercise(name: str, counted: list[Counted]) -> Exercise:
+    own = [one for one in counted if one.exercise == name]
+    found: dict[tuple[str, Side | None], list[tuple[int, Found]]] = {}
+    for one in own:
+        for point in one.points:
+            fault = Found(
+                fault=point.fault,
+                side=point.side,
+                severity=point.severity,
+                repetitions=(),
+                value=point.measured.value,
+                target=point.measured.target,
+                unit=point.measured.unit,
+            )
+            found.setdefault((point.fault, point.side), []).append((one.number, fault))
+    worst = []
+    for group in found.values():
+        _, fault = min(group, key=lambda one: SEVERITIES.index(one[1].severity))
+        worst.append(fault.model_copy(update={"repetitions": tuple(number for number, _ in group)}))
+    return Exercise(
+        name=name,
+        start_s=own[0].start_s,
+        end_s=own[-1].end_s,
+        repetitions=len(own),
+        clean=sum(not one.points for one in own),
+        faults=tuple(sorted(worst, key=lambda one: (SEVERITIES.index(one.severity), -len(one.repetitions)))),
+        not_judged=tuple(sorted(set.intersection(*(set(one.unseen) for one in own)))),
+    )
+
+
+def _said(remark: Remark) -> Said:
+    return Said(
+        time_s=round(remark.time_s, 3),
+        text=remark.text,
+        latency_s=round(remark.latency_s, 3),
+        fault=remark.point.fault if remark.point else None,
+        side=remark.point.side if remark.point else None,
+        severity=remark.point.severity if remark.point else None,
+    )

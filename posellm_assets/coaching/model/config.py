@@ -1,0 +1,64 @@
+"""Settings of the coaching models, and the job of their report. Torch-free: the code server imports it."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from posellm_assets.language.config import ModelConfig, StageConfig, TinyConfig
+from posellm_assets.vision.config import FramesConfig, VisionModelConfig, VisionTrainingConfig
+
+Kind = Literal["language", "vision"]
+
+
+class CoachingVisionConfig(BaseModel):
+    """The vision-language model that answers about pictures, trained as the one that names actions is."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: VisionModelConfig = Field(
+        default=VisionModelConfig(frames=FramesConfig(count=2, size_px=384)),
+        description="The base, and of `frames` the size: a picture is shown as a film in which nothing moves",
+    )
+    training: VisionTrainingConfig = Field(
+        default=VisionTrainingConfig(epochs=10.0, clips_per_batch=1, batches_per_step=8),
+        description="A row is thousands of tokens long, so that one is read at a time",
+    )
+
+
+class CoachingModelConfig(BaseModel):
+    """The model that answers about athletes: which of two, and how it is trained."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind = Field(
+        default="language",
+        description="'language' (`model`, `stage`) reads facts and motion codes, 'vision' facts and pictures",
+    )
+    vision: CoachingVisionConfig = CoachingVisionConfig()
+    model: ModelConfig = Field(
+        default=ModelConfig(tiny=TinyConfig(text_tokens=1024)), description="The base; tiny, or one to fine-tune"
+    )
+    stage: StageConfig = Field(
+        default=StageConfig(
+            name="coaching_model",
+            tasks={"m2t": 1.0},
+            steps=600,
+            row_tokens=1024,
+            evaluate_every=50,
+            patience=4,
+        ),
+        description="Patience keeps the weights of the lowest loss on held-out participants, not the last ones",
+    )
+
+
+class CoachingReportJob(BaseModel):
+    """What `python -m posellm_assets.coaching.model.report` is given."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Kind = "language"
+    model: Path
+    train: Path
+    test: Path
+    out: Path

@@ -1,0 +1,58 @@
+"""What is there to train on: the questions about a lake that `retraining.next_step` decides upon."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from posellm_assets.footage.intake import videos_still_there
+from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.generations.retraining import Arrival
+from posellm_assets.lake import Lake
+from posellm_assets.problems import troubled
+
+_SETTLED_S = 2.0
+
+
+def usable_videos(lake: Lake) -> set[str]:
+    """The videos with captions, no problem, and a file that is still in the drop zone.
+
+    Raises OSError where the drop zone cannot be listed: nothing may be concluded from that.
+    """
+    return (set(lake.captioned_videos()) - troubled(lake)) & videos_still_there(lake)
+
+
+def arrival_of(lake: Lake, key: str) -> Arrival:
+    """What the manifest of a video says of its length, age and split."""
+    manifest = read_manifest(lake, key)
+    since = datetime.fromisoformat(manifest.registered_at)
+    return Arrival(manifest.video.duration_s / 60, since.timestamp(), manifest.split)
+
+
+def stamp_of(lake: Lake, settings: str, now_s: float) -> str:
+    """Another one whenever the settings or a file that a decision rests on changed, but for the drop zone, of which the
+    listing is what costs; "" where nobody can tell.
+
+    Files are replaced by renaming, which changes the time of their folder, so the times of a few folders say it however
+    many files they hold. A time that has just been (or lies ahead, where a clock was set back) says nothing: what comes
+    next could get the same one.
+    """
+    times = sorted(_folder_times(lake.root))
+    if any(time_ns > (now_s - _SETTLED_S) * 1e9 for _, time_ns in times):
+        return ""
+    return hashlib.sha256(repr((settings, times)).encode()).hexdigest()
+
+
+def _folder_times(root: Path) -> Iterator[tuple[str, int]]:
+    depths = {"captions": 1, "motion_tokens": 2, "problems": 2, "snapshots": 1, "reports": 1, "tokenizers": 0, "": 0}
+    for name, depth in depths.items():
+        level = [root / name] if (root / name).is_dir() else []
+        for remaining in range(depth, -1, -1):
+            yield from ((str(folder), os.stat(folder).st_mtime_ns) for folder in level)
+            level = [Path(entry.path) for folder in level for entry in _folders(folder)] if remaining else []
+
+
+def _folders(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        return [entry for entry in entries if entry.is_dir(follow_symlinks=False)]

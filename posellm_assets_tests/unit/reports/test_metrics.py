@@ -1,0 +1,135 @@
+import itertools
+import random
+
+import numpy as np
+import pytest
+
+from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, nearest_by_codes, nearest_by_text
+from posellm_assets.reports.metrics import (
+    accuracy,
+    average,
+    confusion,
+    distinct_n,
+    edit_distance,
+    length_error,
+    named_label,
+    share,
+)
+
+
+# Intervals of Newcombe (Statistics in Medicine 17, 1998), table I, method 3.
+@pytest.mark.parametrize(
+    ("successes", "n", "interval"),
+    [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (1, 29, (0.0061, 0.1718))],
+)
+def test_a_share_has_the_interval_of_wilson(successes: int, n: int, interval: tuple[float, float]):
+    figure = share(successes, n)
+    assert figure.value == successes / n and figure.n == n
+    assert figure.interval == pytest.approx(interval, abs=5e-5)
+
+
+def test_a_share_of_nothing_is_refused_rather_than_zero():
+    with pytest.raises(ValueError, match="n > 0"):
+        accuracy([], [])
+
+
+def test_an_average_over_clips_counts_long_ones_for_more_and_refuses_what_is_not_finite():
+    assert average([1.0, 4.0], [3, 1]).value == pytest.approx(1.75)
+    assert average([2.0]).interval is None
+    with pytest.raises(ValueError, match="finite"):
+        average([1.0, float("nan")])
+
+
+def test_the_interval_of_an_average_covers_the_truth_about_nineteen_times_in_twenty():
+    rng = np.random.default_rng(0)
+    intervals = [average(rng.normal(3.0, 2.0, 60).tolist()).interval for _ in range(400)]
+    assert 0.92 < np.mean([low <= 3.0 <= high for low, high in filter(None, intervals)]) < 0.98
+
+
+def test_edit_distance_is_levenshteins_over_the_longer_length():
+    def slow(first, second) -> int:
+        if not first or not second:
+            return len(first) + len(second)
+        return min(
+            slow(first[1:], second) + 1,
+            slow(first, second[1:]) + 1,
+            slow(first[1:], second[1:]) + (first[0] != second[0]),
+        )
+
+    rng = random.Random(1)
+    for _ in range(60):
+        first, second = ([rng.randint(0, 2) for _ in range(rng.randint(0, 6))] for _ in range(2))
+        longest = max(len(first), len(second)) or 1
+        assert edit_distance(first, second) == pytest.approx(slow(first, second) / longest)
+
+
+def test_edit_distance_ends_at_its_limits():
+    assert (
+        edit_distance([1, 2, 3], [1, 2, 3]) == 0
+        and edit_distance([1, 2], [3, 4, 5]) == 1
+        and edit_distance([], []) == 0
+    )
+
+
+def test_length_error_is_measured_against_the_median_reference():
+    assert length_error(15, [10, 10, 40]) == pytest.approx(0.5) and length_error(10, [8, 12]) == 0
+
+
+def test_distinct_n_is_the_share_of_runs_that_are_different():
+    # Runs of two: 12, 21, 12 and 12: two different ones of four.
+    assert distinct_n([[1, 2, 1, 2], [1, 2], [3]], 2).value == pytest.approx(2 / 4)
+    assert distinct_n([[1, 1, 2]], 1).value == pytest.approx(2 / 3)
+    with pytest.raises(ValueError, match="at least 3 codes"):
+        distinct_n([[1, 2]], 3)
+
+
+def test_confusion_has_a_column_for_texts_that_name_no_label():
+    counts = confusion(["jump", "jump", "walk"], ["jump", None, "jump"], ["jump", "walk"])
+    assert counts == [[1, 0, 1], [1, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("squat: both knees bend", "squat"),
+        ("Jump squat (gym), 3 times", "jump squat"),
+        ("a person does a lunge.", "lunge"),
+        ("squat, then a lunge", None),
+        ("both knees bend", None),
+        ("squatting", None),
+        ("jump squat and squat", "jump squat"),
+        ("squat (gym): both knees lunge", "squat"),
+        ("squat, lunge: both knees bend", None),
+        ("set 2: lunge", "lunge"),
+    ],
+)
+def test_a_text_names_a_label_only_if_it_holds_its_words_and_those_of_no_other(text: str, named: str | None):
+    assert named_label(text, ["lunge", "squat", "jump squat"]) == named
+
+
+def test_smoothed_counts_are_probabilities_over_all_sequences_of_a_length():
+    counted = CodeStatistics([[0, 1, 0, 1], [1, 1]], codebook_size=2)
+    for nll in (counted.unigram_nll, counted.bigram_nll):
+        # All sequences of at most 12 codes and their end carry nearly all of the probability, and never more than all.
+        total = sum(
+            np.exp(-nll(codes) * len(codes))
+            for length in range(1, 13)
+            for codes in itertools.product((0, 1), repeat=length)
+        )
+        assert 0.5 < total < 1.0
+
+
+def test_a_bigram_predicts_what_repeats_better_than_a_unigram():
+    counted = CodeStatistics([[0, 1, 2, 3] * 5] * 10, codebook_size=4)
+    assert counted.bigram_nll([0, 1, 2, 3] * 3) < counted.unigram_nll([0, 1, 2, 3] * 3) / 2
+
+
+def test_baselines_copy_the_nearest_clip_and_the_commonest_label():
+    train = [[0, 0, 1], [2, 2, 3], [2, 3, 3]]
+    assert nearest_by_codes(train, [[0, 1, 1, 0], [3, 2, 2], [3, 3, 2]], 4) == [0, 1, 2]
+    assert majority_label(["walk", "jump", "jump"]) == "jump" and majority_label(["walk", "jump"]) == "jump"
+
+
+def test_the_nearest_clip_by_text_shares_words_and_their_order():
+    train = [["walk", "walk: both knees bend"], ["the left arm rises"], ["rises the arm left"]]
+    assert nearest_by_text(train, ["Both knees bend twice", "the left arm rises up", "walk"]) == [0, 1, 0]
