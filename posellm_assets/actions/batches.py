@@ -5,7 +5,6 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition_config import RecognitionConfig
 from posellm_assets.files import write_json
 from posellm_assets.motion.config import MotionConfig
@@ -38,6 +37,9 @@ class PredictJob(_Config):
 
 def predict_batch(job: PredictJob) -> dict[str, Any]:
     """Write the recognition of each video; returns the reasons of those that failed, by key."""
+    # Imported here, because the code server imports this module and starts without SciPy and OpenCV.
+    from posellm_assets.actions.recogniser import ActionRecogniser
+
     recogniser = ActionRecogniser(job.recogniser, job.config, job.motion)
     failed: dict[str, str] = {}
     for item in job.items:

@@ -6,7 +6,6 @@ MediaPipe's order of people changes from frame to frame, so nothing here trusts 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from posellm_assets.poses.poses import Poses
 
@@ -94,6 +93,8 @@ def _body_size(poses: Poses) -> np.ndarray:
 
 def _link(poses: Poses, size_px: np.ndarray) -> list[np.ndarray]:
     """Tracks, each (N, 2) int of (frame, person), by the cheapest assignment from frame to frame."""
+    from scipy.optimize import linear_sum_assignment  # here, because the code server starts without SciPy
+
     pixels, seen = poses.pixels, poses.seen
     tracks: list[list[tuple[int, int]]] = []
     open_tracks: list[int] = []

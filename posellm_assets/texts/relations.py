@@ -13,7 +13,6 @@ from typing import Literal, NamedTuple
 import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.ndimage import gaussian_filter1d
 
 from posellm_assets.motion.motion import Motion, runs
 from posellm_assets.texts.fact import Fact, Side, frame_times, new_fact
@@ -153,6 +152,8 @@ def _heights(motion: Motion, joint: str, side: Side) -> np.ndarray | None:
 
 
 def _smoothed(values: np.ndarray, fps: float) -> np.ndarray:
+    from scipy.ndimage import gaussian_filter1d  # here, because the code server starts without SciPy
+
     smooth = values.copy()
     for first, last in finite_runs(values):
         smooth[first:last] = gaussian_filter1d(values[first:last], SMOOTHING_S * fps, mode="nearest")

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 from posellm_assets.motion.motion import runs
 
@@ -34,6 +32,9 @@ def repetitions(signal: np.ndarray, fps: float, smallest: float) -> Repetitions:
     An excursion must also reach half of the signal's robust range, so that the small movements between two large ones
     are not counted. Only those that come back within a run without gaps count.
     """
+    from scipy.ndimage import gaussian_filter1d  # here, because the code server starts without SciPy
+    from scipy.signal import find_peaks
+
     low, high = np.nanpercentile(signal, (5, 95))
     prominence = max(smallest, (high - low) / 2)
     peaks, valleys, gaps, agreement = [], [], [], []

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from posellm_assets.footage import video
@@ -65,6 +64,8 @@ def inside(rgb: np.ndarray, box: Box) -> np.ndarray:
 
 def letterboxed(rgb: np.ndarray, size_px: int) -> np.ndarray:
     """An (H, W, 3) picture in the middle of a black square, as large as fits; its shape is kept."""
+    import cv2  # here, because the code server imports this module and starts without OpenCV
+
     height, width = rgb.shape[:2]
     scale = size_px / max(height, width)
     inner_width, inner_height = max(1, round(width * scale)), max(1, round(height * scale))

@@ -9,8 +9,6 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
-from scipy.signal import find_peaks
 
 from posellm_assets.coaching.labels.picture import SIDES, VISIBLE, Signals, signals_of, turn_deg
 from posellm_assets.motion.motion import Motion
@@ -138,6 +136,9 @@ class MeasuredClip:
 
     def _excursions(self, signal: np.ndarray, smallest: float) -> list[tuple[int, int, int]]:
         """(start, peak, end) frames of each whole rise and fall."""
+        from scipy.ndimage import gaussian_filter1d  # here, because the code server starts without SciPy
+        from scipy.signal import find_peaks
+
         spans: list[tuple[int, int, int]] = []
         if not np.isfinite(signal).any():
             return spans
