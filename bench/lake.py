@@ -42,6 +42,7 @@ from posellm_assets.footage.video import probe
 from posellm_assets.generations.snapshots import build_examples, freeze
 from posellm_assets.keys import video_key
 from posellm_assets.lake import Lake
+from posellm_assets.motion.tokens import ORIGINAL, MotionTokens, TokenSegment, TokenVariant
 
 NAME = videos.name or ""
 AT_ONCE = {"footage": {"settle_s": 0}}
@@ -156,12 +157,21 @@ class House:
         texts = [{"text": text, "kind": "label", "language": "en"} for text in said]
         write(self.lake.captions(key), json.dumps({"key": key, "texts": texts, "facts": []}))
         write(self.lake.motion(key), drawn.randbytes(MOTION_BYTES))
-        variants = [
-            {"name": f"variant-{n}", "mirrored": n % 2 == 1, "codes": drawn.choices(CODES, k=15)} for n in range(12)
-        ]
-        variants[0]["name"] = "original"
-        segment = {"start_s": 0.0, "end_s": 3.0, "variants": variants}
-        write(self.lake.motion_tokens(LINEAGE, key), json.dumps({"segments": [segment], "mpjpe_mm": 30.0}))
+        names = [ORIGINAL, *(f"variant-{number}" for number in range(1, 12))]
+        variants = tuple(
+            TokenVariant(name=name, mirrored=number % 2 == 1, codes=tuple(drawn.choices(CODES, k=15)))
+            for number, name in enumerate(names)
+        )
+        tokens = MotionTokens(
+            key=key,
+            lineage=LINEAGE,
+            codebook_size=len(CODES),
+            layers=1,
+            fps=20.0,
+            segments=(TokenSegment(start_s=0.0, end_s=3.0, variants=variants),),
+            mpjpe_mm=30.0,
+        )
+        write(self.lake.motion_tokens(LINEAGE, key), tokens.model_dump_json())
 
     def look(self, idle: bool) -> None:
         """A tick of the retraining sensor, from its cursor or, where it is not to be idle, without one."""

@@ -8,7 +8,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+Record = TypeVar("Record", bound=BaseModel)
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -69,6 +73,16 @@ def parse_json(content: bytes, name: str) -> Any:
         return json.loads(content)
     except ValueError as error:
         raise ValueError(f"{name} is not valid JSON ({error}); remove it and make it again") from error
+
+
+def read_record(path: Path, record: type[Record], remedy: str) -> Record:
+    """The record that a JSON file holds; raises ValueError with its path, what is wrong with it and the `remedy`."""
+    try:
+        return record.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"{part}: " for part in [".".join(map(str, first["loc"]))] if part)
+        raise ValueError(f"{path} is damaged ({where}{first['msg']}); {remedy}") from error
 
 
 def sha256_of(path: Path) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from posellm_assets.files import read_json, write_json
+from posellm_assets.files import write_json
 from posellm_assets.generations.champion import read_champion
 from posellm_assets.keys import check_video_key
 from posellm_assets.lake import Lake
@@ -14,6 +14,7 @@ from posellm_assets.motion.exporting import ENDINGS, write_motion
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.rendering import PICTURES, motion_to_json
 from posellm_assets.motion.tokenizer import MotionTokenizer
+from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.settings import Settings
 
 
@@ -95,4 +96,4 @@ def _stretches(lake: Lake, lineage: str, key: str) -> list[list[int]]:
     path = lake.motion_tokens(lineage, check_video_key(key))
     if not path.exists():
         raise FileNotFoundError(f"{key} has no tokens of {lineage}, which the released model speaks: {path}")
-    return [segment["variants"][0]["codes"] for segment in read_json(path)["segments"]]
+    return MotionTokens.read(path).originals

@@ -4,7 +4,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
-from posellm_assets.files import read_json, sha256_of, write_json
+from posellm_assets.files import sha256_of, write_json
 from posellm_assets.footage.capture import SUFFIX
 from posellm_assets.footage.labels import Labels, sidecar_of
 from posellm_assets.footage.register import add_files
@@ -18,6 +18,7 @@ from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.rendering import PICTURES
 from posellm_assets.motion.representation import placed
 from posellm_assets.motion.sources import Declaration
+from posellm_assets.motion.tokens import MotionTokens
 
 Origin = Literal["motion", "tokens"]
 
@@ -90,10 +91,9 @@ def _from_tokens(lake: Lake, key: str, motion: Motion) -> tuple[Motion, Motion]:
     lineage = current_lineage(lake)
     if lineage is None or not lake.motion_tokens(lineage, key).exists():
         raise FileNotFoundError(f"{key} has no tokens of the tokenizer in use; materialize motion_tokens for it first")
-    segments = read_json(lake.motion_tokens(lineage, key))["segments"]
-    longest = max(segments, key=lambda segment: len(segment["variants"][0]["codes"]))
+    longest = MotionTokens.read(lake.motion_tokens(lineage, key)).longest
     from posellm_assets.motion.tokenizer import MotionTokenizer
 
-    made = MotionTokenizer.load(lake.tokenizer(lineage)).decode(longest["variants"][0]["codes"])
-    start = round((longest["start_s"] - motion.start_s) * motion.fps)
+    made = MotionTokenizer.load(lake.tokenizer(lineage)).decode(longest.codes)
+    start = round((longest.start_s - motion.start_s) * motion.fps)
     return placed(motion.cut(start, start + len(made))), made

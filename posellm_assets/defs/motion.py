@@ -24,6 +24,7 @@ from posellm_assets.motion.from_capture import motion_from_capture
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage, tokenizer_in_training
 from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.pool import shares
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import choose_subject
@@ -176,19 +177,18 @@ def _token_item(lake: Lake, lineage: str, key: str) -> TokeniseItem:
 
 def _tokens_done(lake: Lake, lineage: str, key: str) -> Done:
     path = lake.motion_tokens(lineage, key)
-    tokens = read_json(path)
-    originals = [segment["variants"][0] for segment in tokens["segments"]]
+    tokens = MotionTokens.read(path)
     limit_mm = limit_of(lake, lineage)
     return Done(
         metadata={
             "lineage": lineage,
-            "codes": sum(len(variant["codes"]) for variant in originals),
-            "mpjpe_mm": tokens["mpjpe_mm"],
-            "variants": sum(len(segment["variants"]) for segment in tokens["segments"]),
+            "codes": sum(map(len, tokens.originals)),
+            "mpjpe_mm": tokens.mpjpe_mm,
+            "variants": sum(len(segment.variants) for segment in tokens.segments),
             "tokens": dg.MetadataValue.path(str(path)),
         },
         data_version=sha256_of(path),
-        checks=() if limit_mm is None else (_expressible(key, tokens["mpjpe_mm"], limit_mm),),
+        checks=() if limit_mm is None else (_expressible(key, tokens.mpjpe_mm, limit_mm),),
     )
 
 

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 
 from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.tokens import ORIGINAL
 from posellm_assets.texts.captions import label_words
 
 
@@ -92,7 +93,7 @@ def with_motions(examples: Iterable[Example], motions: Mapping[str, Path], layer
 
 def originals(examples: Iterable[Example]) -> list[Example]:
     """The examples that are not augmented."""
-    return [example for example in examples if example.variant == "original"]
+    return [example for example in examples if example.variant == ORIGINAL]
 
 
 def place(example: Example) -> tuple[str, int]:

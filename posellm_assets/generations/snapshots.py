@@ -29,6 +29,7 @@ from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.splits import Split
 from posellm_assets.keys import snapshot_key, snapshot_scope
 from posellm_assets.lake import Lake
+from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.texts.captions import CaptionText, read_captions
 from posellm_assets.texts.mirror import can_mirror, mirror_text
 
@@ -269,23 +270,21 @@ def _examples(lake: Lake, snapshot: Snapshot, video: SnapshotVideo) -> Sequence[
             )
     captions = read_captions(lake, video.key).texts
     rows = []
-    for number, segment in enumerate(read_json(tokens)["segments"]):
-        true = [caption for caption in captions if caption.tells_of(segment["start_s"], segment["end_s"])]
-        for variant in segment["variants"]:
-            if video.split != "train" and variant["name"] != "original":
-                continue
+    for number, segment in enumerate(MotionTokens.read(tokens).segments):
+        true = [caption for caption in captions if caption.tells_of(segment.start_s, segment.end_s)]
+        for variant in segment.variants if video.split == "train" else segment.variants[:1]:
             rows.append(
                 {
                     "key": video.key,
                     "segment": number,
-                    "variant": variant["name"],
-                    "mirrored": variant["mirrored"],
+                    "variant": variant.name,
+                    "mirrored": variant.mirrored,
                     "sport": video.sport,
-                    "label": mirror_text(video.label) if video.label and variant["mirrored"] else video.label,
+                    "label": mirror_text(video.label) if video.label and variant.mirrored else video.label,
                     "participant": video.participant,
-                    "texts": _texts(true, variant["mirrored"]),
-                    "texts_of_parts": _texts([caption for caption in true if caption.of_all], variant["mirrored"]),
-                    "codes": variant["codes"],
+                    "texts": _texts(true, variant.mirrored),
+                    "texts_of_parts": _texts([caption for caption in true if caption.of_all], variant.mirrored),
+                    "codes": variant.codes,
                 }
             )
     return rows

@@ -15,6 +15,7 @@ import numpy as np
 from posellm_assets.files import read_json
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
+from posellm_assets.motion.tokens import MotionTokens
 
 MIN_HELD_OUT_CLIPS = 8
 """Fewer clips say too little about what is usual."""
@@ -69,7 +70,7 @@ def drifting_sports(lake: Lake, lineage: str, keys: Iterable[str]) -> list[Drift
         return []
     errors_mm: dict[str, list[float]] = defaultdict(list)
     for key in set(keys) - _videos_of_tokenizer(lake, lineage):
-        errors_mm[sport_of(key)].append(read_json(lake.motion_tokens(lineage, key))["mpjpe_mm"])
+        errors_mm[sport_of(key)].append(MotionTokens.read(lake.motion_tokens(lineage, key)).mpjpe_mm)
     return [
         Drift(sport, len(of_sport), sum(error > limit_mm for error in of_sport), float(np.median(of_sport)), limit_mm)
         for sport, of_sport in sorted(errors_mm.items())

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from posellm_assets import files
 from posellm_assets.keys import check_video_key
 from posellm_assets.motion.augment import add_noise, change_speed, mirror, shift_phase, warp_time
 from posellm_assets.motion.config import TokeniseItem, TokeniseJob
@@ -19,9 +18,9 @@ from posellm_assets.motion.errors import mpjpe_mm
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import placed
 from posellm_assets.motion.tokenizer import MotionTokenizer
+from posellm_assets.motion.tokens import ORIGINAL, MotionTokens, TokenSegment, TokenVariant
 from posellm_assets.program import Report
 
-SCHEMA_VERSION = 1
 _ITEMS_AT_ONCE = 32
 
 
@@ -37,7 +36,7 @@ class Variant:
 def variants_of(segment: Motion, tokenizer: MotionTokenizer) -> list[Variant]:
     """The original first, every other mix of mirroring, speed and phase that is long enough, then what is asked for."""
     config = tokenizer.config
-    variants = [Variant("original", False, segment)]
+    variants = [Variant(ORIGINAL, False, segment)]
     for speed in sorted(config.speeds, key=lambda speed: speed != 1.0):
         played = change_speed(segment, speed)
         for mirrored in (False, True):
@@ -79,8 +78,8 @@ def tokenise(job: TokeniseJob, report: Report) -> dict[str, Any]:
             except (ValueError, OSError) as error:
                 failed[key] = str(error)
                 report(f"{key}: {error}")
-        for (item, _), content in zip(batch, _write_down(batch, tokenizer), strict=True):
-            files.write_json(item.tokens, content)
+        for (item, _), tokens in zip(batch, _tokens_of(batch, tokenizer), strict=True):
+            tokens.write(item.tokens)
             written.append(item.motion.stem)
         report(f"{len(written)} of {len(job.items)} videos written as tokens, {len(failed)} failed")
     return {"lineage": tokenizer.lineage, "written": written, "failed": failed}
@@ -94,47 +93,46 @@ def _segments(item: TokeniseItem, tokenizer: MotionTokenizer) -> list[list[Varia
     if not segments:
         raise ValueError(f"no stretch of {min_frames} frames without a gap, which the tokenizer needs")
     return [
-        variants_of(segment, tokenizer) if item.variants else [Variant("original", False, segment)]
+        variants_of(segment, tokenizer) if item.variants else [Variant(ORIGINAL, False, segment)]
         for segment in segments
     ]
 
 
-def _write_down(
+def _tokens_of(
     batch: Sequence[tuple[TokeniseItem, list[list[Variant]]]], tokenizer: MotionTokenizer
-) -> list[dict[str, Any]]:
-    """The content of each item's token file. All variants of all items are encoded at once, which makes it fast."""
+) -> list[MotionTokens]:
+    """The tokens of each item. All variants of all items are encoded at once, which makes it fast."""
     motions = [variant.motion for _, segments in batch for segment in segments for variant in segment]
     codes = iter(tokenizer.encode_many(motions))
     coded = [[[(variant, next(codes)) for variant in segment] for segment in segments] for _, segments in batch]
     decoded = iter(tokenizer.decode_many([segment[0][1] for segments in coded for segment in segments]))
     lineage = tokenizer.lineage
-    contents = []
+    of_items = []
     for (item, _), segments in zip(batch, coded, strict=True):
         entries, errors_mm = [], []
         for segment in segments:
             original, rebuilt = segment[0][0].motion, next(decoded)
             errors_mm.append(mpjpe_mm(rebuilt, placed(original).cut(0, len(rebuilt))))
             entries.append(
-                {
-                    "start_s": round(original.start_s, 4),
-                    "end_s": round(original.start_s + rebuilt.duration_s, 4),
-                    "variants": [
-                        {"name": variant.name, "mirrored": variant.mirrored, "codes": ids} for variant, ids in segment
-                    ],
-                }
+                TokenSegment(
+                    start_s=round(original.start_s, 4),
+                    end_s=round(original.start_s + rebuilt.duration_s, 4),
+                    variants=tuple(
+                        TokenVariant(name=variant.name, mirrored=variant.mirrored, codes=tuple(ids))
+                        for variant, ids in segment
+                    ),
+                )
             )
-        contents.append(
-            {
-                "schema_version": SCHEMA_VERSION,
-                "key": item.motion.stem,
-                "lineage": lineage,
-                "codebook_size": tokenizer.codebook_size,
-                "layers": tokenizer.layers,
-                "fps": tokenizer.fps,
-                "segments": entries,
-                "mpjpe_mm": round(
-                    float(np.average(errors_mm, weights=[len(segment[0][1]) for segment in segments])), 2
-                ),
-            }
+        error_mm = float(np.average(errors_mm, weights=[len(entry.codes) for entry in entries]))
+        of_items.append(
+            MotionTokens(
+                key=item.motion.stem,
+                lineage=lineage,
+                codebook_size=tokenizer.codebook_size,
+                layers=tokenizer.layers,
+                fps=tokenizer.fps,
+                segments=tuple(entries),
+                mpjpe_mm=round(error_mm, 2),
+            )
         )
-    return contents
+    return of_items

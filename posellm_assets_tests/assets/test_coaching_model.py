@@ -25,6 +25,7 @@ from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.training import backends
 from posellm_assets_tests.coaching_clips import add
+from posellm_assets_tests.tokens import segment, write_tokens
 
 CLEAN, LAGS, FAST = Repetition(), Repetition("asymmetric arms", "right"), Repetition("too fast")
 SMALL = {
@@ -64,9 +65,7 @@ def labelled(folder: Path) -> Lake:
         who = of_split[number]
         key = add(lake, number, "squat", repetitions, "2026-01-01T10:00:00Z", who)
         labeller.label(key)
-        codes = {"name": "original", "mirrored": False, "codes": [number, 3, 5, 7]}
-        segments = [{"start_s": 0.0, "end_s": 3.0, "variants": [codes]}]
-        write_json(lake.motion_tokens(lineage, key), {"segments": segments})
+        write_tokens(lake, lineage, key, [segment([number, 3, 5, 7], end_s=3.0)])
         hashes = dict.fromkeys(("captions_sha256", "motion_sha256", "tokens_sha256"), "")
         videos.append(
             SnapshotVideo(key=key, sport="gym", label="squat", participant=who, split=split_of(who), **hashes)

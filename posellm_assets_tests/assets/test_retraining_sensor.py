@@ -21,6 +21,7 @@ from posellm_assets.generations.snapshots import freeze, read_snapshot, snapshot
 from posellm_assets.lake import Lake
 from posellm_assets.texts.captions import Captions, CaptionText, write_captions
 from posellm_assets_tests.clips import write_clip
+from posellm_assets_tests.tokens import write_tokens
 
 SETTINGS = {"automation": {"rules": {"all": {"min_new_videos": 4}}}}
 ENDS = {
@@ -49,7 +50,7 @@ class House:
             texts = [CaptionText(text="bend", kind="label", language="en")]
             write_captions(self.lake, Captions(key=key, texts=texts, facts=[]))
             write_bytes(self.lake.motion(key), key.encode())
-            write_json(self.lake.motion_tokens("vq-1", key), {"segments": [], "mpjpe_mm": 1.0})
+            write_tokens(self.lake, "vq-1", key)
             keys.append(key)
         return keys
 

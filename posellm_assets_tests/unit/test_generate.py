@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from posellm_assets.commands.generate import generate_motions
-from posellm_assets.files import read_json, write_json
+from posellm_assets.files import read_json
 from posellm_assets.generations.champion import promote
 from posellm_assets.lake import Lake
 from posellm_assets.language.train import train
@@ -16,6 +16,7 @@ from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.settings import Settings
 from posellm_assets.training.backends import Backend
+from posellm_assets_tests.tokens import segment, write_tokens
 from posellm_assets_tests.unit.language import samples
 
 KEY, OTHER = "gym.squat.0000000a", "gym.squat.0000000b"
@@ -33,8 +34,7 @@ def lake_with(folder: Path, tasks: dict[str, float]) -> Lake:
     (folder / "tokenizer").rename(target)
     for number, key in enumerate((KEY, OTHER)):
         stretches = [[1 + number] * 8, [3 + number] * 8]
-        segments = [{"variants": [{"name": "original", "mirrored": False, "codes": codes}]} for codes in stretches]
-        write_json(lake.motion_tokens(lineage, key), {"segments": segments})
+        write_tokens(lake, lineage, key, [segment(codes) for codes in stretches])
     out = lake.stage("all-0001", "stage1")
     job = samples.job(folder, stage_changes={"steps": 1, "tasks": tasks}, lineage=lineage, out=out)
     train(job, Backend("hf", "asked for"), lambda message: None)

@@ -18,6 +18,7 @@ from posellm_assets.coaching.labels.quantities import QUANTITIES, measure
 from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
 from posellm_assets.coaching.labels.schema import MAX_POINTS, FeedbackPoint, Joint, Severity, Side, TeacherAnswer
 from posellm_assets.files import write_atomic
+from posellm_assets.motion.tokens import ORIGINAL
 
 SCHEMA = pa.schema(
     [
@@ -99,7 +100,7 @@ def row(key: str, exercise: str, asked: str, answer: SaidLabel, codes: Sequence[
     return {
         "key": key,
         "segment": turn,
-        "variant": "original",
+        "variant": ORIGINAL,
         # A label would be written in front of the answer, and a marker of the participant help nobody new.
         "label": None,
         "participant": None,

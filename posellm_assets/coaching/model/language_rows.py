@@ -1,14 +1,14 @@
 """Labelled videos as examples for `language.train`: facts and motion codes in, the answer out."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from posellm_assets.coaching.model.answers import answer_to, row, write_rows
 from posellm_assets.coaching.model.dataset import SPLITS, CoachingExample, balanced
 from posellm_assets.coaching.model.images import LeftOut
-from posellm_assets.files import read_json
 from posellm_assets.lake import Lake
+from posellm_assets.motion.tokens import MotionTokens
 
 
 def write_language_rows(
@@ -18,7 +18,7 @@ def write_language_rows(
 
     Training examples of rare activities are repeated as in `dataset.balanced`.
     """
-    codes: dict[str, list[int]] = {}
+    codes: dict[str, Sequence[int]] = {}
     left_out, used = [], []
     for example in examples:
         tokens = lake.motion_tokens(lineage, example.key) if example.key else None
@@ -26,9 +26,7 @@ def write_language_rows(
             left_out.append(LeftOut(example.id, f"it has no motion tokens of {lineage}: materialise motion_tokens"))
             continue
         # The facts are of the whole clip; of its motion the longest stretch in view is shown.
-        segments = read_json(tokens)["segments"]
-        longest = max(segments, key=lambda segment: segment["end_s"] - segment["start_s"])
-        codes[example.id] = longest["variants"][0]["codes"]
+        codes[example.id] = MotionTokens.read(tokens).longest.codes
         used.append(example)
     for split in SPLITS:
         own = [example for example in used if example.split == split]

@@ -13,6 +13,7 @@ from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, SPLITS
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob
 from posellm_assets.language.formats.export import SPLIT_NAMES
 from posellm_assets.language.formats.motion_llm import UNNAMED, Entry, read_entries
+from posellm_assets.motion.tokens import ORIGINAL
 
 SPORT = "imported"
 
@@ -103,7 +104,7 @@ def _row(entry: Entry, key: str, variant: int) -> dict:
     return {
         "key": key,
         "segment": 0,
-        "variant": f"variant-{variant}" if variant else "original",
+        "variant": f"variant-{variant}" if variant else ORIGINAL,
         "mirrored": False,
         "sport": SPORT,
         "label": None,

@@ -17,6 +17,7 @@ from posellm_assets.generations.snapshots import (
 )
 from posellm_assets.lake import Lake
 from posellm_assets.texts.captions import Captions, CaptionText, read_captions, write_captions
+from posellm_assets_tests.tokens import segment, write_tokens
 
 INFO = VideoInfo(100, 100, 25.0, 2.0, 50, 0, "h264", "yuv420p", False)
 TRAIN, TEST = "yoga.bend.0000000a", "yoga.bend.0000000b"
@@ -46,11 +47,7 @@ def lake(tmp_path: Path) -> Lake:
         texts = [CaptionText(text="left side bend: the left arm rises", kind="label", language="en")]
         write_captions(lake, Captions(key=key, texts=texts, facts=[]))
         write_bytes(lake.motion(key), b"motion of " + key.encode())
-        variants = [
-            {"name": "original", "mirrored": False, "codes": [1, 2, 3]},
-            {"name": "mirrored", "mirrored": True, "codes": [4, 5, 6]},
-        ]
-        write_json(lake.motion_tokens("vq-1", key), {"segments": [{"start_s": 0, "end_s": 1, "variants": variants}]})
+        write_tokens(lake, "vq-1", key, [segment([1, 2, 3], mirrored=[4, 5, 6])])
     return lake
 
 
@@ -58,7 +55,7 @@ def copy_video(lake: Lake, key: str, copy: str) -> None:
     write_manifest(lake, read_manifest(lake, key).model_copy(update={"key": copy, "sha256": copy[-8:] * 8}))
     write_captions(lake, read_captions(lake, key).model_copy(update={"key": copy}))
     write_bytes(lake.motion(copy), b"motion of " + copy.encode())
-    write_json(lake.motion_tokens("vq-1", copy), read_json(lake.motion_tokens("vq-1", key)))
+    write_tokens(lake, "vq-1", copy, [segment([1, 2, 3], mirrored=[4, 5, 6])])
 
 
 def frozen(lake: Lake, keys: list[str]) -> Snapshot:
@@ -100,9 +97,7 @@ def test_the_facts_of_one_stretch_are_not_told_of_another(lake: Lake) -> None:
     ]
     write_captions(lake, Captions(key=TRAIN, texts=texts, facts=[]))
     spans = [(0.0, 1.9), (3.0, 4.8)]
-    variants = [{"name": "original", "mirrored": False, "codes": [1, 2, 3]}]
-    segments = [{"start_s": start_s, "end_s": end_s, "variants": variants} for start_s, end_s in spans]
-    write_json(lake.motion_tokens("vq-1", TRAIN), {"segments": segments})
+    write_tokens(lake, "vq-1", TRAIN, [segment([1, 2, 3], start_s, end_s) for start_s, end_s in spans])
     snapshot = frozen(lake, [TRAIN])
     build_examples(lake, snapshot)
     rows = pq.read_table(str(lake.examples(snapshot.snapshot, "train"))).to_pylist()

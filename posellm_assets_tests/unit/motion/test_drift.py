@@ -5,6 +5,7 @@ from posellm_assets.commands.status import overview
 from posellm_assets.files import write_json
 from posellm_assets.lake import Lake
 from posellm_assets.motion.drift import MIN_HELD_OUT_CLIPS, drifting_sports, error_limit_mm
+from posellm_assets_tests.tokens import write_tokens
 
 
 def lognormal(rng, clips, median_mm=40.0, spread=0.35):
@@ -45,7 +46,7 @@ def lake(tmp_path):
         [("walking", 40.0), ("walking", 90.0), ("walking", 45.0), ("diving", 140.0), ("diving", 120.0)]
     ):
         key = f"{sport}.clip.{number:08x}"
-        write_json(lake.motion_tokens("vq-1", key), {"mpjpe_mm": error_mm})
+        write_tokens(lake, "vq-1", key, mpjpe_mm=error_mm)
     return lake
 
 
@@ -59,7 +60,7 @@ def test_a_sport_that_the_codes_do_not_express_is_named(lake):
 def test_status_names_what_is_new_to_the_tokenizer_until_another_is_trained(lake):
     assert [drift["sport"] for drift in overview(lake)["drift"]] == ["diving"]
     known = [f"/elsewhere/{key}.parquet" for key in lake.tokenised_videos("vq-1") if key.startswith("diving.")]
-    write_json(lake.motion_tokens("vq-1", "walking.clip.00000009"), {"mpjpe_mm": 85.0})
+    write_tokens(lake, "vq-1", "walking.clip.00000009", mpjpe_mm=85.0)
     write_json(lake.tokenizer("vq-1") / "job.json", {"train": known[:1], "held_out": known[1:]})
     assert overview(lake)["drift"] == [], "the tokenizer was trained on that"
     seen = [f"walking.clip.{number:08x}.parquet" for number in range(3)]

@@ -1,0 +1,26 @@
+"""Motion tokens for tests that need a lake with some, and no tokenizer that made them."""
+
+from collections.abc import Sequence
+
+from posellm_assets.lake import Lake
+from posellm_assets.motion.tokens import ORIGINAL, MotionTokens, TokenSegment, TokenVariant
+
+
+def segment(
+    codes: Sequence[int], start_s: float = 0.0, end_s: float = 1.0, mirrored: Sequence[int] = ()
+) -> TokenSegment:
+    """A stretch as it was filmed, and mirrored where there are codes for that."""
+    variants = [TokenVariant(name=ORIGINAL, mirrored=False, codes=tuple(codes))]
+    if mirrored:
+        variants.append(TokenVariant(name="mirrored", mirrored=True, codes=tuple(mirrored)))
+    return TokenSegment(start_s=start_s, end_s=end_s, variants=tuple(variants))
+
+
+def write_tokens(
+    lake: Lake, lineage: str, key: str, segments: Sequence[TokenSegment] = (segment([1, 2, 3]),), mpjpe_mm: float = 1.0
+) -> None:
+    """Write the tokens of `key` to their place in the lake."""
+    tokens = MotionTokens(
+        key=key, lineage=lineage, codebook_size=16, layers=1, fps=20.0, segments=tuple(segments), mpjpe_mm=mpjpe_mm
+    )
+    tokens.write(lake.motion_tokens(lineage, key))
