@@ -47,12 +47,9 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) ->
     assert os.listdir(tmp_path) == ["a.json"]
 
 
-def test_a_lake_can_be_any_fsspec_url() -> None:
-    lake = Lake("memory://lake-of-a-test")
-    write_json(lake.captions(KEY), {"texts": []})
-    assert read_json(lake.captions(KEY)) == {"texts": []}
-    with pytest.raises(ValueError, match="mount the lake"):
-        lake.finished_model("all-0001", "stage1")
+def test_a_lake_is_a_folder_and_a_url_is_refused_with_what_to_do() -> None:
+    with pytest.raises(ValueError, match="mount it, and give the folder"):
+        Lake("memory://lake-of-a-test")
 
 
 def test_json_that_is_damaged_names_the_file(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def write_report(report: SessionReport, session: LiveSession, video: Path) -> Pa
     """Write `<video>.json` and the page `<video>.html` beside the annotated video; returns the page."""
     stills = [base64.b64encode(remark.still).decode() if remark.still else None for remark in session.remarks]
     page = filled(
-        "coaching",
+        "coaching/live",
         "session.html",
         report=report,
         video=video.name,

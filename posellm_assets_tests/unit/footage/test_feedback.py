@@ -28,7 +28,7 @@ def test_feedback_comes_with_the_clip_and_stands_verbatim_in_its_manifest(clip: 
     say(clip, *SAID)
     lake = Lake(tmp_path / "lake")
     (placed,) = add_files(lake, [clip], "gym", label="squat")
-    outcome = register(lake, placed.relative_to(lake.raw.path).as_posix())
+    outcome = register(lake, placed.relative_to(lake.raw).as_posix())
     manifest = read_manifest(lake, outcome.key or "")
     assert manifest.label == "squat"
     assert [one.model_dump(exclude_defaults=True) for one in manifest.feedback] == SAID

@@ -27,7 +27,7 @@ from posellm_assets.lake import Lake
 STAGE = "stage3"
 TURNS = """
 import itertools, sys
-from posellm_assets.evaluation.champion import promote
+from posellm_assets.generations.champion import promote
 from posellm_assets.lake import Lake
 lake = Lake(sys.argv[1])
 for turn in itertools.count():

@@ -29,7 +29,7 @@ def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setattr(CheckpointStore, "waits_s", (0.01, 0.01, 0.01))
     with serving(TOKEN) as hub:
-        monkeypatch.setenv("HF_ENDPOINT", store.url)
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
         yield hub
 
 
@@ -70,7 +70,7 @@ class Training:
 
 
 def stored(hub: Hub) -> Repository:
-    return store.repositories["me/posellm-stage1"]
+    return hub.repositories["me/posellm-stage1"]
 
 
 def test_a_save_too_many_goes_when_training_goes_on_and_when_it_ends(tmp_path: Path) -> None:
