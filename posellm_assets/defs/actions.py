@@ -16,11 +16,7 @@ from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, 
 from posellm_assets.files import read_json
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.training import store
-from posellm_assets.training.curves import PANELS as STAGE_PANELS
-from posellm_assets.training.curves import training_png
-
-_OF_TOKENS = ("tokens_per_s", "labels_per_s")
-PANELS = {name: title for name, title in STAGE_PANELS.items() if name not in _OF_TOKENS} | {"clips_per_s": "clips/s"}
+from posellm_assets.training.curves import entries_of, training_png
 
 ACTION_ASSET: dict[str, Any] = {
     "group_name": "actions",
@@ -76,7 +72,7 @@ def action_model(context: dg.AssetExecutionContext, lake: LakeResource, programs
             **{key: value for key, value in result.items() if isinstance(value, int | float | str)},
             **stored(context, result),
             "held_out": dg.MetadataValue.json(result["val"]),
-            "losses": picture(training_png(out / "losses.jsonl", PANELS), "png"),
+            "losses": picture(training_png(entries_of(out / "losses.jsonl")), "png"),
             "model": dg.MetadataValue.path(str(out / "final")),
         }
     )

@@ -13,7 +13,6 @@ from posellm_assets.coaching.model.config import CoachingReportJob
 from posellm_assets.coaching.model.dataset import picture_rows, write_dataset
 from posellm_assets.coaching.model.dataset_sources import from_lake
 from posellm_assets.coaching.model.language_rows import write_language_rows
-from posellm_assets.defs.actions import PANELS as VISION_PANELS
 from posellm_assets.defs.common import OWNERS, every_video, picture, stored
 from posellm_assets.defs.language import training_progress
 from posellm_assets.defs.partitions import snapshots
@@ -25,7 +24,7 @@ from posellm_assets.language.config import StageJob
 from posellm_assets.language.plan import find_hardware, settled
 from posellm_assets.settings import Settings
 from posellm_assets.training import store
-from posellm_assets.training.curves import PANELS, training_png
+from posellm_assets.training.curves import entries_of, training_png
 from posellm_assets.vision.config import VisionJob
 
 COACHING_ASSET: dict[str, Any] = {
@@ -83,7 +82,7 @@ def coaching_model(context: dg.AssetExecutionContext, lake: LakeResource, progra
             **{key: value for key, value in result.items() if isinstance(value, int | float | str)},
             **stored(context, result),
             "held_out": dg.MetadataValue.json(result["val"]),
-            "losses": picture(training_png(out / "losses.jsonl", VISION_PANELS if vision else PANELS), "png"),
+            "losses": picture(training_png(entries_of(out / "losses.jsonl")), "png"),
             "model": dg.MetadataValue.path(str(out / "final")),
         }
     )

@@ -122,7 +122,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
 def training_progress(out: Path) -> dict[str, Any]:
     """The newest step of a stage and its curves so far; nothing before the first step."""
     entries = entries_of(out / "losses.jsonl")
-    return {**entries[-1], "losses": picture(training_png(out / "losses.jsonl"), "png")} if entries else {}
+    return {**entries[-1], "losses": picture(training_png(entries), "png")} if entries else {}
 
 
 def _stage_metadata(out: Path) -> dict[str, Any]:
@@ -130,6 +130,6 @@ def _stage_metadata(out: Path) -> dict[str, Any]:
     return {
         **{key: value for key, value in result.items() if isinstance(value, int | float | str)},
         "replayed_per_epoch": dg.MetadataValue.json(result.get("replayed_per_epoch", {})),
-        "losses": picture(training_png(out / "losses.jsonl"), "png"),
+        "losses": picture(training_png(entries_of(out / "losses.jsonl")), "png"),
         "model": dg.MetadataValue.path(str(out / "final")),
     }

@@ -13,9 +13,7 @@ from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.generations.snapshots import Snapshot, read_snapshot
 from posellm_assets.lake import Lake
 from posellm_assets.training import store
-from posellm_assets.training.curves import training_png
-
-PANELS = {"loss": "loss of a message (nats)", "lr": "learning rate", "grad_norm": "gradient norm"}
+from posellm_assets.training.curves import entries_of, training_png
 
 STREAMING_ASSET: dict[str, Any] = {
     "group_name": "coaching",
@@ -82,7 +80,7 @@ def streaming_coach(context: dg.AssetExecutionContext, lake: LakeResource, progr
         metadata={
             **{key: value for key, value in result.items() if isinstance(value, int | float | str)},
             **stored(context, result),
-            "losses": picture(training_png(out / "losses.jsonl", PANELS), "png"),
+            "losses": picture(training_png(entries_of(out / "losses.jsonl")), "png"),
             "coach": dg.MetadataValue.path(str(out / "final")),
         }
     )

@@ -22,7 +22,6 @@ from posellm_assets.evaluation.config import ChampionReport, EvaluateJob
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.figures import Figures
 from posellm_assets.evaluation.gate import Measured, Released, decide
-from posellm_assets.evaluation.losses import read_losses
 from posellm_assets.evaluation.page import render
 from posellm_assets.evaluation.retention import retention
 from posellm_assets.evaluation.showcase import showcase
@@ -32,6 +31,7 @@ from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.program import Report, run_program
 from posellm_assets.texts.captions import label_words
+from posellm_assets.training.curves import loss_curve
 
 
 def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
@@ -84,7 +84,7 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     page = render(
         metrics,
         champion=champion.measured.figures if champion and champion.measured else None,
-        losses={stage: read_losses(path) for stage, path in job.losses.items()},
+        losses={stage: loss_curve(path) for stage, path in job.losses.items()},
         rows=showcase(evaluator, labels, asked, samples, dict(zip(map(place, test), said, strict=True))),
     )
     files.write_bytes(job.out / "index.html", page.encode())

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from posellm_assets.evaluation.losses import Curve, smoothed
 from posellm_assets.evaluation.report import HEADLINES, reasons
 from posellm_assets.evaluation.retention import TASKS
 from posellm_assets.reports.html import asset, filled
 from posellm_assets.reports.tables import LAYOUTS, Column, Layout, bounds, model_figures, sample, shown
+from posellm_assets.training.curves import Curve, smoothed
 
 CHART = (280, 130)  # width and height of a loss curve, in the units of its drawing
 

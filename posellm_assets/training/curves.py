@@ -1,43 +1,78 @@
-"""A stage's training in a picture: what `losses.jsonl` says of every step. Torch-free: the code server imports it."""
+"""A training in curves: what `losses.jsonl` says of every step. Torch-free: the code server imports it."""
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-PANELS = {
-    "loss": "loss (nats)",
-    "lr": "learning rate",
-    "grad_norm": "gradient norm",
-    "tokens_per_s": "tokens/s",
-    "labels_per_s": "label tokens/s",
-    "memory_mb": "peak memory (MB)",
-}
+Entry = dict[str, Any]
+"""A line of `losses.jsonl`: numbers by name, among them `step` and `loss`."""
+Curve = list[tuple[int, float]]
+"""(step, loss) in the order of training."""
+
+_TITLES = {"lr": "learning rate", "grad_norm": "gradient norm", "memory_mb": "peak memory (MB)"}
+_NO_PANEL = {"step", "left_s", "val_loss"}  # held-out losses are dots in the panel of the loss
 
 
-def entries_of(losses: Path) -> list[dict[str, Any]]:
-    """What is logged of each step; of a line that is being written, and of a stage without a step, nothing."""
+def entries_of(losses: Path) -> list[Entry]:
+    """What is logged of each step; nothing of a line that is being written, nor of a training that logged none yet.
+
+    Raises ValueError naming the line that is no loss.
+    """
     lines = losses.read_text().splitlines(keepends=True) if losses.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    entries: list[Entry] = []
+    for number, line in enumerate((line for line in lines if line.endswith("\n")), start=1):
+        try:
+            entry = json.loads(line)
+            entries.append({**entry, "step": int(entry["step"]), "loss": float(entry["loss"])})
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{losses}, line {number} is not a loss ({error!r}): {line[:80]}") from error
+    return entries
 
 
-def training_png(losses: Path, panels: Mapping[str, str] = PANELS) -> bytes:
-    """A PNG with a panel for each of `panels` (name: title) over the steps; held-out losses are dots in the first."""
+def loss_curve(losses: Path) -> Curve:
+    """The loss of every step. Raises FileNotFoundError where there is none, ValueError as `entries_of`."""
+    entries = entries_of(losses)
+    if not entries:
+        raise FileNotFoundError(f"{losses} has no step: train that stage first")
+    return [(entry["step"], entry["loss"]) for entry in entries]
+
+
+def smoothed(curve: Curve, points: int = 200) -> Curve:
+    """The curve as means over at most `points` equal stretches, so that a long training stays a short drawing."""
+    size = max(1, -(-len(curve) // points))
+    stretches = [curve[start : start + size] for start in range(0, len(curve), size)]
+    return [(part[-1][0], sum(loss for _, loss in part) / len(part)) for part in stretches]
+
+
+def panels_of(entries: Sequence[Entry]) -> list[str]:
+    """The columns that get a panel, in the order in which they first come."""
+    columns = dict.fromkeys(name for entry in entries for name in entry)
+    return [name for name in columns if name not in _NO_PANEL]
+
+
+def training_png(entries: Sequence[Entry]) -> bytes:
+    """A PNG with a panel for each column of at least one entry over the steps; held-out losses are dots in the loss."""
     # Imported here, because the code server should start without matplotlib.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    entries = entries_of(losses)
-    steps = [entry["step"] for entry in entries]
-    figure = Figure(figsize=(13.0, 2.2), dpi=100, layout="constrained")
-    for axes, (name, title) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        axes.plot(steps, [entry[name] for entry in entries], linewidth=1)
-        axes.set_title(title, fontsize=9)
+    panels = panels_of(entries)
+    figure = Figure(figsize=(2.2 * len(panels), 2.2), dpi=100, layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        axes.plot(*_points(entries, name), linewidth=1)
+        if name == "loss":
+            axes.plot(*_points(entries, "val_loss"), "o", markersize=3)
+        axes.set_title(_TITLES.get(name) or name.replace("_per_s", "/s").replace("_", " "), fontsize=9)
         axes.tick_params(labelsize=7)
         axes.spines[["top", "right"]].set_visible(False)
-    held_out = [(entry["step"], entry["val_loss"]) for entry in entries if "val_loss" in entry]
-    figure.axes[0].plot([step for step, _ in held_out], [loss for _, loss in held_out], "o", markersize=3)
     drawn = io.BytesIO()
     FigureCanvasAgg(figure).print_png(drawn)
     return drawn.getvalue()
+
+
+def _points(entries: Sequence[Entry], name: str) -> tuple[list[int], list[float]]:
+    """Steps and values of the entries that have the column."""
+    have = [entry for entry in entries if name in entry]
+    return [entry["step"] for entry in have], [entry[name] for entry in have]

@@ -13,7 +13,6 @@ from posellm_assets.evaluation.config import (
     EvaluatorJob,
 )
 from posellm_assets.evaluation.evaluate import run
-from posellm_assets.evaluation.losses import read_losses
 from posellm_assets.evaluation.page import render
 from posellm_assets.evaluation.report import summary_markdown
 from posellm_assets.evaluation.train_evaluator import run as train_evaluator
@@ -217,12 +216,6 @@ def test_the_summary_holds_the_figure_its_baselines_and_its_sample_size(metrics)
     assert "chance 25 %" in line and line.endswith("| n=8 |")
     (line,) = [line for line in summary_markdown(metrics).splitlines() if "nearest training clip by text |" in line]
     assert line.count("(n=8)") > 6
-
-
-def test_a_line_that_is_no_loss_is_named(tmp_path):
-    (tmp_path / "losses.jsonl").write_text('{"step": 1, "loss": 2.5}\n{"step": 2}\n')
-    with pytest.raises(ValueError, match=r"losses\.jsonl, line 2 is not a loss"):
-        read_losses(tmp_path / "losses.jsonl")
 
 
 def test_what_users_wrote_cannot_become_part_of_the_page(job, metrics):

@@ -23,7 +23,7 @@ from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.training.backends import Backend
 from posellm_assets.training.checkpoints import CheckpointMismatch
-from posellm_assets.training.curves import PANELS, entries_of, training_png
+from posellm_assets.training.curves import entries_of
 from posellm_assets_tests.unit.language import samples
 
 HF = Backend("hf", "asked for")
@@ -102,11 +102,7 @@ def test_a_stage_learns_and_records_how(tmp_path: Path) -> None:
     assert result["backend"] == {"name": "hf", "reason": "asked for"}
     told = [line for line in said if "tokens/s" in line and "learning rate" in line and " MB" in line]
     assert "step 1/60" in told[0] and "step 60/60" in told[-1], "and between them one about every 10 s"
-    assert set(PANELS) <= set(json.loads((job.out / "losses.jsonl").read_text().splitlines()[0]))
-    with (job.out / "losses.jsonl").open("a") as log:
-        log.write('{"step": 61, "lo')  # a line that is being written while the curve is drawn
     assert [entry["step"] for entry in entries_of(job.out / "losses.jsonl")] == list(range(1, 61))
-    assert training_png(job.out / "losses.jsonl").startswith(b"\x89PNG")
     assert sorted(path.name for path in job.out.glob("checkpoint-*")) == ["checkpoint-30", "checkpoint-60"]
 
 
