@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from posellm_assets.endpoint import EndpointConfig
+from posellm_assets.generations.gate import TOLERANCE
 from posellm_assets.language.config import SamplingConfig
 
 
@@ -41,7 +42,7 @@ class GateConfig(BaseModel):
         description="Figures of which one at least has to be better, and none worse, on what is new to the champion",
     )
     tolerance: float = Field(
-        default=0.02, ge=0, description="Share of the champion's figure below which a difference counts as none"
+        default=TOLERANCE, ge=0, description="Share of the champion's figure below which a difference counts as none"
     )
 
 

@@ -7,7 +7,7 @@ beside real motion).
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -76,8 +76,8 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
         "provenance": _provenance(job, tokenizer.lineage),
     }
     champion = _champion(job.champion) if job.champion else None
-    decision = decide(Measured(metrics["figures"], figures.absent, figures.cases), champion, job.config.gate)
-    metrics["decision"] = {**asdict(decision), "against": champion.name if champion else None}
+    outcome = decide(Measured(metrics["figures"], figures.absent, figures.cases), champion, job.config.gate)
+    metrics["decision"] = outcome.model_dump(mode="json")
     generations = {name: read_cases(folder / FILE) for name, folder in job.earlier.items()}
     metrics["retention"] = retention({**generations, job.generation: figures.cases}) if generations else []
     metrics["seconds"] = round(time.process_time() - started_s, 1)

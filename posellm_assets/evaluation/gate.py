@@ -1,11 +1,8 @@
-"""Whether a model is released: a pure function of its cases and those of the model that is released now.
+"""Whether a language model is promoted: a pure function of its cases and those of the one in use, the champion.
 
-Both models are measured on the same held-out clips and prompts by the same judge. For each retained figure, over all
-cases that the champion had to know and for each of its sports, the difference is taken case by case, and its mean has
-the normal 95 % interval of paired differences (weighted as the figure is): what makes a clip hard for both models falls
-out. A figure is worse where its mean loss is more than the half-width of that interval, and more than
-`GateConfig.tolerance` of the champion's value, below which a difference says nothing of use. Figures that are no mean
-over cases (FID, R-Precision) are compared as they are, with the half-width of the champion's own interval.
+Each retained figure is compared, as `generations.gate` says, over all cases that the champion had to know and for each
+of its sports. Figures that are no mean over cases (FID, R-Precision) are compared as they are, with the half-width of
+the champion's own interval.
 
 Cases that are new to the champion, clips and labels that its snapshot does not hold, say what was learned: of the
 figures in `GateConfig.improved` none may be worse there, by the same rule, and one at least has to be better.
@@ -15,14 +12,12 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from posellm_assets.evaluation.cases import FILE, Case, read_cases
 from posellm_assets.evaluation.config import GateConfig
 from posellm_assets.files import read_json
-from posellm_assets.reports.metrics import average
-
-Verdict = Literal["worse", "better", "not worse", "one case says nothing"]
+from posellm_assets.generations.gate import Comparison, GateOutcome, compared, verdict_of
 
 ALL, NEW = "all that it knew", "new to it"
 _LOWER_IS_BETTER = ("nll_per_code", "length_error", "edit_distance", "fid", "mm_dist")
@@ -62,37 +57,7 @@ class Released:
         return case.label is None or case.label in self.labels
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """A figure of both models on the same cases. `gain` is how much better the new one is, `interval` that of it."""
-
-    figure: str
-    of: str
-    new: float
-    champion: float
-    n: int
-    gain: float
-    interval: tuple[float, float] | None
-    verdict: Verdict
-
-    def __str__(self) -> str:
-        within = f"; {_signed(self.interval[0])} to {_signed(self.interval[1])}" if self.interval else ""
-        return (
-            f"{self.figure} ({self.of}): {self.new:.3f} against the champion's {self.champion:.3f} on the same "
-            f"{self.n} cases, {self.verdict} ({_signed(self.gain)}{within})."
-        )
-
-
-@dataclass(frozen=True)
-class Decision:
-    """Whether to release, why, in sentences for the user, and the comparisons behind it."""
-
-    promote: bool
-    reasons: tuple[str, ...]
-    comparisons: tuple[Comparison, ...] = ()
-
-
-def decide(new: Measured, champion: Released | None, gate: GateConfig) -> Decision:
+def decide(new: Measured, champion: Released | None, gate: GateConfig) -> GateOutcome:
     """Release a first model; release a later one only if it keeps what the champion can do and is better at what is
     new to it.
 
@@ -100,15 +65,14 @@ def decide(new: Measured, champion: Released | None, gate: GateConfig) -> Decisi
     nothing can be compared the champion stays.
     """
     if champion is None:
-        return Decision(True, ("This is the first model; there is none to compare it with.",))
+        reason = "This is the first model; there is none to compare it with."
+        return GateOutcome(promote=True, reasons=(reason,), against=None)
     if champion.measured is None:
-        return Decision(
-            False,
-            (
-                f"{champion.name}, the champion, speaks the codes of another tokenizer, so their figures cannot be "
-                "compared and it stays until a person promotes this one.",
-            ),
+        reason = (
+            f"{champion.name}, the champion, speaks the codes of another tokenizer, so their figures cannot be "
+            "compared and it stays until a person promotes this one."
         )
+        return GateOutcome(promote=False, reasons=(reason,), against=champion.name)
     old = champion.measured
     refused: list[str] = []
     told: list[str] = []
@@ -126,7 +90,9 @@ def decide(new: Measured, champion: Released | None, gate: GateConfig) -> Decisi
     refused += [str(comparison) for comparison in comparisons if comparison.verdict == "worse"]
     if not refused and all(comparison.verdict == "one case says nothing" for comparison in comparisons):
         reason = "No retained figure can be compared on more than one case, so the champion stays until one can be."
-        return Decision(False, (reason, *told), tuple(comparisons))
+        return GateOutcome(
+            promote=False, reasons=(reason, *told), against=champion.name, comparisons=tuple(comparisons)
+        )
     learned = [comparison for name in gate.improved for comparison in _learned(name, new, old, champion, gate)]
     refused += [str(comparison) for comparison in learned if comparison.verdict == "worse"]
     if not learned:
@@ -136,7 +102,12 @@ def decide(new: Measured, champion: Released | None, gate: GateConfig) -> Decisi
     if not refused:
         told.insert(0, f"None of {len(comparisons)} retained figures is worse than that of {champion.name}.")
         told += [str(comparison) for comparison in learned if comparison.gain > 0]
-    return Decision(not refused, (*refused, *told), (*comparisons, *learned))
+    return GateOutcome(
+        promote=not refused,
+        reasons=(*refused, *told),
+        against=champion.name,
+        comparisons=(*comparisons, *learned),
+    )
 
 
 def lower_is_better(name: str) -> bool:
@@ -168,31 +139,28 @@ def _pairs(name: str, new: Measured, old: Measured) -> list[tuple[Case, Case]]:
 
 
 def _compared(name: str, of: str, pairs: Sequence[tuple[Case, Case]], gate: GateConfig) -> Comparison:
-    sign = -1 if lower_is_better(name) else 1
-    weights = [before.weight for _, before in pairs]
-    gain = average([sign * (now.value - before.value) for now, before in pairs], weights)
-    values = [average(side, weights).value for side in zip(*((a.value, b.value) for a, b in pairs), strict=True)]
-    if gain.interval is None:
-        verdict: Verdict = "one case says nothing"
-    else:
-        verdict = _verdict(gain.value, (gain.interval[1] - gain.interval[0]) / 2, gate.tolerance * abs(values[1]))
-    return Comparison(name, of, values[0], values[1], len(pairs), gain.value, gain.interval, verdict)
+    return compared(
+        name,
+        of,
+        [now.value for now, _ in pairs],
+        [before.value for _, before in pairs],
+        tolerance=gate.tolerance,
+        weights=[before.weight for _, before in pairs],
+        lower_is_better=lower_is_better(name),
+    )
 
 
 def _unpaired(name: str, new: Mapping[str, Any], old: Mapping[str, Any], gate: GateConfig) -> Comparison:
     gain = (new["value"] - old["value"]) * (-1 if lower_is_better(name) else 1)
     interval = old.get("interval")
     half = (interval[1] - interval[0]) / 2 if interval else 0.0
-    verdict = _verdict(gain, half, gate.tolerance * abs(old["value"]))
-    around = (gain - half, gain + half) if interval else None
-    return Comparison(name, ALL, new["value"], old["value"], new["n"], gain, around, verdict)
-
-
-def _verdict(gain: float, half_width: float, least: float) -> Verdict:
-    if abs(gain) <= max(half_width, least):
-        return "not worse"
-    return "better" if gain > 0 else "worse"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}"
+    return Comparison(
+        figure=name,
+        of=ALL,
+        new=new["value"],
+        old=old["value"],
+        n=new["n"],
+        gain=gain,
+        interval=(gain - half, gain + half) if interval else None,
+        verdict=verdict_of(gain, half, gate.tolerance * abs(old["value"])),
+    )

@@ -198,7 +198,7 @@ def _compared(comparison: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **comparison,
         "new": shown(comparison["new"], is_share),
-        "champion": shown(comparison["champion"], is_share),
+        "old": shown(comparison["old"], is_share),
         "gain": f"{comparison['gain']:+.3f}",
         "interval": f"{interval[0]:+.3f} to {interval[1]:+.3f}" if interval else "",
     }

@@ -49,7 +49,8 @@ def test_a_model_that_lost_what_the_champion_could_do_is_refused_and_the_reason_
     decision = decide(measured([1] * 9 + [0] * 11, NLL), released(measured(NAMED, NLL)), GATE)
     assert not decision.promote
     assert decision.reasons[0].startswith(
-        "naming_accuracy (all that it knew): 0.450 against the champion's 0.900 on the same 20 cases, worse (-0.450; "
+        "naming_accuracy (all that it knew): 0.450 against 0.900 of the model in use on the same 20 "
+        "cases, worse (-0.450; "
     )
 
 
@@ -58,7 +59,9 @@ def test_a_loss_in_one_sport_is_not_made_up_for_by_another() -> None:
     now = [0, 1] * 10
     decision = decide(measured(now, NLL), released(measured(before, NLL)), GATE)
     assert not decision.promote
-    assert decision.reasons[0].startswith("naming_accuracy (gym): 0.000 against the champion's 1.000 on the same 10")
+    assert decision.reasons[0].startswith(
+        "naming_accuracy (gym): 0.000 against 1.000 of the model in use on the same 10"
+    )
 
 
 def test_what_is_lost_and_won_on_the_same_cases_is_told_from_chance_by_their_differences() -> None:
