@@ -29,7 +29,7 @@ from posellm_assets.demo.faults import Repetition
 from posellm_assets.demo.footage import plan, render_clip, with_faults
 from posellm_assets.footage.live import Playback
 from posellm_assets.footage.video import frames, probe
-from posellm_assets.footage.writing import write_video
+from posellm_assets.footage.writing import write_timed_video
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig
 from posellm_assets.motion.live import LiveTokens, Window
 from posellm_assets.motion.representation import layout
@@ -99,7 +99,7 @@ def coached(video: Path, out: Path, trained: bool) -> tuple[float, float, list[f
     beside = (Talkative(), LiveTokens(tokenizer(), config)) if trained else None
     clock_s, cpu_s = time.monotonic(), time.process_time()
     session = LiveSession(Playback(video), PoseConfig(), LiveRules("squat", None, config), beside)
-    write_video(out, annotated(session.moments()), 30)
+    write_timed_video(out, annotated(session.moments()), 30)
     late_s = [remark.latency_s for remark in session.remarks]
     return time.monotonic() - clock_s, time.process_time() - cpu_s, late_s
 
@@ -120,7 +120,7 @@ def main() -> None:
             print(f"skipped: no real clip at {real}")
         for title, source in sources.items():
             video = folder / "minute.mp4"
-            write_video(video, repeated(source), 30)
+            write_timed_video(video, repeated(source), 30)
             alone_s = bare(video)
             for trained in (False, True):
                 clock_s, cpu_s, late_s = coached(video, folder / "annotated.mp4", trained)

@@ -10,10 +10,9 @@ from itertools import chain
 from pathlib import Path
 
 import cv2
-import numpy as np
 
-from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, encode, figure_of, frames, plan
-from posellm_assets.files import write_atomic
+from posellm_assets.demo.footage import FPS, ClipPlan, figure_of, frames, plan
+from posellm_assets.footage.writing import write_video
 
 # The key pose of the cycle in which racket and ball meet: the arm is stretched out to the ball.
 CONTACT = {"serve": 0.54, "forehand": 0.50}
@@ -91,5 +90,4 @@ def _write(video: Path, clips: Sequence[ClipPlan]) -> None:
     if video.exists():
         return
     cv2.setNumThreads(1)
-    pictures: Iterator[np.ndarray] = chain.from_iterable(frames(clip, figure_of(clip)) for clip in clips)
-    write_atomic(video, lambda stream: encode(stream, pictures, SIZE_PX))
+    write_video(video, chain.from_iterable(frames(clip, figure_of(clip)) for clip in clips), FPS, "bgr24")

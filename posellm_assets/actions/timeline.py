@@ -10,7 +10,7 @@ from posellm_assets.actions.recognition import Recognition, SegmentRecord
 from posellm_assets.actions.report import strip
 from posellm_assets.files import write_bytes
 from posellm_assets.footage.video import frames
-from posellm_assets.footage.writing import write_video
+from posellm_assets.footage.writing import write_timed_video
 from posellm_assets.poses.landmarks import LEFT_LINES, MIDDLE_LINES, RIGHT_LINES
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.reports.html import filled
@@ -62,7 +62,7 @@ def shown(recognition: Recognition, class_id: str) -> str:
 def write_annotated(video: Path, subject: SubjectPoses, recognition: Recognition, out: Path) -> None:
     """Write the video as H.264 with the subject's skeleton, what is being done, and a frame that flashes at hits."""
     drawn = ((frame.time_s, _drawn(frame.rgb.copy(), frame.time_s, subject, recognition)) for frame in frames(video))
-    write_video(out, drawn, recognition.fps)
+    write_timed_video(out, drawn, recognition.fps)
 
 
 def _drawn(picture: np.ndarray, time_s: float, subject: SubjectPoses, recognition: Recognition) -> np.ndarray:

@@ -18,7 +18,7 @@ from posellm_assets.commands.recognise import recogniser_of
 from posellm_assets.files import read_json
 from posellm_assets.footage.live import Camera, Playback, Source
 from posellm_assets.footage.video import UnreadableVideo
-from posellm_assets.footage.writing import write_video
+from posellm_assets.footage.writing import write_timed_video
 from posellm_assets.lake import Lake
 from posellm_assets.motion.live import LiveTokens
 from posellm_assets.motion.motion import Motion
@@ -63,7 +63,7 @@ def hold_session(
         with stopped_by_ctrl_c(session):
             moments = _aloud(session.moments()) if aloud else session.moments()
             if out is not None:
-                write_video(out, annotated(moments), _FPS)
+                write_timed_video(out, annotated(moments), _FPS)
             else:
                 deque(moments, maxlen=0)
         report = report_on(session, str(video or f"camera {camera}"), who, time.monotonic() - started_s)

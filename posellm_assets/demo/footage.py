@@ -1,17 +1,14 @@
 """The plan of the rendered clips, and each clip written with its sidecar and its exact truth.
 
-Same seed, same bytes: everything random comes from the seed, and x264 encodes on one thread. The bytes depend on the
-versions of NumPy, SciPy, OpenCV and PyAV (its FFmpeg and x264) and on the instruction set that they choose at run time.
+Same seed, same bytes: everything random comes from the seed. The bytes depend on the versions of NumPy, SciPy, OpenCV
+and PyAV, and on the instruction set that they choose at run time.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
-import av
 import cv2
 import numpy as np
 
@@ -24,6 +21,7 @@ from posellm_assets.demo.scene import Camera, Place, background, draw, in_sight
 from posellm_assets.demo.skeleton import Bones, landmarks
 from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.labels import Labels, sidecar_of
+from posellm_assets.footage.writing import write_video
 from posellm_assets.keys import slug
 from posellm_assets.pool import Pool
 
@@ -190,7 +188,7 @@ def render_clip(clip: ClipPlan, raw: Path) -> Path:
     sidecar = Labels(label=clip.label, captions=list(clip.captions), participant=clip.participant)
     write_json(sidecar_of(path), sidecar.model_dump())
     write_atomic(truth_of(path), lambda stream: np.savez_compressed(stream, **truth))  # type: ignore[arg-type]
-    write_atomic(path, lambda stream: encode(stream, frames(clip, figure), clip.camera.size_px))
+    write_video(path, frames(clip, figure), FPS, "bgr24")
     return path
 
 
@@ -243,16 +241,3 @@ def exact_truth(clip: ClipPlan, figure: Figure) -> dict[str, np.ndarray]:
         "repetitions": np.array(clip.repetitions),
         **(planted if spans else {}),
     }
-
-
-def encode(stream: BinaryIO, pictures: Iterator[np.ndarray], size_px: int) -> None:
-    """Encode square BGR pictures as H.264 in an MP4."""
-    with av.open(stream, "w", format="mp4") as container:
-        video = container.add_stream("libx264", rate=Fraction(FPS))
-        video.width = video.height = size_px
-        video.pix_fmt = "yuv420p"
-        # x264's macroblock tree reads memory that it has not written, so that now and then a clip came out otherwise.
-        video.options = {"crf": "22", "preset": "veryfast", "threads": "1", "x264-params": "mbtree=0"}
-        for picture in pictures:
-            container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="bgr24")))
-        container.mux(video.encode())

@@ -26,7 +26,6 @@ from posellm_assets.demo.footage import (
     ClipPlan,
     Figure,
     clip_plan,
-    encode,
     exact_truth,
     figure_of,
     frames,
@@ -36,6 +35,7 @@ from posellm_assets.demo.footage import (
 from posellm_assets.demo.movements import Movement, Side, movements
 from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.labels import Feedback, Labels, sidecar_of
+from posellm_assets.footage.writing import write_video
 from posellm_assets.pool import Pool
 
 SPORT = "fitness"
@@ -132,7 +132,7 @@ def render_session(session: SessionPlan, raw: Path) -> Path:
     write_json(sidecar_of(path), sidecar.model_dump(exclude_defaults=True))
     truth = session_truth(session, figures)
     write_atomic(truth_of(path), lambda stream: np.savez_compressed(stream, **truth))  # type: ignore[arg-type]
-    write_atomic(path, lambda stream: encode(stream, frames(first, whole), first.camera.size_px))
+    write_video(path, frames(first, whole), FPS, "bgr24")
     return path
 
 

@@ -2,17 +2,16 @@
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 from PIL import Image
 
 from posellm_assets.files import write_bytes
+from posellm_assets.footage.writing import write_video
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import turn
 from posellm_assets.motion.skeletons import Skeleton
@@ -35,19 +34,7 @@ def render_video(motions: Sequence[Motion], path: Path, titles: Sequence[str]) -
     Shorter motions wait, faded, in their last frame; frames without a person show the floor. The same motions give the
     same bytes. Raises ValueError where there is nothing to draw, or frame rates or the number of titles differ.
     """
-    pictures = _pictures(motions, titles)
-    buffer = BytesIO()
-    with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(motions[0].fps).limit_denominator(1000))
-        stream.width, stream.height = PANEL * len(motions), PANEL + _TITLE
-        stream.pix_fmt = "yuv420p"
-        stream.thread_count = 1
-        # With its macroblock tree x264 gives other bytes now and then: it reads memory that it has not written.
-        stream.options = {"crf": "20", "preset": "veryfast", "x264-params": "mbtree=0"}
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    write_bytes(path, buffer.getvalue())
+    write_video(path, _pictures(motions, titles), motions[0].fps)
 
 
 def render_gif(motions: Sequence[Motion], path: Path, titles: Sequence[str]) -> None:

@@ -9,19 +9,20 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 
 from posellm_assets.actions.config import DatasetConfig
 from posellm_assets.actions.dataset.formats import card, statistics, write_conversations, write_messages
 from posellm_assets.actions.dataset.label_set import LabelSet
-from posellm_assets.files import read_json, write_atomic, write_bytes, write_json
+from posellm_assets.files import read_json, write_bytes, write_json
 from posellm_assets.footage import video
 from posellm_assets.footage.splits import Split
 from posellm_assets.footage.video import UnreadableVideo
+from posellm_assets.footage.writing import write_timed_video
 from posellm_assets.pool import Pool
 from posellm_assets.vision.frames import Box
 
@@ -183,7 +184,7 @@ def _place(example: ActionExample, out: Path) -> ActionExample:
         raise UnreadableVideo(f"it is {info.duration_s:.2f} s long, and the action begins at {example.start_s:.2f} s")
     target = out / "videos" / example.file
     if not whole:
-        write_atomic(target, partial(_cut, example=example, fps=info.fps))
+        _cut(example, info.fps, target)
         return example
     for _ in video.frames(example.video):
         pass
@@ -195,18 +196,11 @@ def _place(example: ActionExample, out: Path) -> ActionExample:
     return example
 
 
-def _cut(stream: Any, example: ActionExample, fps: float) -> None:
-    """Encode the action as H.264 in an MP4."""
-    with av.open(stream, "w", format="mp4") as container:
-        track = None
-        for frame in video.frames(example.video, example.start_s, example.end_s):
-            height, width = (side // 2 * 2 for side in frame.rgb.shape[:2])
-            if track is None:
-                track = container.add_stream("libx264", rate=max(1, round(fps)))
-                track.width, track.height, track.pix_fmt = width, height, "yuv420p"
-                track.options = {"crf": "18", "preset": "veryfast", "threads": "1"}
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame.rgb[:height, :width]), format="rgb24")
-            container.mux(track.encode(picture))
-        if track is None:
-            raise UnreadableVideo(f"it has no frame between {example.start_s:.2f} and {example.end_s:.2f} s")
-        container.mux(track.encode())
+def _cut(example: ActionExample, fps: float, target: Path) -> None:
+    """Write the frames of the action as a video of their own."""
+    shown = video.frames(example.video, example.start_s, example.end_s)
+    first = next(shown, None)
+    if first is None:
+        raise UnreadableVideo(f"it has no frame between {example.start_s:.2f} and {example.end_s:.2f} s")
+    timed = ((frame.time_s - first.time_s, frame.rgb) for frame in chain([first], shown))
+    write_timed_video(target, timed, fps, crf=22)

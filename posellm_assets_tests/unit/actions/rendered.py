@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from posellm_assets.demo.footage import FPS, ClipPlan, encode, plan
+from posellm_assets.demo.footage import FPS, ClipPlan, plan
 from posellm_assets.demo.posing import pose
 from posellm_assets.demo.skeleton import landmarks
+from posellm_assets.footage.writing import write_video
 from posellm_assets.poses.poses import SubjectPoses
 
 
@@ -49,6 +50,5 @@ def write_grey_video(path: Path, frames: list[int], brightness: list[int]) -> Pa
         for count, level in zip(frames, brightness, strict=True)
         for _ in range(count)
     )
-    with path.open("wb") as stream:
-        encode(stream, pictures, 64)
+    write_video(path, pictures, FPS)
     return path

@@ -11,7 +11,8 @@ from posellm_assets.actions.dataset.clips import write_dataset as write
 from posellm_assets.actions.dataset.label_set import LabelSetError
 from posellm_assets.actions.dataset.sources import Found, from_folders, from_segments
 from posellm_assets.footage.splits import split_of
-from posellm_assets.footage.video import probe
+from posellm_assets.footage.video import frames, probe
+from posellm_assets.footage.writing import write_timed_video
 from posellm_assets.lake import Lake
 from posellm_assets.vision.config import FramesConfig
 from posellm_assets.vision.frames import box_of, letterboxed, read_frames
@@ -135,6 +136,15 @@ def test_segments_of_a_long_video_are_cut_where_they_say(tmp_path: Path) -> None
     got, _ = read_frames(cut.video, cut.start_s, cut.end_s, cut.hit_s, FramesConfig(count=4, size_px=64))
     assert np.abs(expected.astype(float) - got).mean() < 4, "the same pictures, encoded once more"
     assert probe(dataset.clip_of(down).video).duration_s == pytest.approx(1.5)
+
+
+def test_a_cut_keeps_the_uneven_times_of_its_frames(tmp_path: Path) -> None:
+    times = [0.0, 0.1, 0.2, 0.5, 0.6, 1.0, 1.1, 1.2]
+    write_timed_video(tmp_path / "call.mp4", ((at, np.full((48, 64, 3), 90, np.uint8)) for at in times), 8)
+    (tmp_path / "strokes.csv").write_text("file,start_s,end_s,label,match\ncall.mp4,0.15,1.05,up,b\n")
+    dataset, _ = written(tmp_path / "out", from_segments(tmp_path / "strokes.csv", "ways"))
+    cut = dataset.clip_of(dataset.examples[0]).video
+    assert [frame.time_s for frame in frames(cut)] == pytest.approx([0.0, 0.3, 0.4, 0.8], abs=1e-3)
 
 
 def test_frames_are_evenly_spaced_lie_around_the_hit_and_are_never_stretched(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from posellm_assets.demo.footage import render_clip
 from posellm_assets.files import write_json
 from posellm_assets.footage.live import Playback
 from posellm_assets.footage.video import Frame, UnreadableVideo, frames, probe
-from posellm_assets.footage.writing import write_video
+from posellm_assets.footage.writing import write_timed_video
 from posellm_assets.lake import Lake
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.live import LiveTokens, Window
@@ -70,7 +70,7 @@ def test_a_video_gives_messages_an_annotated_video_and_a_report(squats: Path, tm
 def short(squats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first two seconds."""
     video = tmp_path_factory.mktemp("short") / "short.mp4"
-    write_video(video, ((frame.time_s, frame.rgb) for frame in frames(squats, 0.0, 2.0)), 24)
+    write_timed_video(video, ((frame.time_s, frame.rgb) for frame in frames(squats, 0.0, 2.0)), 24)
     return video
 
 

@@ -1,15 +1,13 @@
 import os
 import threading
 import time
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
 from posellm_assets.footage.live import Camera, CameraLost, Playback
-from posellm_assets.footage.video import frames, probe
-from posellm_assets.footage.writing import write_video
+from posellm_assets.footage.writing import write_timed_video
 from posellm_assets_tests.clips import write_clip
 
 FPS = 20
@@ -78,16 +76,6 @@ def test_a_file_is_played_whole_and_one_of_60_frames_a_second_in_halves(tmp_path
     time.sleep(0.05)
     assert 0.55 <= slow.now_s() < 1.0 and slow.dropped == 0
     picture = np.zeros((48, 64, 3), np.uint8)
-    write_video(tmp_path / "fast.mp4", ((number / 60, picture) for number in range(12)), 60)
+    write_timed_video(tmp_path / "fast.mp4", ((number / 60, picture) for number in range(12)), 60)
     fast = Playback(tmp_path / "fast.mp4")
     assert [frame.time_s for frame in fast.frames()] == pytest.approx([number / 30 for number in range(6)], abs=1e-3)
-
-
-def test_video_keeps_uneven_times_and_odd_sizes(tmp_path):
-    path, times = tmp_path / "video.mp4", [0.0, 0.1, 0.35, 0.4]
-    write_video(path, ((at, np.full((49, 65, 3), 100, np.uint8)) for at in times), 10)
-    assert [frame.time_s for frame in frames(path)] == pytest.approx(times, abs=1e-3)
-    assert (probe(path).width, probe(path).height) == (64, 48)
-    with pytest.raises(ValueError, match="no picture"):
-        write_video(tmp_path / "none.mp4", [], 10)
-    assert list(Path(tmp_path).glob("none*")) == []
