@@ -20,9 +20,10 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from posellm_assets.files import read_json, write_json
+from posellm_assets.records import Record
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TRANSIENT = (408, 429, 500, 502, 503, 504, 529)
@@ -48,10 +49,8 @@ class NotJson(ValueError):
         self.text = text
 
 
-class EndpointConfig(BaseModel):
+class EndpointConfig(Record):
     """Where a model is served, how to ask it, and what it may cost."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     url: str = Field(description="Base URL, e.g. https://openrouter.ai/api/v1 or http://localhost:8000/v1")
     model: str = Field(min_length=1)

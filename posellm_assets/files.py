@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-Record = TypeVar("Record", bound=BaseModel)
+AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
 
 
 def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
@@ -75,7 +75,7 @@ def parse_json(content: bytes, name: str) -> Any:
         raise ValueError(f"{name} is not valid JSON ({error}); remove it and make it again") from error
 
 
-def read_record(path: Path, record: type[Record], remedy: str) -> Record:
+def read_record(path: Path, record: type[AnyRecord], remedy: str) -> AnyRecord:
     """The record that a JSON file holds; raises ValueError with its path, what is wrong with it and the `remedy`."""
     try:
         return record.model_validate_json(path.read_bytes())

@@ -4,16 +4,13 @@ A problem is a sentence for the user. It outlives the run that met it, so that `
 downstream can say why a video is not there without reading old logs.
 """
 
-from pydantic import BaseModel, ConfigDict
-
 from posellm_assets.files import read_json, write_json
 from posellm_assets.lake import Lake
+from posellm_assets.records import Record
 
 
-class Problem(BaseModel):
+class Problem(Record):
     """One video that one step could not use or make."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
     step: str

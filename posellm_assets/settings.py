@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -30,15 +30,14 @@ from posellm_assets.lake import Lake
 from posellm_assets.language.config import STAGES, GenerationConfig, ModelConfig, SamplingConfig, StageConfig
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig
 from posellm_assets.poses.config import PoseConfig
+from posellm_assets.records import Record
 from posellm_assets.texts.config import TextsConfig
 
 SETTINGS_FILE = "posellm.yaml"
 
 
-class AutomationConfig(BaseModel):
+class AutomationConfig(Record):
     """When the graph trains by itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     rules: dict[str, RetrainingRule] = Field(
         default={"all": RetrainingRule()},
@@ -55,10 +54,8 @@ class AutomationConfig(BaseModel):
         return rules
 
 
-class LanguageConfig(BaseModel):
+class LanguageConfig(Record):
     """The base model, the stages that train it, what later generations change in them, and how motion is drawn."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: ModelConfig = ModelConfig()
     stages: tuple[StageConfig, ...] = Field(default=STAGES, min_length=1)

@@ -3,20 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
 from posellm_assets.actions.recognition_config import RecognitionConfig
 from posellm_assets.files import write_json
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.records import Record
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PredictItem(_Config):
+class PredictItem(Record):
     """One video, its poses and where its recognition goes."""
 
     key: str
@@ -26,7 +21,7 @@ class PredictItem(_Config):
     out: Path
 
 
-class PredictJob(_Config):
+class PredictJob(Record):
     """What one worker does at a time."""
 
     recogniser: Path

@@ -3,17 +3,14 @@
 Torch-free, because the code server imports it.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from posellm_assets.records import Record
 from posellm_assets.texts.config import Language
 from posellm_assets.vision.config import VisionJob, VisionModelConfig, VisionTrainingConfig
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class DatasetConfig(_Config):
+class DatasetConfig(Record):
     """How clips become questions and answers."""
 
     languages: tuple[Language, ...] = Field(
@@ -24,7 +21,7 @@ class DatasetConfig(_Config):
     questions_per_clip: int = Field(default=3, gt=0, description="Of a training clip; val and test have one")
 
 
-class ActionsConfig(_Config):
+class ActionsConfig(Record):
     """Recognising actions."""
 
     dataset: DatasetConfig = DatasetConfig()

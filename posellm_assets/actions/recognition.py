@@ -4,16 +4,11 @@
 that system had them; here confidences are measured, and `action_classification` holds the answers of all members.
 """
 
-from pydantic import BaseModel, ConfigDict
-
 from posellm_assets.actions.members.ensemble import Decision
+from posellm_assets.records import Record
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HitRecord(_Record):
+class HitRecord(Record):
     """A hit: its `timestamp` (s), the frame nearest to it, how far it stands out (0 to 1), and its stroke."""
 
     timestamp: float
@@ -22,7 +17,7 @@ class HitRecord(_Record):
     action_class: str
 
 
-class SegmentRecord(_Record):
+class SegmentRecord(Record):
     """A stretch of the video, from `start_frame` to the frame before `end_frame`, and what it shows.
 
     `timestamp` is that of the hit, or of the beginning where there is none; `repetitions` are counted where the
@@ -43,7 +38,7 @@ class SegmentRecord(_Record):
     period_s: float | None = None
 
 
-class Recognition(_Record):
+class Recognition(Record):
     """Everything that was recognised in a video. `left_out` says which shots were not looked at, and why."""
 
     video_path: str

@@ -3,16 +3,14 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from posellm_assets.records import Record
 
 Method = Literal["auto", "clip", "hits", "windows"]
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class HitConfig(_Config):
+class HitConfig(Record):
     """Which moments are hits, and what is cut out around each."""
 
     limbs: dict[str, Literal["hand", "foot"]] = Field(
@@ -46,7 +44,7 @@ class HitConfig(_Config):
     sound_weight: float = Field(default=0.3, ge=0, lt=1, description="Share of the threshold that a sound makes up for")
 
 
-class WindowConfig(_Config):
+class WindowConfig(Record):
     """Sliding windows and how they are merged."""
 
     length_s: float = Field(default=2.5, gt=0)
@@ -56,7 +54,7 @@ class WindowConfig(_Config):
     min_s: float = Field(default=1.0, gt=0, description="Shorter stretches are dropped")
 
 
-class RecognitionConfig(_Config):
+class RecognitionConfig(Record):
     """Recognising actions in a video."""
 
     method: Method = Field(default="auto", description="auto: a short video whole, else hits or windows by the sport")
@@ -76,7 +74,7 @@ class RecognitionConfig(_Config):
     windows: WindowConfig = WindowConfig()
 
 
-class RecogniserJob(_Config):
+class RecogniserJob(Record):
     """What `python -m posellm_assets.actions.train_recogniser` is given."""
 
     dataset: Path = Field(description="Folder of the dataset of actions")
@@ -89,7 +87,7 @@ class RecogniserJob(_Config):
     seed: int = 0
 
 
-class ReportJob(_Config):
+class ReportJob(Record):
     """What `python -m posellm_assets.actions.evaluate` is given."""
 
     recogniser: Path

@@ -2,17 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from posellm_assets.coaching.model.config import CoachingModelConfig
 from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.evaluation.config import TextMetricsConfig
+from posellm_assets.records import Record
 
 
-class ImagesConfig(BaseModel):
+class ImagesConfig(Record):
     """Which pictures show enough of one person."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     min_visibility: float = Field(default=0.5, ge=0, le=1, description="From which on a joint counts as visible")
     min_visible_joints: int = Field(
@@ -20,10 +19,8 @@ class ImagesConfig(BaseModel):
     )
 
 
-class CoachingDatasetConfig(BaseModel):
+class CoachingDatasetConfig(Record):
     """How labels become rows to train on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     most_repeats: int = Field(
         default=4, ge=1, description="How often a training row may come, so that rare activities are not left behind"
@@ -31,11 +28,9 @@ class CoachingDatasetConfig(BaseModel):
     max_characters: int = Field(default=32_000, ge=1000, description="Of a row; longer ones are left out")
 
 
-class CoachingConfig(BaseModel):
+class CoachingConfig(Record):
     """Who labels clips (the built-in rules, a model behind an endpoint, or two of them that must agree), and what
     becomes of labels."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     teachers: tuple[Literal["rules"] | EndpointConfig, ...] = Field(
         default=("rules",),

@@ -6,19 +6,18 @@ from typing import Literal
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.interpolate import PchipInterpolator
 
 from posellm_assets.demo.scene import Place
+from posellm_assets.records import Record
 
 Side = Literal["left", "right"]
 ANTISYMMETRIC = {"yaw", "twist", "side", "roll", "head_yaw", "pelvis_x"}  # change sign in the mirror
 
 
-class Movement(BaseModel):
+class Movement(Record):
     """A repeated movement, told for the right side where it has one; `movements.yaml` says what its fields mean."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     sport: str

@@ -5,17 +5,16 @@ Free of torch, so that the graph's definitions can import it.
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.generations.gate import TOLERANCE
 from posellm_assets.language.config import SamplingConfig
+from posellm_assets.records import Record
 
 
-class EvaluatorConfig(BaseModel):
+class EvaluatorConfig(Record):
     """How the text-motion retrieval model is trained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     steps: int = Field(default=300, ge=1, description="A number of steps, not seconds, so that a seed repeats exactly")
     batch_size: int = Field(default=32, ge=2, description="Text-motion pairs in a step")
@@ -28,10 +27,8 @@ class EvaluatorConfig(BaseModel):
     temperature: float = Field(default=0.1, gt=0, description="Of the contrastive loss")
 
 
-class GateConfig(BaseModel):
+class GateConfig(Record):
     """What a model that replaces another must keep."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     retained: tuple[str, ...] = Field(
         default=("nll_per_code", "naming_accuracy", "recognised_generated", "valid_share"),
@@ -46,10 +43,8 @@ class GateConfig(BaseModel):
     )
 
 
-class EvaluationConfig(BaseModel):
+class EvaluationConfig(Record):
     """How a model is measured and when it is released."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     evaluator: EvaluatorConfig = EvaluatorConfig()
     gate: GateConfig = GateConfig()
@@ -58,10 +53,8 @@ class EvaluationConfig(BaseModel):
     samples_per_text: int = Field(default=10, ge=1, description="Motions generated from each held-out text")
 
 
-class TextMetricsConfig(BaseModel):
+class TextMetricsConfig(Record):
     """What BERTScore and LLM-Acc are measured with; what is not given is reported as missing."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     bert_model: Path | None = Field(
         default=None, description="Local folder of the model of BERTScore, such as one with roberta-large"
@@ -72,10 +65,8 @@ class TextMetricsConfig(BaseModel):
     judge: EndpointConfig | None = Field(default=None, description="The model that marks messages for LLM-Acc")
 
 
-class EvaluatorJob(BaseModel):
+class EvaluatorJob(Record):
     """What `python -m posellm_assets.evaluation.train_evaluator` reads."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     train: Path = Field(description="Examples of the train split (parquet)")
     test: Path = Field(description="Examples of the test split (parquet), for the evaluator's own held-out figures")
@@ -86,10 +77,8 @@ class EvaluatorJob(BaseModel):
     config: EvaluatorConfig = EvaluatorConfig()
 
 
-class ChampionReport(BaseModel):
+class ChampionReport(Record):
     """The released model that a report compares with."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     snapshot: str = Field(description="Its key")
     manifest: Path = Field(description="The manifest of its snapshot (JSON): what it had to know")
@@ -98,10 +87,8 @@ class ChampionReport(BaseModel):
     )
 
 
-class EvaluateJob(BaseModel):
+class EvaluateJob(Record):
     """What `python -m posellm_assets.evaluation.evaluate` reads."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: Path = Field(description="Folder of the motion language model")
     tokenizer: Path = Field(description="Folder of the motion tokenizer")

@@ -1,12 +1,12 @@
 """Settings of the drop zone: how long a file must rest, and how much a look at the lake may do at once."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from posellm_assets.records import Record
 
 
-class FootageConfig(BaseModel):
+class FootageConfig(Record):
     """How new footage is found."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     settle_s: float = Field(
         default=10.0, ge=0, description="a file is taken once its size and time have not changed for this long"

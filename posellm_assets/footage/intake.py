@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.labels import labels_changed_ns
@@ -23,6 +23,7 @@ from posellm_assets.footage.registry import Outcome, Registry, registry_of
 from posellm_assets.footage.scan import Listing, Waiting, diff, drop_zone, list_footage
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
+from posellm_assets.records import Record
 
 WATCHED_AT_ONCE = 1_000
 """Files that are waited for at a time. It keeps the state small when a whole archive is dropped at once."""
@@ -31,17 +32,15 @@ CHECKED_AGAIN = 500
 """Known files whose size and time are read again in one look. All get their turn; new files are seen at once."""
 
 
-class WatchState(BaseModel):
+class WatchState(Record):
     """What the watcher remembers between two looks."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     lake: str = ""
     announced: int = 0
     """Lines of the registry that have become partitions and runs."""
     checked: int = 0
     """Known files whose turn to be checked again has passed in this round."""
-    settling: dict[str, Waiting] = {}
+    settling: dict[str, Waiting] = Field(default_factory=dict)
     quarantine: str = ""
     """Digest of the quarantine that was last shown."""
 

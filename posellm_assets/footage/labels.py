@@ -15,7 +15,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator
+
+from posellm_assets.records import Record
 
 TABLE = "labels.csv"
 COLUMNS = ("file", "label", "caption", "participant", "language")
@@ -44,20 +46,20 @@ Name = Annotated[str, Field(max_length=MAX_NAME), AfterValidator(_written)]
 Caption = Annotated[str, Field(max_length=MAX_CAPTION), AfterValidator(_written)]
 
 
-class Feedback(BaseModel):
+class Feedback(Record):
     """Something that a coach said while the clip was filmed; a `transition` announces what is to be done next."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(strict=True)
 
     t: float = Field(ge=0, allow_inf_nan=False, description="When its first word comes, in seconds of the clip")
     text: Caption
     transition: bool = False
 
 
-class Labels(BaseModel):
+class Labels(Record):
     """What is said about one clip; also the form of a sidecar file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(strict=True)
 
     label: Name | None = None
     """The movement, in the owner's words."""

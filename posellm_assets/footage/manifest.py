@@ -5,7 +5,7 @@ Derived data (poses, tokens) is not here: it lies in the folders of the rooms th
 
 import unicodedata
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import Field, ValidationError
 
 from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.capture import CaptureInfo
@@ -14,12 +14,11 @@ from posellm_assets.footage.splits import Split, split_of
 from posellm_assets.footage.video import VideoInfo
 from posellm_assets.keys import check_video_key
 from posellm_assets.lake import Lake
+from posellm_assets.records import Record
 
 
-class FootageManifest(BaseModel):
+class FootageManifest(Record):
     """One registered video."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str
     """Partition key `<sport>.<slug>.<hash8>`."""
@@ -29,7 +28,7 @@ class FootageManifest(BaseModel):
     """The owner's words about the clip, verbatim."""
     language: str | None = None
     """The language of those words and of the label, where the owner said it."""
-    feedback: list[Feedback] = []
+    feedback: list[Feedback] = Field(default_factory=list)
     """What a coach said, and when, verbatim."""
     participant: str | None
     source: str

@@ -12,16 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from posellm_assets.footage.scan import Stamp
 from posellm_assets.lake import Lake
+from posellm_assets.records import Record
 
 
-class Outcome(BaseModel):
+class Outcome(Record):
     """What became of one file of the drop zone."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: str
     """Below `lake.raw`, with forward slashes."""

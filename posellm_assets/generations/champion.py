@@ -12,20 +12,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from posellm_assets.files import read_json, write_json
 from posellm_assets.generations.snapshots import snapshot_keys
 from posellm_assets.keys import snapshot_scope
 from posellm_assets.lake import Lake
+from posellm_assets.records import Record
 
 ALL = "all"
 
 
-class Champion(BaseModel):
+class Champion(Record):
     """A model that was released: why, when, and by whom or what."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     snapshot: str
     stage: str

@@ -4,20 +4,19 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from posellm_assets.footage.splits import Split
 from posellm_assets.keys import sport_of
+from posellm_assets.records import Record
 
 ALL = "all"
 ATTEMPTS = 2
 """Runs that a generation gets before it is left for a person."""
 
 
-class RetrainingRule(BaseModel):
+class RetrainingRule(Record):
     """When enough has come in for another generation. One condition that is met is enough."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     min_new_videos: int | None = Field(default=12, ge=1, description="Usable videos that are in no snapshot yet")
     min_new_minutes: float | None = Field(default=None, gt=0, description="Minutes of motion that are in none yet")

@@ -21,7 +21,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict
 
 from posellm_assets import __version__
 from posellm_assets.files import read_json, sha256_of, whole_folder, write_atomic, write_json
@@ -30,6 +29,7 @@ from posellm_assets.footage.splits import Split
 from posellm_assets.keys import snapshot_key, snapshot_scope
 from posellm_assets.lake import Lake
 from posellm_assets.motion.tokens import MotionTokens
+from posellm_assets.records import Record
 from posellm_assets.texts.captions import CaptionText, read_captions
 from posellm_assets.texts.mirror import can_mirror, mirror_text
 
@@ -56,10 +56,8 @@ EXAMPLE_SCHEMA = pa.schema(
 )
 
 
-class SnapshotVideo(BaseModel):
+class SnapshotVideo(Record):
     """One video of a snapshot and the versions of what is read of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str
     sport: str
@@ -73,10 +71,8 @@ class SnapshotVideo(BaseModel):
     """Which part of the examples holds it: the snapshot that brought this version of it, and a running number."""
 
 
-class Snapshot(BaseModel):
+class Snapshot(Record):
     """A frozen manifest; written once and never changed."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     snapshot: str
     scope: str

@@ -6,17 +6,15 @@ Torch-free, because the code server imports it. A stage is data: a fourth one is
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from posellm_assets.records import Record
 
 Task = Literal["motion", "t2m", "m2t", "denoise", "continuation", "between"]
 Method = Literal["full", "lora", "qlora"]
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TinyConfig(_Config):
+class TinyConfig(Record):
     """Shape of the built-in base model: a small Qwen3 with a byte-level BPE tokenizer trained on the texts."""
 
     hidden_size: int = Field(default=128, gt=0)
@@ -29,7 +27,7 @@ class TinyConfig(_Config):
     text_tokens: int = Field(default=768, ge=300, description="Size of the text vocabulary, of which 256 are the bytes")
 
 
-class ModelConfig(_Config):
+class ModelConfig(Record):
     """The base model and how much of it is trained."""
 
     base: str = Field(
@@ -64,7 +62,7 @@ class ModelConfig(_Config):
         return self
 
 
-class StageConfig(_Config):
+class StageConfig(Record):
     """One training stage. Its budget is a number of optimizer steps, so that a run can be repeated exactly."""
 
     name: str = Field(
@@ -127,7 +125,7 @@ STAGES: tuple[StageConfig, ...] = (
 )
 
 
-class GenerationConfig(_Config):
+class GenerationConfig(Record):
     """What a model that goes on from a released one is trained on, and for how long."""
 
     replay: float = Field(
@@ -142,7 +140,7 @@ class GenerationConfig(_Config):
     learning_rate: float = Field(default=1.0, gt=0, description="Learning rate, relative to that of the stage")
 
 
-class Replay(_Config):
+class Replay(Record):
     """Which clips are new to the parent of a job, and how many of the others are drawn beside them."""
 
     new: list[str] = Field(min_length=1, description="Keys of the videos that the parent was not trained on")
@@ -150,7 +148,7 @@ class Replay(_Config):
     weights: dict[str, Annotated[float, Field(ge=0)]] = Field(default={}, description="Weight of a sport; 1 by default")
 
 
-class SamplingConfig(_Config):
+class SamplingConfig(Record):
     """How motion is drawn from the model, and how long it may get (lengths relative to the median of the text)."""
 
     temperature: float = Field(default=0.7, ge=0, description="0 takes the likeliest code at every place")
@@ -171,7 +169,7 @@ class SamplingConfig(_Config):
         return self
 
 
-class StageJob(_Config):
+class StageJob(Record):
     """What `python -m posellm_assets.language.train` is given."""
 
     train: Path = Field(description="Examples (parquet), all variants")

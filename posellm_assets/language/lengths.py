@@ -7,26 +7,26 @@ from functools import cached_property
 from pathlib import Path
 from statistics import median_low
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from posellm_assets import files
 from posellm_assets.language.clips import Clip
+from posellm_assets.records import Record
 
 _FILE = "lengths.json"
 _ALIKE = 0.3
 _RAREST = 8
 
 
-class Lengths(BaseModel):
+class Lengths(Record):
     """Median number of codes by text, by label and over all clips, the codes seen with each text, and the row length
     of the training."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     row_tokens: int
     texts: dict[str, int]
     labels: dict[str, int]
     overall: int
-    codes: dict[str, list[int]] = {}
+    codes: dict[str, list[int]] = Field(default_factory=dict)
 
     @classmethod
     def of(cls, clips: Iterable[Clip], row_tokens: int) -> "Lengths":

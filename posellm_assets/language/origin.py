@@ -2,21 +2,18 @@
 
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
-
 from posellm_assets import files
 from posellm_assets.language.config import ModelConfig, StageJob, Task, TinyConfig
+from posellm_assets.records import Record
 
 _FILE = "origin.json"
 
 
-class Origin(BaseModel):
+class Origin(Record):
     """The base that a model was made from, with the shape of the built-in one, and the tasks of all its stages.
 
     `base` is None where it is not known: the parent was made before this was recorded.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     base: str | None
     tiny: TinyConfig | None

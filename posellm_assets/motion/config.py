@@ -4,16 +4,14 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
+
+from posellm_assets.records import Record
 
 FRAMES_PER_TOKEN = 4
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class MotionConfig(_Config):
+class MotionConfig(Record):
     """How landmarks of a video, or a motion-capture file, become a motion."""
 
     fps: float = Field(default=20.0, gt=0, description="Frame rate of every motion and tokenizer")
@@ -40,7 +38,7 @@ class MotionConfig(_Config):
         return frames
 
 
-class TokenizerConfig(_Config):
+class TokenizerConfig(Record):
     """Shape and training of the motion tokenizer: `layers` codes for every four frames.
 
     The budget is a number of steps, so that a seed gives the same tokenizer again.
@@ -133,7 +131,7 @@ class TokenizerConfig(_Config):
         return min(self.windows)
 
 
-class TokenizerJob(_Config):
+class TokenizerJob(Record):
     """What `python -m posellm_assets.motion.train_tokenizer` is given. Motion files are named `<video key>.parquet`."""
 
     train: list[Path]
@@ -147,7 +145,7 @@ class TokenizerJob(_Config):
     seed: int = 0
 
 
-class TokeniseItem(_Config):
+class TokeniseItem(Record):
     """One motion file `<video key>.parquet` and where its tokens go."""
 
     motion: Path
@@ -155,7 +153,7 @@ class TokeniseItem(_Config):
     variants: bool = Field(default=False, description="Also mirrored, faster, slower and shifted (for training)")
 
 
-class TokeniseJob(_Config):
+class TokeniseJob(Record):
     """What one process tokenises at a time."""
 
     tokenizer: Path = Field(description="Folder of a finished tokenizer")

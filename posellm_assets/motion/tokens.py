@@ -6,9 +6,10 @@ How a motion becomes codes is the business of `tokenise`, what codes look like t
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from posellm_assets.files import read_record, write_json
+from posellm_assets.records import Record
 
 ORIGINAL = "original"
 """The variant that is the movement as it was filmed."""
@@ -16,10 +17,8 @@ ORIGINAL = "original"
 _Code = Annotated[int, Field(ge=0)]
 
 
-class TokenVariant(BaseModel):
+class TokenVariant(Record):
     """A stretch as it was filmed (`original`), or augmented: mirrored, at another speed, shifted."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     mirrored: bool
@@ -27,10 +26,8 @@ class TokenVariant(BaseModel):
     """Ids below the codebook's size, `layers` for every 4 frames."""
 
 
-class TokenSegment(BaseModel):
+class TokenSegment(Record):
     """A stretch of the video without a gap, from `start_s` to `end_s`; the first variant is the original."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     start_s: float = Field(allow_inf_nan=False)
     end_s: float = Field(allow_inf_nan=False)
@@ -50,10 +47,8 @@ class TokenSegment(BaseModel):
         return self
 
 
-class MotionTokens(BaseModel):
+class MotionTokens(Record):
     """A video as code ids of the tokenizer `lineage`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     key: str

@@ -2,13 +2,13 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from posellm_assets.records import Record
 
 
-class PoseConfig(BaseModel):
+class PoseConfig(Record):
     """How landmarks are extracted, and when they are good enough to build on."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     network: Literal["full", "full-with-masks"] = Field(
         default="full",

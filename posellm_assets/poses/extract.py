@@ -15,7 +15,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from posellm_assets.files import write_bytes, write_json
 from posellm_assets.footage.video import UnreadableVideo, VideoInfo, frames, probe
@@ -26,6 +25,7 @@ from posellm_assets.poses.models import Model, ensure_model, model_named
 from posellm_assets.poses.poses import CHANNELS, Poses
 from posellm_assets.poses.quality import Quality, assess
 from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.records import Record
 
 if TYPE_CHECKING:
     from posellm_assets.poses.contact_sheet import Tile
@@ -49,10 +49,8 @@ class Clip:
     contact_sheet: Path
 
 
-class PoseSummary(BaseModel):
+class PoseSummary(Record):
     """What an extraction gave, for a log or a table."""
-
-    model_config = ConfigDict(frozen=True)
 
     key: str
     frames: int

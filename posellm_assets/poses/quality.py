@@ -4,17 +4,16 @@ Blocking checks keep a clip out; warnings are shown and change nothing.
 """
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, computed_field
+from pydantic import computed_field
 
 from posellm_assets.poses import landmarks as lm
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.poses import SubjectPoses
+from posellm_assets.records import Record
 
 
-class Check(BaseModel):
+class Check(Record):
     """One verdict: `value` against `gate`, and for a failed check the reason in words."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     passed: bool
@@ -24,10 +23,8 @@ class Check(BaseModel):
     reason: str = ""
 
 
-class Quality(BaseModel):
+class Quality(Record):
     """All verdicts about a clip's subject, over `frames` frames of which the subject is seen in `seen_frames`."""
-
-    model_config = ConfigDict(frozen=True)
 
     frames: int
     seen_frames: int

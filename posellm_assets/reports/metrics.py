@@ -5,18 +5,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+
+from posellm_assets.records import Record
 
 Z_95 = 1.959964
 
 
-class Figure(BaseModel):
+class Figure(Record):
     """A measured value, the number of independent cases behind it, and its 95 % interval where one can be given.
 
     With `repeats`, the interval is that of the mean over so many repeats of the measuring with the same cases.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     value: float
     n: int

@@ -9,11 +9,12 @@ import random
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from posellm_assets.files import read_json, write_json
 from posellm_assets.lake import Lake
 from posellm_assets.motion.motion import Motion
+from posellm_assets.records import Record
 from posellm_assets.texts.config import Language
 from posellm_assets.texts.fact import Fact
 from posellm_assets.texts.facts import measure
@@ -28,14 +29,12 @@ QUICK_S, SLOW_S = 0.8, 3.6
 SHORTEST_S = 1.0  # of a shorter stretch nothing is measured
 
 
-class CaptionText(BaseModel):
+class CaptionText(Record):
     """One caption and where it comes from: the owner, the label (with facts), or facts alone.
 
     `language` is None for words whose owner did not say in which language they are. What tells measured facts tells
     them of one stretch of the clip, from `start_s` to `end_s`; words without a time hold for all of it.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     text: str
     kind: Literal["user", "label", "facts"]
@@ -61,10 +60,8 @@ class CaptionText(BaseModel):
         return content
 
 
-class Captions(BaseModel):
+class Captions(Record):
     """The texts about one video and the facts behind them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str
     texts: list[CaptionText]

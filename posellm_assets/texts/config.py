@@ -2,16 +2,16 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+
+from posellm_assets.records import Record
 
 Language = Literal["en", "es", "zh"]
 LANGUAGES: tuple[Language, ...] = ("en", "es", "zh")
 
 
-class TextsConfig(BaseModel):
+class TextsConfig(Record):
     """What captions are written in."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     languages: tuple[Language, ...] = Field(
         default=("en",), min_length=1, description="Languages that captions are written in, each once: en, es, zh"

@@ -3,9 +3,9 @@
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from posellm_assets.motion.motion import Motion
+from posellm_assets.records import Record
 
 Side = Literal["left", "right", "both"] | None
 Kind = Literal[
@@ -15,7 +15,7 @@ Kind = Literal[
 Unit = Literal["degrees", "times", "s", "correlation", "body lengths", "body lengths/s"]
 
 
-class Fact(BaseModel):
+class Fact(Record):
     """One measured number.
 
     For an angle, `value` is where the movement starts and `to_value` the turning point; repeated movements give the
@@ -23,8 +23,6 @@ class Fact(BaseModel):
     meant, None for the trunk. A fact about two parts names the second as `other`. `times` says how often a relation
     held or an order was kept. `start_s` and `end_s` are times of the clip (s).
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Kind
     joint: str

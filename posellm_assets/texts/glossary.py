@@ -11,28 +11,27 @@ from string import Formatter
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from posellm_assets.lake import Lake
+from posellm_assets.records import Record
 from posellm_assets.texts.config import Language
 from posellm_assets.texts.wording import words
 
 Names = dict[Language, list[str]]
 
 
-class Glossary(BaseModel):
+class Glossary(Record):
     """One sport: its folders in the drop zone, its name, its movements by any key, and more phrasings of captions.
 
     A phrasing begins with {label} and a name before a colon is what a description is recognised by, so it reads
     "{label} ...: {facts}".
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     folders: list[str] = Field(min_length=1)
-    sport: dict[Language, str] = {}
-    terms: dict[str, Names] = {}
-    captions: dict[Language, list[str]] = {}
+    sport: dict[Language, str] = Field(default_factory=dict)
+    terms: dict[str, Names] = Field(default_factory=dict)
+    captions: dict[Language, list[str]] = Field(default_factory=dict)
 
     @field_validator("captions")
     @classmethod

@@ -12,18 +12,17 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from posellm_assets.motion.motion import Motion, runs
+from posellm_assets.records import Record
 from posellm_assets.texts.fact import Fact, Side, frame_times, new_fact
 from posellm_assets.texts.repetition import SMOOTHING_S, finite_runs
 from posellm_assets.texts.signals import angle_signals, axes, body_length, in_picture, point
 
 
-class Relation(BaseModel):
+class Relation(Record):
     """One relation to look for; lengths are in body lengths."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["above", "below", "near", "beside", "ahead"]
     joint: str
@@ -42,10 +41,8 @@ class Relation(BaseModel):
         return f"{self.joint}_{self.kind}_{self.other}"
 
 
-class Relations(BaseModel):
+class Relations(Record):
     """The content of `relations.yaml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     shortest_s: float
     release: float

@@ -6,16 +6,14 @@ Torch-free, because the code server imports it.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from posellm_assets.records import Record
 
 TINY = "tiny-vl"
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class FramesConfig(_Config):
+class FramesConfig(Record):
     """Which frames of an action are shown to the model: evenly spaced, letterboxed to a square, never stretched."""
 
     count: int = Field(default=8, ge=2, multiple_of=2, description="Frames of a clip; the models take them in pairs")
@@ -24,7 +22,7 @@ class FramesConfig(_Config):
     after_hit_s: float = Field(default=1.0, gt=0, description="and after it that the frames are taken from")
 
 
-class TinyVisionConfig(_Config):
+class TinyVisionConfig(Record):
     """Shape of the built-in model: a small Qwen3-VL that is made on the spot and knows nothing yet."""
 
     patch_px: int = Field(default=16, gt=0)
@@ -42,7 +40,7 @@ class TinyVisionConfig(_Config):
     text_tokens: int = Field(default=512, ge=300, description="Size of the text vocabulary, of which 256 are the bytes")
 
 
-class VisionModelConfig(_Config):
+class VisionModelConfig(Record):
     """The base model and how much of it is trained."""
 
     base: str = Field(
@@ -78,7 +76,7 @@ class VisionModelConfig(_Config):
         return "full" if self.base == TINY else "lora"
 
 
-class VisionTrainingConfig(_Config):
+class VisionTrainingConfig(Record):
     """How long and how fast the model is trained; the defaults are for tiny-vl on a few clips."""
 
     epochs: float = Field(
@@ -98,7 +96,7 @@ class VisionTrainingConfig(_Config):
     )
 
 
-class VisionJob(_Config):
+class VisionJob(Record):
     """What is given to a program that trains a vision-language model."""
 
     dataset: Path = Field(description="Folder of the data set, as the command or asset that makes it wrote it")

@@ -13,10 +13,11 @@ from importlib.resources import files
 from typing import Annotated, Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from posellm_assets.keys import slug
 from posellm_assets.lake import Lake
+from posellm_assets.records import Record
 from posellm_assets.texts.mirror import can_mirror, mirror_text
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
@@ -27,16 +28,12 @@ class LabelSetError(ValueError):
     """A label set that cannot be used; the message names the file and the class, and what to do."""
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ActionClass(_Data):
+class ActionClass(Record):
     """One class: what it is called in each language, and what else is understood as it."""
 
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)
     names: dict[Code, Text] = Field(min_length=1)
-    synonyms: dict[Code, list[Text]] = {}
+    synonyms: dict[Code, list[Text]] = Field(default_factory=dict)
     description: str = ""
 
     def name(self, language: str) -> str:
@@ -64,7 +61,7 @@ class ActionClass(_Data):
         return self.model_copy(update={"names": names, "synonyms": synonyms})
 
 
-class LabelSet(_Data):
+class LabelSet(Record):
     """All classes of a sport (or of several); raises ValueError where two have one id or one name."""
 
     sport: str

@@ -4,13 +4,13 @@ from functools import cache
 from importlib.resources import files
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from posellm_assets.records import Record
 
 
-class Phrasings(BaseModel):
+class Phrasings(Record):
     """Questions about a clip, and answers around `{action}`; the first of each is what val, test and scoring use."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     questions: list[str] = Field(min_length=1)
     answers: list[str] = Field(min_length=1)

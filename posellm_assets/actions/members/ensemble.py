@@ -13,10 +13,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from posellm_assets.actions.members.calibration import fit_temperature
 from posellm_assets.actions.members.opinions import Opinion, normalised
+from posellm_assets.records import Record
 
 NAME = "ensemble"
 _ROUNDS = 2000
@@ -24,10 +25,8 @@ _ROUNDS = 2000
 _FLOOR = 1e-6
 
 
-class Decision(BaseModel):
+class Decision(Record):
     """What the ensemble says of a clip, in the words of the earlier system; `all_results` is by member."""
-
-    model_config = ConfigDict(frozen=True)
 
     action: str
     confidence: float
@@ -38,10 +37,8 @@ class Decision(BaseModel):
     seconds: float
 
 
-class Ensemble(BaseModel):
+class Ensemble(Record):
     """Temperatures and weights by member, in the order in which the threshold rule asks them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     members: tuple[str, ...] = Field(min_length=1)
     temperatures: dict[str, float]

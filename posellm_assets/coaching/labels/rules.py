@@ -11,22 +11,19 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from posellm_assets.coaching.labels.measurements import MeasuredClip, Repetition
 from posellm_assets.coaching.labels.quantities import QUANTITIES, measure, median_time_s
 from posellm_assets.coaching.labels.schema import Severity
 from posellm_assets.keys import slug
+from posellm_assets.records import Record
 
 RULES_FOLDER = Path(__file__).with_name("rules")
 MIN_REPETITIONS_TO_COMPARE = 3
 
 
-class _Data(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class RepetitionSignal(_Data):
+class RepetitionSignal(Record):
     """How repetitions are found: the quantity whose signal rises by `smallest` and falls again."""
 
     quantity: str
@@ -34,7 +31,7 @@ class RepetitionSignal(_Data):
     alternating: bool = False
 
 
-class Rule(_Data):
+class Rule(Record):
     """One thing that can be wrong with a repetition."""
 
     fault: str
@@ -71,7 +68,7 @@ class Rule(_Data):
         return limit * scale - value if self.at_least is not None else value - limit * scale
 
 
-class ExerciseRules(_Data):
+class ExerciseRules(Record):
     """What is right and wrong in one exercise."""
 
     exercise: str

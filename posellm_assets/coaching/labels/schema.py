@@ -10,9 +10,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from posellm_assets.files import read_json, write_json
+from posellm_assets.records import Record
 
 SCHEMA_VERSION = 2
 MAX_POINTS = 5
@@ -32,9 +33,9 @@ class OldLabel(ValueError):
     """A label file of another schema; the message names it and says what to do. The file is left as it is."""
 
 
-class _Part(BaseModel):
+class _Part(Record):
     # A value that is no number would be within every tolerance.
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class FocusPoint(_Part):

@@ -4,22 +4,18 @@ import base64
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from posellm_assets.coaching.labels.schema import SEVERITIES, Severity, Side
 from posellm_assets.coaching.live.rules import Counted
 from posellm_assets.coaching.live.session import LiveSession, Remark
 from posellm_assets.files import write_bytes, write_json
+from posellm_assets.records import Record
 from posellm_assets.reports.html import filled
 
 SCHEMA_VERSION = 1
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Said(_Part):
+class Said(Record):
     """A message, when it was said, and how long after the end of the movement that it is about (s)."""
 
     time_s: float
@@ -30,7 +26,7 @@ class Said(_Part):
     severity: Severity | None
 
 
-class Found(_Part):
+class Found(Record):
     """A fault of an exercise: in which repetitions, how bad at worst, and what was measured then."""
 
     fault: str
@@ -42,7 +38,7 @@ class Found(_Part):
     unit: str
 
 
-class Exercise(_Part):
+class Exercise(Record):
     """One exercise: its repetitions, how many of them were clean, and the faults by how bad they are.
 
     `not_judged` are the faults that could not be seen in any repetition from where it was filmed.
@@ -57,7 +53,7 @@ class Exercise(_Part):
     not_judged: tuple[str, ...]
 
 
-class Latency(_Part):
+class Latency(Record):
     """How long after the end of a movement its messages came (s)."""
 
     messages: int
@@ -65,7 +61,7 @@ class Latency(_Part):
     p95_s: float
 
 
-class SessionReport(_Part):
+class SessionReport(Record):
     """A session. `ended` is why it ended early; of footage `duration_s` long, `seconds_per_second` were worked off."""
 
     schema_version: int = SCHEMA_VERSION

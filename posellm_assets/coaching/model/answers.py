@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from posellm_assets.coaching.labels.measurements import MeasuredClip, Repetition
 from posellm_assets.coaching.labels.quantities import QUANTITIES, measure
@@ -19,6 +19,7 @@ from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
 from posellm_assets.coaching.labels.schema import MAX_POINTS, FeedbackPoint, Joint, Severity, Side, TeacherAnswer
 from posellm_assets.files import write_atomic
 from posellm_assets.motion.tokens import ORIGINAL
+from posellm_assets.records import Record
 
 SCHEMA = pa.schema(
     [
@@ -36,10 +37,10 @@ SCHEMA = pa.schema(
 )
 
 
-class SaidPoint(BaseModel):
+class SaidPoint(Record):
     """One thing to do better, as the model says it; fields as in `schema.FeedbackPoint`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     fault: str
     joint: Joint | None
@@ -52,10 +53,8 @@ class SaidPoint(BaseModel):
     repetitions: tuple[int, ...]
 
 
-class SaidLabel(BaseModel):
+class SaidLabel(Record):
     """What the model answers."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     feedback_points: tuple[SaidPoint, ...] = Field(max_length=MAX_POINTS)
 

@@ -3,18 +3,17 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from posellm_assets.language.config import ModelConfig, StageConfig, TinyConfig
+from posellm_assets.records import Record
 from posellm_assets.vision.config import FramesConfig, VisionModelConfig, VisionTrainingConfig
 
 Kind = Literal["language", "vision"]
 
 
-class CoachingVisionConfig(BaseModel):
+class CoachingVisionConfig(Record):
     """The vision-language model that answers about pictures, trained as the one that names actions is."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: VisionModelConfig = Field(
         default=VisionModelConfig(frames=FramesConfig(count=2, size_px=384)),
@@ -26,10 +25,8 @@ class CoachingVisionConfig(BaseModel):
     )
 
 
-class CoachingModelConfig(BaseModel):
+class CoachingModelConfig(Record):
     """The model that answers about athletes: which of two, and how it is trained."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Kind = Field(
         default="language",
@@ -52,10 +49,8 @@ class CoachingModelConfig(BaseModel):
     )
 
 
-class CoachingReportJob(BaseModel):
+class CoachingReportJob(Record):
     """What `python -m posellm_assets.coaching.model.report` is given."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Kind = "language"
     model: Path

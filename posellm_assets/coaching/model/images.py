@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 import yaml
 from PIL import Image, ImageOps, UnidentifiedImageError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 
 from posellm_assets.coaching.config import ImagesConfig
 from posellm_assets.coaching.model.near_duplicates import first_alike, picture_hash
 from posellm_assets.pool import Pool, shares
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.landmarks import PAIRS
+from posellm_assets.records import Record
 
 ACTIVITIES = "activities.yaml"
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -37,19 +38,15 @@ class UnusableImages(ValueError):
     """A folder of which no data set can be made; the message says what to do."""
 
 
-class Declared(BaseModel):
+class Declared(Record):
     """What the pictures of a folder show, and who or what they all come from, where that is one."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     activity: str = Field(min_length=1)
     source: str | None = None
 
 
-class Mapping(BaseModel):
+class Mapping(Record):
     """The content of `activities.yaml`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     folders: dict[str, Declared] = Field(min_length=1)
     source: re.Pattern[str] | None = None

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load, save
 
 from posellm_assets.coaching.streaming.inputs import LOOK_BACK, bodies, described, recent
@@ -14,16 +13,15 @@ from posellm_assets.coaching.streaming.scores import Message
 from posellm_assets.coaching.streaming.sessions import CoachedSession
 from posellm_assets.files import read_json, write_bytes, write_json
 from posellm_assets.motion.live import Window
+from posellm_assets.records import Record
 
 RECORD, WEIGHTS = "coach.json", "coach.safetensors"
 # A message that is this much less likely than the best one is not said in its place.
 _LEAST_SHARE = 0.1
 
 
-class CoachRecord(BaseModel):
+class CoachRecord(Record):
     """What `coach.json` holds."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     messages: list[str]
     inputs: int

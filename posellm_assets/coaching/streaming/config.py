@@ -3,21 +3,18 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from posellm_assets.evaluation.config import TextMetricsConfig
 from posellm_assets.footage.labels import Feedback
 from posellm_assets.footage.splits import Split
 from posellm_assets.motion.config import MotionConfig
+from posellm_assets.records import Record
 
 Mode = Literal["clip", "full_session", "sliding_window"]
 
 
-class _Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class StreamingConfig(_Config):
+class StreamingConfig(Record):
     """How a coach is trained on sessions, and how it behaves."""
 
     mode: Mode = Field(
@@ -48,7 +45,7 @@ class StreamingConfig(_Config):
     no_repeat_s: float = Field(default=30.0, ge=0, description="So long it does not say the same words again")
 
 
-class FeedbackItem(_Config):
+class FeedbackItem(Record):
     """One video with feedback."""
 
     key: str
@@ -60,7 +57,7 @@ class FeedbackItem(_Config):
     feedback: list[Feedback]
 
 
-class FeedbackJob(_Config):
+class FeedbackJob(Record):
     """What `python -m posellm_assets.coaching.streaming.dataset` is given."""
 
     items: list[FeedbackItem]
@@ -69,7 +66,7 @@ class FeedbackJob(_Config):
     out: Path
 
 
-class CoachJob(_Config):
+class CoachJob(Record):
     """What `python -m posellm_assets.coaching.streaming.train` is given."""
 
     dataset: Path = Field(description="Folder that the feedback dataset was written to")
@@ -80,7 +77,7 @@ class CoachJob(_Config):
     threads: int = Field(default=1, gt=0, description="Torch threads; resuming is bit-identical for the same number")
 
 
-class StreamingReportJob(_Config):
+class StreamingReportJob(Record):
     """What `python -m posellm_assets.coaching.streaming.report` is given."""
 
     coach: Path = Field(description="Folder of the finished coach")

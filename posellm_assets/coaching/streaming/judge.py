@@ -6,20 +6,21 @@ read by a regular expression; here it is asked for at temperature 0 as JSON with
 
 from collections.abc import Sequence
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from posellm_assets.coaching.streaming.text_meters import Meter, MissingResource, Pair
 from posellm_assets.endpoint import Endpoint, EndpointError, NotJson
+from posellm_assets.records import Record
 
 PROMPT = """You compare what a fitness coach said with the feedback that was due at that moment. Judge the meaning, not
 the wording: 5 means the same correction or the same praise, for the same part of the body and the same side; 3 means
 partly the same; 1 means something else or the opposite. Answer with the mark alone."""
 
 
-class Mark(BaseModel):
+class Mark(Record):
     """What the judge answers."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(strict=True)
 
     mark: int = Field(ge=1, le=5)
 

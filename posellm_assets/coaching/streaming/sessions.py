@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
 from posellm_assets.coaching.streaming.config import StreamingConfig
 from posellm_assets.coaching.streaming.scores import Message
 from posellm_assets.files import read_json
 from posellm_assets.footage.labels import Feedback
 from posellm_assets.footage.splits import Split
+from posellm_assets.records import Record
 
 RECORD = "dataset.json"
 
@@ -26,10 +26,8 @@ class UnusableSessions(ValueError):
     """A dataset that cannot be trained on; the message says why and what to do."""
 
 
-class SessionRecord(BaseModel):
+class SessionRecord(Record):
     """One session of the dataset."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     key: str
     participant: str | None
@@ -40,10 +38,8 @@ class SessionRecord(BaseModel):
     feedback: list[Feedback]
 
 
-class DatasetRecord(BaseModel):
+class DatasetRecord(Record):
     """What `dataset.json` holds; `refused` says by key why a session is not in it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     lineage: str
     """The tokenizer whose codes the windows have."""
