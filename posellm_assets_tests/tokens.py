@@ -1,8 +1,11 @@
-"""Motion tokens for tests that need a lake with some, and no tokenizer that made them."""
+"""Motion tokens and codebooks for tests that need a lake with some, and no tokenizer that made them."""
 
 from collections.abc import Sequence
 
 from posellm_assets.lake import Lake
+from posellm_assets.motion.codebook import Codebook
+from posellm_assets.motion.config import TokenizerConfig
+from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokens import ORIGINAL, MotionTokens, TokenSegment, TokenVariant
 
 
@@ -24,3 +27,10 @@ def write_tokens(
         key=key, lineage=lineage, codebook_size=16, layers=1, fps=20.0, segments=tuple(segments), mpjpe_mm=mpjpe_mm
     )
     tokens.write(lake.motion_tokens(lineage, key))
+
+
+def write_codebook(lake: Lake, lineage: str, **config: int) -> None:
+    """Write the description of a tokenizer of the body skeleton, without weights, to its place in the lake."""
+    Codebook(
+        lineage=lineage, fps=20.0, seed=0, unknown=(), skeleton=BODY.to_json(), config=TokenizerConfig(**config)
+    ).write(lake.tokenizer(lineage))

@@ -22,6 +22,7 @@ from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.plan import find_hardware, settled
+from posellm_assets.motion.codebook import Codebook
 from posellm_assets.settings import Settings
 from posellm_assets.training import store
 from posellm_assets.training.curves import entries_of, training_png
@@ -146,8 +147,7 @@ def coaching_job(lake: Lake, settings: Settings, snapshot_key: str) -> StageJob:
     """What the training process of a language model is given."""
     snapshot, config = read_snapshot(lake, snapshot_key), settings.coaching.model
     model, stage = settled(config.model, config.stage, find_hardware())
-    codes = read_json(lake.tokenizer(snapshot.lineage) / "config.json")["config"]
-    layers = codes.get("layers", 1)
+    codebook = Codebook.of(lake, snapshot.lineage)
     dataset = lake.coaching_dataset(snapshot_key)
     return StageJob(
         train=dataset / "train.parquet",
@@ -155,8 +155,8 @@ def coaching_job(lake: Lake, settings: Settings, snapshot_key: str) -> StageJob:
         out=lake.coaching_model(snapshot_key),
         stage=stage,
         model=model,
-        codebook_size=layers * codes["codes"],
-        layers=layers,
+        codebook_size=codebook.size,
+        layers=codebook.layers,
         lineage=snapshot.lineage,
         tokenizer=lake.tokenizer(snapshot.lineage),
         snapshot=snapshot_key,

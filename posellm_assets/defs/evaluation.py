@@ -16,6 +16,7 @@ from posellm_assets.files import read_json
 from posellm_assets.generations.champion import Champion, promote, read_champion, read_predecessor, rolled_back
 from posellm_assets.generations.snapshots import Snapshot, motions_of, read_snapshot, snapshot_keys
 from posellm_assets.lake import Lake
+from posellm_assets.motion.codebook import Codebook
 from posellm_assets.settings import Settings
 
 CHAMPION = "champion"
@@ -40,7 +41,7 @@ def motion_evaluator(context: dg.AssetExecutionContext, lake: LakeResource, prog
         train=here.examples(snapshot.snapshot, "train"),
         test=here.examples(snapshot.snapshot, "test"),
         motions=motions_of(here, snapshot),
-        layers=read_json(here.tokenizer(snapshot.lineage) / "config.json")["config"].get("layers", 1),
+        layers=Codebook.of(here, snapshot.lineage).layers,
         out=out,
         seed=settings.seed,
         config=settings.evaluation.evaluator,

@@ -20,6 +20,7 @@ from posellm_assets.lake import Lake
 from posellm_assets.language.config import Replay, StageConfig, StageJob
 from posellm_assets.language.plan import find_hardware, settled
 from posellm_assets.language.replay import new_videos, shortened
+from posellm_assets.motion.codebook import Codebook
 from posellm_assets.settings import Settings
 from posellm_assets.training import store
 from posellm_assets.training.curves import entries_of, training_png
@@ -99,8 +100,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
         stage = shortened(stage, generation, len(new), len(snapshot.keys("train")) - len(new))
         replay = Replay(new=new, share=generation.replay, weights=generation.replay_weights)
     model, stage = settled(settings.language.model, stage, find_hardware())
-    codes = read_json(lake.tokenizer(snapshot.lineage) / "config.json")["config"]
-    layers = codes.get("layers", 1)
+    codebook = Codebook.of(lake, snapshot.lineage)
     return StageJob(
         train=lake.examples(snapshot_key, "train"),
         val=lake.examples(snapshot_key, "val"),
@@ -109,8 +109,8 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
         replay=replay,
         model=model,
         parent=parent,
-        codebook_size=layers * codes["codes"],
-        layers=layers,
+        codebook_size=codebook.size,
+        layers=codebook.layers,
         lineage=snapshot.lineage,
         tokenizer=lake.tokenizer(snapshot.lineage),
         snapshot=snapshot_key,

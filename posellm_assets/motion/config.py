@@ -2,13 +2,13 @@
 
 import math
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from posellm_assets.records import Record
 
-FRAMES_PER_TOKEN = 4
+FRAMES_PER_TOKEN: Final = 4
 
 
 class MotionConfig(Record):

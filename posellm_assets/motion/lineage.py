@@ -5,6 +5,7 @@ from pathlib import Path
 
 from posellm_assets.files import read_json, write_json
 from posellm_assets.lake import Lake
+from posellm_assets.motion.codebook import Codebook
 
 
 def current_lineage(lake: Lake) -> str | None:
@@ -20,7 +21,7 @@ def tokenizer_in_training(lake: Lake) -> Path:
 def adopt_tokenizer(lake: Lake) -> str:
     """Give the tokenizer that has just been trained its own folder and make it the current lineage."""
     trained = tokenizer_in_training(lake)
-    lineage = read_json(trained / "config.json")["lineage"]
+    lineage = Codebook.read(trained).lineage
     home = lake.tokenizer(lineage)
     if home.exists():  # the same weights were trained before
         shutil.rmtree(trained)

@@ -15,15 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from posellm_assets import files
-from posellm_assets.motion import representation
+from posellm_assets.motion import codebook, representation
+from posellm_assets.motion.codebook import Codebook
 from posellm_assets.motion.config import FRAMES_PER_TOKEN, TokenizerConfig
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.quantizers import new_quantizer
 from posellm_assets.motion.skeletons import Skeleton
 
-SCHEMA_VERSION = 2
 WEIGHTS_FILE = "model.safetensors"
-CONFIG_FILE = "config.json"
 _DILATIONS = (1, 2, 4)
 _FRAMES_AT_ONCE = 1 << 15
 
@@ -205,47 +204,39 @@ class MotionTokenizer:
     def save(self, folder: Path) -> str:
         """Write `model.safetensors` and, last, `config.json` into `folder`; returns the lineage."""
         weights = self._weights()
-        description = {
-            "schema_version": SCHEMA_VERSION,
-            "lineage": _lineage(weights),
-            "frames_per_token": FRAMES_PER_TOKEN,
-            "fps": self.fps,
-            "seed": self.seed,
-            "unknown": list(self.unknown),
-            "skeleton": self.skeleton.to_json(),
-            "config": self.config.model_dump(mode="json"),
-        }
+        described = Codebook(
+            lineage=_lineage(weights),
+            fps=self.fps,
+            seed=self.seed,
+            unknown=self.unknown,
+            skeleton=self.skeleton.to_json(),
+            config=self.config,
+        )
         files.write_bytes(folder / WEIGHTS_FILE, weights)
-        files.write_json(folder / CONFIG_FILE, description)
-        return _lineage(weights)
+        described.write(folder)
+        return described.lineage
 
     @classmethod
     def load(cls, folder: Path) -> "MotionTokenizer":
         """Read what `save` wrote; raises ValueError where a file is missing, of another version or damaged."""
-        missing = [name for name in (WEIGHTS_FILE, CONFIG_FILE) if not (folder / name).exists()]
+        missing = [name for name in (WEIGHTS_FILE, codebook.FILE) if not (folder / name).exists()]
         if missing:
             raise ValueError(f"{folder} is not a finished motion tokenizer: it has no {' and no '.join(missing)}")
-        description = files.read_json(folder / CONFIG_FILE)
-        if description.get("schema_version") != SCHEMA_VERSION:
-            raise ValueError(
-                f"{folder / CONFIG_FILE} has schema version {description.get('schema_version')}, this program reads "
-                f"{SCHEMA_VERSION}: train the tokenizer again"
-            )
+        described = Codebook.read(folder)
         weights = (folder / WEIGHTS_FILE).read_bytes()
-        if description.get("lineage") != _lineage(weights):
+        if described.lineage != _lineage(weights):
             raise ValueError(f"the files in {folder} do not belong together or are damaged: copy the folder again")
-        config = TokenizerConfig.model_validate(description["config"])
-        skeleton = Skeleton.from_json(description["skeleton"])
-        network = Network(representation.layout(skeleton).size, config)
+        skeleton = Skeleton.from_json(described.skeleton)
+        network = Network(representation.layout(skeleton).size, described.config)
         network.load_state_dict(safetensors.torch.load(weights))
         network.eval()
         return cls(
             network=network,
-            config=config,
+            config=described.config,
             skeleton=skeleton,
-            fps=description["fps"],
-            unknown=tuple(description["unknown"]),
-            seed=description["seed"],
+            fps=described.fps,
+            unknown=described.unknown,
+            seed=described.seed,
         )
 
     def _indices(self, codes: Sequence[int]) -> Tensor:

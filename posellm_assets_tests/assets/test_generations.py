@@ -11,6 +11,7 @@ from posellm_assets.generations.snapshots import Snapshot, SnapshotVideo
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import GenerationConfig, StageConfig
 from posellm_assets.settings import LanguageConfig, Settings
+from posellm_assets_tests.tokens import write_codebook
 
 SETTINGS = Settings(
     language=LanguageConfig(
@@ -41,7 +42,7 @@ def freeze(lake: Lake, key: str, parent: str | None, videos: int) -> None:
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
     here = Lake(tmp_path)
-    write_json(here.tokenizer("vq-1") / "config.json", {"config": {"codes": 64}})
+    write_codebook(here, "vq-1", codes=64)
     freeze(here, "all-0001", None, 45)
     freeze(here, "all-0002", "all-0001", 50)
     freeze(here, "all-0003", "all-0002", 50)

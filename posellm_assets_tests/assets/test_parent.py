@@ -18,7 +18,7 @@ from posellm_assets.language.config import ModelConfig, StageConfig, TinyConfig
 from posellm_assets.language.origin import Origin
 from posellm_assets.settings import Settings, load_settings
 from posellm_assets.texts.captions import Captions, write_captions
-from posellm_assets_tests.tokens import write_tokens
+from posellm_assets_tests.tokens import write_codebook, write_tokens
 from posellm_assets_tests.unit.language import samples
 
 KEY = "yoga.bend.0000000a"
@@ -38,7 +38,7 @@ def lake(tmp_path: Path) -> Lake:
     write_bytes(lake.motion(KEY), b"motion")
     write_tokens(lake, "vq-1", KEY)
     write_json(lake.current_tokenizer, {"lineage": "vq-1"})
-    write_json(lake.tokenizer("vq-1") / "config.json", {"config": {"codes": 8}})
+    write_codebook(lake, "vq-1", codes=8)
     first = frozen(lake, load_settings(lake))
     final = lake.finished_model(first.snapshot, "stage3")
     final.mkdir(parents=True)

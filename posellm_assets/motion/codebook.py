@@ -1,0 +1,61 @@
+"""What a tokenizer's codes are: the `config.json` of a lineage. Torch-free: the code server imports it.
+
+The network that makes the codes, and its weights, are the business of `tokenizer`.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from posellm_assets.files import read_record, write_json
+from posellm_assets.lake import Lake
+from posellm_assets.motion.config import FRAMES_PER_TOKEN, TokenizerConfig
+
+FILE = "config.json"
+
+
+class Codebook(BaseModel):
+    """The codes of a tokenizer lineage, and how they were made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[2] = 2
+    lineage: str
+    frames_per_token: Literal[4] = FRAMES_PER_TOKEN
+    fps: float = Field(gt=0, allow_inf_nan=False)
+    """Frames per second of the motions that it writes."""
+    seed: int
+    unknown: tuple[str, ...]
+    """What the training motions could not know."""
+    skeleton: dict[str, Any]
+    """`Skeleton.to_json` of the motions that it writes."""
+    config: TokenizerConfig
+
+    @property
+    def size(self) -> int:
+        """How many ids there are: those of all layers."""
+        return self.config.codebook_size
+
+    @property
+    def layers(self) -> int:
+        """How many codes stand for four frames."""
+        return self.config.layers
+
+    @classmethod
+    def of(cls, lake: Lake, lineage: str) -> Self:
+        """The codebook of a lineage of the lake; raises as `read`, and ValueError where the folder holds another."""
+        folder = lake.tokenizer(lineage)
+        codebook = cls.read(folder)
+        if codebook.lineage != lineage:
+            raise ValueError(f"{folder} holds the tokenizer {codebook.lineage}, not {lineage}: copy the folder again")
+        return codebook
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read what `write` wrote; FileNotFoundError where nothing is there, ValueError where it is damaged."""
+        return read_record(folder / FILE, cls, "copy the folder again, or train the tokenizer again")
+
+    def write(self, folder: Path) -> None:
+        """Write the description into the tokenizer's folder, atomically, as JSON."""
+        write_json(folder / FILE, self.model_dump(mode="json"))
