@@ -21,7 +21,7 @@ def render(metrics: Mapping[str, Any], mistakes: Mapping[str, Case]) -> str:
     """The page of `metrics` (those of `evaluate`), with the frames of each mistake."""
     members = metrics["members"]
     return filled(
-        "actions",
+        __package__,
         "report.html",
         metrics=metrics,
         members=[_row(name, figures) for name, figures in members.items()],

@@ -40,7 +40,7 @@ def write_timeline(recognition: Recognition, out: Path, annotated: Path | None =
     ]
     step = next(step for step in (0.5, 1, 2, 5, 10, 30, 60, 300, 1e9) if last_s / step <= 16)
     content = filled(
-        "actions",
+        __package__,
         "timeline.html",
         recognition=recognition,
         title=video.name,

@@ -52,7 +52,7 @@ def render(
     """
     motions = [panel["motion"] for row in rows for panel in row["panels"]]
     return filled(
-        "evaluation",
+        __package__,
         "page.html",
         metrics=metrics,
         headlines=[
@@ -74,7 +74,7 @@ def render(
         tokenizer=_tokenizer((metrics["provenance"]["tokenizer"] or {}).get("held_out", {})),
         provenance=_provenance(metrics["provenance"]),
         splits=_splits(metrics["provenance"].get("snapshot")),
-        player=asset("evaluation", "player.js"),
+        player=asset(__package__, "player.js"),
     )
 
 

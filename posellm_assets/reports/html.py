@@ -10,21 +10,22 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-_FRAME = "reports"
-
 
 def filled(room: str, name: str, **values: Any) -> str:
-    """The template `name` of a room, such as `coaching/live`, with `values`; one that is missing is an error."""
+    """The template `name` that lies in the package `room` (`__package__` of who calls), with `values`.
+
+    A value that the template uses and that is not given is an error.
+    """
     environment = Environment(
-        loader=ChoiceLoader([PackageLoader("posellm_assets", folder) for folder in (room, _FRAME)]),
+        loader=ChoiceLoader([PackageLoader(package, "") for package in (room, __package__)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template(name).render(style=asset(_FRAME, "page.css"), **values)
+    return environment.get_template(name).render(style=asset(__package__, "page.css"), **values)
 
 
 def asset(room: str, name: str) -> Markup:
-    """A style or script of a room, which stands in a page as it is."""
-    return Markup(files("posellm_assets").joinpath(room, name).read_text(encoding="utf-8"))
+    """A style or script that lies in the package `room`; it stands in a page as it is."""
+    return Markup(files(room).joinpath(name).read_text(encoding="utf-8"))

@@ -106,8 +106,8 @@ def write_report(report: SessionReport, session: LiveSession, video: Path) -> Pa
     """Write `<video>.json` and the page `<video>.html` beside the annotated video; returns the page."""
     stills = [base64.b64encode(remark.still).decode() if remark.still else None for remark in session.remarks]
     page = filled(
-        "coaching/live",
-        "session.html",
+        __package__,
+        "report.html",
         report=report,
         video=video.name,
         messages=list(zip(report.messages, stills, strict=True)),

@@ -142,8 +142,8 @@ def model_ms(coach: Coach, sessions: Sequence[CoachedSession]) -> dict[str, floa
 def render(metrics: Mapping[str, Any], shown: Sequence[tuple[str, Session]]) -> str:
     """The page of `metrics`, with what was said and should have been said in a few sessions."""
     return filled(
-        "coaching/streaming",
-        "streaming.html",
+        __package__,
+        "report.html",
         metrics=metrics,
         rows=[_row(name, figures) for name, figures in metrics["speakers"].items()],
         measures=_MEASURES,
