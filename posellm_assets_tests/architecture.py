@@ -1,4 +1,4 @@
-"""Reads the package's imports and prints how its rooms lean on each other; `unit/test_architecture.py` checks the rules.
+"""Reads the imports of a package and prints how its rooms lean on each other; `unit/test_architecture.py` has rules.
 
     python -m posellm_assets_tests.architecture [FOLDER] [--order ROOM,ROOM,...]
 
