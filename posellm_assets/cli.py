@@ -248,3 +248,7 @@ def recognise(
 
 def _yes(present: object) -> str:
     return "yes" if present else "no"
+
+
+if __name__ == "__main__":
+    main()

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from posellm_assets_tests.clips import write_clip
 
 
@@ -43,6 +45,13 @@ def test_what_a_user_did_wrong_is_one_sentence_and_exit_code_1(tmp_path: Path) -
         assert result.returncode == 1, (arguments, result.stdout)
         assert sentence in result.stderr
         assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("module", ["posellm_assets", "posellm_assets.cli"])
+def test_the_command_line_runs_as_a_module_too(module: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", module, "status", "--json", "--lake", str(tmp_path)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(result.stdout) == json.loads(posellm("status", "--json", lake=tmp_path).stdout)
 
 
 def test_misuse_is_exit_code_2(tmp_path: Path) -> None:
