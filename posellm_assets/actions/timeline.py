@@ -11,12 +11,11 @@ from posellm_assets.actions.report import strip
 from posellm_assets.files import write_bytes
 from posellm_assets.footage.video import frames
 from posellm_assets.footage.writing import write_timed_video
-from posellm_assets.poses.landmarks import LEFT_LINES, MIDDLE_LINES, RIGHT_LINES
+from posellm_assets.poses.drawing import draw_corner, draw_skeleton, line_width
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.reports.html import filled
 
 WIDTH = 1000  # of the time line, in the units of its drawing
-_LEFT, _RIGHT, _MIDDLE = (64, 156, 255), (255, 140, 40), (240, 240, 240)
 _FLASH_S = 0.12
 
 
@@ -68,16 +67,13 @@ def write_annotated(video: Path, subject: SubjectPoses, recognition: Recognition
 def _drawn(picture: np.ndarray, time_s: float, subject: SubjectPoses, recognition: Recognition) -> np.ndarray:
     height, width = picture.shape[:2]
     index = int(np.abs(subject.time_s - time_s).argmin())
-    thick = max(1, round(min(height, width) / 200))
+    thick = line_width(picture)
     if subject.seen[index]:
-        points = np.round(subject.landmarks[index, :, :2] * [width, height] * 16).astype(int)
-        for lines, colour in ((MIDDLE_LINES, _MIDDLE), (LEFT_LINES, _LEFT), (RIGHT_LINES, _RIGHT)):
-            for start, end in lines:
-                cv2.line(picture, points[start].tolist(), points[end].tolist(), colour, thick, cv2.LINE_AA, shift=4)
+        draw_skeleton(picture, subject.landmarks[index], thick)
     now = [one for one in recognition.segments if one.start_s <= time_s < one.end_s]
     # Segments of neighbouring hits overlap: the one whose hit is nearest counts.
     if now:
-        _caption(picture, _words(min(now, key=lambda one: abs(one.timestamp - time_s)), recognition), thick)
+        draw_corner(picture, _words(min(now, key=lambda one: abs(one.timestamp - time_s)), recognition))
     if any(abs(hit.timestamp - time_s) <= _FLASH_S for hit in recognition.hits):
         cv2.rectangle(picture, (0, 0), (width - 1, height - 1), (255, 60, 60), 4 * thick)
     return picture
@@ -88,11 +84,3 @@ def _words(segment: SegmentRecord, recognition: Recognition) -> str:
     times = f"  x{segment.repetitions}" if segment.repetitions else ""
     name = recognition.names.get(said.action, {}).get("en", said.action)
     return f"{name} {said.confidence:.2f}{times}"
-
-
-def _caption(picture: np.ndarray, text: str, thick: int) -> None:
-    height = picture.shape[0]
-    size = height / 700 + 0.25
-    (wide, tall), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, size, thick)
-    cv2.rectangle(picture, (0, 0), (wide + 20, tall + 20), (20, 20, 20), cv2.FILLED)
-    cv2.putText(picture, text, (10, tall + 10), cv2.FONT_HERSHEY_SIMPLEX, size, (255, 255, 255), thick, cv2.LINE_AA)

@@ -1,6 +1,5 @@
 """Motions as pictures: a video of stick figures side by side, and the numbers that a page needs to draw them itself."""
 
-import unicodedata
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -15,6 +14,7 @@ from posellm_assets.footage.writing import write_video
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import turn
 from posellm_assets.motion.skeletons import Skeleton
+from posellm_assets.poses.drawing import ascii_of
 
 PANEL = 320  # pixels, of the square that one figure gets
 _TITLE = 32
@@ -83,7 +83,7 @@ class _Panel:
 
     def __init__(self, motion: Motion, title: str, reach_m: float):
         self.motion = motion
-        self.title = unicodedata.normalize("NFKD", title).encode("ascii", "ignore").decode()  # OpenCV draws ASCII only
+        self.title = ascii_of(title)
         self.colours = [{"left": _LEFT, "right": _RIGHT, "middle": _MIDDLE}[side] for side in _sides(motion.skeleton)]
         self.heads = [joint for joint, name in enumerate(motion.skeleton.joints) if name.lower() == "head"]
         self.reach_m = reach_m

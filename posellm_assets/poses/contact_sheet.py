@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from posellm_assets.poses.landmarks import LEFT_LINES, MIDDLE_LINES, RIGHT_LINES
+from posellm_assets.poses.drawing import FONT, draw_skeleton
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import Subject
 
@@ -16,7 +16,7 @@ TILES = 6
 _COLUMNS = 3
 _TILE_PX = 320  # the longer side
 _MAX_BYTES = 60_000
-_LEFT, _RIGHT, _MIDDLE, _OTHER = (64, 156, 255), (255, 140, 40), (240, 240, 240), (150, 150, 150)
+_OTHER = (150, 150, 150)
 
 
 @dataclass(frozen=True)
@@ -59,24 +59,13 @@ def contact_sheet(tiles: list[Tile], poses: Poses, subject: Subject) -> bytes:
 
 def _drawn(tile: Tile, poses: Poses, subject: Subject) -> np.ndarray:
     picture = tile.rgb.copy()
-    height, width = picture.shape[:2]
     frame = int(np.abs(poses.time_s - tile.time_s).argmin())
     shown = int(subject.person[frame])
     people = [int(person) for person in np.flatnonzero(poses.seen[frame])]
     # The subject last, over the others.
     for person in sorted(people, key=lambda person: person == shown):
-        points = np.round(poses.landmarks[frame, person, :, :2] * [width, height] * 16).astype(int)
-        for lines, colour in ((MIDDLE_LINES, _MIDDLE), (LEFT_LINES, _LEFT), (RIGHT_LINES, _RIGHT)):
-            for start, end in lines:
-                cv2.line(
-                    picture,
-                    points[start].tolist(),
-                    points[end].tolist(),
-                    colour if person == shown else _OTHER,
-                    2 if person == shown else 1,
-                    cv2.LINE_AA,
-                    shift=4,
-                )
+        thick, colour = (2, None) if person == shown else (1, _OTHER)
+        draw_skeleton(picture, poses.landmarks[frame, person], thick, colour)
     text = f"{tile.time_s:.1f} s"
     if shown < 0:
         text += "  nobody in view" if not people else "  subject not in view"
@@ -87,4 +76,4 @@ def _drawn(tile: Tile, poses: Poses, subject: Subject) -> np.ndarray:
 def _write(picture: np.ndarray, text: str) -> None:
     place = (6, picture.shape[0] - 8)
     for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, thickness, cv2.LINE_AA)
+        cv2.putText(picture, text, place, FONT, 0.45, colour, thickness, cv2.LINE_AA)

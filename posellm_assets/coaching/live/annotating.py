@@ -4,15 +4,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from posellm_assets.coaching.live.drawing import (
-    draw_corner,
-    draw_inset,
-    draw_message,
-    draw_skeleton,
-    mark_joint,
-    opened,
-)
+from posellm_assets.coaching.live.drawing import draw_inset, draw_message, mark_joint, opened
 from posellm_assets.coaching.live.session import Moment, Remark
+from posellm_assets.poses.drawing import draw_corner, draw_skeleton
 
 SHOWN_S = 4.0
 

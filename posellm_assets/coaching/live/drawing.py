@@ -1,16 +1,13 @@
 """What the coach draws into a frame: the skeleton, what it said, and a still of the moment that it means."""
 
-import unicodedata
-
 import cv2
 import numpy as np
 
 from posellm_assets.coaching.labels.schema import Joint, Side, Visuals
-from posellm_assets.poses.landmarks import LEFT_LINES, MIDDLE_LINES, NAMES, RIGHT_LINES
+from posellm_assets.poses.drawing import FONT, INK, PANEL, ascii_of, draw_text, letters
+from posellm_assets.poses.landmarks import NAMES
 
-_LEFT, _RIGHT, _MIDDLE = (64, 156, 255), (255, 140, 40), (240, 240, 240)
-_PANEL, _INK, _MARK = (20, 22, 28), (255, 255, 255), (255, 214, 64)
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_MARK = (255, 214, 64)
 _STILL_PX = 480  # the longer side
 _SHOWN = 0.6  # the part of a picture's width and height that a still shows
 _LINES = 3
@@ -34,7 +31,7 @@ def still(rgb: np.ndarray, visuals: Visuals) -> bytes:
             tuple(np.round(np.array(point) * size).astype(int).tolist()) for point in (vector.start, vector.end)
         )
         cv2.arrowedLine(picture, start, end, _rgb(vector.color), thick, cv2.LINE_AA, tipLength=0.18)
-        _write(picture, vector.label, (end[0] + 4, end[1]), 0.4, _rgb(vector.color), 1)
+        draw_text(picture, vector.label, (end[0] + 4, end[1]), 0.4, _rgb(vector.color), 1)
     if visuals.focus_point:
         centre = round(visuals.focus_point.x * width), round(visuals.focus_point.y * height)
         cv2.circle(picture, centre, 4 * thick, _MARK, max(1, thick // 2), cv2.LINE_AA)
@@ -49,16 +46,6 @@ def opened(still: bytes) -> np.ndarray:
     return np.asarray(picture[..., ::-1])
 
 
-def draw_skeleton(picture: np.ndarray, landmarks: np.ndarray) -> None:
-    """Draw (33, 8) landmarks into the picture, the body's left in blue, its right in orange."""
-    height, width = picture.shape[:2]
-    thick = max(1, round(min(height, width) / 200))
-    points = np.round(landmarks[:, :2] * [width, height] * 16).astype(int)
-    for lines, colour in ((MIDDLE_LINES, _MIDDLE), (LEFT_LINES, _LEFT), (RIGHT_LINES, _RIGHT)):
-        for start, end in lines:
-            cv2.line(picture, points[start].tolist(), points[end].tolist(), colour, thick, cv2.LINE_AA, shift=4)
-
-
 def mark_joint(picture: np.ndarray, landmarks: np.ndarray, joint: Joint, side: Side | None) -> None:
     """Ring the joint that is spoken of, on each side that is meant."""
     height, width = picture.shape[:2]
@@ -70,36 +57,28 @@ def mark_joint(picture: np.ndarray, landmarks: np.ndarray, joint: Joint, side: S
             cv2.circle(picture, (round(float(x)), round(float(y))), radius, _MARK, max(2, radius // 8), cv2.LINE_AA)
 
 
-def draw_corner(picture: np.ndarray, text: str) -> None:
-    """Write a line at the top left."""
-    scale, thick = _letters(picture)
-    (wide, tall), below = cv2.getTextSize(_ascii(text), _FONT, scale, thick)
-    cv2.rectangle(picture, (0, 0), (wide + 2 * tall, 2 * tall + below), _PANEL, cv2.FILLED)
-    _write(picture, text, (tall, round(1.5 * tall) + below // 2), scale, _INK, thick)
-
-
 def draw_message(picture: np.ndarray, text: str) -> None:
     """Write what the coach says over the bottom, wrapped; what three lines do not hold ends in dots."""
-    scale, thick = _letters(picture)
+    scale, thick = letters(picture)
     height, width = picture.shape[:2]
-    (_, tall), below = cv2.getTextSize("Ag", _FONT, scale, thick)
+    (_, tall), below = cv2.getTextSize("Ag", FONT, scale, thick)
     step = round(1.3 * (tall + below))
     lines = wrapped(text, width - 2 * step, scale, thick)
     if len(lines) > _LINES:
         lines = [*lines[: _LINES - 1], lines[_LINES - 1] + " ..."]
     top = height - step * len(lines) - step // 2
     panel = picture[top:]
-    panel[:] = (0.25 * panel + 0.75 * np.array(_PANEL)).astype(np.uint8)
+    panel[:] = (0.25 * panel + 0.75 * np.array(PANEL)).astype(np.uint8)
     for number, line in enumerate(lines, start=1):
-        _write(picture, line, (step, top + number * step - step // 4), scale, _INK, thick)
+        draw_text(picture, line, (step, top + number * step - step // 4), scale, INK, thick)
 
 
 def wrapped(text: str, width_px: int, scale: float, thick: int) -> list[str]:
     """The words of a text in lines that are at most `width_px` wide, a longer word in a line of its own."""
     lines: list[str] = []
-    for word in _ascii(text).split():
+    for word in ascii_of(text).split():
         longer = f"{lines[-1]} {word}" if lines else word
-        if lines and cv2.getTextSize(longer, _FONT, scale, thick)[0][0] <= width_px:
+        if lines and cv2.getTextSize(longer, FONT, scale, thick)[0][0] <= width_px:
             lines[-1] = longer
         else:
             lines.append(word)
@@ -128,27 +107,10 @@ def _around(picture: np.ndarray, x: int, y: int) -> np.ndarray:
     return picture[top : top + height, left : left + width]
 
 
-def _letters(picture: np.ndarray) -> tuple[float, int]:
-    """Size and thickness of letters that can be read in a picture of this size."""
-    scale = max(0.38, min(picture.shape[:2]) / 750)
-    return scale, max(1, round(1.8 * scale))
-
-
-def _write(
-    picture: np.ndarray, text: str, place: tuple[int, int], scale: float, colour: tuple[int, int, int], thick: int
-) -> None:
-    cv2.putText(picture, _ascii(text), place, _FONT, scale, colour, thick, cv2.LINE_AA)
-
-
-def _ascii(text: str) -> str:
-    """OpenCV draws ASCII only."""
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
-
-
 def _rgb(colour: str) -> tuple[int, int, int]:
     """`#rrggbb` as numbers; another name of a colour is drawn white."""
     digits = colour.removeprefix("#")
     if len(digits) != 6:
-        return _INK
+        return INK
     red, green, blue = bytes.fromhex(digits)
     return red, green, blue
