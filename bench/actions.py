@@ -26,14 +26,13 @@ from mocap import Take, read_takes, split
 from rich.console import Console
 from rich.table import Table
 
-from posellm_assets.actions.config import ActionJob
+from posellm_assets.actions.config import ActionJob, RecogniserJob
 from posellm_assets.actions.dataset.clips import EXAMPLES, write_dataset
 from posellm_assets.actions.dataset.sources import from_lake
 from posellm_assets.actions.evaluate import measured
 from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
 from posellm_assets.actions.members.members import LANGUAGE, MOTION, Case, LanguageMember
 from posellm_assets.actions.recogniser import ActionRecogniser
-from posellm_assets.actions.recognition_config import RecogniserJob
 from posellm_assets.actions.timeline import write_annotated, write_timeline
 from posellm_assets.actions.train import train as train_vision
 from posellm_assets.actions.train_recogniser import train

@@ -18,8 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from posellm_assets.actions.config import ActionsConfig
-from posellm_assets.actions.recognition_config import RecognitionConfig
+from posellm_assets.actions.config import ActionsConfig, RecognitionConfig
 from posellm_assets.coaching.config import CoachingConfig
 from posellm_assets.coaching.streaming.config import StreamingConfig
 from posellm_assets.evaluation.config import EvaluationConfig

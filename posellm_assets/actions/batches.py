@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from posellm_assets.actions.recognition_config import RecognitionConfig
+from posellm_assets.actions.config import RecognitionConfig
 from posellm_assets.files import write_json
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.poses.poses import Poses

@@ -1,24 +1,16 @@
-"""Settings of the actions room: how clips become questions, and the vision-language model that answers them.
+"""Settings of recognising actions, and the jobs of its programs. Torch-free: the code server imports it."""
 
-Torch-free, because the code server imports it.
-"""
+from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
+from posellm_assets.actions.dataset.config import DatasetConfig
+from posellm_assets.actions.moments.config import HitConfig, WindowConfig
 from posellm_assets.records import Record
-from posellm_assets.texts.config import Language
 from posellm_assets.vision.config import VisionJob, VisionModelConfig, VisionTrainingConfig
 
-
-class DatasetConfig(Record):
-    """How clips become questions and answers."""
-
-    languages: tuple[Language, ...] = Field(
-        default=("en",),
-        min_length=1,
-        description="Of questions and answers; a class without a name in one is skipped there",
-    )
-    questions_per_clip: int = Field(default=3, gt=0, description="Of a training clip; val and test have one")
+Method = Literal["auto", "clip", "hits", "windows"]
 
 
 class ActionsConfig(Record):
@@ -31,3 +23,48 @@ class ActionsConfig(Record):
 
 class ActionJob(VisionJob):
     """What `python -m posellm_assets.actions.train` is given."""
+
+
+class RecognitionConfig(Record):
+    """Recognising actions in a video."""
+
+    method: Method = Field(default="auto", description="auto: a short video whole, else hits or windows by the sport")
+    longest_clip_s: float = Field(default=5.0, gt=0, description="auto: up to this long a video is one action")
+    rule: Literal["weighted", "threshold"] = Field(
+        default="weighted", description="threshold: the first member that is surer than `threshold` decides alone"
+    )
+    threshold: float = Field(default=0.8, gt=0, le=1)
+    order: tuple[str, ...] = Field(
+        default=("vision-language", "video-mae", "language", "motion"),
+        description="In which order the threshold rule asks the members",
+    )
+    video_mae: Path | None = Field(
+        default=None, description="Folder of VideoMAE weights; without it that member is absent, and the report says so"
+    )
+    hits: HitConfig = HitConfig()
+    windows: WindowConfig = WindowConfig()
+
+
+class RecogniserJob(Record):
+    """What `python -m posellm_assets.actions.train_recogniser` is given."""
+
+    dataset: Path = Field(description="Folder of the dataset of actions")
+    motions: dict[str, Path] = Field(description="The motion file of each video of the lake, by key")
+    out: Path = Field(description="Folder of the finished recogniser")
+    language_model: Path | None = Field(default=None, description="Finished model of a language stage")
+    tokenizer: Path | None = Field(default=None, description="Folder of the tokenizer whose codes that model speaks")
+    vision_model: Path | None = Field(default=None, description="Finished vision-language model")
+    config: RecognitionConfig = RecognitionConfig()
+    seed: int = 0
+
+
+class ReportJob(Record):
+    """What `python -m posellm_assets.actions.evaluate` is given."""
+
+    recogniser: Path
+    dataset: Path
+    motions: dict[str, Path]
+    split: Literal["train", "val", "test"] = "test"
+    out: Path = Field(description="Folder of the report: index.html, metrics.json")
+    config: RecognitionConfig = RecognitionConfig()
+    seed: int = 0

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from posellm_assets.actions.cases import cases_of, labelled_motions
+from posellm_assets.actions.config import ReportJob
 from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample, read_dataset
 from posellm_assets.actions.members.calibration import calibration_error, coverage, reliability, resampled
 from posellm_assets.actions.members.ensemble import NAME as ENSEMBLE
@@ -15,7 +16,6 @@ from posellm_assets.actions.members.features import summary
 from posellm_assets.actions.members.members import Case
 from posellm_assets.actions.members.opinions import Opinion
 from posellm_assets.actions.recogniser import ActionRecogniser
-from posellm_assets.actions.recognition_config import ReportJob
 from posellm_assets.actions.report import render
 from posellm_assets.evaluation.baselines import majority_label
 from posellm_assets.files import write_bytes, write_json

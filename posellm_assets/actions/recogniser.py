@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from posellm_assets.actions.config import Method, RecognitionConfig
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.classifier import MotionClassifier
 from posellm_assets.actions.members.ensemble import Decision, Ensemble
@@ -29,7 +30,6 @@ from posellm_assets.actions.moments.shots import cuts, motions_of_shots
 from posellm_assets.actions.moments.sound import onsets
 from posellm_assets.actions.moments.windows import merged, window_spans
 from posellm_assets.actions.recognition import HitRecord, Recognition, SegmentRecord
-from posellm_assets.actions.recognition_config import Method, RecognitionConfig
 from posellm_assets.files import read_json
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.motion import Motion

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from posellm_assets.actions.config import Method, ReportJob
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition import Recognition
-from posellm_assets.actions.recognition_config import Method, ReportJob
 from posellm_assets.actions.timeline import write_annotated, write_timeline
 from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.splits import Split

@@ -6,8 +6,8 @@ from pathlib import Path
 import dagster as dg
 
 from posellm_assets.actions.batches import PredictItem, PredictJob, predict_batch
+from posellm_assets.actions.config import RecogniserJob, ReportJob
 from posellm_assets.actions.recognition import Recognition
-from posellm_assets.actions.recognition_config import RecogniserJob, ReportJob
 from posellm_assets.defs.actions import ACTION_ASSET
 from posellm_assets.defs.common import every_video, spec
 from posellm_assets.defs.poses import POSES, is_video

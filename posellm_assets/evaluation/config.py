@@ -7,7 +7,6 @@ from pathlib import Path
 
 from pydantic import Field
 
-from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.generations.gate import TOLERANCE
 from posellm_assets.language.config import SamplingConfig
 from posellm_assets.records import Record
@@ -51,18 +50,6 @@ class EvaluationConfig(Record):
     samples_per_label: int = Field(default=10, ge=1, description="Motions generated for each label")
     texts: int = Field(default=100, ge=2, description="Held-out texts that motions are generated from, at most")
     samples_per_text: int = Field(default=10, ge=1, description="Motions generated from each held-out text")
-
-
-class TextMetricsConfig(Record):
-    """What BERTScore and LLM-Acc are measured with; what is not given is reported as missing."""
-
-    bert_model: Path | None = Field(
-        default=None, description="Local folder of the model of BERTScore, such as one with roberta-large"
-    )
-    bert_layer: int | None = Field(
-        default=None, ge=1, description="Its layer; by default the one that bert-score has for the folder's name"
-    )
-    judge: EndpointConfig | None = Field(default=None, description="The model that marks messages for LLM-Acc")
 
 
 class EvaluatorJob(Record):

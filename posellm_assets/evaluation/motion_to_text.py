@@ -11,11 +11,11 @@ from posellm_assets.evaluation.clips import Clip, Example
 from posellm_assets.evaluation.distributions import RANKS, chance_of_precision
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.figures import NO_LABELS, NO_TEST, ONE_LABEL, ONE_TEXT, Figures
-from posellm_assets.evaluation.text_metrics import bleu, chrf, rouge_l
 from posellm_assets.evaluation.text_to_motion import MATCHING, add_matching, shuffled
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.motion import Motion
 from posellm_assets.reports.metrics import Figure, average, confusion, named_label
+from posellm_assets.reports.text_metrics import bleu, chrf, rouge_l
 
 
 def likelihood(

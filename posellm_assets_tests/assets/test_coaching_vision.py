@@ -10,8 +10,8 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from posellm_assets.coaching.config import CoachingDatasetConfig
 from posellm_assets.coaching.labels.schema import FeedbackPoint
+from posellm_assets.coaching.model.config import CoachingDatasetConfig
 from posellm_assets.coaching.model.dataset import (
     CoachingExample,
     UnusableCoaching,

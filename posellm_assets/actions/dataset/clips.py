@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from posellm_assets.actions.config import DatasetConfig
+from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.dataset.formats import card, statistics, write_conversations, write_messages
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.files import read_json, write_bytes, write_json

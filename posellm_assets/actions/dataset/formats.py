@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from posellm_assets.actions.config import DatasetConfig
+from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.dataset.phrasings import phrasings
 from posellm_assets.files import write_bytes, write_json

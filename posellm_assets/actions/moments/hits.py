@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import find_peaks
 
-from posellm_assets.actions.recognition_config import HitConfig
+from posellm_assets.actions.moments.config import HitConfig
 from posellm_assets.motion.motion import Motion
 
 LIMBS = {"hand": ("left_wrist", "right_wrist"), "foot": ("left_ankle", "right_ankle")}

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from posellm_assets.actions.recognition_config import WindowConfig
+from posellm_assets.actions.moments.config import WindowConfig
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,24 @@ from posellm_assets.vision.config import FramesConfig, VisionModelConfig, Vision
 Kind = Literal["language", "vision"]
 
 
+class ImagesConfig(Record):
+    """Which pictures show enough of one person."""
+
+    min_visibility: float = Field(default=0.5, ge=0, le=1, description="From which on a joint counts as visible")
+    min_visible_joints: int = Field(
+        default=8, ge=1, le=12, description="Of shoulders, elbows, wrists, hips, knees and ankles"
+    )
+
+
+class CoachingDatasetConfig(Record):
+    """How labels become rows to train on."""
+
+    most_repeats: int = Field(
+        default=4, ge=1, description="How often a training row may come, so that rare activities are not left behind"
+    )
+    max_characters: int = Field(default=32_000, ge=1000, description="Of a row; longer ones are left out")
+
+
 class CoachingVisionConfig(Record):
     """The vision-language model that answers about pictures, trained as the one that names actions is."""
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posellm_assets.coaching.config import CoachingDatasetConfig
 from posellm_assets.coaching.labels.endpoint_teacher import PROMPT
 from posellm_assets.coaching.labels.schema import FeedbackPoint, TeacherAnswer
+from posellm_assets.coaching.model.config import CoachingDatasetConfig
 from posellm_assets.coaching.model.images import LeftOut
 from posellm_assets.files import write_bytes, write_json
 from posellm_assets.footage.splits import Split

@@ -21,7 +21,7 @@ import yaml
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import Field, ValidationError, field_validator
 
-from posellm_assets.coaching.config import ImagesConfig
+from posellm_assets.coaching.model.config import ImagesConfig
 from posellm_assets.coaching.model.near_duplicates import first_alike, picture_hash
 from posellm_assets.pool import Pool, shares
 from posellm_assets.poses.config import PoseConfig

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from posellm_assets.evaluation.config import TextMetricsConfig
+from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.footage.labels import Feedback
 from posellm_assets.footage.splits import Split
 from posellm_assets.motion.config import MotionConfig
@@ -75,6 +75,18 @@ class CoachJob(Record):
     hub: str | None = Field(default=None, description="URL of the store to which checkpoints are copied")
     seed: int = 0
     threads: int = Field(default=1, gt=0, description="Torch threads; resuming is bit-identical for the same number")
+
+
+class TextMetricsConfig(Record):
+    """What BERTScore and LLM-Acc are measured with; what is not given is reported as missing."""
+
+    bert_model: Path | None = Field(
+        default=None, description="Local folder of the model of BERTScore, such as one with roberta-large"
+    )
+    bert_layer: int | None = Field(
+        default=None, ge=1, description="Its layer; by default the one that bert-score has for the folder's name"
+    )
+    judge: EndpointConfig | None = Field(default=None, description="The model that marks messages for LLM-Acc")
 
 
 class StreamingReportJob(Record):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from posellm_assets.evaluation.text_metrics import rouge_l_of
+from posellm_assets.reports.text_metrics import rouge_l_of
 
 Pair = tuple[str, str]
 """A reference, and what was said."""

@@ -7,12 +7,12 @@ import av
 import numpy as np
 import pytest
 
+from posellm_assets.actions.moments.config import HitConfig, WindowConfig
 from posellm_assets.actions.moments.hits import Activity, Hit, activity, find_hits, without_neighbours
 from posellm_assets.actions.moments.repetitions import count
 from posellm_assets.actions.moments.shots import cuts, motions_of_shots
 from posellm_assets.actions.moments.sound import onsets
 from posellm_assets.actions.moments.windows import merged, window_spans
-from posellm_assets.actions.recognition_config import HitConfig, WindowConfig
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets_tests.unit.actions.rendered import cycles, seen, takes, write_grey_video

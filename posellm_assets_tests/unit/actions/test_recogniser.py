@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from posellm_assets.actions.config import RecognitionConfig
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
 from posellm_assets.actions.members.ensemble import Ensemble
 from posellm_assets.actions.moments.shots import motions_of_shots
 from posellm_assets.actions.recogniser import RECORD, ActionRecogniser
-from posellm_assets.actions.recognition_config import RecognitionConfig
 from posellm_assets.actions.timeline import write_annotated, write_timeline
 from posellm_assets.demo.footage import FPS
 from posellm_assets.files import write_json

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from posellm_assets.actions.config import RecogniserJob, RecognitionConfig, ReportJob
 from posellm_assets.actions.dataset.clips import EXAMPLES, ActionExample
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.evaluate import evaluate, macro_f1
 from posellm_assets.actions.moments.shots import motions_of_shots
 from posellm_assets.actions.recogniser import ActionRecogniser
-from posellm_assets.actions.recognition_config import RecogniserJob, RecognitionConfig, ReportJob
 from posellm_assets.actions.train_recogniser import train
 from posellm_assets.files import write_json
 from posellm_assets.motion.config import MotionConfig

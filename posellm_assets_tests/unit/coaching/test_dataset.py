@@ -8,10 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
-from posellm_assets.coaching.config import CoachingConfig, CoachingDatasetConfig
+from posellm_assets.coaching.config import CoachingConfig
 from posellm_assets.coaching.labels.endpoint_teacher import PROMPT
 from posellm_assets.coaching.labels.lake_labels import Labeller
 from posellm_assets.coaching.labels.schema import TeacherAnswer
+from posellm_assets.coaching.model.config import CoachingDatasetConfig
 from posellm_assets.coaching.model.dataset import CoachingExample, UnusableCoaching, answer_of, balanced, write_dataset
 from posellm_assets.coaching.model.dataset_sources import from_lake
 from posellm_assets.coaching.model.images import LeftOut

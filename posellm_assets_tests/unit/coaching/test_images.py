@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from posellm_assets.coaching.config import CoachingConfig, ImagesConfig
+from posellm_assets.coaching.config import CoachingConfig
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.teachers import Answer
+from posellm_assets.coaching.model.config import ImagesConfig
 from posellm_assets.coaching.model.dataset import UnusableCoaching
 from posellm_assets.coaching.model.dataset_sources import from_images, side_of
 from posellm_assets.coaching.model.images import UnusableImages, find_pictures, see_people

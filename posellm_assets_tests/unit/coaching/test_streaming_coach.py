@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from posellm_assets.coaching.streaming.coach import Coach
-from posellm_assets.coaching.streaming.config import CoachJob, Mode, StreamingConfig, StreamingReportJob
+from posellm_assets.coaching.streaming.config import (
+    CoachJob,
+    Mode,
+    StreamingConfig,
+    StreamingReportJob,
+    TextMetricsConfig,
+)
 from posellm_assets.coaching.streaming.report import COACH, RIVAL, evaluate
 from posellm_assets.coaching.streaming.scores import Message, Session, match_best
 from posellm_assets.coaching.streaming.sessions import (
@@ -23,7 +29,6 @@ from posellm_assets.coaching.streaming.sessions import (
 from posellm_assets.coaching.streaming.timing import decide
 from posellm_assets.coaching.streaming.train import train
 from posellm_assets.endpoint import EndpointConfig
-from posellm_assets.evaluation.config import TextMetricsConfig
 from posellm_assets.files import write_json
 from posellm_assets.motion.live import Window
 from posellm_assets.training.checkpoints import CheckpointMismatch

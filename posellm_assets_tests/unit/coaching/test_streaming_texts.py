@@ -9,7 +9,7 @@ from posellm_assets.coaching.streaming.scores import Message, Session, silence
 from posellm_assets.coaching.streaming.text_meters import BertModel, MissingResource, bertscore, meteor
 from posellm_assets.coaching.streaming.texts import text_figures
 from posellm_assets.endpoint import Endpoint, EndpointConfig
-from posellm_assets.evaluation.text_metrics import rouge_l_of
+from posellm_assets.reports.text_metrics import rouge_l_of
 from posellm_assets_tests.endpoint_server import endpoint, refuses, says
 
 

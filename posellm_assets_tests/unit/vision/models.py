@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
-from posellm_assets.actions.config import ActionJob, DatasetConfig
+from posellm_assets.actions.config import ActionJob
 from posellm_assets.actions.dataset.clips import write_dataset
+from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.dataset.sources import from_folders
 from posellm_assets.training.backends import Backend
 from posellm_assets.vision.config import FramesConfig, TinyVisionConfig

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from posellm_assets.evaluation.text_metrics import bleu, chrf, rouge_l
+from posellm_assets.reports.text_metrics import bleu, chrf, rouge_l
 
 
 def test_rouge_l_by_hand():
