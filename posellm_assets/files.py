@@ -57,6 +57,17 @@ def write_bytes(path: Path, content: bytes) -> None:
     write_atomic(path, lambda stream: stream.write(content))
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name, in the place of what `target` was; a copy where a file can have only one (FAT, another
+    file system). Raises OSError where `source` cannot be read."""
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        with source.open("rb") as stream:
+            write_atomic(target, lambda out: shutil.copyfileobj(stream, out, 1 << 20))
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write `content` atomically as readable JSON; NaN is refused, because JSON has no such value."""
     write_bytes(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")

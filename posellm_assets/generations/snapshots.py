@@ -10,8 +10,6 @@ made for and by what it holds.
 """
 
 import hashlib
-import os
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
@@ -23,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posellm_assets import __version__
-from posellm_assets.files import read_json, sha256_of, whole_folder, write_atomic, write_json
+from posellm_assets.files import link_or_copy, read_json, sha256_of, whole_folder, write_atomic, write_json
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.splits import Split
 from posellm_assets.keys import snapshot_key, snapshot_scope
@@ -227,20 +225,12 @@ def _write_parts(
         for name, videos in parts.items():
             there = next((path for other in [folder, *earlier] if (path := other / name).is_file()), None)
             if there:
-                _share(there, new / name)
+                link_or_copy(there, new / name)
                 continue
             rows = [row for video in videos for row in _examples(lake, snapshot, video)]
             table = pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA)
             table = table.replace_schema_metadata({"lineage": snapshot.lineage})
             write_atomic(new / name, partial(pq.write_table, table))
-
-
-def _share(there: Path, here: Path) -> None:
-    """The same file under two names; a copy on file systems where a file can only have one."""
-    try:
-        os.link(there, here)
-    except OSError:
-        shutil.copyfile(there, here)
 
 
 def _frozen_video(lake: Lake, key: str, lineage: str) -> SnapshotVideo:

@@ -5,8 +5,6 @@ Qwen-VL, the `.jsonl` files hold chat messages, and `videos/` has a file for eac
 """
 
 import dataclasses
-import os
-import shutil
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import chain
@@ -18,7 +16,7 @@ import numpy as np
 from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.dataset.formats import card, statistics, write_conversations, write_messages
 from posellm_assets.actions.dataset.label_set import LabelSet
-from posellm_assets.files import read_json, write_bytes, write_json
+from posellm_assets.files import link_or_copy, read_json, write_bytes, write_json
 from posellm_assets.footage import video
 from posellm_assets.footage.splits import Split
 from posellm_assets.footage.video import UnreadableVideo
@@ -188,11 +186,7 @@ def _place(example: ActionExample, out: Path) -> ActionExample:
         return example
     for _ in video.frames(example.video):
         pass
-    target.unlink(missing_ok=True)
-    try:
-        os.link(example.video, target)
-    except OSError:  # another file system
-        shutil.copyfile(example.video, target)
+    link_or_copy(example.video, target)
     return example
 
 

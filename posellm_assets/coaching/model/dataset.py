@@ -6,8 +6,6 @@ files `*.images.jsonl` the same with the picture, `dataset_stats.json` what is i
 """
 
 import json
-import os
-import shutil
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +16,7 @@ from posellm_assets.coaching.labels.endpoint_teacher import PROMPT
 from posellm_assets.coaching.labels.schema import FeedbackPoint, TeacherAnswer
 from posellm_assets.coaching.model.config import CoachingDatasetConfig
 from posellm_assets.coaching.model.images import LeftOut
-from posellm_assets.files import write_bytes, write_json
+from posellm_assets.files import link_or_copy, write_bytes, write_json
 from posellm_assets.footage.splits import Split
 
 STATS = "dataset_stats.json"
@@ -196,9 +194,5 @@ def _placed(example: CoachingExample, folder: Path) -> str:
     """The name of the example's picture in `folder`, where it is linked to, or copied."""
     assert example.picture is not None
     name = f"{example.id}{example.picture.suffix.lower()}"
-    (folder / name).unlink(missing_ok=True)
-    try:
-        os.link(example.picture, folder / name)
-    except OSError:  # another file system
-        shutil.copyfile(example.picture, folder / name)
+    link_or_copy(example.picture, folder / name)
     return name

@@ -1,0 +1,66 @@
+"""Files that nobody ever reads half of."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from posellm_assets.files import link_or_copy, read_json, whole_folder, write_atomic, write_json
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"old": True})
+
+    def broken(stream: object) -> None:
+        stream.write(b"half")  # type: ignore[attr-defined]
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(path, broken)
+    assert read_json(path) == {"old": True}
+    assert os.listdir(tmp_path) == ["a.json"]
+
+
+def test_json_that_is_damaged_names_the_file(tmp_path: Path) -> None:
+    (tmp_path / "champion.json").write_text("{")
+    with pytest.raises(ValueError, match=r"champion\.json is not valid JSON"):
+        read_json(tmp_path / "champion.json")
+
+
+def test_json_never_holds_nan(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"loss": float("nan")})
+
+
+def test_a_folder_is_there_as_it_was_until_all_of_the_new_one_is(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    for content in ("old", "new"):
+        with whole_folder(folder) as filled:
+            (filled / content).write_text(content)
+            assert [path.name for path in folder.glob("*")] == (["old"] if content == "new" else [])
+    with pytest.raises(KeyError), whole_folder(folder) as filled:
+        (filled / "half").write_text("a part of")
+        raise KeyError
+    assert [path.name for path in tmp_path.rglob("*")] == ["model", "new"]
+
+
+def test_a_second_name_takes_no_space_and_replaces_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("new")
+    (tmp_path / "b").write_text("old")
+    link_or_copy(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "b").samefile(tmp_path / "a")
+    with pytest.raises(FileNotFoundError):
+        link_or_copy(tmp_path / "missing", tmp_path / "c")
+
+
+def test_on_another_file_system_it_is_a_copy(tmp_path: Path) -> None:
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK) or memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is one file system only")
+    (tmp_path / "a").write_bytes(b"content")
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        link_or_copy(tmp_path / "a", Path(folder) / "a")
+        assert (Path(folder) / "a").read_bytes() == b"content"
+        assert os.listdir(folder) == ["a"]
