@@ -31,7 +31,7 @@ from posellm_assets.actions.dataset.clips import EXAMPLES, write_dataset
 from posellm_assets.actions.dataset.sources import from_lake
 from posellm_assets.actions.evaluate import measured
 from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
-from posellm_assets.actions.members.members import LANGUAGE, MOTION, Case, LanguageMember
+from posellm_assets.actions.members.members import LANGUAGE, MOTION, ActionClip, LanguageMember
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.timeline import write_annotated, write_timeline
 from posellm_assets.actions.train import train as train_vision
@@ -47,7 +47,7 @@ from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.sources import declared, motion_from_joints
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig
-from posellm_assets.poses.extract import Clip, extract_clips
+from posellm_assets.poses.extract import PoseItem, extract_clips
 from posellm_assets.poses.poses import Poses, SubjectPoses
 from posellm_assets.poses.subjects import choose_subject
 from posellm_assets.reports.metrics import accuracy, named_label, share
@@ -140,7 +140,7 @@ def on_rendered(recogniser: ActionRecogniser, work: Path, console: Console) -> b
     for clip in clips:
         subject = subjects[clip.path(raw)]
         motion, box = motion_from_poses(subject, MotionConfig()), box_of(subject, 0.0, clip.duration_s)
-        cases.append(Case(0.0, clip.duration_s, clip.path(raw), motion, box=box))
+        cases.append(ActionClip(0.0, clip.duration_s, clip.path(raw), motion, box=box))
         one = recogniser.label_set.class_of(clip.label)
         assert one is not None, f"the lake has no {clip.label}"
         truth.append(one.id)
@@ -312,7 +312,7 @@ def poses_by_video(videos: Sequence[Path], folder: Path) -> dict[Path, SubjectPo
     """The subject's poses in each video, extracted where `folder` does not hold them yet."""
     places = {video: folder / f"{video.stem}.parquet" for video in videos}
     clips = [
-        Clip(str(video), video, place, place.with_suffix(".json"), place.with_suffix(".jpg"))
+        PoseItem(str(video), video, place, place.with_suffix(".json"), place.with_suffix(".jpg"))
         for video, place in places.items()
         if not place.exists()
     ]

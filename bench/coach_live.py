@@ -25,13 +25,13 @@ from posellm_assets.coaching.live.annotating import annotated
 from posellm_assets.coaching.live.rules import LiveRules
 from posellm_assets.coaching.live.session import LiveSession
 from posellm_assets.coaching.streaming.scores import Message
-from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets.demo.footage import plan, render_clip, with_faults
 from posellm_assets.footage.live import Playback
 from posellm_assets.footage.video import frames, probe
 from posellm_assets.footage.writing import write_timed_video
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig
-from posellm_assets.motion.live import LiveTokens, Window
+from posellm_assets.motion.live import LiveTokens, LiveWindow
 from posellm_assets.motion.representation import layout
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
@@ -50,7 +50,7 @@ class Talkative:
     def begin(self) -> None:
         """Nothing to forget."""
 
-    def hear(self, window: Window) -> Message | None:
+    def hear(self, window: LiveWindow) -> Message | None:
         """A message at once."""
         return Message(window.end_s, "Go on.")
 
@@ -68,13 +68,13 @@ def repeated(video: Path) -> Iterator[tuple[float, np.ndarray]]:
 def rendered(folder: Path) -> Path:
     squat = next(clip for clip in plan() if clip.label == "squat")
     repetitions = [
-        Repetition(),
-        Repetition("shallow"),
-        Repetition(),
-        Repetition("knee valgus", "left"),
-        Repetition(),
-        Repetition("asymmetric arms", "right"),
-        Repetition("too fast"),
+        DemoRepetition(),
+        DemoRepetition("shallow"),
+        DemoRepetition(),
+        DemoRepetition("knee valgus", "left"),
+        DemoRepetition(),
+        DemoRepetition("asymmetric arms", "right"),
+        DemoRepetition("too fast"),
     ]
     return render_clip(with_faults(squat, repetitions), folder)
 

@@ -30,13 +30,13 @@ from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
 from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
 from posellm_assets.coaching.labels.schema import CoachingLabel, Rejected
 from posellm_assets.coaching.labels.verify import verify
-from posellm_assets.demo.faults import FAULTS_OF, PlannedRepetition, Repetition
+from posellm_assets.demo.faults import FAULTS_OF, DemoRepetition, PlannedRepetition
 from posellm_assets.demo.footage import ClipPlan, plan, read_repetitions, render_clip, truth_of, with_faults
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig
-from posellm_assets.poses.extract import Clip, extract_clips
+from posellm_assets.poses.extract import PoseItem, extract_clips
 from posellm_assets.poses.poses import Poses, SubjectPoses
 from posellm_assets.poses.subjects import choose_subject
 
@@ -54,14 +54,14 @@ def sets(seed: int) -> Iterator[ClipPlan]:
         faults = FAULTS_OF.get(clip.movement.name, ())
         if not faults or (clip.movement.sides and number % 2):  # side bends to both sides are twice as many clips
             continue
-        repetitions = [Repetition() for _ in range(max(2, len(faults) - 1))]
+        repetitions = [DemoRepetition() for _ in range(max(2, len(faults) - 1))]
         for fault in faults:
             side = None
             if fault == "asymmetric arms":
                 side = ("left", "right")[rng.integers(2)]
             elif fault == "knee valgus":
                 side = clip.side if clip.movement.name == "lunge" else (None, "left", "right")[rng.integers(3)]
-            repetitions.append(Repetition(fault, side, float(rng.uniform(0.8, 1.2))))  # type: ignore[arg-type]
+            repetitions.append(DemoRepetition(fault, side, float(rng.uniform(0.8, 1.2))))  # type: ignore[arg-type]
         yield with_faults(clip, [repetitions[place] for place in rng.permutation(len(repetitions))])
 
 
@@ -241,8 +241,8 @@ def show(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> Non
 def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         rendered = [(clip, render_clip(clip, Path(folder))) for clip in sets(SEED)]
-        wanted = [Clip(path.name, path, *(path.with_suffix(f".{kind}") for kind in ("parquet", "quality.json", "jpg")))
-                  for _, path in rendered]  # fmt: skip
+        kinds = ("parquet", "quality.json", "jpg")
+        wanted = [PoseItem(path.name, path, *(path.with_suffix(f".{kind}") for kind in kinds)) for _, path in rendered]
         for key, outcome in extract_clips(wanted, LocalPool(), PoseConfig()):
             if isinstance(outcome, Exception):
                 raise ValueError(f"{key}: {outcome}") from outcome

@@ -27,7 +27,7 @@ from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
 from posellm_assets.coaching.model.answers import answer_to, question, row, write_rows
 from posellm_assets.coaching.model.config import CoachingModelConfig, CoachingReportJob
 from posellm_assets.coaching.model.report import COMMONEST, MODEL, NOTHING, evaluate, page
-from posellm_assets.demo.faults import FAULTS_OF, Repetition
+from posellm_assets.demo.faults import FAULTS_OF, DemoRepetition
 from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, figure_of, plan, with_faults
 from posellm_assets.demo.skeleton import landmarks
 from posellm_assets.footage.splits import split_of
@@ -109,12 +109,12 @@ def takes(seed: int) -> Iterator[tuple[str, ClipPlan]]:
         if not faults:
             continue
         chosen = [faults[place] for place in rng.permutation(len(faults))[: rng.integers(3)]]
-        repetitions = [Repetition() for _ in range(rng.integers(3, 6))]
+        repetitions = [DemoRepetition() for _ in range(rng.integers(3, 6))]
         for fault in chosen:
             side = clip.side if clip.movement.name == "lunge" else ("left", "right")[rng.integers(2)]
             sided = fault in ("asymmetric arms", "knee valgus")
             place = int(rng.integers(len(repetitions)))
-            repetitions[place] = Repetition(fault, side if sided else None, float(rng.uniform(0.8, 1.3)))
+            repetitions[place] = DemoRepetition(fault, side if sided else None, float(rng.uniform(0.8, 1.3)))
         yield f"{seed} {clip.participant}", with_faults(clip, repetitions)
 
 

@@ -24,7 +24,7 @@ from posellm_assets.demo.footage import plan, render_clip
 from posellm_assets.footage.video import frames, probe
 from posellm_assets.pool import LocalPool, Pool
 from posellm_assets.poses.config import PoseConfig
-from posellm_assets.poses.extract import Clip, extract_clips
+from posellm_assets.poses.extract import PoseItem, extract_clips
 from posellm_assets.poses.models import ensure_model
 
 ROUNDS = 3
@@ -73,7 +73,7 @@ def as_list(result) -> list[list[float]]:  # type: ignore[no-untyped-def]
 def ours(videos: Iterable[Path], pool: Pool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         clips = [
-            Clip(str(number), video, *(Path(folder) / f"{number}.{kind}" for kind in ("parquet", "json", "jpg")))
+            PoseItem(str(number), video, *(Path(folder) / f"{number}.{kind}" for kind in ("parquet", "json", "jpg")))
             for number, video in enumerate(videos)
         ]
         for _, outcome in extract_clips(clips, pool, PoseConfig()):

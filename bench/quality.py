@@ -34,7 +34,7 @@ from text_to_motion import Agreement, agreement, retrieve
 
 from posellm_assets import files
 from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, nearest_by_codes
-from posellm_assets.evaluation.clips import Example, read_examples
+from posellm_assets.evaluation.clips import MotionExample, read_examples
 from posellm_assets.evaluation.config import EvaluatorConfig
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.language.config import ModelConfig, SamplingConfig, StageConfig, TinyConfig
@@ -316,7 +316,7 @@ def print_naming(data: Data, outcomes: Sequence[Outcome], console: Console) -> b
     return means[BEST_NAMER] >= means[DTW]
 
 
-def _label(data: Data, example: Example) -> str:
+def _label(data: Data, example: MotionExample) -> str:
     """The label of an example in the data's spelling."""
     return next(label for label in data.labels if label_words(label) == example.label)
 

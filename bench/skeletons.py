@@ -37,7 +37,7 @@ from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.motion.train_tokenizer import train
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig
-from posellm_assets.poses.extract import Clip, extract_clips
+from posellm_assets.poses.extract import PoseItem, extract_clips
 from posellm_assets.poses.models import ensure_model
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import choose_subject
@@ -65,7 +65,7 @@ def video_motions(folder: Path) -> list[Motion]:
     with tempfile.TemporaryDirectory() as name:
         out = Path(name)
         videos = [next(folder.rglob(f"{video}.mp4")) for video in VIDEOS]
-        clips = [Clip(v.stem, v, out / f"{v.stem}.parquet", out / "q.json", out / "s.jpg") for v in videos]
+        clips = [PoseItem(v.stem, v, out / f"{v.stem}.parquet", out / "q.json", out / "s.jpg") for v in videos]
         for _, summary in extract_clips(clips, LocalPool(1), PoseConfig()):
             if isinstance(summary, Exception):
                 raise summary

@@ -35,7 +35,7 @@ from posellm_assets.demo.sessions import CORRECTIONS, PRAISE, SessionPlan, plan_
 from posellm_assets.footage.splits import split_of
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig
-from posellm_assets.poses.extract import Clip, extract_clips
+from posellm_assets.poses.extract import PoseItem, extract_clips
 from posellm_assets.poses.poses import Poses
 from posellm_assets.reports.metrics import Figure, accuracy
 
@@ -98,7 +98,9 @@ def estimated(work: Path, count: int) -> list[FeedbackItem]:
     for session in sessions:
         video, poses = session.path(work / "raw"), _poses(work, session)
         if not poses.exists():
-            clips.append(Clip(session.participant, video, poses, poses.with_suffix(".json"), poses.with_suffix(".jpg")))
+            clips.append(
+                PoseItem(session.participant, video, poses, poses.with_suffix(".json"), poses.with_suffix(".jpg"))
+            )
     for _, outcome in extract_clips(clips, LocalPool(), PoseConfig()):
         if isinstance(outcome, Exception):
             raise outcome

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from posellm_assets.coaching.labels.measurements import MeasuredClip
-from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, figure_of, plan, with_faults
 from posellm_assets.demo.skeleton import landmarks
 from posellm_assets.files import write_json
@@ -19,10 +19,12 @@ from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.poses.poses import Poses, SubjectPoses
 from posellm_assets_tests.clips import write_clip
 
-DEEP = Repetition("shallow", strength=1.2)  # exact joints sink farther than estimated ones, on which limits were set
+DEEP = DemoRepetition(
+    "shallow", strength=1.2
+)  # exact joints sink farther than estimated ones, on which limits were set
 
 
-def planted(label: str, repetitions: Sequence[Repetition], azimuth_deg: float = 10.0) -> ClipPlan:
+def planted(label: str, repetitions: Sequence[DemoRepetition], azimuth_deg: float = 10.0) -> ClipPlan:
     """A clip of the demo's first athlete of that label with these repetitions, led by the right side."""
     clip = next(
         clip for clip in plan() if clip.label == label and clip.side == ("left" if "left" in label else "right")
@@ -31,7 +33,7 @@ def planted(label: str, repetitions: Sequence[Repetition], azimuth_deg: float = 
 
 
 @cache
-def measured(label: str, repetitions: tuple[Repetition, ...], azimuth_deg: float = 10.0) -> MeasuredClip:
+def measured(label: str, repetitions: tuple[DemoRepetition, ...], azimuth_deg: float = 10.0) -> MeasuredClip:
     """The clip as it would be measured without error, every joint visible."""
     clip = planted(label, repetitions, azimuth_deg)
     points = landmarks(figure_of(clip).bones)
@@ -56,7 +58,7 @@ def add(
     lake: Lake,
     number: int,
     folder: str,
-    repetitions: tuple[Repetition, ...],
+    repetitions: tuple[DemoRepetition, ...],
     registered_at: str,
     participant: str = "Ana",
 ) -> str:

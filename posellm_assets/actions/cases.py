@@ -6,22 +6,24 @@ from pathlib import Path
 from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.classifier import SHORTEST_S, LabelledMotion
-from posellm_assets.actions.members.members import Case
+from posellm_assets.actions.members.members import ActionClip
 from posellm_assets.actions.recogniser import part_of
 from posellm_assets.motion.motion import Motion
 
 
-def cases_of(dataset: ActionDataset, examples: Sequence[ActionExample], motions: Mapping[str, Path]) -> list[Case]:
+def cases_of(
+    dataset: ActionDataset, examples: Sequence[ActionExample], motions: Mapping[str, Path]
+) -> list[ActionClip]:
     """A case for each example, with its motion where `motions` has a file for the example's video."""
     clips = [dataset.clip_of(example) for example in examples]
     return [
-        Case(clip.start_s, clip.end_s, clip.video, _motion(example, motions), clip.hit_s, clip.box)
+        ActionClip(clip.start_s, clip.end_s, clip.video, _motion(example, motions), clip.hit_s, clip.box)
         for clip, example in zip(clips, examples, strict=True)
     ]
 
 
 def labelled_motions(
-    examples: Sequence[ActionExample], cases: Sequence[Case], label_set: LabelSet
+    examples: Sequence[ActionExample], cases: Sequence[ActionClip], label_set: LabelSet
 ) -> list[LabelledMotion]:
     """Every stretch without a gap of the cases' motions, with its class and that of its mirror image."""
     mirrored = label_set.mirrored()

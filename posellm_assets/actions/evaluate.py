@@ -11,9 +11,9 @@ from posellm_assets.actions.config import ReportJob
 from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample, read_dataset
 from posellm_assets.actions.members.calibration import calibration_error, coverage, reliability, resampled
 from posellm_assets.actions.members.ensemble import NAME as ENSEMBLE
-from posellm_assets.actions.members.ensemble import Decision
+from posellm_assets.actions.members.ensemble import EnsembleAnswer
 from posellm_assets.actions.members.features import summary
-from posellm_assets.actions.members.members import Case
+from posellm_assets.actions.members.members import ActionClip
 from posellm_assets.actions.members.opinions import Opinion
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.report import render
@@ -78,7 +78,9 @@ def evaluate(job: ReportJob, report: Report) -> dict[str, Any]:
     return metrics
 
 
-def measured(said: Sequence[Opinion | Decision | None], truth: Sequence[str], classes: Sequence[str]) -> dict[str, Any]:
+def measured(
+    said: Sequence[Opinion | EnsembleAnswer | None], truth: Sequence[str], classes: Sequence[str]
+) -> dict[str, Any]:
     """The figures of one member over the clips; where it had no opinion it is wrong, and has no confidence."""
     named = [one.action if one else None for one in said]
     heard = [(one, class_id) for one, class_id in zip(said, truth, strict=True) if one]
@@ -132,7 +134,7 @@ def _by_class(counts: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]
 
 
 def _baselines(
-    dataset: ActionDataset, motions: dict[str, Path], cases: Sequence[Case], truth: Sequence[str]
+    dataset: ActionDataset, motions: dict[str, Path], cases: Sequence[ActionClip], truth: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """The commonest class of the training clips, and that of the training clip with the nearest motion statistics."""
     fit = dataset.of("train")
@@ -151,7 +153,7 @@ def _baselines(
     return {name: figure.model_dump() for name, figure in found.items()}
 
 
-def _mistakes(examples: Sequence[ActionExample], decided: Sequence[Decision | None]) -> list[dict[str, Any]]:
+def _mistakes(examples: Sequence[ActionExample], decided: Sequence[EnsembleAnswer | None]) -> list[dict[str, Any]]:
     """The clips named wrongly, those that the ensemble was surest of first."""
     wrong = [
         (one, example) for one, example in zip(decided, examples, strict=True) if one and one.action != example.class_id

@@ -11,13 +11,13 @@ import numpy as np
 from posellm_assets.actions.config import Method, RecognitionConfig
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.classifier import MotionClassifier
-from posellm_assets.actions.members.ensemble import Decision, Ensemble
+from posellm_assets.actions.members.ensemble import Ensemble, EnsembleAnswer
 from posellm_assets.actions.members.members import (
     LANGUAGE,
     MOTION,
     VIDEO_MAE,
     VISION,
-    Case,
+    ActionClip,
     LanguageMember,
     Member,
     MotionMember,
@@ -131,11 +131,11 @@ class ActionRecogniser:
             seconds=time.process_time() - started,
         )
 
-    def opinions(self, cases: Sequence[Case]) -> dict[str, list[Opinion | None]]:
+    def opinions(self, cases: Sequence[ActionClip]) -> dict[str, list[Opinion | None]]:
         """What each member says about each case, raw, by member."""
         return {member.name: member.opinions(cases) for member in self.members}
 
-    def decide(self, cases: Sequence[Case]) -> list[Decision | None]:
+    def decide(self, cases: Sequence[ActionClip]) -> list[EnsembleAnswer | None]:
         """What the ensemble says about each case."""
         said = self.opinions(cases).values()
         return [self.ensemble.decide([one for one in row if one]) for row in zip(*said, strict=True)]
@@ -172,7 +172,7 @@ class ActionRecogniser:
         return self._segments(subject, cases, [None] * len(cases))
 
     def _segments(
-        self, subject: SubjectPoses, cases: Sequence[Case], confidence: Sequence[float | None]
+        self, subject: SubjectPoses, cases: Sequence[ActionClip], confidence: Sequence[float | None]
     ) -> list[SegmentRecord]:
         records: list[SegmentRecord] = []
         for case, stands_out, decision in zip(cases, confidence, self.decide(cases) if cases else [], strict=True):
@@ -197,8 +197,8 @@ class ActionRecogniser:
             )
         return records
 
-    def _case(self, video: Path, subject: SubjectPoses, shot: Motion, start_s: float, end_s: float) -> Case:
-        return Case(start_s, end_s, video, part_of(shot, start_s, end_s), box=box_of(subject, start_s, end_s))
+    def _case(self, video: Path, subject: SubjectPoses, shot: Motion, start_s: float, end_s: float) -> ActionClip:
+        return ActionClip(start_s, end_s, video, part_of(shot, start_s, end_s), box=box_of(subject, start_s, end_s))
 
 
 def part_of(motion: Motion, start_s: float, end_s: float) -> Motion:

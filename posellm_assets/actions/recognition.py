@@ -4,7 +4,7 @@
 that system had them; here confidences are measured, and `action_classification` holds the answers of all members.
 """
 
-from posellm_assets.actions.members.ensemble import Decision
+from posellm_assets.actions.members.ensemble import EnsembleAnswer
 from posellm_assets.records import Record
 
 
@@ -32,7 +32,7 @@ class SegmentRecord(Record):
     start_s: float
     end_s: float
     hit_confidence: float | None
-    action_classification: Decision
+    action_classification: EnsembleAnswer
     timestamp: float
     repetitions: int | None = None
     period_s: float | None = None

@@ -7,7 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from posellm_assets.actions.members.members import Case
+from posellm_assets.actions.members.members import ActionClip
 from posellm_assets.reports.html import filled
 from posellm_assets.reports.tables import bounds, shown
 from posellm_assets.vision.config import FramesConfig
@@ -17,7 +17,7 @@ PLOT = 200  # side of a plot, in the units of its drawing
 _FRAMES = FramesConfig(count=6, size_px=160)
 
 
-def render(metrics: Mapping[str, Any], mistakes: Mapping[str, Case]) -> str:
+def render(metrics: Mapping[str, Any], mistakes: Mapping[str, ActionClip]) -> str:
     """The page of `metrics` (those of `evaluate`), with the frames of each mistake."""
     members = metrics["members"]
     return filled(
@@ -35,7 +35,7 @@ def render(metrics: Mapping[str, Any], mistakes: Mapping[str, Case]) -> str:
     )  # fmt: skip
 
 
-def strip(case: Case) -> str | None:
+def strip(case: ActionClip) -> str | None:
     """Six frames of a case side by side as a data URL, None where there is no picture."""
     if case.video is None:
         return None

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from posellm_assets.actions.members.members import Case
+from posellm_assets.actions.members.members import ActionClip
 from posellm_assets.actions.recognition import Recognition, SegmentRecord
 from posellm_assets.actions.report import strip
 from posellm_assets.files import write_bytes
@@ -33,7 +33,7 @@ def write_timeline(recognition: Recognition, out: Path, annotated: Path | None =
             "at": None if one.hit_frame is None else round(one.timestamp / last_s * WIDTH, 1),
             "lane": number % 2,
             "colour": colours[one.action_classification.action],
-            "strip": strip(Case(one.start_s, one.end_s, video, None, None)),
+            "strip": strip(ActionClip(one.start_s, one.end_s, video, None, None)),
         }
         for number, one in enumerate(recognition.segments)
     ]

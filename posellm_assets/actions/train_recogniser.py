@@ -16,7 +16,7 @@ from posellm_assets.actions.config import RecogniserJob
 from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample, read_dataset
 from posellm_assets.actions.members.classifier import MotionClassifier
 from posellm_assets.actions.members.ensemble import Ensemble
-from posellm_assets.actions.members.members import LANGUAGE, MOTION, VIDEO_MAE, VISION, Case
+from posellm_assets.actions.members.members import LANGUAGE, MOTION, VIDEO_MAE, VISION, ActionClip
 from posellm_assets.actions.recogniser import RECORD, load_members
 from posellm_assets.files import write_json
 from posellm_assets.program import Report, run_program
@@ -53,12 +53,16 @@ def train(job: RecogniserJob, report: Report) -> dict[str, Any]:
 
 def _with_cases(
     dataset: ActionDataset, examples: Sequence[ActionExample], job: RecogniserJob
-) -> list[tuple[ActionExample, Case]]:
+) -> list[tuple[ActionExample, ActionClip]]:
     return list(zip(examples, cases_of(dataset, examples, job.motions), strict=True))
 
 
 def _members(
-    job: RecogniserJob, dataset: ActionDataset, fit: Sequence[ActionExample], cases: Sequence[Case], classes: list[str]
+    job: RecogniserJob,
+    dataset: ActionDataset,
+    fit: Sequence[ActionExample],
+    cases: Sequence[ActionClip],
+    classes: list[str],
 ) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """The models of each member as paths from `job.out`, those that learn here freshly trained; and who is absent."""
     models: dict[str, dict[str, Path]] = {}

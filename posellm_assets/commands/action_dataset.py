@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from posellm_assets.actions.dataset.clips import ActionDataset, Refused, UnusableDataset, write_dataset
-from posellm_assets.actions.dataset.sources import Found, from_folders, from_lake, from_segments
+from posellm_assets.actions.dataset.sources import SourceExamples, from_folders, from_lake, from_segments
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.pool import LocalPool
@@ -26,7 +26,7 @@ def make_action_dataset(
     return dataset, refused, found.without_pictures
 
 
-def _found(lake: Lake, source: Path | None, sport: str | None, match: str | None) -> Found:
+def _found(lake: Lake, source: Path | None, sport: str | None, match: str | None) -> SourceExamples:
     if source is None:
         return from_lake(
             lake, (key for key in lake.registered_videos() if sport in (None, sport_of(key))), sport or "all"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from posellm_assets.actions.members.members import Case
+from posellm_assets.actions.members.members import ActionClip
 from posellm_assets.coaching.labels.rules import all_rules, rules_of
 from posellm_assets.coaching.live.annotating import annotated
 from posellm_assets.coaching.live.report import Exercise, SessionReport, report_on, write_report
@@ -16,7 +16,7 @@ from posellm_assets.coaching.live.session import LiveSession, Moment, TrainedCoa
 from posellm_assets.commands.console import console, print_table
 from posellm_assets.commands.recognise import recogniser_of
 from posellm_assets.files import read_json
-from posellm_assets.footage.live import Camera, Playback, Source
+from posellm_assets.footage.live import Camera, FrameSource, Playback
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.footage.writing import write_timed_video
 from posellm_assets.lake import Lake
@@ -125,7 +125,7 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _source(video: Path | None, camera: str | None) -> Iterator[Source]:
+def _source(video: Path | None, camera: str | None) -> Iterator[FrameSource]:
     if camera is not None:
         with Camera(camera) as opened:
             yield opened
@@ -157,7 +157,7 @@ def _exercise_namer(lake: Lake, settings: Settings, exercise: str | None, needed
     recogniser = recogniser_of(lake, settings)
 
     def name(motion: Motion) -> str | None:
-        case = Case(motion.start_s, motion.start_s + motion.duration_s, None, motion)
+        case = ActionClip(motion.start_s, motion.start_s + motion.duration_s, None, motion)
         (decision,) = recogniser.decide([case])
         return decision.action if decision and decision.confidence >= _SURE else None
 

@@ -13,7 +13,7 @@ from posellm_assets.files import sha256_of
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake
-from posellm_assets.poses.extract import Clip, PoseSummary, extract_clips
+from posellm_assets.poses.extract import PoseItem, PoseSummary, extract_clips
 
 BLOCKING = ("schema", "person_coverage", "lower_body_visibility")
 WARNING = ("left_right_swaps", "jitter", "bone_length_stability")
@@ -31,8 +31,8 @@ def is_video(lake: Lake, key: str) -> bool:
     return not (lake.footage(key).exists() and isinstance(read_manifest(lake, key).video, CaptureInfo))
 
 
-def _clip(lake: Lake, key: str) -> Clip:
-    return Clip(
+def _clip(lake: Lake, key: str) -> PoseItem:
+    return PoseItem(
         key=key,
         video=lake.raw / read_manifest(lake, key).source,
         poses=lake.poses(key),

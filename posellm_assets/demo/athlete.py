@@ -32,7 +32,7 @@ class Body:
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """Colours of skin, hair and clothes; `long_trousers` and `long_sleeves` cover the limbs."""
 
     skin: Colour
@@ -50,7 +50,7 @@ class Athlete:
 
     number: int
     body: Body
-    look: Look
+    look: Appearance
     left_handed: bool
 
     @property
@@ -101,7 +101,7 @@ def athlete(number: int) -> Athlete:
         neck=0.095 * height,
         girth=height * rng.uniform(0.86, 1.12),
     )
-    look = Look(
+    look = Appearance(
         skin=_one_of(rng, SKINS),
         hair=_one_of(rng, HAIRS),
         shirt=_one_of(rng, SHIRTS),

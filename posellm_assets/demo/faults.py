@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from posellm_assets.demo.movements import Movement, Side
+from posellm_assets.demo.movements import DemoMovement, Side
 from posellm_assets.demo.posing import TOE_SHARE
 
 Fault = Literal["shallow", "knee valgus", "asymmetric arms", "too fast", "truncated range"]
@@ -31,7 +31,7 @@ ARM_ANGLES = ("arm", "abd", "elb", "rot")
 
 
 @dataclass(frozen=True)
-class Repetition:
+class DemoRepetition:
     """One repetition, clean where `fault` is None.
 
     `side` is the athlete's own: the knee that falls in, or the arm that lags. Knees alone may fall in both at once
@@ -53,7 +53,7 @@ class PlannedRepetition:
     end_s: float
 
 
-def check_faults(movement: Movement, side: Side, repetitions: Sequence[Repetition]) -> None:
+def check_faults(movement: DemoMovement, side: Side, repetitions: Sequence[DemoRepetition]) -> None:
     """Raise ValueError for a fault that this movement, led by `side`, cannot show."""
     possible = FAULTS_OF.get(movement.name, ())
     for one in repetitions:
@@ -67,7 +67,7 @@ def check_faults(movement: Movement, side: Side, repetitions: Sequence[Repetitio
             raise ValueError(f"in this lunge it is the {side} knee, in front, that can fall in, not {one.side}")
 
 
-def timed(movement: Movement, tempo: float, repetitions: Sequence[Repetition]) -> list[PlannedRepetition]:
+def timed(movement: DemoMovement, tempo: float, repetitions: Sequence[DemoRepetition]) -> list[PlannedRepetition]:
     """When each repetition is seen in a clip that shows them one after the other."""
     spans, start_s = [], STAND_S
     for one in repetitions:
@@ -79,14 +79,14 @@ def timed(movement: Movement, tempo: float, repetitions: Sequence[Repetition]) -
 
 
 def faulty_angles(
-    movement: Movement,
+    movement: DemoMovement,
     side: Side,
     amplitude: float,
     tempo: float,
-    repetitions: Sequence[Repetition],
+    repetitions: Sequence[DemoRepetition],
     time_s: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    """The joint angles and offsets (T,) by name at `time_s` (T,), as `Movement.angles` gives them, faults included."""
+    """The joint angles and offsets (T,) by name at `time_s` (T,), as `DemoMovement.angles` has them, with faults."""
     spans = timed(movement, tempo, repetitions)
     edges = [STAND_S, *(span.end_s for span in spans)]
     cycles = np.interp(time_s, edges, np.arange(len(edges), dtype=float))
@@ -110,7 +110,7 @@ def faulty_angles(
     return angles
 
 
-def _is_cut(name: str, repetition: Repetition) -> bool:
+def _is_cut(name: str, repetition: DemoRepetition) -> bool:
     """Whether the fault takes away range from the angle of this name."""
     is_arm = name[2:] in ARM_ANGLES
     if repetition.fault == "shallow":

@@ -13,11 +13,11 @@ import cv2
 import numpy as np
 
 from posellm_assets.demo.athlete import Athlete, athlete
-from posellm_assets.demo.faults import STAND_S, PlannedRepetition, Repetition, check_faults, faulty_angles, timed
+from posellm_assets.demo.faults import STAND_S, DemoRepetition, PlannedRepetition, check_faults, faulty_angles, timed
 from posellm_assets.demo.mesh import Mesh, athlete_mesh
-from posellm_assets.demo.movements import Movement, Side, movements
+from posellm_assets.demo.movements import DemoMovement, Side, movements
 from posellm_assets.demo.posing import pose
-from posellm_assets.demo.scene import Camera, Place, background, draw, in_sight
+from posellm_assets.demo.scene import Place, Viewpoint, background, draw, in_sight
 from posellm_assets.demo.skeleton import Bones, landmarks
 from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.labels import Labels, sidecar_of
@@ -40,7 +40,7 @@ class ClipPlan:
     sport: str
     label: str
     captions: tuple[str, ...]
-    movement: Movement
+    movement: DemoMovement
     side: Side
     """The side that leads, whether or not the label names it."""
     athlete: Athlete
@@ -50,10 +50,10 @@ class ClipPlan:
     phase: float
     """Where in the cycle the clip begins, 0 to 1."""
     duration_s: float
-    camera: Camera
+    camera: Viewpoint
     place: Place
     seed: int
-    planted: tuple[Repetition, ...] = ()
+    planted: tuple[DemoRepetition, ...] = ()
     """The repetitions one by one, some of them faulty; then the clip begins and ends standing."""
 
     def __str__(self) -> str:
@@ -108,7 +108,7 @@ def plan(seed: int = 0, athletes: int = ATHLETES, clips_per_label: int = CLIPS_P
     return clips
 
 
-def clip_plan(movement: Movement, side: Side | None, who: Athlete, rng: np.random.Generator) -> ClipPlan:
+def clip_plan(movement: DemoMovement, side: Side | None, who: Athlete, rng: np.random.Generator) -> ClipPlan:
     """A clip of somebody doing a movement, all else drawn; without a `side` the athlete's better one leads."""
     label = f"{side} {movement.name}" if side else movement.name
     leads: Side = side or ("left" if who.left_handed else "right")
@@ -128,7 +128,7 @@ def clip_plan(movement: Movement, side: Side | None, who: Athlete, rng: np.rando
         amplitude=rng.uniform(0.86, 1.06),
         phase=rng.uniform(0, 1),
         duration_s=float(np.clip(2 * movement.cycle_s / tempo, 2.5, 3.4)),
-        camera=Camera(
+        camera=Viewpoint(
             size_px=SIZE_PX,
             distance_m=distance,
             height_m=rng.uniform(0.8, 1.7),
@@ -140,7 +140,7 @@ def clip_plan(movement: Movement, side: Side | None, who: Athlete, rng: np.rando
     )
 
 
-def with_faults(clip: ClipPlan, repetitions: Sequence[Repetition]) -> ClipPlan:
+def with_faults(clip: ClipPlan, repetitions: Sequence[DemoRepetition]) -> ClipPlan:
     """The same athlete, camera and place with these repetitions, of a length to hold them.
 
     Raises ValueError for a fault that the movement cannot show.
@@ -193,7 +193,7 @@ def render_clip(clip: ClipPlan, raw: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Figure:
+class RenderedAthlete:
     """The athlete of a clip in every frame: its bones, its surface, and the corners of that (T, N, 3) in the world."""
 
     bones: Bones
@@ -201,7 +201,7 @@ class Figure:
     corners: np.ndarray
 
 
-def figure_of(clip: ClipPlan) -> Figure:
+def figure_of(clip: ClipPlan) -> RenderedAthlete:
     """The athlete as it moves through the clip."""
     movement = clip.movement
     time_s = np.arange(clip.frame_count) / FPS
@@ -211,15 +211,15 @@ def figure_of(clip: ClipPlan) -> Figure:
         angles = movement.angles(clip.phase + time_s * clip.tempo / movement.cycle_s, clip.amplitude, clip.side)
     bones = pose(clip.athlete.body, angles, movement.swinging(clip.side)).turned(movement.facing(clip.side))
     mesh = athlete_mesh(clip.athlete, clip.side[0] if movement.racket else None)
-    return Figure(bones, mesh, mesh.world(bones))
+    return RenderedAthlete(bones, mesh, mesh.world(bones))
 
 
-def frames(clip: ClipPlan, figure: Figure) -> Iterator[np.ndarray]:
+def frames(clip: ClipPlan, figure: RenderedAthlete) -> Iterator[np.ndarray]:
     """The pictures of a clip, (H, W, 3) uint8 BGR."""
     return draw(figure.mesh, figure.corners, clip.camera, background(clip.camera, clip.place, clip.seed))
 
 
-def exact_truth(clip: ClipPlan, figure: Figure) -> dict[str, np.ndarray]:
+def exact_truth(clip: ClipPlan, figure: RenderedAthlete) -> dict[str, np.ndarray]:
     """The exact truth of a clip by name, as `render_clip` writes it."""
     points = landmarks(figure.bones)
     centred = points - points[:, 23:25].mean(1, keepdims=True)

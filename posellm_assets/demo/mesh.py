@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from posellm_assets.demo.athlete import Athlete, Body, Colour, Look
+from posellm_assets.demo.athlete import Appearance, Athlete, Body, Colour
 from posellm_assets.demo.skeleton import BONES, SOLE_M, WAIST_HEIGHT_M, Bones
 
 SOCK: Colour = (228, 228, 230)
@@ -92,7 +92,7 @@ def _limb(bone: str, length: float, profile: Sequence[tuple[float, float, Colour
     return _tube(rings, [colour for _, _, colour in reversed(rounded[:-1])])
 
 
-def _trunk(body: Body, look: Look) -> list[Mesh]:
+def _trunk(body: Body, look: Appearance) -> list[Mesh]:
     hip = body.hip_half_width / 0.095
     shoulder = body.shoulder_half_width / 0.168
     top = body.spine - WAIST_HEIGHT_M
@@ -120,7 +120,7 @@ def _trunk(body: Body, look: Look) -> list[Mesh]:
     return [_tube(rings, colours, sides=18), _tube(neck, look.skin)]
 
 
-def _head(look: Look, girth: float) -> list[Mesh]:
+def _head(look: Appearance, girth: float) -> list[Mesh]:
     up = np.linspace(-0.49 * np.pi, 0.49 * np.pi, 13)
     jaw = np.clip(-np.sin(up), 0, 1) ** 1.6
     widths, depths = np.cos(up) * 0.077 * (1 - 0.3 * jaw), np.cos(up) * 0.094 * (1 - 0.1 * jaw)
@@ -155,7 +155,7 @@ def _nose(skin: Colour) -> Mesh:
     return _tube(rings, tuple(np.array(skin) * 0.94), sides=6)
 
 
-def _arm(body: Body, look: Look, side: str, sign: int) -> list[Mesh]:
+def _arm(body: Body, look: Appearance, side: str, sign: int) -> list[Mesh]:
     g = body.girth
     lower = look.shirt if look.long_sleeves else look.skin
     upper, fore, hand = f"{side}_upper_arm", f"{side}_forearm", f"{side}_hand"
@@ -178,7 +178,7 @@ def _arm(body: Body, look: Look, side: str, sign: int) -> list[Mesh]:
     ]
 
 
-def _leg(body: Body, look: Look, side: str) -> list[Mesh]:
+def _leg(body: Body, look: Appearance, side: str) -> list[Mesh]:
     g = body.girth
     thigh, shank, foot = f"{side}_thigh", f"{side}_shank", f"{side}_foot"
     lower = look.trousers if look.long_trousers else look.skin

@@ -16,7 +16,7 @@ Side = Literal["left", "right"]
 ANTISYMMETRIC = {"yaw", "twist", "side", "roll", "head_yaw", "pelvis_x"}  # change sign in the mirror
 
 
-class Movement(Record):
+class DemoMovement(Record):
     """A repeated movement, told for the right side where it has one; `movements.yaml` says what its fields mean."""
 
     name: str
@@ -59,10 +59,10 @@ class Movement(Record):
 
 
 @cache
-def movements() -> tuple[Movement, ...]:
+def movements() -> tuple[DemoMovement, ...]:
     """All movements, in the order of the file."""
     content = yaml.safe_load(Path(__file__).with_name("movements.yaml").read_text(encoding="utf-8"))
-    return tuple(Movement(name=name, **fields) for name, fields in content.items())
+    return tuple(DemoMovement(name=name, **fields) for name, fields in content.items())
 
 
 _SWAP = str.maketrans("lr", "rl")

@@ -19,7 +19,7 @@ Place = Literal["gym", "court", "pitch", "studio", "track"]
 
 
 @dataclass(frozen=True)
-class Camera:
+class Viewpoint:
     """A camera that looks at the athlete's middle from `distance_m`, `height_m` above the floor, `azimuth_deg` to the
     side; `view_m` metres fit into the square picture at that distance."""
 
@@ -60,7 +60,7 @@ class Camera:
         return offset + points.dtype.type(self.size_px / 2), depth
 
 
-def background(camera: Camera, place: Place, seed: int) -> np.ndarray:
+def background(camera: Viewpoint, place: Place, seed: int) -> np.ndarray:
     """The empty place as the camera sees it, (H, W, 3) uint8 BGR: floor and wall, a ray for every pixel."""
     rng = np.random.default_rng(seed)
     n = camera.size_px
@@ -128,7 +128,7 @@ def _wall(place: Place, where: np.ndarray) -> np.ndarray:
     return sky
 
 
-def draw(mesh: Mesh, points: np.ndarray, camera: Camera, empty: np.ndarray) -> Iterator[np.ndarray]:
+def draw(mesh: Mesh, points: np.ndarray, camera: Viewpoint, empty: np.ndarray) -> Iterator[np.ndarray]:
     """The frames (H, W, 3) uint8 BGR of a mesh whose corners are at `points` (T, N, 3) in front of `empty`."""
     pixels, depth = camera.project(points)
     shades, facing = _shade(mesh, points, camera)
@@ -143,7 +143,7 @@ def draw(mesh: Mesh, points: np.ndarray, camera: Camera, empty: np.ndarray) -> I
         yield lit
 
 
-def in_sight(joints: np.ndarray, mesh: Mesh, points: np.ndarray, camera: Camera) -> np.ndarray:
+def in_sight(joints: np.ndarray, mesh: Mesh, points: np.ndarray, camera: Viewpoint) -> np.ndarray:
     """Which of the joints (T, K, 3) are in the picture and not behind another part of the mesh; (T, K) bool.
 
     Joints lie inside the body, so only what is nearer than the surface over them covers them.
@@ -169,7 +169,7 @@ def _bounds(pixels: np.ndarray, quads: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return low, high
 
 
-def _shade(mesh: Mesh, points: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
+def _shade(mesh: Mesh, points: np.ndarray, camera: Viewpoint) -> tuple[np.ndarray, np.ndarray]:
     """The colours (T, Q, 3) uint8 of the quads, and which of them (T, Q) face the camera."""
     corners = points[:, mesh.quads]
     normals = np.cross(corners[:, :, 2] - corners[:, :, 0], corners[:, :, 3] - corners[:, :, 1])

@@ -19,12 +19,12 @@ import cv2
 import numpy as np
 
 from posellm_assets.demo.athlete import athlete
-from posellm_assets.demo.faults import FAULTS_OF, STAND_S, Fault, PlannedRepetition, Repetition, timed
+from posellm_assets.demo.faults import FAULTS_OF, STAND_S, DemoRepetition, Fault, PlannedRepetition, timed
 from posellm_assets.demo.footage import (
     ATHLETES_PER_SEED,
     FPS,
     ClipPlan,
-    Figure,
+    RenderedAthlete,
     clip_plan,
     exact_truth,
     figure_of,
@@ -32,7 +32,7 @@ from posellm_assets.demo.footage import (
     truth_of,
     with_faults,
 )
-from posellm_assets.demo.movements import Movement, Side, movements
+from posellm_assets.demo.movements import DemoMovement, Side, movements
 from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.labels import Feedback, Labels, sidecar_of
 from posellm_assets.footage.writing import write_video
@@ -127,7 +127,7 @@ def render_session(session: SessionPlan, raw: Path) -> Path:
     cv2.setNumThreads(1)
     path = session.path(raw)
     first, figures = session.parts[0], [figure_of(part) for part in session.parts]
-    whole = Figure(figures[0].bones, figures[0].mesh, np.concatenate([one.corners for one in figures]))
+    whole = RenderedAthlete(figures[0].bones, figures[0].mesh, np.concatenate([one.corners for one in figures]))
     sidecar = Labels(participant=session.participant, feedback=list(session.feedback))
     write_json(sidecar_of(path), sidecar.model_dump(exclude_defaults=True))
     truth = session_truth(session, figures)
@@ -136,7 +136,7 @@ def render_session(session: SessionPlan, raw: Path) -> Path:
     return path
 
 
-def session_truth(session: SessionPlan, figures: Sequence[Figure]) -> dict[str, np.ndarray]:
+def session_truth(session: SessionPlan, figures: Sequence[RenderedAthlete]) -> dict[str, np.ndarray]:
     """The exact truth of a session frame by frame: `image`, `world`, `visible` and `time_s` as those of a clip."""
     truths = [exact_truth(part, figure) for part, figure in zip(session.parts, figures, strict=True)]
     truth = {name: np.concatenate([one[name] for one in truths]) for name in ("image", "world", "visible")}
@@ -164,16 +164,16 @@ def _session(seed: int, number: int) -> SessionPlan:
     return SessionPlan(f"session-{who.participant}.mp4", tuple(parts), tuple(feedback))
 
 
-def _repetitions(movement: Movement, tempo: float, rng: np.random.Generator) -> list[Repetition]:
+def _repetitions(movement: DemoMovement, tempo: float, rng: np.random.Generator) -> list[DemoRepetition]:
     """Runs of clean and faulty repetitions in turn, clean first, each faulty one with another fault than the last."""
     repetition_s = movement.cycle_s / tempo
     faults: list[Fault] = [FAULTS_OF[movement.name][i] for i in rng.permutation(len(FAULTS_OF[movement.name]))]
-    planted: list[Repetition] = []
+    planted: list[DemoRepetition] = []
     length_s = 2 * STAND_S
     turn = 0
     while length_s < PART_S:
         clean = _count(rng.uniform(*CLEAN_S), repetition_s)
-        planted += [Repetition()] * clean
+        planted += [DemoRepetition()] * clean
         length_s += clean * repetition_s
         if length_s >= PART_S:
             break
@@ -181,7 +181,7 @@ def _repetitions(movement: Movement, tempo: float, rng: np.random.Generator) -> 
         side: Side | None = str(rng.choice(["left", "right"])) if fault in ("knee valgus", "asymmetric arms") else None  # type: ignore[assignment]
         faulty_s = repetition_s / (1 + strength) if fault == "too fast" else repetition_s
         faulty = _count(rng.uniform(*FAULTY_S), faulty_s)
-        planted += [Repetition(fault, side, strength)] * faulty
+        planted += [DemoRepetition(fault, side, strength)] * faulty
         length_s += faulty * faulty_s
         turn += 1
     return planted

@@ -14,7 +14,7 @@ from posellm_assets.texts.captions import label_words
 
 
 @dataclass(frozen=True)
-class Example:
+class MotionExample:
     """One segment of a video in one variant: what is said of it, and its codes. `label` is written as in texts."""
 
     key: str
@@ -33,7 +33,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Clip(Example):
+class FilmedExample(MotionExample):
     """An example as it was filmed, with its real motion.
 
     `mirrored_texts` are what is true of its mirror image; none where that is not known, as of words in a language
@@ -44,12 +44,12 @@ class Clip(Example):
     mirrored_texts: tuple[str, ...] = ()
 
 
-def read_examples(path: Path) -> list[Example]:
+def read_examples(path: Path) -> list[MotionExample]:
     """All examples of a split, variants included; raises FileNotFoundError where there is no such file."""
     if not path.exists():
         raise FileNotFoundError(f"{path}: there are no examples; materialize the asset `stage_dataset`")
     return [
-        Example(
+        MotionExample(
             key=row["key"],
             segment=row["segment"],
             variant=row["variant"],
@@ -63,7 +63,7 @@ def read_examples(path: Path) -> list[Example]:
     ]
 
 
-def read_clips(path: Path, motions: Mapping[str, Path], layers: int) -> list[Clip]:
+def read_clips(path: Path, motions: Mapping[str, Path], layers: int) -> list[FilmedExample]:
     """The examples of a split as they were filmed, with their motions, in the order of the file.
 
     `layers` is how many codes make one time step. Raises ValueError where a video has no motion file in `motions`, or
@@ -75,12 +75,12 @@ def read_clips(path: Path, motions: Mapping[str, Path], layers: int) -> list[Cli
     return [replace(clip, mirrored_texts=mirrored.get(place(clip), ())) for clip in clips]
 
 
-def with_motions(examples: Iterable[Example], motions: Mapping[str, Path], layers: int) -> list[Clip]:
+def with_motions(examples: Iterable[MotionExample], motions: Mapping[str, Path], layers: int) -> list[FilmedExample]:
     """The clips of examples as they were filmed, by video; all segments of a video have to be among them.
 
     Raises ValueError as `read_clips` does.
     """
-    by_key: dict[str, list[Example]] = defaultdict(list)
+    by_key: dict[str, list[MotionExample]] = defaultdict(list)
     for example in examples:
         by_key[example.key].append(example)
     clips = []
@@ -91,17 +91,17 @@ def with_motions(examples: Iterable[Example], motions: Mapping[str, Path], layer
     return clips
 
 
-def originals(examples: Iterable[Example]) -> list[Example]:
+def originals(examples: Iterable[MotionExample]) -> list[MotionExample]:
     """The examples that are not augmented."""
     return [example for example in examples if example.variant == ORIGINAL]
 
 
-def place(example: Example) -> tuple[str, int]:
+def place(example: MotionExample) -> tuple[str, int]:
     """What tells an example from all others of its split that were filmed: key of the video and segment."""
     return example.key, example.segment
 
 
-def _with_motion(examples: list[Example], motion: Motion, path: Path, layers: int) -> list[Clip]:
+def _with_motion(examples: list[MotionExample], motion: Motion, path: Path, layers: int) -> list[FilmedExample]:
     # Segments are numbered among those that were long enough to be tokenised; the shortest example says how long.
     shortest = min(len(example.codes) for example in examples) // layers * FRAMES_PER_TOKEN
     segments = motion.segments(shortest / motion.fps)
@@ -113,5 +113,5 @@ def _with_motion(examples: list[Example], motion: Motion, path: Path, layers: in
                 f"{example.key}: segment {number} has {len(example.codes)} codes, which does not fit the motion in "
                 f"{path}; the motion has changed since: make the motion tokens and a new snapshot"
             )
-        clips.append(Clip(**vars(example), motion=segments[number]))
+        clips.append(FilmedExample(**vars(example), motion=segments[number]))
     return clips

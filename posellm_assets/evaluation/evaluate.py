@@ -17,11 +17,19 @@ from posellm_assets import __version__, files
 from posellm_assets.evaluation import motion_to_text, text_to_motion
 from posellm_assets.evaluation.baselines import nearest_by_text
 from posellm_assets.evaluation.cases import FILE, read_cases, write_cases
-from posellm_assets.evaluation.clips import Clip, Example, originals, place, read_clips, read_examples, with_motions
+from posellm_assets.evaluation.clips import (
+    FilmedExample,
+    MotionExample,
+    originals,
+    place,
+    read_clips,
+    read_examples,
+    with_motions,
+)
 from posellm_assets.evaluation.config import ChampionReport, EvaluateJob
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.figures import Figures
-from posellm_assets.evaluation.gate import Measured, Released, decide
+from posellm_assets.evaluation.gate import ModelFigures, Released, decide
 from posellm_assets.evaluation.page import render
 from posellm_assets.evaluation.retention import retention
 from posellm_assets.evaluation.showcase import showcase
@@ -76,7 +84,7 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
         "provenance": _provenance(job, tokenizer.lineage),
     }
     champion = _champion(job.champion) if job.champion else None
-    outcome = decide(Measured(metrics["figures"], figures.absent, figures.cases), champion, job.config.gate)
+    outcome = decide(ModelFigures(metrics["figures"], figures.absent, figures.cases), champion, job.config.gate)
     metrics["decision"] = outcome.model_dump(mode="json")
     generations = {name: read_cases(folder / FILE) for name, folder in job.earlier.items()}
     metrics["retention"] = retention({**generations, job.generation: figures.cases}) if generations else []
@@ -94,7 +102,7 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     return metrics
 
 
-def _readable(model: MotionLM, test: Sequence[Clip], report: Report) -> list[Clip]:
+def _readable(model: MotionLM, test: Sequence[FilmedExample], report: Report) -> list[FilmedExample]:
     """The clips without texts that leave no room for motion in what the model reads; training leaves them out too."""
     clips = [replace(clip, texts=tuple(text for text in clip.texts if model.has_room(text))) for clip in test]
     if shorter := [clip.about for before, clip in zip(test, clips, strict=True) if clip.texts != before.texts]:
@@ -108,7 +116,7 @@ def _champion(report: ChampionReport) -> Released:
         name=report.snapshot,
         keys={video["key"] for video in videos},
         labels={label_words(video["label"]) for video in videos if video["split"] == "train" and video["label"]},
-        measured=Measured.read(report.report) if report.report else None,
+        measured=ModelFigures.read(report.report) if report.report else None,
     )
 
 
@@ -116,8 +124,8 @@ def _asked(
     job: EvaluateJob,
     model: MotionLM,
     tokenizer: MotionTokenizer,
-    filmed: Sequence[Example],
-    test: Sequence[Clip],
+    filmed: Sequence[MotionExample],
+    test: Sequence[FilmedExample],
     reconstructed: Sequence[Motion],
     first_seed: int,
 ) -> Asked:

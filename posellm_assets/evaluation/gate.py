@@ -24,7 +24,7 @@ _LOWER_IS_BETTER = ("nll_per_code", "length_error", "edit_distance", "fid", "mm_
 
 
 @dataclass(frozen=True)
-class Measured:
+class ModelFigures:
     """What a report holds of a model: its figures, why others are absent, and the cases behind them."""
 
     figures: Mapping[str, Any]
@@ -32,7 +32,7 @@ class Measured:
     cases: Sequence[Case]
 
     @classmethod
-    def read(cls, folder: Path) -> "Measured":
+    def read(cls, folder: Path) -> "ModelFigures":
         """The report in `folder`."""
         metrics = read_json(folder / "metrics.json")
         return cls(metrics["figures"], metrics["absent"], read_cases(folder / FILE))
@@ -48,7 +48,7 @@ class Released:
     name: str
     keys: AbstractSet[str]
     labels: AbstractSet[str]
-    measured: Measured | None
+    measured: ModelFigures | None
 
     def knows(self, case: Case) -> bool:
         """Whether a case is retained rather than new."""
@@ -57,7 +57,7 @@ class Released:
         return case.label is None or case.label in self.labels
 
 
-def decide(new: Measured, champion: Released | None, gate: GateConfig) -> GateOutcome:
+def decide(new: ModelFigures, champion: Released | None, gate: GateConfig) -> GateOutcome:
     """Release a first model; release a later one only if it keeps what the champion can do and is better at what is
     new to it.
 
@@ -115,7 +115,9 @@ def lower_is_better(name: str) -> bool:
     return name.startswith(_LOWER_IS_BETTER)
 
 
-def _retained(name: str, new: Measured, old: Measured, champion: Released, gate: GateConfig) -> list[Comparison]:
+def _retained(
+    name: str, new: ModelFigures, old: ModelFigures, champion: Released, gate: GateConfig
+) -> list[Comparison]:
     pairs = _pairs(name, new, old)
     if not pairs:
         return [_unpaired(name, new.figures[name], old.figures[name], gate)]
@@ -127,12 +129,12 @@ def _retained(name: str, new: Measured, old: Measured, champion: Released, gate:
     return [_compared(name, group, members, gate) for group, members in groups.items() if members]
 
 
-def _learned(name: str, new: Measured, old: Measured, champion: Released, gate: GateConfig) -> list[Comparison]:
+def _learned(name: str, new: ModelFigures, old: ModelFigures, champion: Released, gate: GateConfig) -> list[Comparison]:
     fresh = [pair for pair in _pairs(name, new, old) if not champion.knows(pair[0])]
     return [_compared(name, NEW, fresh, gate)] if fresh else []
 
 
-def _pairs(name: str, new: Measured, old: Measured) -> list[tuple[Case, Case]]:
+def _pairs(name: str, new: ModelFigures, old: ModelFigures) -> list[tuple[Case, Case]]:
     """The cases of a figure that both models have, the new model's first."""
     before = {case.case: case for case in old.cases if case.figure == name}
     return [(case, before[case.case]) for case in new.cases if case.figure == name and case.case in before]

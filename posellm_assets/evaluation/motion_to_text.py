@@ -7,7 +7,7 @@ Each function takes clips and fills `Figures`; a figure that cannot be measured 
 from collections.abc import Sequence
 
 from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, nearest_by_codes
-from posellm_assets.evaluation.clips import Clip, Example
+from posellm_assets.evaluation.clips import FilmedExample, MotionExample
 from posellm_assets.evaluation.distributions import RANKS, chance_of_precision
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.figures import NO_LABELS, NO_TEST, ONE_LABEL, ONE_TEXT, Figures
@@ -19,7 +19,7 @@ from posellm_assets.reports.text_metrics import bleu, chrf, rouge_l
 
 
 def likelihood(
-    figures: Figures, model: MotionLM, test: Sequence[Clip], codes: Sequence[Sequence[int]], size: int
+    figures: Figures, model: MotionLM, test: Sequence[FilmedExample], codes: Sequence[Sequence[int]], size: int
 ) -> None:
     """Negative log-likelihood per code (nats) with and without the text, beside the counts of the training codes."""
     names = ("nll_per_code", "nll_per_code_without_text", "nll_per_code_unigram", "nll_per_code_bigram")
@@ -42,8 +42,8 @@ def likelihood(
 def naming(
     figures: Figures,
     model: MotionLM,
-    train: Sequence[Example],
-    test: Sequence[Clip],
+    train: Sequence[MotionExample],
+    test: Sequence[FilmedExample],
     said: Sequence[str],
     size: int,
 ) -> None:
@@ -88,8 +88,8 @@ def naming(
 def wording(
     figures: Figures,
     evaluator: Evaluator,
-    train: Sequence[Example],
-    test: Sequence[Clip],
+    train: Sequence[MotionExample],
+    test: Sequence[FilmedExample],
     said: Sequence[str],
     reconstructed: Sequence[Motion],
     size: int,
@@ -151,7 +151,11 @@ def wording(
 
 
 def _add_wording(
-    figures: Figures, row: str, clips: Sequence[Clip], texts: Sequence[str], references: Sequence[Sequence[str]]
+    figures: Figures,
+    row: str,
+    clips: Sequence[FilmedExample],
+    texts: Sequence[str],
+    references: Sequence[Sequence[str]],
 ) -> None:
     def measure(members: list[int]) -> list[Figure]:
         chosen, wanted = [texts[index] for index in members], [references[index] for index in members]
@@ -160,7 +164,7 @@ def _add_wording(
     figures.add_together([f"{name}_{row}" for name in ("bleu", "rouge_l", "chrf")], clips, measure)
 
 
-def _prompt(clip: Clip) -> str:
+def _prompt(clip: FilmedExample) -> str:
     return clip.label or next(iter(clip.texts), "")
 
 

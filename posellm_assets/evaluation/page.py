@@ -6,7 +6,7 @@ from typing import Any
 from posellm_assets.evaluation.report import HEADLINES, reasons
 from posellm_assets.evaluation.retention import TASKS
 from posellm_assets.reports.html import asset, filled
-from posellm_assets.reports.tables import LAYOUTS, Column, Layout, bounds, model_figures, sample, shown
+from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, model_figures, sample, shown
 from posellm_assets.training.curves import Curve, smoothed
 
 CHART = (280, 130)  # width and height of a loss curve, in the units of its drawing
@@ -108,7 +108,7 @@ def _with_sample(figure: Mapping[str, Any], is_share: bool) -> str:
     return f"{shown(figure['value'], is_share)} ({sample(figure)})"
 
 
-def _table(layout: Layout, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+def _table(layout: TableLayout, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     """A table over all clips and one for each sport, without the columns and rows in which nothing was measured."""
     groups = [("all", metrics["figures"]), *metrics["by_sport"].items()]
     parts = [(name, figures) for name, figures in groups if layout.present(figures)]
@@ -122,7 +122,7 @@ def _table(layout: Layout, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
     }
 
 
-def _filled(layout: Layout, figures: Mapping[str, Any]) -> dict[str, Any]:
+def _filled(layout: TableLayout, figures: Mapping[str, Any]) -> dict[str, Any]:
     columns = [c for c in layout.columns if any(layout.figure(figures, row, c) for row, _ in layout.rows)]
     rows = []
     for row, title in layout.rows:

@@ -6,7 +6,7 @@ The report in full, a page of HTML, is made in `page.py`.
 from collections.abc import Mapping
 from typing import Any
 
-from posellm_assets.reports.tables import LAYOUTS, Column, Layout, bounds, sample, shown
+from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, sample, shown
 
 # Name, what it is, whether it is a share, and the figures that it is to be read beside.
 HEADLINES: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
@@ -100,7 +100,7 @@ def reasons(absent: Mapping[str, str]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _table(layout: Layout, figures: Mapping[str, Any]) -> list[str]:
+def _table(layout: TableLayout, figures: Mapping[str, Any]) -> list[str]:
     def cell(row: str, column: Column) -> str:
         figure = layout.figure(figures, row, column)
         return f"{shown(figure['value'], column.is_share)} ({sample(figure)})" if figure else ""

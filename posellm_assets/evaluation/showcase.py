@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from posellm_assets.evaluation.clips import Clip, place
+from posellm_assets.evaluation.clips import FilmedExample, place
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.text_to_motion import Asked, Sample, judged
 from posellm_assets.motion.motion import Motion
@@ -64,7 +64,7 @@ def _chosen(evaluator: Evaluator, asked: Asked) -> list[tuple[str, int]]:
             *((_OTHERS, index) for index in others)]  # fmt: skip
 
 
-def _movement(clip: Clip) -> str:
+def _movement(clip: FilmedExample) -> str:
     return clip.label or clip.texts[-1]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posellm_assets.evaluation.clips import Clip, Example
+from posellm_assets.evaluation.clips import FilmedExample, MotionExample
 from posellm_assets.evaluation.distributions import (
     RANKS,
     chance_of_precision,
@@ -56,9 +56,9 @@ class Asked:
     and `reconstructed` the N clips' own motions after the tokenizer.
     """
 
-    clips: list[Clip]
+    clips: list[FilmedExample]
     draws: list[list[Sample]]
-    nearest: list[Clip]
+    nearest: list[FilmedExample]
     reconstructed: list[Motion]
 
     @property
@@ -67,7 +67,7 @@ class Asked:
         return [clip.texts[-1] for clip in self.clips]
 
 
-def label_prompts(train: Sequence[Example], samples_per_label: int) -> list[tuple[str, str, str | None]]:
+def label_prompts(train: Sequence[MotionExample], samples_per_label: int) -> list[tuple[str, str, str | None]]:
     """(prompt, sport, label): every label of the training clips, `samples_per_label` times, in its commonest sport."""
     sports: dict[str, Counter[str]] = {}
     for clip in train:
@@ -80,7 +80,7 @@ def label_prompts(train: Sequence[Example], samples_per_label: int) -> list[tupl
     ]
 
 
-def asked_clips(test: Sequence[Clip], most: int, seed: int) -> list[Clip]:
+def asked_clips(test: Sequence[FilmedExample], most: int, seed: int) -> list[FilmedExample]:
     """Held-out clips with different texts, at most `most`, chosen at random where there are more."""
     by_text = {clip.texts[-1]: clip for clip in reversed(test) if clip.texts}
     clips = list(reversed(by_text.values()))
@@ -109,9 +109,13 @@ def generate(
 
 
 def recognition(
-    figures: Figures, evaluator: Evaluator, labels: Sequence[str], samples: Sequence[Sample], test: Sequence[Clip],
+    figures: Figures,
+    evaluator: Evaluator,
+    labels: Sequence[str],
+    samples: Sequence[Sample],
+    test: Sequence[FilmedExample],
     reconstructions: Sequence[Motion],
-) -> None:  # fmt: skip
+) -> None:
     """Whether the judge finds the label that was asked for: in generated motion, in the real one, and in the real one
     after the tokenizer (what is lost there, no language model can give back)."""
     names = ("recognised_generated", "recognised_reconstructed", "recognised_real", "recognised_chance")
@@ -190,9 +194,14 @@ def held_out_texts(figures: Figures, evaluator: Evaluator, asked: Asked, seed: i
 
 
 def add_matching(
-    figures: Figures, row: str, clips: Sequence[Clip], motions: np.ndarray, texts: np.ndarray, groups: Sequence[str],
+    figures: Figures,
+    row: str,
+    clips: Sequence[FilmedExample],
+    motions: np.ndarray,
+    texts: np.ndarray,
+    groups: Sequence[str],
     seed: int,
-) -> None:  # fmt: skip
+) -> None:
     """R-Precision and MM-Dist of (S, N, E) motions and (N, E) texts, for all and by sport, as `<measure>_<row>`."""
 
     def measure(members: list[int]) -> list[Figure | None]:
@@ -206,7 +215,7 @@ def add_matching(
 
 
 def agreement_with_held_out(
-    figures: Figures, asked: Asked, train: Sequence[Example], test: Sequence[Clip], seed: int
+    figures: Figures, asked: Asked, train: Sequence[MotionExample], test: Sequence[FilmedExample], seed: int
 ) -> None:
     """Length and normalised edit distance of codes to the held-out takes of the same label, and distinct-n.
 
@@ -225,7 +234,7 @@ def agreement_with_held_out(
     clips = [asked.clips[index] for index in kept]
     drawn = [draw[index] for draw in asked.draws for index in kept]
     order = shuffled(len(clips), 1, seed)[0]
-    cases: dict[str, list[tuple[Clip | Sample | Example, tuple[int, ...]]]] = {
+    cases: dict[str, list[tuple[FilmedExample | Sample | MotionExample, tuple[int, ...]]]] = {
         "generated": [(sample, sample.codes) for sample in drawn if sample.codes],
         "real": [(clip, clip.codes) for clip in takes],
         "nearest": [(clip, asked.nearest[index].codes) for clip, index in zip(clips, kept, strict=True)],

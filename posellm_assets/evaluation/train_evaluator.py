@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from posellm_assets import files
-from posellm_assets.evaluation.clips import Clip, read_clips
+from posellm_assets.evaluation.clips import FilmedExample, read_clips
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
 from posellm_assets.evaluation.distributions import RANKS, chance_of_precision, matching
 from posellm_assets.evaluation.evaluator import FRAMES_PER_STEP, Evaluator
@@ -49,7 +49,9 @@ def run(job: EvaluatorJob, report: Report) -> dict[str, Any]:
     return content
 
 
-def fit(clips: Sequence[Clip], config: EvaluatorConfig, seed: int, report: Report) -> tuple[Evaluator, list[float]]:
+def fit(
+    clips: Sequence[FilmedExample], config: EvaluatorConfig, seed: int, report: Report
+) -> tuple[Evaluator, list[float]]:
     """An evaluator trained on `clips`, and its loss at every step."""
     clips = [clip for clip in clips if clip.texts]
     if not clips:
@@ -79,7 +81,7 @@ def fit(clips: Sequence[Clip], config: EvaluatorConfig, seed: int, report: Repor
     return evaluator.eval(), losses
 
 
-def held_out(evaluator: Evaluator, train: Sequence[Clip], test: Sequence[Clip]) -> dict[str, Any]:
+def held_out(evaluator: Evaluator, train: Sequence[FilmedExample], test: Sequence[FilmedExample]) -> dict[str, Any]:
     """Figures on real clips of held-out participants; where one cannot be measured, the reason stands in its place."""
     labels = sorted({clip.label for clip in train if clip.label})
     labelled = [clip for clip in test if clip.label in labels]
@@ -111,15 +113,17 @@ def _contrast(scores: torch.Tensor, fits: torch.Tensor) -> torch.Tensor:
     return functional.cross_entropy(scores, fits / fits.sum(1, keepdim=True))
 
 
-def _groups(clips: Sequence[Clip]) -> list[list[Clip]]:
+def _groups(clips: Sequence[FilmedExample]) -> list[list[FilmedExample]]:
     """Clips of the same movement, so that each movement is drawn as often as any other."""
-    groups: dict[str, list[Clip]] = defaultdict(list)
+    groups: dict[str, list[FilmedExample]] = defaultdict(list)
     for clip in clips:
         groups[f"label {clip.label}" if clip.label else f"key {clip.key}"].append(clip)
     return list(groups.values())
 
 
-def _view(clip: Clip, config: EvaluatorConfig, choose: random.Random) -> tuple[np.ndarray, str, frozenset[str]]:
+def _view(
+    clip: FilmedExample, config: EvaluatorConfig, choose: random.Random
+) -> tuple[np.ndarray, str, frozenset[str]]:
     """(features of a window, a text that fits it, all texts that do), mirrored and sped up by chance.
 
     What another clip of the same label is told to do in more words fits this one only if it is told the same: were all

@@ -23,7 +23,7 @@ class CameraLost(RuntimeError):
     """A camera that cannot be opened, or gives no more pictures. The message is for the user."""
 
 
-class Source(Protocol):
+class FrameSource(Protocol):
     """Where frames come from. `dropped` frames came and were never looked at."""
 
     dropped: int

@@ -43,7 +43,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Clip:
+class TrainingClip:
     """One segment of a video in all its variants (original, mirrored, other speeds)."""
 
     key: str
@@ -52,7 +52,7 @@ class Clip:
     participant: str | None = None
 
 
-def read_clips(path: Path, codebook_size: int, layers: int = 1) -> list[Clip]:
+def read_clips(path: Path, codebook_size: int, layers: int = 1) -> list[TrainingClip]:
     """Clips in the order of the file.
 
     A motion that is empty, of another codebook, or whose codes are not those of layer 0 to `layers` - 1 in turn raises
@@ -83,4 +83,4 @@ def read_clips(path: Path, codebook_size: int, layers: int = 1) -> list[Clip]:
         view = View(tuple(codes), texts, label, None if of_parts is None else tuple(of_parts), question)
         views.setdefault(clip, []).append(view)
         facts[clip] = row["label"], row["participant"]
-    return [Clip(clip[0], facts[clip][0], tuple(variants), facts[clip][1]) for clip, variants in views.items()]
+    return [TrainingClip(clip[0], facts[clip][0], tuple(variants), facts[clip][1]) for clip, variants in views.items()]

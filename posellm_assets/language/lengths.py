@@ -10,7 +10,7 @@ from statistics import median_low
 from pydantic import Field
 
 from posellm_assets import files
-from posellm_assets.language.clips import Clip
+from posellm_assets.language.clips import TrainingClip
 from posellm_assets.records import Record
 
 _FILE = "lengths.json"
@@ -29,7 +29,7 @@ class Lengths(Record):
     codes: dict[str, list[int]] = Field(default_factory=dict)
 
     @classmethod
-    def of(cls, clips: Iterable[Clip], row_tokens: int) -> "Lengths":
+    def of(cls, clips: Iterable[TrainingClip], row_tokens: int) -> "Lengths":
         """Over all views of `clips`."""
         texts: dict[str, list[int]] = {}
         labels: dict[str, list[int]] = {}

@@ -9,15 +9,15 @@ import torch
 from torch.nn import functional
 
 from posellm_assets.language import models
-from posellm_assets.language.clips import Clip, UnusableData, View
+from posellm_assets.language.clips import TrainingClip, UnusableData, View
 from posellm_assets.language.config import StageConfig, Task
-from posellm_assets.language.packing import IGNORE, Batch, collate, hidden_states, pack
+from posellm_assets.language.packing import IGNORE, PackedBatch, collate, hidden_states, pack
 from posellm_assets.language.tasks import build, serves
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.training.processes import Processes
 
 
-def summed_loss(model: Any, batch: Batch, masked: bool, bf16: bool) -> torch.Tensor:
+def summed_loss(model: Any, batch: PackedBatch, masked: bool, bf16: bool) -> torch.Tensor:
     """Cross-entropy summed over the labelled tokens; the head is applied to those only."""
     with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=bf16):
         hidden = hidden_states(models.body(model), batch, masked)
@@ -31,7 +31,7 @@ def validate(
     model: Any,
     masked: bool,
     bf16: bool,
-    clips: Sequence[Clip],
+    clips: Sequence[TrainingClip],
     stage: StageConfig,
     vocabulary: Vocabulary,
     processes: Processes,
@@ -77,7 +77,7 @@ def validate(
     return result
 
 
-def check_can_evaluate(clips: Sequence[Clip], stage: StageConfig, vocabulary: Vocabulary) -> None:
+def check_can_evaluate(clips: Sequence[TrainingClip], stage: StageConfig, vocabulary: Vocabulary) -> None:
     """Raise UnusableData where a stage is to be evaluated and none of the held-out clips serves one of its tasks."""
     tasks = [task for task, share in stage.tasks.items() if share]
     if stage.evaluate_every and not any(

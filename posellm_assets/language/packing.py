@@ -11,21 +11,21 @@ from typing import Any
 
 import torch
 
-from posellm_assets.language.tasks import Example
+from posellm_assets.language.tasks import TokenExample
 
 IGNORE = -100
 
 
 @dataclass(frozen=True)
-class Batch:
+class PackedBatch:
     """Packed rows: `ids`, `positions` and `labels`, each (rows, tokens) int64; a label belongs to the id above it."""
 
     ids: torch.Tensor
     positions: torch.Tensor
     labels: torch.Tensor
 
-    def to(self, device: torch.device) -> "Batch":
-        return Batch(self.ids.to(device), self.positions.to(device), self.labels.to(device))
+    def to(self, device: torch.device) -> "PackedBatch":
+        return PackedBatch(self.ids.to(device), self.positions.to(device), self.labels.to(device))
 
     def mask(self, dtype: torch.dtype) -> torch.Tensor:
         """(rows, 1, tokens, tokens): 0 where a token may look, the most negative number elsewhere.
@@ -39,9 +39,9 @@ class Batch:
         return hidden.masked_fill(~visible, torch.finfo(dtype).min)[:, None]
 
 
-def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
+def pack(examples: Sequence[TokenExample], row_tokens: int) -> list[list[TokenExample]]:
     """Best-fit decreasing: each example, longest first, goes into the fullest row that still has room for it."""
-    rows: list[list[Example]] = []
+    rows: list[list[TokenExample]] = []
     rows_by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]
     for example in sorted(examples, key=len, reverse=True):
         if len(example) > row_tokens:
@@ -57,7 +57,7 @@ def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
     return rows
 
 
-def collate(rows: Sequence[Sequence[Example]], row_tokens: int, pad: int) -> Batch:
+def collate(rows: Sequence[Sequence[TokenExample]], row_tokens: int, pad: int) -> PackedBatch:
     """Packed rows as tensors. Padding at the end of a row counts as an example of its own, without labels."""
     ids = torch.full((len(rows), row_tokens), pad)
     positions = torch.zeros_like(ids)
@@ -71,7 +71,7 @@ def collate(rows: Sequence[Sequence[Example]], row_tokens: int, pad: int) -> Bat
             labels[index, start + len(example.prefix) : stop] = torch.tensor(example.answer)
             start = stop
         positions[index, start:] = torch.arange(row_tokens - start)
-    return Batch(ids, positions, labels)
+    return PackedBatch(ids, positions, labels)
 
 
 @torch.no_grad()
@@ -85,7 +85,7 @@ def isolates(body: Any, vocabulary_size: int, masked: bool) -> bool:
     first, second = torch.arange(12) % vocabulary_size, torch.arange(40, 60) % vocabulary_size
     outputs = []
     for neighbour in (first, (first + vocabulary_size // 2) % vocabulary_size):
-        row = [Example("", [], neighbour.tolist()), Example("", [], second.tolist())]
+        row = [TokenExample("", [], neighbour.tolist()), TokenExample("", [], second.tolist())]
         batch = collate([row], len(first) + len(second), pad=0).to(device)
         with torch.random.fork_rng(devices=[torch.cuda.current_device()] if device.type == "cuda" else []):
             torch.manual_seed(0)
@@ -94,7 +94,7 @@ def isolates(body: Any, vocabulary_size: int, masked: bool) -> bool:
     return bool((outputs[0] - outputs[1]).abs().max() < 0.05 * scale)
 
 
-def hidden_states(body: Any, batch: Batch, masked: bool) -> torch.Tensor:
+def hidden_states(body: Any, batch: PackedBatch, masked: bool) -> torch.Tensor:
     """(rows, tokens, size): the last hidden states of packed rows."""
     mask = {"attention_mask": batch.mask(next(body.parameters()).dtype)} if masked else {}
     return body(input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **mask).last_hidden_state

@@ -12,17 +12,17 @@ from collections.abc import Mapping, Sequence
 
 from posellm_assets.generations.snapshots import Snapshot
 from posellm_assets.keys import sport_of
-from posellm_assets.language.clips import Clip
+from posellm_assets.language.clips import TrainingClip
 from posellm_assets.language.config import GenerationConfig, Replay, StageConfig
 
 
-class Source:
+class ClipSource:
     """The clips of a job, as an epoch draws them."""
 
-    def __init__(self, clips: Sequence[Clip], replay: Replay | None):
+    def __init__(self, clips: Sequence[TrainingClip], replay: Replay | None):
         new = {clip.key for clip in clips} if replay is None else set(replay.new)
         self.new = [clip for clip in clips if clip.key in new]
-        self.old: dict[str, list[Clip]] = defaultdict(list)
+        self.old: dict[str, list[TrainingClip]] = defaultdict(list)
         for clip in clips:
             if clip.key not in new:
                 self.old[sport_of(clip.key)].append(clip)
@@ -31,7 +31,7 @@ class Source:
         self.per_epoch = quotas(known, replay.weights if replay else {}, wanted)
         """How many old clips of each sport an epoch draws."""
 
-    def draw(self, generator: random.Random) -> list[Clip]:
+    def draw(self, generator: random.Random) -> list[TrainingClip]:
         """The clips of one epoch: all that are new, and of each sport so many old ones."""
         return [
             *self.new,

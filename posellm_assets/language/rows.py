@@ -3,14 +3,14 @@
 import random
 from collections.abc import Sequence
 
-from posellm_assets.language.clips import Clip, UnusableData
+from posellm_assets.language.clips import TrainingClip, UnusableData
 from posellm_assets.language.config import Replay, StageConfig
 from posellm_assets.language.packing import pack
-from posellm_assets.language.replay import Source
-from posellm_assets.language.tasks import Example, draw_epoch
+from posellm_assets.language.replay import ClipSource
+from posellm_assets.language.tasks import TokenExample, draw_epoch
 from posellm_assets.language.vocabulary import Vocabulary
 
-Row = list[Example]
+Row = list[TokenExample]
 
 
 class Rows:
@@ -18,13 +18,13 @@ class Rows:
 
     def __init__(
         self,
-        clips: Sequence[Clip],
+        clips: Sequence[TrainingClip],
         stage: StageConfig,
         vocabulary: Vocabulary,
         seed: int,
         replay: Replay | None = None,
     ):
-        self.source = Source(clips, replay)
+        self.source = ClipSource(clips, replay)
         self._stage, self._vocabulary, self._seed = stage, vocabulary, seed
         self.seek(0, 0)
 

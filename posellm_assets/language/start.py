@@ -15,7 +15,7 @@ import torch
 from posellm_assets import files
 from posellm_assets.language import adapters, models
 from posellm_assets.language.bases import read_base_config, read_text_tokenizer
-from posellm_assets.language.clips import Clip, UnusableData
+from posellm_assets.language.clips import TrainingClip, UnusableData
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 from posellm_assets.motion.tokenizer import MotionTokenizer
@@ -29,7 +29,7 @@ BASE = "base"
 def start(
     job: StageJob,
     backend: Backend,
-    clips: Sequence[Clip],
+    clips: Sequence[TrainingClip],
     participants: Collection[str],
     bf16: bool,
     processes: Processes,

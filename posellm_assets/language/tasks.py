@@ -21,7 +21,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from posellm_assets.language.clips import Clip, UnusableData, View
+from posellm_assets.language.clips import TrainingClip, UnusableData, View
 from posellm_assets.language.config import StageConfig, Task
 from posellm_assets.language.vocabulary import Vocabulary
 
@@ -33,7 +33,7 @@ _MIN_STEPS = {"continuation": 2, "between": 3}
 
 
 @dataclass(frozen=True)
-class Example:
+class TokenExample:
     """Token ids of one training example; the loss is on `answer` only."""
 
     key: str
@@ -44,7 +44,9 @@ class Example:
         return len(self.prefix) + len(self.answer)
 
 
-def fit_texts(clips: Sequence[Clip], vocabulary: Vocabulary, row_tokens: int) -> tuple[list[Clip], list[str]]:
+def fit_texts(
+    clips: Sequence[TrainingClip], vocabulary: Vocabulary, row_tokens: int
+) -> tuple[list[TrainingClip], list[str]]:
     """The clips without the texts that cannot be trained on, and a sentence for each text left out.
 
     Left out are texts that leave no room for motion in a row, and those that tell facts of a motion of which a row
@@ -76,8 +78,8 @@ def fit_texts(clips: Sequence[Clip], vocabulary: Vocabulary, row_tokens: int) ->
 
 
 def draw_epoch(
-    clips: Sequence[Clip], stage: StageConfig, vocabulary: Vocabulary, generator: random.Random
-) -> list[Example]:
+    clips: Sequence[TrainingClip], stage: StageConfig, vocabulary: Vocabulary, generator: random.Random
+) -> list[TokenExample]:
     """One pass over the clips: for each a variant, one of its texts and a task, all drawn afresh.
 
     A view takes the stage's tasks that it can serve (`serves`); where the stage has none of those, it is not used. Half
@@ -127,7 +129,7 @@ def build(
     generator: random.Random | None = None,
     participant: str | None = None,
     question: str = "",
-) -> list[Example]:
+) -> list[TokenExample]:
     """The examples of one task on one motion: one, or one per window where the motion is too long for a row.
 
     `generator` draws what is masked, continued or left out; the default draws the same each time. The text of m2t may
@@ -160,7 +162,7 @@ def build(
             answer = [*motion[start:stop], vocabulary.end]
         else:
             prefix = t2m_prefix(text, vocabulary, participant)
-        examples.append(Example(key, prefix, answer))
+        examples.append(TokenExample(key, prefix, answer))
     return examples
 
 

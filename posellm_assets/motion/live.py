@@ -34,7 +34,7 @@ _MEASURED_S = 30.0  # how much of the past says how large the body is
 
 
 @dataclass(frozen=True, eq=False)
-class Window:
+class LiveWindow:
     """Four frames of a motion: `codes`, one for each layer of the tokenizer, and `features` (4, D) float32.
 
     Times are seconds of the stream; features are those of `representation.encode`.
@@ -69,7 +69,7 @@ class LiveTokens:
         self._motion_start = 0  # frame of the grid with which the motion began
         self._next_start = 0  # and with which the next window begins
 
-    def push(self, time_s: float, landmarks: np.ndarray | None) -> list[Window]:
+    def push(self, time_s: float, landmarks: np.ndarray | None) -> list[LiveWindow]:
         """Take a frame, give the windows that it completes.
 
         `landmarks` (33, 8) has the channels of `poses.CHANNELS`; None where nobody is seen. Raises ValueError for a
@@ -97,7 +97,7 @@ class LiveTokens:
         """When the next window can be given."""
         return origin_s + (self._next_start + FRAMES_PER_TOKEN) / self.config.fps + self.delay_s
 
-    def _window(self, origin_s: float) -> Window | None:
+    def _window(self, origin_s: float) -> LiveWindow | None:
         """The next window, and the one after is then next; None where the body was out of view."""
         until_s = self._complete_s(origin_s)
         start = max(self._motion_start, self._next_start - _FRAMES_BEFORE)
@@ -114,7 +114,7 @@ class LiveTokens:
         first_code = here.start // FRAMES_PER_TOKEN * self.tokenizer.layers
         codes = self.tokenizer.encode(motion)[first_code : first_code + self.tokenizer.layers]
         self._next_start += FRAMES_PER_TOKEN
-        return Window(
+        return LiveWindow(
             start_s=origin_s + (self._next_start - FRAMES_PER_TOKEN) / self.config.fps,
             end_s=origin_s + self._next_start / self.config.fps,
             codes=tuple(codes),
@@ -144,7 +144,7 @@ class LiveTokens:
 
 def windows_of(
     subject: SubjectPoses, tokenizer: MotionTokenizer, config: MotionConfig, delay_s: float = DELAY_S
-) -> list[Window]:
+) -> list[LiveWindow]:
     """The windows that `LiveTokens` would have given, had the stored poses of a person come one by one."""
     live = LiveTokens(tokenizer, config, delay_s)
     landmarks = np.concatenate(

@@ -13,7 +13,7 @@ class Objective:
     In metres, because errors of the turning speed add up over a window and the features alone do not show it.
     """
 
-    def __init__(self, parts: representation.Layout, mean: Tensor, std: Tensor):
+    def __init__(self, parts: representation.FeatureLayout, mean: Tensor, std: Tensor):
         self.parts = parts
         self.mean, self.std = mean, std
 

@@ -18,7 +18,7 @@ _MIN_FLAT_SHARE = 0.25
 
 
 @dataclass(frozen=True)
-class Layout:
+class FeatureLayout:
     """Where each group of features lies in the D features of a frame."""
 
     yaw_velocity: slice  # radians per frame, about +y
@@ -46,10 +46,10 @@ class Layout:
         )
 
 
-def layout(skeleton: Skeleton) -> Layout:
+def layout(skeleton: Skeleton) -> FeatureLayout:
     """The layout of the features of `skeleton`."""
     stops = np.cumsum([1, 2, 1, 3 * (len(skeleton) - 1), 3 * len(skeleton), len(skeleton.feet)]).tolist()
-    return Layout(*(slice(start, stop) for start, stop in zip([0, *stops[:-1]], stops, strict=True)))
+    return FeatureLayout(*(slice(start, stop) for start, stop in zip([0, *stops[:-1]], stops, strict=True)))
 
 
 def heading(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
@@ -86,7 +86,7 @@ def placed(motion: Motion) -> Motion:
 
 
 def encode(motion: Motion) -> np.ndarray:
-    """The features of a motion without gaps: (T, D) float64, see `Layout`.
+    """The features of a motion without gaps: (T, D) float64, see `FeatureLayout`.
 
     Where the motion stands and faces at first is not in them: `decode(encode(motion))` is `placed(motion)`. The last
     frame repeats the velocities of the one before. Raises ValueError where a frame is unknown.

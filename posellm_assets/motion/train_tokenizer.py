@@ -25,7 +25,13 @@ from posellm_assets.motion.config import TokenizerJob
 from posellm_assets.motion.objective import Objective
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.motion.tokenizer_report import held_out_figures
-from posellm_assets.motion.training_data import Segments, Windows, mirrored_features, normalisation, read_segments
+from posellm_assets.motion.training_data import (
+    Segments,
+    TrainingWindows,
+    mirrored_features,
+    normalisation,
+    read_segments,
+)
 from posellm_assets.program import Preempted, Report, bf16_is_fast_on_cpu, read_config, run_training
 from posellm_assets.training import checkpoints
 from posellm_assets.training.saving import PREEMPTION_S, SavePoints, Saves
@@ -99,7 +105,7 @@ class Training:
         features = mirrored_features(self.segments.all, config.min_frames)
         self.network = Network(features[0].shape[1], config)
         self.network.mean, self.network.std = normalisation(features, example.skeleton)
-        self.windows = Windows(features, example, config)
+        self.windows = TrainingWindows(features, example, config)
         self.objective = Objective(representation.layout(example.skeleton), self.network.mean, self.network.std)
         matrices = [p for p in self.network.parameters() if p.ndim > 1]
         vectors = [p for p in self.network.parameters() if p.ndim == 1]

@@ -71,7 +71,7 @@ def normalisation(features: Sequence[np.ndarray], skeleton: Skeleton) -> tuple[t
     return torch.from_numpy(frames.mean(axis=0, dtype=np.float64)).float(), torch.from_numpy(std).float()
 
 
-class Windows:
+class TrainingWindows:
     """Random windows of features at random speeds: about as many frames in a batch, whatever the window length.
 
     Every window is played at a speed of its own between the slowest and the fastest of the settings, so that a network

@@ -39,7 +39,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 @dataclass(frozen=True)
-class Clip:
+class PoseItem:
     """A video and where its poses (parquet), quality (JSON) and contact sheet (JPEG) go."""
 
     key: str
@@ -62,7 +62,7 @@ class PoseSummary(Record):
 
 @dataclass(frozen=True)
 class _Piece:
-    clip: Clip
+    clip: PoseItem
     info: VideoInfo
     config: PoseConfig
     index: int
@@ -76,7 +76,7 @@ class _Piece:
 
 
 def extract_clips(
-    clips: Iterable[Clip],
+    clips: Iterable[PoseItem],
     pool: Pool,
     config: PoseConfig,
     progress: Callable[[str, float], None] | None = None,
@@ -91,7 +91,7 @@ def extract_clips(
     """
     ensure_model(config.network)  # once here, so that a missing model is one error and not one per clip
     unreadable: list[tuple[str, Exception]] = []
-    parts: dict[str, list[_Part]] = {}
+    parts: dict[str, list[_Followed]] = {}
     broken: set[str] = set()
     for piece, outcome in pool.map(_work, _pieces(clips, config, unreadable)):
         key = piece.clip.key
@@ -113,7 +113,7 @@ def extract_clips(
 
 
 @dataclass(frozen=True)
-class _Part:
+class _Followed:
     """What one piece gave: T frames, (T, P, 33, 8) values with NaN where there is nobody, and its tiles."""
 
     time_s: np.ndarray
@@ -132,7 +132,7 @@ def poses_of(video: Path, config: PoseConfig) -> tuple[Poses, Quality]:
         raise ValueError(f"{video}: {error}") from error
     with TemporaryDirectory() as name:
         folder = Path(name)
-        clip = Clip(video.name, video, folder / "poses.parquet", folder / "quality.json", folder / "sheet.jpg")
+        clip = PoseItem(video.name, video, folder / "poses.parquet", folder / "quality.json", folder / "sheet.jpg")
         ((_, summary),) = extract_clips([clip], LocalPool(), config)
         if isinstance(summary, Exception):
             raise ValueError(f"{video}: {summary}") from summary
@@ -141,7 +141,7 @@ def poses_of(video: Path, config: PoseConfig) -> tuple[Poses, Quality]:
         return Poses.read(clip.poses), summary.quality
 
 
-def _pieces(clips: Iterable[Clip], config: PoseConfig, unreadable: list[tuple[str, Exception]]) -> Iterator[_Piece]:
+def _pieces(clips: Iterable[PoseItem], config: PoseConfig, unreadable: list[tuple[str, Exception]]) -> Iterator[_Piece]:
     for clip in clips:
         try:
             info = probe(clip.video)
@@ -152,7 +152,7 @@ def _pieces(clips: Iterable[Clip], config: PoseConfig, unreadable: list[tuple[st
         yield from (_Piece(clip, info, config, index, of) for index in range(of))
 
 
-def _work(piece: _Piece) -> PoseSummary | _Part:
+def _work(piece: _Piece) -> PoseSummary | _Followed:
     """In a worker: a whole clip to its files, or a piece of one to its landmarks."""
     model = _prepared(piece.config.network)
     part = _follow(piece, model, people=1) or _follow(piece, model, people=piece.config.max_people)
@@ -171,7 +171,7 @@ def _prepared(network: str) -> Model:
     return ensure_model(network)
 
 
-def _follow(piece: _Piece, model: Model, people: int) -> _Part | None:
+def _follow(piece: _Piece, model: Model, people: int) -> _Followed | None:
     """Run the landmarker over a piece; None where one person was to be followed and several are in view."""
     from posellm_assets.poses.contact_sheet import small, tile_times
     from posellm_assets.poses.landmarker import VideoLandmarker
@@ -201,7 +201,7 @@ def _follow(piece: _Piece, model: Model, people: int) -> _Part | None:
     values = np.full((len(found), max(map(len, found), default=0), COUNT, len(CHANNELS)), np.nan, np.float32)
     for frame_index, landmarks in enumerate(found):
         values[frame_index, : len(landmarks)] = landmarks
-    return _Part(np.array(time_s), values, tiles)
+    return _Followed(np.array(time_s), values, tiles)
 
 
 def _look_times(start_s: float, end_s: float) -> list[float]:
@@ -219,7 +219,7 @@ def _looker(model: Model, config: PoseConfig) -> "ImageLandmarker":
     return looker
 
 
-def _finish(piece: _Piece, parts: list[_Part]) -> PoseSummary:
+def _finish(piece: _Piece, parts: list[_Followed]) -> PoseSummary:
     """Join the parts of a clip, judge them, and write its three files."""
     from posellm_assets.poses.contact_sheet import contact_sheet
 
@@ -241,7 +241,7 @@ def _finish(piece: _Piece, parts: list[_Part]) -> PoseSummary:
     )
 
 
-def _joined(parts: list[_Part], info: VideoInfo, config: PoseConfig) -> Poses:
+def _joined(parts: list[_Followed], info: VideoInfo, config: PoseConfig) -> Poses:
     parts = sorted((part for part in parts if len(part.time_s)), key=lambda part: part.time_s[0])
     if sum(len(part.time_s) for part in parts) < 2:
         raise UnreadableVideo("fewer than two frames could be decoded; export the video again")

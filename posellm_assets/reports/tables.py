@@ -16,7 +16,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Layout:
+class TableLayout:
     """Rows by the ending of their figures' names, columns by the beginning; a few figures have names of their own."""
 
     title: str
@@ -37,7 +37,7 @@ class Layout:
 _PRECISION = tuple(Column(f"r_precision_{k}", f"R@{k}", "higher") for k in (1, 2, 3))
 _MM_DIST = Column("mm_dist", "MM-Dist", "lower", is_share=False)
 
-T2M = Layout(
+T2M = TableLayout(
     title="Motion from text",
     rows=(
         ("generated", "this model"),
@@ -72,7 +72,7 @@ T2M = Layout(
     names={("valid", "generated"): "valid_share"},
 )
 
-M2T = Layout(
+M2T = TableLayout(
     title="Text from motion",
     rows=(
         ("said", "this model"),

@@ -19,7 +19,7 @@ from posellm_assets.texts.config import Language
 from posellm_assets.texts.fact import Fact
 from posellm_assets.texts.facts import measure
 from posellm_assets.texts.glossary import NO_GLOSSARY, Glossary, named
-from posellm_assets.texts.wording import RELATIONS, Movement, movements, relation_words, words
+from posellm_assets.texts.wording import RELATIONS, JointMovement, movements, relation_words, words
 
 # Movements told in each caption: a short one first, which a small model can learn to say.
 MOVEMENTS_TOLD = (1, 2, 2)
@@ -163,7 +163,7 @@ def _facts_texts(facts: list[Fact], motion: Motion, choose: random.Random, langu
     return [text for text in texts if text]
 
 
-def _movement_text(movement: Movement, choose: random.Random, language: Language) -> str:
+def _movement_text(movement: JointMovement, choose: random.Random, language: Language) -> str:
     patterns = words(language)["caption"]
     count = choose.choice(patterns["count"])
     # Sides that were counted differently are not given one count.

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from posellm_assets.texts.fact import Fact
-from posellm_assets.texts.wording import RELATIONS, Movement, movements, relation_words, words
+from posellm_assets.texts.wording import RELATIONS, JointMovement, movements, relation_words, words
 
 
 def describe(facts: Iterable[Fact], language: str = "en") -> list[str]:
@@ -33,7 +33,7 @@ def describe(facts: Iterable[Fact], language: str = "en") -> list[str]:
     return [sentence[0].upper() + sentence[1:] + said["full_stop"] for sentence in sentences]
 
 
-def _movement(movement: Movement, language: str) -> str:
+def _movement(movement: JointMovement, language: str) -> str:
     patterns = words(language)["sentence"]
     who_verb, period = movement.who_verb(language), _period(movement, patterns)
     if len(movement.angles) == 2:
@@ -58,7 +58,7 @@ def _count(times: int | None, patterns: dict[str, Any]) -> str:
     return patterns["count"].format(n=times) if times else ""
 
 
-def _period(movement: Movement, patterns: dict[str, Any]) -> str:
+def _period(movement: JointMovement, patterns: dict[str, Any]) -> str:
     if movement.period_s is None:
         return ""
     return patterns["period"].format(period=f"{movement.period_s:.1f}")
@@ -74,7 +74,7 @@ def _relation(fact: Fact, language: str) -> str:
     return patterns[pattern].format(relation=relation_words(fact, language), length=f"{fact.value:.2f}", when=when)
 
 
-def _order(fact: Fact, moved: list[Movement], language: str) -> str:
+def _order(fact: Fact, moved: list[JointMovement], language: str) -> str:
     patterns = words(language)["sentence"]
     who = {(movement.joint, movement.angles[0].side): movement.who_verb(language) for movement in moved}
     return patterns["order"].format(

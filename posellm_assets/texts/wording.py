@@ -15,7 +15,7 @@ RELATIONS = ("above", "below", "near", "beside", "ahead")
 
 
 @dataclass(frozen=True)
-class Movement:
+class JointMovement:
     """What one joint does: one angle fact, or two (left, right) that take turns, each with its count (0 for once)."""
 
     joint: str
@@ -52,11 +52,11 @@ def relation_words(fact: Fact, language: str) -> str:
     return words(language)["relations"][f"{fact.joint}_{fact.kind}_{fact.other}"][fact.side]
 
 
-def movements(facts: Iterable[Fact]) -> list[Movement]:
+def movements(facts: Iterable[Fact]) -> list[JointMovement]:
     """The movements in the order of their facts."""
     facts = list(facts)
     in_turn = {fact.joint for fact in facts if fact.kind == "alternation"}
-    found: list[Movement] = []
+    found: list[JointMovement] = []
     for angle in (fact for fact in facts if fact.kind == "angle"):
         if angle.joint in in_turn:
             if angle.side == "left":
@@ -69,12 +69,12 @@ def movements(facts: Iterable[Fact]) -> list[Movement]:
     return found
 
 
-def _movement(angles: tuple[Fact, ...], facts: list[Fact]) -> Movement:
+def _movement(angles: tuple[Fact, ...], facts: list[Fact]) -> JointMovement:
     def values(kind: str, angle: Fact) -> list[float]:
         return [fact.value for fact in facts if (fact.kind, fact.joint, fact.side) == (kind, angle.joint, angle.side)]
 
     periods = [value for angle in angles for value in values("period", angle)]
-    return Movement(
+    return JointMovement(
         joint=angles[0].joint,
         angles=angles,
         counts=tuple(int(sum(values("repetition", angle))) for angle in angles),

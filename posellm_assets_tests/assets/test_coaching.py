@@ -15,14 +15,14 @@ from posellm_assets.defs.coaching import COACHING_LABELS
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.videos import video_assets
-from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.files import read_json, write_json
 from posellm_assets.lake import Lake
 from posellm_assets_tests.coaching_clips import add
 from posellm_assets_tests.endpoint_server import endpoint, refuses, says
 
-CLEAN, LAGS, FAST = Repetition(), Repetition("asymmetric arms", "right"), Repetition("too fast")
+CLEAN, LAGS, FAST = DemoRepetition(), DemoRepetition("asymmetric arms", "right"), DemoRepetition("too fast")
 
 
 @pytest.fixture

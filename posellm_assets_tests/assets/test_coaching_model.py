@@ -14,7 +14,7 @@ from posellm_assets.coaching.labels.lake_labels import Labeller
 from posellm_assets.defs import coaching_model
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs
-from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.splits import split_of
 from posellm_assets.generations.snapshots import Snapshot, SnapshotVideo
@@ -27,7 +27,7 @@ from posellm_assets.training import backends
 from posellm_assets_tests.coaching_clips import add
 from posellm_assets_tests.tokens import segment, write_tokens
 
-CLEAN, LAGS, FAST = Repetition(), Repetition("asymmetric arms", "right"), Repetition("too fast")
+CLEAN, LAGS, FAST = DemoRepetition(), DemoRepetition("asymmetric arms", "right"), DemoRepetition("too fast")
 SMALL = {
     "hidden_size": 32, "layers": 2, "attention_heads": 2, "key_value_heads": 1, "head_size": 16,
     "intermediate_size": 64, "text_tokens": 600,

@@ -28,7 +28,7 @@ COLUMNS = ("file", "start_s", "end_s", "label", "participant", "match", "hit_s")
 
 
 @dataclass
-class Found:
+class SourceExamples:
     """What a source holds: its classes, its examples, and what could not be used."""
 
     label_set: LabelSet
@@ -72,7 +72,7 @@ class Found:
         self.refused.append(Refused(str(what), reason))
 
 
-def from_folders(root: Path, sport: str, lake: Lake | None = None, match: str | None = None) -> Found:
+def from_folders(root: Path, sport: str, lake: Lake | None = None, match: str | None = None) -> SourceExamples:
     """A folder for each class, named in any language of the sport's label set (or, without one, as the class itself).
 
     Participants come from sidecars and `labels.csv`; `match` is a regular expression whose first group finds the match
@@ -83,7 +83,7 @@ def from_folders(root: Path, sport: str, lake: Lake | None = None, match: str | 
         raise UnusableDataset(f"{root} has no folders; put the clips of each class into a folder with the class's name")
     pattern = _pattern(match)
     label_set = LabelSet.load(sport, lake)
-    found = Found(label_set or LabelSet.of_labels(sport, (folder.name for folder in folders)))
+    found = SourceExamples(label_set or LabelSet.of_labels(sport, (folder.name for folder in folders)))
     of_class: dict[str, list[Path]] = {}
     for folder in folders:
         one = found.label_set.class_of(folder.name)
@@ -100,7 +100,7 @@ def from_folders(root: Path, sport: str, lake: Lake | None = None, match: str | 
     return found
 
 
-def from_lake(lake: Lake, keys: Iterable[str], scope: str) -> Found:
+def from_lake(lake: Lake, keys: Iterable[str], scope: str) -> SourceExamples:
     """The labelled videos among `keys`, with the classes of their sports; `scope` is a sport or `all`.
 
     A sport whose label set is wrong is refused, with its videos, and the others are done. Motion capture is left out.
@@ -122,7 +122,7 @@ def from_lake(lake: Lake, keys: Iterable[str], scope: str) -> Found:
         )
         reasons = " ".join([*wrong.values(), unseen]).strip()
         raise UnusableDataset(f"no video of {scope} has a label that can be used. {reasons}".strip())
-    found = Found(LabelSet.joined(scope, sets), without_pictures=without_pictures)
+    found = SourceExamples(LabelSet.joined(scope, sets), without_pictures=without_pictures)
     by_sport = {label_set.sport: label_set for label_set in sets}
     for sport, reason in wrong.items():
         found.refuse(sport, reason)
@@ -138,7 +138,7 @@ def from_lake(lake: Lake, keys: Iterable[str], scope: str) -> Found:
     return found
 
 
-def from_segments(table: Path, sport: str, lake: Lake | None = None) -> Found:
+def from_segments(table: Path, sport: str, lake: Lake | None = None) -> SourceExamples:
     """The rows of a CSV file: `file` (beside it), `start_s`, `end_s`, `label`; maybe `participant`, `match`, `hit_s`.
 
     Where neither participant nor match is named, the video itself decides the split. Raises UnusableDataset where
@@ -153,7 +153,7 @@ def from_segments(table: Path, sport: str, lake: Lake | None = None) -> Found:
             f"found {len(rows)} rows with {', '.join(columns) or 'none'}"
         )
     label_set = LabelSet.load(sport, lake)
-    found = Found(label_set or LabelSet.of_labels(sport, (row["label"] or "" for row in rows)))
+    found = SourceExamples(label_set or LabelSet.of_labels(sport, (row["label"] or "" for row in rows)))
     for line, row in enumerate(rows, 2):
         where = f"{table.name} line {line}"
         one = found.label_set.class_of(row["label"] or "")
@@ -182,7 +182,9 @@ def _box(lake: Lake, key: str, span_s: tuple[float, float]) -> Box | None:
     return box_of(poses.of(choose_subject(poses)), *span_s)
 
 
-def _add_folder(found: Found, root: Path, folder: Path, class_id: str, pattern: re.Pattern[str] | None) -> None:
+def _add_folder(
+    found: SourceExamples, root: Path, folder: Path, class_id: str, pattern: re.Pattern[str] | None
+) -> None:
     clips = sorted(path for path in folder.iterdir() if path.is_file() and _may_be_clip(path))
     if not clips:
         found.refuse(folder, "the folder holds no clips")

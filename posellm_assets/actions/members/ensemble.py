@@ -25,7 +25,7 @@ _ROUNDS = 2000
 _FLOOR = 1e-6
 
 
-class Decision(Record):
+class EnsembleAnswer(Record):
     """What the ensemble says of a clip, in the words of the earlier system; `all_results` is by member."""
 
     action: str
@@ -103,7 +103,7 @@ class Ensemble(Record):
         seconds = sum(opinion.seconds for opinion in opinions)
         return Opinion(NAME, normalised(mixed), seconds).at_temperature(self.temperature)
 
-    def decide(self, opinions: Sequence[Opinion]) -> Decision | None:
+    def decide(self, opinions: Sequence[Opinion]) -> EnsembleAnswer | None:
         """What is said of a clip given the raw opinions on it, None where nobody has one."""
         mixed = self.mixture(opinions)
         if mixed is None:
@@ -116,7 +116,7 @@ class Ensemble(Record):
             method = f"{chosen.member}_primary"
         elif len(asked) == 1:
             chosen, method = asked[0], "single"
-        return Decision(
+        return EnsembleAnswer(
             action=chosen.action,
             confidence=chosen.confidence,
             method=chosen.member,

@@ -30,7 +30,7 @@ MOTION, LANGUAGE, VISION, VIDEO_MAE = classifier.NAME, "language", "vision-langu
 
 
 @dataclass(frozen=True)
-class Case:
+class ActionClip:
     """A stretch of footage that shows one action: `video` is None for motion capture, `motion` None where nobody could
     be followed, `box` where they are in the picture. Times are seconds in the video."""
 
@@ -47,7 +47,7 @@ class Member(Protocol):
 
     name: str
 
-    def opinions(self, cases: Sequence[Case]) -> list[Opinion | None]:
+    def opinions(self, cases: Sequence[ActionClip]) -> list[Opinion | None]:
         """An opinion on each case, None where it shows nothing that this member could judge."""
         ...
 
@@ -60,7 +60,7 @@ class MotionMember:
     def __init__(self, model: MotionClassifier):
         self.model = model
 
-    def opinions(self, cases: Sequence[Case]) -> list[Opinion | None]:
+    def opinions(self, cases: Sequence[ActionClip]) -> list[Opinion | None]:
         """See `Member`."""
         return self.model.opinions([case.motion for case in cases])
 
@@ -85,7 +85,7 @@ class LanguageMember:
 
         return cls(MotionLM.load(model), MotionTokenizer.load(tokenizer), label_set)
 
-    def opinions(self, cases: Sequence[Case]) -> list[Opinion | None]:
+    def opinions(self, cases: Sequence[ActionClip]) -> list[Opinion | None]:
         """See `Member`."""
         said: list[Opinion | None] = [None] * len(cases)
         started = time.process_time()
@@ -120,7 +120,7 @@ class VisionMember:
 
         return cls(VisionModel.load(folder), label_set)
 
-    def opinions(self, cases: Sequence[Case]) -> list[Opinion | None]:
+    def opinions(self, cases: Sequence[ActionClip]) -> list[Opinion | None]:
         """See `Member`."""
         said: list[Opinion | None] = [None] * len(cases)
         seen = [index for index, case in enumerate(cases) if case.video is not None]
@@ -130,7 +130,7 @@ class VisionMember:
         return said
 
 
-def example_of(case: Case) -> ActionExample:
+def example_of(case: ActionClip) -> ActionExample:
     """A case as the vision room asks for it; what it shows is not known."""
     assert case.video is not None
     return ActionExample(

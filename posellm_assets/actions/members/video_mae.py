@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors.numpy import load, save
 
-from posellm_assets.actions.members.members import VIDEO_MAE, Case
+from posellm_assets.actions.members.members import VIDEO_MAE, ActionClip
 from posellm_assets.actions.members.opinions import Opinion
 from posellm_assets.actions.members.softmax import SoftmaxRegression
 from posellm_assets.files import read_json, write_bytes, write_json
@@ -34,7 +34,7 @@ class VideoMaeMember:
 
     @classmethod
     def fit(
-        cls, weights: Path, cases: Sequence[Case], truth: Sequence[str], classes: Sequence[str]
+        cls, weights: Path, cases: Sequence[ActionClip], truth: Sequence[str], classes: Sequence[str]
     ) -> "VideoMaeMember":
         """A head for the cases, which must have a video, and their classes."""
         encoder = _encoder(weights)
@@ -54,11 +54,11 @@ class VideoMaeMember:
         fitted = SoftmaxRegression(**load((head / "head.safetensors").read_bytes()))
         return cls(_encoder(weights), read_json(head / "head.json")["classes"], fitted)
 
-    def opinions(self, cases: Sequence[Case]) -> list[Opinion | None]:
+    def opinions(self, cases: Sequence[ActionClip]) -> list[Opinion | None]:
         """An opinion on each case that has a video."""
         return [self._opinion(case) if case.video is not None else None for case in cases]
 
-    def _opinion(self, case: Case) -> Opinion:
+    def _opinion(self, case: ActionClip) -> Opinion:
         started = time.process_time()
         log_probs = self.head.log_probs(_features(self.encoder, case)[None])[0].tolist()
         return Opinion(VIDEO_MAE, dict(zip(self.classes, log_probs, strict=True)), time.process_time() - started)
@@ -75,7 +75,7 @@ def _encoder(weights: Path) -> Any:
 
 
 @torch.inference_mode()
-def _features(encoder: Any, case: Case) -> np.ndarray:
+def _features(encoder: Any, case: ActionClip) -> np.ndarray:
     """(size,) mean of the encoder's tokens over the clip."""
     assert case.video is not None
     config = encoder.config

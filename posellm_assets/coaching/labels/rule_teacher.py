@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.overlays import overlay
 from posellm_assets.coaching.labels.quantities import QUANTITIES, moment_s, said
-from posellm_assets.coaching.labels.rules import Finding, NoRules, all_rules, findings, repetitions_of, rules_of
-from posellm_assets.coaching.labels.schema import MAX_POINTS, SEVERITIES, FeedbackPoint, Measured
+from posellm_assets.coaching.labels.rules import BrokenRule, NoRules, all_rules, findings, repetitions_of, rules_of
+from posellm_assets.coaching.labels.schema import MAX_POINTS, SEVERITIES, FeedbackPoint, MeasuredValue
 from posellm_assets.coaching.labels.teachers import Answer
 
 
@@ -25,7 +25,7 @@ class RuleTeacher:
             known = ", ".join(one.exercise for one in all_rules())
             what = f"for {clip.exercise!r}" if clip.exercise else "for a clip without a label"
             raise NoRules(f"there are no rules {what}; there are rules for {known}")
-        groups: dict[tuple[str, str | None], list[Finding]] = {}
+        groups: dict[tuple[str, str | None], list[BrokenRule]] = {}
         for finding in findings(clip, rules, repetitions_of(clip, rules)):
             groups.setdefault((finding.rule.fault, finding.side), []).append(finding)
         points = [point for group in groups.values() if (point := point_of(clip, group))]
@@ -34,7 +34,7 @@ class RuleTeacher:
         return Answer(praise, tuple(point.model_dump(mode="json") for point in points[:MAX_POINTS]))
 
 
-def point_of(clip: MeasuredClip, group: Sequence[Finding]) -> FeedbackPoint | None:
+def point_of(clip: MeasuredClip, group: Sequence[BrokenRule]) -> FeedbackPoint | None:
     """The point for one fault; None where nothing of it can be shown in the picture."""
     for worst in sorted(group, key=lambda finding: -finding.excess):
         rule, side, quantity = worst.rule, worst.side, QUANTITIES[worst.rule.quantity]
@@ -55,7 +55,7 @@ def point_of(clip: MeasuredClip, group: Sequence[Finding]) -> FeedbackPoint | No
                 "fault": rule.fault,
                 "joint": quantity.joint,
                 "side": side,
-                "measured": Measured(
+                "measured": MeasuredValue(
                     quantity=rule.quantity,
                     value=round(worst.value, 3),
                     unit=quantity.unit,

@@ -91,7 +91,7 @@ class NoRules(ValueError):
 
 
 @dataclass(frozen=True)
-class Finding:
+class BrokenRule:
     """A rule that a repetition breaks; `value`, `target` and `excess` in the quantity's unit."""
 
     rule: Rule
@@ -139,9 +139,9 @@ def unseen(clip: MeasuredClip, rules: ExerciseRules) -> list[str]:
     return [rule.fault for rule in rules.rules if not _is_seen(rule, clip)]
 
 
-def findings(clip: MeasuredClip, rules: ExerciseRules, repetitions: Sequence[Repetition]) -> list[Finding]:
+def findings(clip: MeasuredClip, rules: ExerciseRules, repetitions: Sequence[Repetition]) -> list[BrokenRule]:
     """Everything that breaks a rule, a fault once for each repetition and side."""
-    found: dict[tuple[str, str | None, int], Finding] = {}
+    found: dict[tuple[str, str | None, int], BrokenRule] = {}
     for rule in rules.rules:
         if not _is_seen(rule, clip):
             continue
@@ -155,7 +155,7 @@ def findings(clip: MeasuredClip, rules: ExerciseRules, repetitions: Sequence[Rep
                     continue
                 place = (rule.fault, side, repetition.number)
                 if place not in found or excess > found[place].excess:
-                    found[place] = Finding(rule, side, repetition, value, rule.target * scale, excess)
+                    found[place] = BrokenRule(rule, side, repetition, value, rule.target * scale, excess)
     return sorted(found.values(), key=lambda finding: finding.repetition.number)
 
 

@@ -33,19 +33,19 @@ class OldLabel(ValueError):
     """A label file of another schema; the message names it and says what to do. The file is left as it is."""
 
 
-class _Part(Record):
+class _LabelPart(Record):
     # A value that is no number would be within every tolerance.
     model_config = ConfigDict(allow_inf_nan=False)
 
 
-class FocusPoint(_Part):
+class FocusPoint(_LabelPart):
     """Where in the picture the eye should go, as shares of its width and height, y down."""
 
     x: float = Field(ge=0, le=1)
     y: float = Field(ge=0, le=1)
 
 
-class Vector(_Part):
+class Vector(_LabelPart):
     """An arrow in the picture. Current is red and Target is green."""
 
     start: Point
@@ -54,7 +54,7 @@ class Vector(_Part):
     label: str
 
 
-class Visuals(_Part):
+class Visuals(_LabelPart):
     """What is drawn over the picture at the moment of the mistake."""
 
     overlay_type: OverlayType
@@ -63,7 +63,7 @@ class Visuals(_Part):
     path_points: tuple[Point, ...] = ()
 
 
-class Measured(_Part):
+class MeasuredValue(_LabelPart):
     """What a point says of the body: the value of a quantity of `quantities`, and what it should be."""
 
     quantity: str
@@ -72,7 +72,7 @@ class Measured(_Part):
     target: float
 
 
-class FeedbackPoint(_Part):
+class FeedbackPoint(_LabelPart):
     """One thing to do better."""
 
     mistake_timestamp_ms: int = Field(ge=0)
@@ -84,19 +84,19 @@ class FeedbackPoint(_Part):
     joint: Joint | None
     """None where the whole body is meant, such as for tempo."""
     side: Side | None
-    measured: Measured
+    measured: MeasuredValue
     repetitions: tuple[int, ...] = ()
     """Which repetitions of the label show it, from 1."""
 
 
-class Span(_Part):
+class Span(_LabelPart):
     """A stretch of the clip, in seconds."""
 
     start_s: float
     end_s: float
 
 
-class Rejected(_Part):
+class Rejected(_LabelPart):
     """What a teacher said that the measured pose does not bear out: kept as it was said, with every reason."""
 
     reasons: tuple[str, ...] = Field(min_length=1)
@@ -109,7 +109,7 @@ class Rejected(_Part):
         return tuple(reason.split(":", 1)[0] for reason in self.reasons)
 
 
-class CoachingLabel(_Part):
+class CoachingLabel(_LabelPart):
     """A video's label, and what of its teacher's answer was rejected."""
 
     schema_version: Literal[2] = 2
@@ -179,7 +179,7 @@ def write_label(path: Path, label: CoachingLabel) -> None:
     write_json(path, label.model_dump(mode="json"))
 
 
-class TeacherAnswer(_Part):
+class TeacherAnswer(_LabelPart):
     """What a teacher answers, before any of it is believed. The score is not its to give."""
 
     positive_note: str

@@ -26,7 +26,7 @@ class Said(Record):
     severity: Severity | None
 
 
-class Found(Record):
+class ReportedFault(Record):
     """A fault of an exercise: in which repetitions, how bad at worst, and what was measured then."""
 
     fault: str
@@ -49,7 +49,7 @@ class Exercise(Record):
     end_s: float
     repetitions: int
     clean: int
-    faults: tuple[Found, ...]
+    faults: tuple[ReportedFault, ...]
     not_judged: tuple[str, ...]
 
 
@@ -124,10 +124,10 @@ def _names(counted: list[Counted]) -> list[str]:
 
 def _exercise(name: str, counted: list[Counted]) -> Exercise:
     own = [one for one in counted if one.exercise == name]
-    found: dict[tuple[str, Side | None], list[tuple[int, Found]]] = {}
+    found: dict[tuple[str, Side | None], list[tuple[int, ReportedFault]]] = {}
     for one in own:
         for point in one.points:
-            fault = Found(
+            fault = ReportedFault(
                 fault=point.fault,
                 side=point.side,
                 severity=point.severity,

@@ -13,9 +13,9 @@ from posellm_assets.coaching.labels.schema import FeedbackPoint
 from posellm_assets.coaching.live.drawing import small, still
 from posellm_assets.coaching.live.rules import KEEP_S, Counted, LiveRules, RuleVoice
 from posellm_assets.coaching.streaming.scores import Message
-from posellm_assets.footage.live import CameraLost, Source
+from posellm_assets.footage.live import CameraLost, FrameSource
 from posellm_assets.footage.video import Frame, UnreadableVideo
-from posellm_assets.motion.live import LiveTokens, Window
+from posellm_assets.motion.live import LiveTokens, LiveWindow
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.live import LatestPoses, Sight, sights
 
@@ -29,7 +29,7 @@ class TrainedCoach(Protocol):
     def begin(self) -> None:
         """Forget what was seen and said: a new session."""
 
-    def hear(self, window: Window) -> Message | None:
+    def hear(self, window: LiveWindow) -> Message | None:
         """What to say now that a window is known; None is silence."""
 
 
@@ -67,7 +67,7 @@ class LiveSession:
 
     def __init__(
         self,
-        source: Source,
+        source: FrameSource,
         poses: PoseConfig,
         rules: LiveRules,
         trained: tuple[TrainedCoach, LiveTokens] | None = None,

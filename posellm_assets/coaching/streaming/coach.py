@@ -12,7 +12,7 @@ from posellm_assets.coaching.streaming.network import SILENT_S, CoachModel, Cont
 from posellm_assets.coaching.streaming.scores import Message
 from posellm_assets.coaching.streaming.sessions import CoachedSession
 from posellm_assets.files import read_json, write_bytes, write_json
-from posellm_assets.motion.live import Window
+from posellm_assets.motion.live import LiveWindow
 from posellm_assets.records import Record
 
 RECORD, WEIGHTS = "coach.json", "coach.safetensors"
@@ -69,7 +69,7 @@ class Coach:
         self._seen: list[np.ndarray] = []  # the measures of the last windows
         self._said: list[tuple[float, int]] = []  # time, number of the message
 
-    def hear(self, window: Window) -> Message | None:
+    def hear(self, window: LiveWindow) -> Message | None:
         """What to say now that a window is known, at the time at which it is; None is silence."""
         self._seen = [*self._seen[1 - LOOK_BACK :], described(*bodies(window.features[None], self.record.fps))[0]]
         return self._step(recent(np.stack(self._seen))[-1], window.end_s)

@@ -26,7 +26,7 @@ _FORGETFUL = 0.2
 
 
 @dataclass(frozen=True)
-class Batch:
+class SessionBatch:
     """Rows side by side, padded at the end; (B, T) unless said otherwise."""
 
     motion: torch.Tensor  # (B, T, K)
@@ -43,11 +43,11 @@ class Lessons:
         self.texts, self.config, self.fps, self.delay_s = tuple(texts), config, fps, delay_s
         self._number = {text: number for number, text in enumerate(self.texts)}
 
-    def drawn(self, rows: Sequence[CoachedSession], rng: np.random.Generator) -> Batch:
+    def drawn(self, rows: Sequence[CoachedSession], rng: np.random.Generator) -> SessionBatch:
         """Rows in another guise each time: mirrored, disturbed, messages a little earlier or later."""
         return _stacked([self._row(row, rng) for row in rows])
 
-    def plain(self, rows: Sequence[CoachedSession]) -> Batch:
+    def plain(self, rows: Sequence[CoachedSession]) -> SessionBatch:
         """Rows as they are; a message that training sessions never had is left out."""
         return _stacked([self._row(row, None) for row in rows])
 
@@ -99,7 +99,7 @@ def catalogue(rows: Sequence[CoachedSession]) -> list[str]:
     return sorted(texts | mirror)
 
 
-def summed_loss(model: CoachModel, batch: Batch) -> torch.Tensor:
+def summed_loss(model: CoachModel, batch: SessionBatch) -> torch.Tensor:
     """The loss over all windows of a batch: whether to speak, weighted, and which message where one is due."""
     speak, message, _ = model(batch.motion, batch.context)
     when = functional.binary_cross_entropy_with_logits(speak, batch.speak, batch.weight, reduction="sum")
@@ -116,7 +116,7 @@ def normalise(model: CoachModel, lessons: Lessons, rows: Sequence[CoachedSession
     model.deviation.copy_(inputs.std(0).clamp(min=0.02))
 
 
-def _stacked(rows: Sequence[dict[str, np.ndarray]]) -> Batch:
+def _stacked(rows: Sequence[dict[str, np.ndarray]]) -> SessionBatch:
     longest = max(len(row["speak"]) for row in rows)
 
     def padded(name: str) -> torch.Tensor:
@@ -125,4 +125,4 @@ def _stacked(rows: Sequence[dict[str, np.ndarray]]) -> Batch:
         return torch.from_numpy(np.stack([np.pad(one, width) for one, width in zip(values, widths, strict=True)]))
 
     context = Context(padded("last").long(), padded("since_s").float())
-    return Batch(padded("motion"), context, padded("speak"), padded("message"), padded("weight"))
+    return SessionBatch(padded("motion"), context, padded("speak"), padded("message"), padded("weight"))

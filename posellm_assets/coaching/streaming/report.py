@@ -27,7 +27,7 @@ from posellm_assets.coaching.streaming.texts import TextFigures, text_figures
 from posellm_assets.coaching.streaming.timing import decide, heard, timed_figure
 from posellm_assets.endpoint import Endpoint
 from posellm_assets.files import write_bytes, write_json
-from posellm_assets.motion.live import Window
+from posellm_assets.motion.live import LiveWindow
 from posellm_assets.program import Report, run_program
 from posellm_assets.reports.html import filled
 from posellm_assets.reports.tables import bounds
@@ -130,7 +130,7 @@ def model_ms(coach: Coach, sessions: Sequence[CoachedSession]) -> dict[str, floa
     rows = zip(session.start_s.tolist(), session.end_s.tolist(), session.codes.tolist(), session.features, strict=True)
     for start_s, end_s, codes, features in list(rows)[:_TIMED_WINDOWS]:
         began = time.process_time()
-        coach.hear(Window(start_s, end_s, tuple(codes), features))
+        coach.hear(LiveWindow(start_s, end_s, tuple(codes), features))
         spent.append(1000 * (time.process_time() - began))
     return {
         "windows": len(spent),

@@ -9,7 +9,7 @@ from posellm_assets.actions.dataset.clips import ActionDataset, Refused, Unusabl
 from posellm_assets.actions.dataset.clips import write_dataset as write
 from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.dataset.label_set import LabelSetError
-from posellm_assets.actions.dataset.sources import Found, from_folders, from_segments
+from posellm_assets.actions.dataset.sources import SourceExamples, from_folders, from_segments
 from posellm_assets.footage.splits import split_of
 from posellm_assets.footage.video import frames, probe
 from posellm_assets.footage.writing import write_timed_video
@@ -35,7 +35,7 @@ def lake_with_set(folder: Path, text: str = WAYS_SET) -> Lake:
     return Lake(folder)
 
 
-def written(out: Path, found: Found) -> tuple[ActionDataset, list[Refused]]:
+def written(out: Path, found: SourceExamples) -> tuple[ActionDataset, list[Refused]]:
     config = DatasetConfig(languages=("en", "zh"))
     return write(out, found.examples, found.refused, found.label_set, config, InProcess(), seed=0)
 

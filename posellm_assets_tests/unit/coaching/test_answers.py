@@ -18,10 +18,10 @@ from posellm_assets.coaching.model.answers import (
 )
 from posellm_assets.coaching.model.dataset import answer_of
 from posellm_assets.coaching.model.report import commonest
-from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets_tests.coaching_clips import measured
 
-CLEAN, LAGS, FAST = Repetition(), Repetition("asymmetric arms", "right"), Repetition("too fast")
+CLEAN, LAGS, FAST = DemoRepetition(), DemoRepetition("asymmetric arms", "right"), DemoRepetition("too fast")
 
 
 def point(fault: str, side: str | None, value: float = 60, at_ms: int = 1000, joint: str = "shoulder") -> SaidPoint:

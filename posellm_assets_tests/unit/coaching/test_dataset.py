@@ -16,13 +16,13 @@ from posellm_assets.coaching.model.config import CoachingDatasetConfig
 from posellm_assets.coaching.model.dataset import CoachingExample, UnusableCoaching, answer_of, balanced, write_dataset
 from posellm_assets.coaching.model.dataset_sources import from_lake
 from posellm_assets.coaching.model.images import LeftOut
-from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.splits import split_of
 from posellm_assets.lake import Lake
 from posellm_assets_tests.coaching_clips import add
 
-CLEAN, LAGS, FAST = Repetition(), Repetition("asymmetric arms", "right"), Repetition("too fast")
+CLEAN, LAGS, FAST = DemoRepetition(), DemoRepetition("asymmetric arms", "right"), DemoRepetition("too fast")
 PEOPLE = {split: next(f"p{n}" for n in range(99) if split_of(f"p{n}") == split) for split in ("train", "val", "test")}
 CONFIG = CoachingDatasetConfig()
 

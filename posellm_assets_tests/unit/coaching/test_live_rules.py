@@ -7,9 +7,9 @@ import pytest
 
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
-from posellm_assets.coaching.labels.schema import FeedbackPoint, Measured, Visuals
+from posellm_assets.coaching.labels.schema import FeedbackPoint, MeasuredValue, Visuals
 from posellm_assets.coaching.live.rules import Counted, LiveRules, RuleVoice
-from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets.footage.video import Frame
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.motion import Motion
@@ -17,7 +17,7 @@ from posellm_assets.poses.live import LatestPoses, Sight
 from posellm_assets_tests.coaching_clips import DEEP, measured
 
 BLACK = np.zeros((8, 8, 3), np.uint8)
-CLEAN = Repetition()
+CLEAN = DemoRepetition()
 
 
 def lived(
@@ -40,9 +40,9 @@ def lived(
 
 @pytest.mark.parametrize(
     ("name", "fault", "side"),
-    [("squat", DEEP, "both"), ("jumping jack", Repetition("asymmetric arms", "left"), "left")],
+    [("squat", DEEP, "both"), ("jumping jack", DemoRepetition("asymmetric arms", "left"), "left")],
 )
-def test_repetitions_are_counted_and_judged_soon_after_they_end(name: str, fault: Repetition, side: str) -> None:
+def test_repetitions_are_counted_and_judged_soon_after_they_end(name: str, fault: DemoRepetition, side: str) -> None:
     clip = measured(name, (CLEAN, fault, CLEAN, CLEAN))
     live = lived(clip, LiveRules(name, None, MotionConfig()))
     rules = rules_of(name)
@@ -77,7 +77,7 @@ def test_a_repetition_that_ends_out_of_view_is_not_counted() -> None:
 
 
 def test_a_fidget_before_the_exercise_is_no_repetition() -> None:
-    small = Repetition("truncated range", strength=1.5)
+    small = DemoRepetition("truncated range", strength=1.5)
     live = lived(
         measured("jumping jack", (small, CLEAN, CLEAN, CLEAN)), LiveRules("jumping jack", None, MotionConfig())
     )
@@ -113,7 +113,7 @@ def counted(*faults: tuple[str, str]) -> list[Counted]:
             fault=fault,
             joint="knee",
             side="both",
-            measured=Measured(quantity="hip_drop", value=0.1, unit="share", target=0.3),
+            measured=MeasuredValue(quantity="hip_drop", value=0.1, unit="share", target=0.3),
         )
         for fault, said in faults
     ]

@@ -12,15 +12,15 @@ from posellm_assets.coaching.labels.quantities import QUANTITIES
 from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
 from posellm_assets.coaching.labels.rules import Rule, all_rules, findings, repetitions_of, rules_of
 from posellm_assets.coaching.labels.schema import CoachingLabel
-from posellm_assets.demo.faults import FAULTS_OF, Repetition, timed
+from posellm_assets.demo.faults import FAULTS_OF, DemoRepetition, timed
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets_tests.coaching_clips import DEEP, measured, planted
 
-CLEAN, LAGS = Repetition(), Repetition("asymmetric arms", "right")
+CLEAN, LAGS = DemoRepetition(), DemoRepetition("asymmetric arms", "right")
 
 
-def label(name: str, *repetitions: Repetition, azimuth_deg: float = 10.0) -> CoachingLabel:
+def label(name: str, *repetitions: DemoRepetition, azimuth_deg: float = 10.0) -> CoachingLabel:
     return label_clip(measured(name, repetitions, azimuth_deg), RuleTeacher())
 
 
@@ -78,17 +78,17 @@ def test_clean_repetitions_are_found_one_by_one_praised_and_score_100(name: str)
     ("name", "fault", "side"),
     [
         ("squat", DEEP, "both"),
-        ("squat", Repetition("knee valgus", "left"), "left"),
-        ("squat", Repetition("asymmetric arms", "right"), "right"),
-        ("squat", Repetition("too fast"), None),
-        ("lunge", Repetition("knee valgus", "right"), "right"),
-        ("jumping jack", Repetition("truncated range"), "both"),
-        ("arm raise", Repetition("asymmetric arms", "left"), "left"),
-        ("left side bend", Repetition("truncated range", strength=1.2), "both"),
+        ("squat", DemoRepetition("knee valgus", "left"), "left"),
+        ("squat", DemoRepetition("asymmetric arms", "right"), "right"),
+        ("squat", DemoRepetition("too fast"), None),
+        ("lunge", DemoRepetition("knee valgus", "right"), "right"),
+        ("jumping jack", DemoRepetition("truncated range"), "both"),
+        ("arm raise", DemoRepetition("asymmetric arms", "left"), "left"),
+        ("left side bend", DemoRepetition("truncated range", strength=1.2), "both"),
     ],
 )
 def test_a_planted_fault_is_found_in_its_repetition_on_its_side_and_nothing_else_is(
-    name: str, fault: Repetition, side: str | None
+    name: str, fault: DemoRepetition, side: str | None
 ) -> None:
     azimuth_deg = 40.0 if name == "lunge" else 10.0
     repetitions = (CLEAN, fault, CLEAN, CLEAN)
@@ -101,7 +101,7 @@ def test_a_planted_fault_is_found_in_its_repetition_on_its_side_and_nothing_else
 
 
 def test_both_knees_that_fall_in_are_two_points() -> None:
-    assert told(label("squat", CLEAN, Repetition("knee valgus"), CLEAN)) == {
+    assert told(label("squat", CLEAN, DemoRepetition("knee valgus"), CLEAN)) == {
         ("knee valgus", "left", (2,)),
         ("knee valgus", "right", (2,)),
     }
@@ -110,7 +110,7 @@ def test_both_knees_that_fall_in_are_two_points() -> None:
 @pytest.mark.parametrize("azimuth_deg", [-25.0, 10.0, 60.0, 190.0])
 def test_a_knee_that_falls_in_is_the_same_knee_from_the_front_aslant_and_from_behind(azimuth_deg: float) -> None:
     for side in ("left", "right"):
-        found = label("squat", CLEAN, Repetition("knee valgus", side), CLEAN, azimuth_deg=azimuth_deg)  # type: ignore[arg-type]
+        found = label("squat", CLEAN, DemoRepetition("knee valgus", side), CLEAN, azimuth_deg=azimuth_deg)  # type: ignore[arg-type]
         assert told(found) == {("knee valgus", side, (2,))}
 
 
@@ -123,19 +123,19 @@ def test_a_close_up_without_feet_is_not_measured() -> None:
 
 
 def test_knees_filmed_from_the_side_are_not_judged_and_the_label_says_so() -> None:
-    found = label("squat", CLEAN, Repetition("knee valgus"), CLEAN, azimuth_deg=-60.0)
+    found = label("squat", CLEAN, DemoRepetition("knee valgus"), CLEAN, azimuth_deg=-60.0)
     assert found.not_judged == ("knee valgus",)
     assert told(found) == set()
 
 
 def test_a_fault_in_every_repetition_is_found_too() -> None:
-    found = label("squat", *[Repetition("too fast", strength=1.2)] * 4)
+    found = label("squat", *[DemoRepetition("too fast", strength=1.2)] * 4)
     assert told(found) == {("too fast", None, (1, 2, 3, 4))}
 
 
 def test_a_fault_that_is_worse_is_graver() -> None:
-    clip = measured("jumping jack", (CLEAN, Repetition("truncated range", strength=0.8), CLEAN,
-                                     Repetition("truncated range", strength=1.3)))  # fmt: skip
+    clip = measured("jumping jack", (CLEAN, DemoRepetition("truncated range", strength=0.8), CLEAN,
+                                     DemoRepetition("truncated range", strength=1.3)))  # fmt: skip
     rules = rules_of("jumping jack")
     assert rules is not None
     found = findings(clip, rules, repetitions_of(clip, rules))
@@ -144,7 +144,7 @@ def test_a_fault_that_is_worse_is_graver() -> None:
 
 
 def test_somebody_who_only_stands_gives_a_label_that_says_that_nothing_was_found() -> None:
-    clip = measured("squat", (Repetition("shallow", strength=1.99),) * 2)
+    clip = measured("squat", (DemoRepetition("shallow", strength=1.99),) * 2)
     found = label_clip(clip, RuleTeacher())
     assert (found.status, found.error_message) == ("failed", "no repetition of the squat was found in the clip")
 
@@ -165,7 +165,7 @@ def test_a_repetition_that_the_clip_cuts_off_is_not_judged(name: str) -> None:
 
 
 def test_depth_that_the_camera_guesses_wrongly_changes_no_finding() -> None:
-    clip = measured("squat", (CLEAN, DEEP, Repetition("knee valgus", "left"), CLEAN))
+    clip = measured("squat", (CLEAN, DEEP, DemoRepetition("knee valgus", "left"), CLEAN))
     squeezed = replace(clip.subject, world=clip.subject.world * np.array([1, 1, 0.8], np.float32))
     guessed = replace(clip, subject=squeezed, motion=motion_from_poses(squeezed, MotionConfig()))
     assert told(label_clip(guessed, RuleTeacher())) == told(label_clip(clip, RuleTeacher()))

@@ -10,14 +10,14 @@ from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
 from posellm_assets.coaching.labels.schema import (
     CoachingLabel,
     FeedbackPoint,
-    Measured,
+    MeasuredValue,
     OldLabel,
     Visuals,
     read_label,
     score,
     write_label,
 )
-from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets_tests.coaching_clips import measured
 
 OLD = {
@@ -34,7 +34,7 @@ OLD = {
 
 @pytest.fixture
 def label() -> CoachingLabel:
-    clip = measured("jumping jack", (Repetition(), Repetition("asymmetric arms", "left"), Repetition()))
+    clip = measured("jumping jack", (DemoRepetition(), DemoRepetition("asymmetric arms", "left"), DemoRepetition()))
     return label_clip(clip, RuleTeacher())
 
 
@@ -47,7 +47,7 @@ def point(severity: str, time_ms: int = 0) -> FeedbackPoint:
         fault="too fast",
         joint=None,
         side=None,
-        measured=Measured(quantity="repetition_s", value=0.5, unit="s", target=1.0),
+        measured=MeasuredValue(quantity="repetition_s", value=0.5, unit="s", target=1.0),
     )
 
 

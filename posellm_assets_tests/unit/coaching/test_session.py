@@ -23,7 +23,7 @@ from posellm_assets.coaching.streaming.inputs import bodies, described, recent
 from posellm_assets.coaching.streaming.network import CoachModel
 from posellm_assets.coaching.streaming.scores import Message
 from posellm_assets.commands.coach import hold_session, stopped_by_ctrl_c
-from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets.demo.footage import render_clip
 from posellm_assets.files import write_json
 from posellm_assets.footage.live import Playback
@@ -31,7 +31,7 @@ from posellm_assets.footage.video import Frame, UnreadableVideo, frames, probe
 from posellm_assets.footage.writing import write_timed_video
 from posellm_assets.lake import Lake
 from posellm_assets.motion.config import MotionConfig
-from posellm_assets.motion.live import LiveTokens, Window
+from posellm_assets.motion.live import LiveTokens, LiveWindow
 from posellm_assets.motion.representation import layout
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.poses.config import PoseConfig
@@ -39,7 +39,7 @@ from posellm_assets.settings import load_settings
 from posellm_assets_tests.coaching_clips import planted
 from posellm_assets_tests.unit.motion.test_tokenizer import SMALL, untrained
 
-SHALLOW = Repetition("shallow")
+SHALLOW = DemoRepetition("shallow")
 
 
 @pytest.fixture(scope="module")
@@ -78,9 +78,9 @@ class Counting:
     """A coach that says which window it hears, every third time."""
 
     def begin(self) -> None:
-        self.heard: list[Window] = []
+        self.heard: list[LiveWindow] = []
 
-    def hear(self, window: Window) -> Message | None:
+    def hear(self, window: LiveWindow) -> Message | None:
         self.heard.append(window)
         return Message(window.end_s, f"window {len(self.heard)}") if len(self.heard) % 3 == 0 else None
 

@@ -30,7 +30,7 @@ from posellm_assets.coaching.streaming.timing import decide
 from posellm_assets.coaching.streaming.train import train
 from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.files import write_json
-from posellm_assets.motion.live import Window
+from posellm_assets.motion.live import LiveWindow
 from posellm_assets.training.checkpoints import CheckpointMismatch
 from posellm_assets_tests.endpoint_server import endpoint, says
 from posellm_assets_tests.unit.coaching.coached import DELAY_S, job, write_sessions
@@ -63,9 +63,9 @@ def unseen(folder: Path) -> list[CoachedSession]:
     return read_sessions(folder / "data", read_record(folder / "data"), "test")
 
 
-def windows(session: CoachedSession) -> list[Window]:
+def windows(session: CoachedSession) -> list[LiveWindow]:
     rows = zip(session.start_s.tolist(), session.end_s.tolist(), session.features, strict=True)
-    return [Window(start_s, end_s, (0,), features) for start_s, end_s, features in rows]
+    return [LiveWindow(start_s, end_s, (0,), features) for start_s, end_s, features in rows]
 
 
 def test_it_says_the_right_words_at_the_right_time_to_people_that_it_has_not_seen(

@@ -16,7 +16,7 @@ from posellm_assets.coaching.labels.labelling import label_clip
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
 from posellm_assets.coaching.labels.schema import CoachingLabel
-from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets.endpoint import Endpoint, EndpointConfig, EndpointError
 from posellm_assets_tests.coaching_clips import measured
 from posellm_assets_tests.endpoint_server import Served, endpoint, hangs, refuses, says
@@ -26,10 +26,10 @@ from posellm_assets_tests.endpoint_server import Served, endpoint, hangs, refuse
 def clip() -> MeasuredClip:
     """Squats of which in one the right arm lags and in one the left knee falls in, with a sheet of frames."""
     repetitions = (
-        Repetition(),
-        Repetition("asymmetric arms", "right"),
-        Repetition("knee valgus", "left"),
-        Repetition(),
+        DemoRepetition(),
+        DemoRepetition("asymmetric arms", "right"),
+        DemoRepetition("knee valgus", "left"),
+        DemoRepetition(),
     )
     return replace(measured("squat", repetitions), sheet=b"\xff\xd8 a sheet")
 

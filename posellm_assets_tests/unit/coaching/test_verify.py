@@ -14,10 +14,10 @@ from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
 from posellm_assets.coaching.labels.schema import FeedbackPoint, Rejected
 from posellm_assets.coaching.labels.teachers import Answer
 from posellm_assets.coaching.labels.verify import verify
-from posellm_assets.demo.faults import Repetition
+from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets_tests.coaching_clips import DEEP, measured
 
-CLEAN = Repetition()
+CLEAN = DemoRepetition()
 
 
 class Says:
@@ -36,7 +36,7 @@ class Says:
 def clip() -> MeasuredClip:
     """Four squats: clean, the right arm lags, the left knee falls in, shallow."""
     return measured(
-        "squat", (CLEAN, Repetition("asymmetric arms", "right"), Repetition("knee valgus", "left"), DEEP, CLEAN)
+        "squat", (CLEAN, DemoRepetition("asymmetric arms", "right"), DemoRepetition("knee valgus", "left"), DEEP, CLEAN)
     )
 
 

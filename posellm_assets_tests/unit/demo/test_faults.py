@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posellm_assets.demo.faults import FAULTS_OF, STAND_S, PlannedRepetition, Repetition, timed
+from posellm_assets.demo.faults import FAULTS_OF, STAND_S, DemoRepetition, PlannedRepetition, timed
 from posellm_assets.demo.footage import (
     FPS,
     ClipPlan,
@@ -25,7 +25,7 @@ CLIPS = {clip.label: clip for clip in plan()}
 HIPS, KNEES, ANKLES, SHOULDERS, WRISTS = (23, 24), (25, 26), (27, 28), (11, 12), (15, 16)  # left, right
 
 
-def at_the_middle(label: str, *repetitions: Repetition) -> tuple[ClipPlan, list[np.ndarray]]:
+def at_the_middle(label: str, *repetitions: DemoRepetition) -> tuple[ClipPlan, list[np.ndarray]]:
     """The landmarks (33, 3) in world axes in the middle of each repetition."""
     clip = with_faults(CLIPS[label], repetitions)
     points = landmarks(figure_of(clip).bones)
@@ -42,8 +42,8 @@ def knees_apart(points: np.ndarray) -> float:
 
 
 def test_a_shallow_squat_sinks_half_as_far_with_the_arms_as_high() -> None:
-    _, (clean, shallow) = at_the_middle("squat", Repetition(), Repetition("shallow"))
-    standing = landmarks(figure_of(with_faults(CLIPS["squat"], [Repetition()])).bones)[0]
+    _, (clean, shallow) = at_the_middle("squat", DemoRepetition(), DemoRepetition("shallow"))
+    standing = landmarks(figure_of(with_faults(CLIPS["squat"], [DemoRepetition()])).bones)[0]
     sinks = [hip_height(standing) - hip_height(points) for points in (clean, shallow)]
     assert 0.4 < sinks[1] / sinks[0] < 0.6
     raised = [points[15, 1] - points[11, 1] for points in (clean, shallow)]
@@ -52,7 +52,7 @@ def test_a_shallow_squat_sinks_half_as_far_with_the_arms_as_high() -> None:
 
 def test_knees_that_fall_in_come_closer_than_the_ankles_and_one_knee_falls_in_alone() -> None:
     _, (clean, both, left) = at_the_middle(
-        "squat", Repetition(), Repetition("knee valgus"), Repetition("knee valgus", "left")
+        "squat", DemoRepetition(), DemoRepetition("knee valgus"), DemoRepetition("knee valgus", "left")
     )
     ankles = np.linalg.norm(clean[27] - clean[28])
     assert knees_apart(both) < ankles < knees_apart(clean)
@@ -63,7 +63,7 @@ def test_knees_that_fall_in_come_closer_than_the_ankles_and_one_knee_falls_in_al
 @pytest.mark.parametrize(("lags", "keeps"), [(0, 1), (1, 0)])
 def test_the_arm_that_lags_is_the_one_named_and_the_other_goes_all_the_way(lags: int, keeps: int) -> None:
     side = ("left", "right")[lags]
-    _, (clean, asymmetric) = at_the_middle("jumping jack", Repetition(), Repetition("asymmetric arms", side))  # type: ignore[arg-type]
+    _, (clean, asymmetric) = at_the_middle("jumping jack", DemoRepetition(), DemoRepetition("asymmetric arms", side))  # type: ignore[arg-type]
     rises = asymmetric[list(WRISTS), 1] - asymmetric[list(SHOULDERS), 1]
     usual = clean[list(WRISTS), 1] - clean[list(SHOULDERS), 1]
     assert rises[lags] < 0.3 * usual[lags]
@@ -72,14 +72,16 @@ def test_the_arm_that_lags_is_the_one_named_and_the_other_goes_all_the_way(lags:
 
 def test_a_repetition_too_fast_takes_half_the_time_and_the_others_their_own() -> None:
     clip = CLIPS["lunge"]
-    clean, fast, after = timed(clip.movement, clip.tempo, [Repetition(), Repetition("too fast"), Repetition()])
+    clean, fast, after = timed(
+        clip.movement, clip.tempo, [DemoRepetition(), DemoRepetition("too fast"), DemoRepetition()]
+    )
     assert (fast.end_s - fast.start_s) == pytest.approx((clean.end_s - clean.start_s) / 2)
     assert (after.end_s - after.start_s) == pytest.approx(clean.end_s - clean.start_s)
     assert (clean.start_s, fast.start_s, after.start_s) == (STAND_S, clean.end_s, fast.end_s)
 
 
 def test_a_truncated_range_raises_no_arm_as_high() -> None:
-    _, (clean, truncated) = at_the_middle("jumping jack", Repetition(), Repetition("truncated range"))
+    _, (clean, truncated) = at_the_middle("jumping jack", DemoRepetition(), DemoRepetition("truncated range"))
     assert (truncated[list(WRISTS), 1] < clean[list(WRISTS), 1] - 0.3).all()
 
 
@@ -88,10 +90,10 @@ def test_no_fault_makes_a_joint_jump_between_two_frames(label: str) -> None:
     clip = CLIPS[label]
     faults = [fault for fault in FAULTS_OF[clip.movement.name] if fault != "too fast"]
     sides = {"asymmetric arms": "left", "knee valgus": clip.side}
-    faulty = [Repetition(fault, sides.get(fault)) for fault in (*faults, *reversed(faults))]  # type: ignore[arg-type]
+    faulty = [DemoRepetition(fault, sides.get(fault)) for fault in (*faults, *reversed(faults))]  # type: ignore[arg-type]
     largest = [
         np.linalg.norm(np.diff(landmarks(figure_of(with_faults(clip, shown)).bones), axis=0), axis=-1).max()
-        for shown in (faulty, [Repetition()])
+        for shown in (faulty, [DemoRepetition()])
     ]
     assert largest[0] < 1.5 * largest[1]
 
@@ -99,14 +101,14 @@ def test_no_fault_makes_a_joint_jump_between_two_frames(label: str) -> None:
 @pytest.mark.parametrize(
     ("label", "repetition", "says"),
     [
-        ("run", Repetition("shallow"), "run cannot show 'shallow', only no fault"),
-        ("side bend", Repetition("knee valgus"), "only truncated range, too fast"),
-        ("squat", Repetition("asymmetric arms"), "need the side"),
-        ("squat", Repetition("shallow", "left"), "shallow has no side"),
-        ("lunge", Repetition("knee valgus", "rear"), "in front, that can fall in"),
+        ("run", DemoRepetition("shallow"), "run cannot show 'shallow', only no fault"),
+        ("side bend", DemoRepetition("knee valgus"), "only truncated range, too fast"),
+        ("squat", DemoRepetition("asymmetric arms"), "need the side"),
+        ("squat", DemoRepetition("shallow", "left"), "shallow has no side"),
+        ("lunge", DemoRepetition("knee valgus", "rear"), "in front, that can fall in"),
     ],
 )
-def test_a_fault_that_cannot_be_shown_is_refused(label: str, repetition: Repetition, says: str) -> None:
+def test_a_fault_that_cannot_be_shown_is_refused(label: str, repetition: DemoRepetition, says: str) -> None:
     clip = next(clip for clip in CLIPS.values() if clip.movement.name == label)
     if repetition.side == "rear":  # type: ignore[comparison-overlap]
         repetition = replace(repetition, side="left" if clip.side == "right" else "right")
@@ -115,7 +117,11 @@ def test_a_fault_that_cannot_be_shown_is_refused(label: str, repetition: Repetit
 
 
 def test_the_truth_beside_a_clip_says_what_was_planted_and_when(tmp_path: Path) -> None:
-    wanted: Sequence[Repetition] = [Repetition("too fast"), Repetition("knee valgus", "left"), Repetition()]
+    wanted: Sequence[DemoRepetition] = [
+        DemoRepetition("too fast"),
+        DemoRepetition("knee valgus", "left"),
+        DemoRepetition(),
+    ]
     clip = with_faults(replace(CLIPS["squat"], tempo=4.0), wanted)
     path = render_clip(clip, tmp_path)
     read = read_repetitions(path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from posellm_assets.demo.faults import Fault, PlannedRepetition, Repetition, timed
+from posellm_assets.demo.faults import DemoRepetition, Fault, PlannedRepetition, timed
 from posellm_assets.demo.footage import FPS, truth_of, with_faults
 from posellm_assets.demo.sessions import (
     COOLDOWN_S,
@@ -60,7 +60,7 @@ def test_every_session_is_of_another_athlete_and_its_feedback_lies_in_it_in_orde
 
 def test_a_rendered_session_has_its_feedback_beside_it_and_the_truth_of_both_exercises(tmp_path: Path) -> None:
     session = plan_sessions(60, 1)[0]
-    parts = tuple(with_faults(part, [Repetition(), Repetition("too fast")]) for part in session.parts)
+    parts = tuple(with_faults(part, [DemoRepetition(), DemoRepetition("too fast")]) for part in session.parts)
     short = replace(session, parts=parts, feedback=(Feedback(t=2.0, text="Slow down."),))
     path = render_session(short, tmp_path)
     assert Labels.beside(path) == Labels(participant=session.participant, feedback=list(short.feedback))

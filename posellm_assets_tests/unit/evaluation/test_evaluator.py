@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from posellm_assets.evaluation.clips import Clip, read_clips
+from posellm_assets.evaluation.clips import FilmedExample, read_clips
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.train_evaluator import _view, fit, run
@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_judge_and_another_seed_another(job):
 def test_a_mirrored_view_is_taught_with_the_mirrored_words():
     motion = athlete(4.0, left_arm=wave(4.0, 2.0, 0, 120))
     texts = ("the left arm rises",)
-    clip = Clip("gym.wave-a.00000000", 0, "original", False, "gym", None, texts, (0,) * 20, motion)
+    clip = FilmedExample("gym.wave-a.00000000", 0, "original", False, "gym", None, texts, (0,) * 20, motion)
     assert {_view(clip, CONFIG, random.Random(seed))[1:] for seed in range(9)} == {(texts[0], frozenset(texts))}
     clip = replace(clip, mirrored_texts=("the right arm rises",))
     left, right = (3 * BODY.index(f"{side}_wrist") + 4 - 3 for side in ("left", "right"))

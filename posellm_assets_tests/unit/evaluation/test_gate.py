@@ -2,7 +2,7 @@ from collections.abc import Sequence
 
 from posellm_assets.evaluation.cases import Case, figure_of
 from posellm_assets.evaluation.config import GateConfig
-from posellm_assets.evaluation.gate import Measured, Released, decide
+from posellm_assets.evaluation.gate import ModelFigures, Released, decide
 
 GATE = GateConfig(retained=("nll_per_code", "naming_accuracy"), improved=("nll_per_code",), tolerance=0.02)
 SPORTS = ("gym", "tennis")
@@ -10,7 +10,7 @@ SPORTS = ("gym", "tennis")
 
 def measured(
     named: Sequence[int], nll: Sequence[float] = (), figures: dict | None = None, fresh_nll: Sequence[float] = ()
-) -> Measured:
+) -> ModelFigures:
     """Cases that take turns in two sports, and cases of a new sport."""
     cases = [
         Case(figure, f"{figure}{number}", f"known.{number}", SPORTS[number % 2], None, float(value))
@@ -22,10 +22,10 @@ def measured(
         name: figure_of([case for case in cases if case.figure == name]).model_dump(mode="json")
         for name in {case.figure for case in cases}
     }
-    return Measured(overall | (figures or {}), {"naming_accuracy": "no clip of the test split has a label"}, cases)
+    return ModelFigures(overall | (figures or {}), {"naming_accuracy": "no clip of the test split has a label"}, cases)
 
 
-def released(measured: Measured | None, known: int = 40) -> Released:
+def released(measured: ModelFigures | None, known: int = 40) -> Released:
     return Released("all-0001", {f"known.{number}" for number in range(known)}, {"squat"}, measured)
 
 
@@ -105,7 +105,7 @@ def test_generated_motion_is_retained_where_the_champion_knew_its_label() -> Non
 def test_a_figure_without_cases_is_compared_with_the_champions_own_interval() -> None:
     gate = GATE.model_copy(update={"retained": ("fid_generated",)})
 
-    def with_fid(value: float, interval: list[float] | None) -> Measured:
+    def with_fid(value: float, interval: list[float] | None) -> ModelFigures:
         return measured(NAMED, NLL, {"fid_generated": {"value": value, "n": 20, "interval": interval}})
 
     champion = released(with_fid(1.0, [0.8, 1.2]))

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from posellm_assets.language.clips import Clip, View
+from posellm_assets.language.clips import TrainingClip, View
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob, TinyConfig
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 
@@ -62,8 +62,8 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(tiny_tokenizer([f"{label}: the knees bend" for label in LABELS], 320), CODEBOOK_SIZE)
 
 
-def clip(codes: list[int], texts: tuple[str, ...] = ("squat",), key: str = "gym.a.00000000") -> Clip:
-    return Clip(key, "squat", (View(tuple(codes), texts),))
+def clip(codes: list[int], texts: tuple[str, ...] = ("squat",), key: str = "gym.a.00000000") -> TrainingClip:
+    return TrainingClip(key, "squat", (View(tuple(codes), texts),))
 
 
 def stage(**changes: Any) -> StageConfig:

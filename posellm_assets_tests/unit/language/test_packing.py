@@ -5,7 +5,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, OPTConfig, OPTForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from posellm_assets.language.packing import collate, hidden_states, isolates, pack
-from posellm_assets.language.tasks import Example
+from posellm_assets.language.tasks import TokenExample
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 96,
@@ -35,8 +35,8 @@ def build(name: str) -> Any:
     return model.model.train(False)
 
 
-def example(first: int, size: int) -> Example:
-    return Example("k", [first % 96], [(first + step) % 96 for step in range(1, size)])
+def example(first: int, size: int) -> TokenExample:
+    return TokenExample("k", [first % 96], [(first + step) % 96 for step in range(1, size)])
 
 
 def test_rows_are_filled_by_best_fit_and_hold_every_example_once() -> None:

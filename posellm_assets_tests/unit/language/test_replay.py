@@ -7,7 +7,7 @@ import pytest
 from posellm_assets.generations.snapshots import Snapshot, SnapshotVideo
 from posellm_assets.language.clips import read_clips
 from posellm_assets.language.config import GenerationConfig, Replay
-from posellm_assets.language.replay import Source, new_videos, quotas, replayed, shortened
+from posellm_assets.language.replay import ClipSource, new_videos, quotas, replayed, shortened
 from posellm_assets.language.train import train
 from posellm_assets.training.backends import Backend
 from posellm_assets_tests.unit.language import samples
@@ -40,7 +40,7 @@ def snapshot(*videos: SnapshotVideo) -> Snapshot:
 def test_an_epoch_holds_every_new_clip_and_the_share_of_old_ones() -> None:
     known = clips(gym=30, tennis=10, golf=8)
     new = [clip.key for clip in known if clip.key.startswith("golf")]
-    source = Source(known, Replay(new=new, share=0.5))
+    source = ClipSource(known, Replay(new=new, share=0.5))
     drawn = source.draw(random.Random(1))
     assert len(drawn) == 16 and len({clip.key for clip in drawn}) == 16
     assert {clip.key for clip in drawn} >= set(new)
@@ -52,8 +52,8 @@ def test_an_epoch_holds_every_new_clip_and_the_share_of_old_ones() -> None:
 
 def test_without_replay_every_clip_is_drawn_and_with_a_share_of_0_only_new_ones() -> None:
     known = clips(gym=3, golf=2)
-    assert Source(known, None).draw(random.Random(0)) == known
-    assert Source(known, Replay(new=[known[4].key], share=0)).draw(random.Random(0)) == known[4:]
+    assert ClipSource(known, None).draw(random.Random(0)) == known
+    assert ClipSource(known, Replay(new=[known[4].key], share=0)).draw(random.Random(0)) == known[4:]
 
 
 def test_sports_share_the_replay_by_weight_and_what_one_lacks_falls_to_the_others() -> None:

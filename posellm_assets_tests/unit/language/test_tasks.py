@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from posellm_assets.language.clips import Clip, UnusableData, View, read_clips
+from posellm_assets.language.clips import TrainingClip, UnusableData, View, read_clips
 from posellm_assets.language.config import Task
 from posellm_assets.language.packing import IGNORE, collate, pack
 from posellm_assets.language.tasks import build, draw_epoch, fit_texts, t2m_prefix, windows
@@ -72,7 +72,7 @@ def test_facts_of_a_whole_motion_are_not_told_of_the_part_that_a_row_holds() -> 
     vocabulary, text = samples.vocabulary(), "squat: the knees bend 9 times"
     for codes, kept in ((CODES, ("squat", text)), (CODES * 8, ("squat",))):
         view = View(tuple(codes), ("squat", text), "squat", texts_of_parts=("squat",))
-        [clip], left_out = fit_texts([Clip("k", "squat", (view,))], vocabulary, 64)
+        [clip], left_out = fit_texts([TrainingClip("k", "squat", (view,))], vocabulary, 64)
         assert clip.views[0].texts == kept
         assert len(left_out) == 2 - len(kept) and all("tells of a motion of" in sentence for sentence in left_out)
     assert fit_texts([samples.clip(CODES * 8, ("squat", text))], vocabulary, 64)[1] == [], "it was not said of which"
@@ -135,14 +135,14 @@ def test_a_description_names_the_movement_first_and_keeps_the_owners_words() -> 
     answers = {
         vocabulary.decode_text(example.answer[:-1])
         for _ in range(20)
-        for example in draw_epoch([Clip("k", "squat", (view,))], stage, vocabulary, generator)
+        for example in draw_epoch([TrainingClip("k", "squat", (view,))], stage, vocabulary, generator)
     }
     assert answers == {f"squat: {own_words}", "squat: both knees bend"}
     prompts = {
         tuple(example.prefix)
         for _ in range(20)
         for example in draw_epoch(
-            [Clip("k", "squat", (view,))], samples.stage(tasks={"t2m": 1.0}), vocabulary, generator
+            [TrainingClip("k", "squat", (view,))], samples.stage(tasks={"t2m": 1.0}), vocabulary, generator
         )
     }
     assert (vocabulary.t2m, *vocabulary.encode_text(own_words), vocabulary.begin) in prompts
@@ -202,7 +202,7 @@ def test_half_of_the_prompts_for_a_known_participants_motion_name_the_participan
     vocabulary = Vocabulary(samples.vocabulary().tokenizer, 24, participants=["ana"])
     ana = vocabulary.participants["ana"]
     views = (View(tuple(CODES), ("squat",)),)
-    clips = [Clip("k", "squat", views, who) for who in ("ana", "zoe", None) for _ in range(200)]
+    clips = [TrainingClip("k", "squat", views, who) for who in ("ana", "zoe", None) for _ in range(200)]
     for tasks in ({"t2m": 1.0}, {"motion": 1.0}):
         examples = draw_epoch(clips, samples.stage(tasks=tasks), vocabulary, random.Random(0))
         marked = [ana in example.prefix for example in examples]
@@ -238,9 +238,9 @@ def test_a_question_is_read_before_the_motion_and_takes_its_room() -> None:
     assert example.prefix == [vocabulary.m2t, *question, vocabulary.begin, *motion, vocabulary.end]
     assert example.answer == [*vocabulary.encode_text("serve"), vocabulary.end_of_text]
     view = View(tuple(CODES), ("serve",), question="squat " * 80)
-    [clip], left_out = fit_texts([Clip("k", None, (view,))], vocabulary, 64)
+    [clip], left_out = fit_texts([TrainingClip("k", None, (view,))], vocabulary, 64)
     assert clip.views[0].texts == () and "too long" in left_out[0]
     stage = samples.stage(tasks={"m2t": 1.0})
-    [drawn] = draw_epoch([Clip("k", None, (View(tuple(CODES), ("serve",), question=asked),))], stage, vocabulary,
-                         random.Random(0))  # fmt: skip
+    clip = TrainingClip("k", None, (View(tuple(CODES), ("serve",), question=asked),))
+    [drawn] = draw_epoch([clip], stage, vocabulary, random.Random(0))
     assert drawn.prefix == example.prefix

@@ -10,7 +10,7 @@ from posellm_assets.files import read_json
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig
-from posellm_assets.poses.extract import Clip, PoseSummary, extract_clips
+from posellm_assets.poses.extract import PoseItem, PoseSummary, extract_clips
 from posellm_assets.poses.landmarker import VideoLandmarker
 from posellm_assets.poses.models import ensure_model
 from posellm_assets.poses.poses import Poses
@@ -20,11 +20,11 @@ from posellm_assets_tests.unit.poses.conftest import write_video
 Pictures = list[tuple[float, np.ndarray]]
 
 
-def clip_of(video: Path, folder: Path, key: str = "clip") -> Clip:
-    return Clip(key, video, folder / f"{key}.parquet", folder / f"{key}.quality.json", folder / f"{key}.jpg")
+def clip_of(video: Path, folder: Path, key: str = "clip") -> PoseItem:
+    return PoseItem(key, video, folder / f"{key}.parquet", folder / f"{key}.quality.json", folder / f"{key}.jpg")
 
 
-def extracted(clip: Clip, config: PoseConfig | None = None) -> PoseSummary:
+def extracted(clip: PoseItem, config: PoseConfig | None = None) -> PoseSummary:
     ((key, summary),) = extract_clips([clip], LocalPool(1), config or PoseConfig())
     assert key == clip.key
     assert isinstance(summary, PoseSummary), summary
