@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 from dagster_pipes import PipesEnvVarParamsLoader, open_dagster_pipes
 from pydantic import BaseModel, ValidationError
+
+from posellm_assets.records import Record
 
 Config = TypeVar("Config", bound=BaseModel)
 
@@ -23,6 +25,14 @@ Config = TypeVar("Config", bound=BaseModel)
 PREEMPTED = 128 + signal.SIGTERM
 USERS_FAULTS = (ValueError, FileNotFoundError)
 """Errors that are the user's to mend: the program ends with their sentence, and without a traceback."""
+
+
+class Job(Record):
+    """What a program is given: `python -m PROGRAM JOB.json`. Its results go into the folder `out`."""
+
+    program: ClassVar[str]
+    """The module to run."""
+    out: Path
 
 
 class Refusal(ValueError):

@@ -1,12 +1,13 @@
 """Settings of recognising actions, and the jobs of its programs. Torch-free: the code server imports it."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.moments.config import HitConfig, WindowConfig
+from posellm_assets.program import Job
 from posellm_assets.records import Record
 from posellm_assets.vision.config import VisionJob, VisionModelConfig, VisionTrainingConfig
 
@@ -23,6 +24,8 @@ class ActionsConfig(Record):
 
 class ActionJob(VisionJob):
     """What `python -m posellm_assets.actions.train` is given."""
+
+    program: ClassVar[str] = "posellm_assets.actions.train"
 
 
 class RecognitionConfig(Record):
@@ -45,8 +48,10 @@ class RecognitionConfig(Record):
     windows: WindowConfig = WindowConfig()
 
 
-class RecogniserJob(Record):
+class RecogniserJob(Job):
     """What `python -m posellm_assets.actions.train_recogniser` is given."""
+
+    program: ClassVar[str] = "posellm_assets.actions.train_recogniser"
 
     dataset: Path = Field(description="Folder of the dataset of actions")
     motions: dict[str, Path] = Field(description="The motion file of each video of the lake, by key")
@@ -58,8 +63,10 @@ class RecogniserJob(Record):
     seed: int = 0
 
 
-class ReportJob(Record):
+class ReportJob(Job):
     """What `python -m posellm_assets.actions.evaluate` is given."""
+
+    program: ClassVar[str] = "posellm_assets.actions.evaluate"
 
     recogniser: Path
     dataset: Path

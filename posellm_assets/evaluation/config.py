@@ -4,11 +4,13 @@ Free of torch, so that the graph's definitions can import it.
 """
 
 from pathlib import Path
+from typing import ClassVar
 
 from pydantic import Field
 
 from posellm_assets.generations.gate import TOLERANCE
 from posellm_assets.language.config import SamplingConfig
+from posellm_assets.program import Job
 from posellm_assets.records import Record
 
 
@@ -52,8 +54,10 @@ class EvaluationConfig(Record):
     samples_per_text: int = Field(default=10, ge=1, description="Motions generated from each held-out text")
 
 
-class EvaluatorJob(Record):
+class EvaluatorJob(Job):
     """What `python -m posellm_assets.evaluation.train_evaluator` reads."""
+
+    program: ClassVar[str] = "posellm_assets.evaluation.train_evaluator"
 
     train: Path = Field(description="Examples of the train split (parquet)")
     test: Path = Field(description="Examples of the test split (parquet), for the evaluator's own held-out figures")
@@ -74,8 +78,10 @@ class ChampionReport(Record):
     )
 
 
-class EvaluateJob(Record):
+class EvaluateJob(Job):
     """What `python -m posellm_assets.evaluation.evaluate` reads."""
+
+    program: ClassVar[str] = "posellm_assets.evaluation.evaluate"
 
     model: Path = Field(description="Folder of the motion language model")
     tokenizer: Path = Field(description="Folder of the motion tokenizer")

@@ -4,10 +4,11 @@ Torch-free, because the code server imports it. A stage is data: a fourth one is
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from posellm_assets.program import Job
 from posellm_assets.records import Record
 
 Task = Literal["motion", "t2m", "m2t", "denoise", "continuation", "between"]
@@ -169,8 +170,10 @@ class SamplingConfig(Record):
         return self
 
 
-class StageJob(Record):
+class StageJob(Job):
     """What `python -m posellm_assets.language.train` is given."""
+
+    program: ClassVar[str] = "posellm_assets.language.train"
 
     train: Path = Field(description="Examples (parquet), all variants")
     val: Path | None = Field(default=None, description="Held-out examples (parquet)")

@@ -2,10 +2,11 @@
 
 import math
 from pathlib import Path
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from posellm_assets.program import Job
 from posellm_assets.records import Record
 
 FRAMES_PER_TOKEN: Final = 4
@@ -131,8 +132,10 @@ class TokenizerConfig(Record):
         return min(self.windows)
 
 
-class TokenizerJob(Record):
+class TokenizerJob(Job):
     """What `python -m posellm_assets.motion.train_tokenizer` is given. Motion files are named `<video key>.parquet`."""
+
+    program: ClassVar[str] = "posellm_assets.motion.train_tokenizer"
 
     train: list[Path]
     held_out: list[Path] = Field(description="Motions of other people, for the report only")

@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from posellm_assets.program import Job
 from posellm_assets.records import Record
 
 TINY = "tiny-vl"
@@ -96,7 +97,7 @@ class VisionTrainingConfig(Record):
     )
 
 
-class VisionJob(Record):
+class VisionJob(Job):
     """What is given to a program that trains a vision-language model."""
 
     dataset: Path = Field(description="Folder of the data set, as the command or asset that makes it wrote it")

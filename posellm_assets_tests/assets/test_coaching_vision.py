@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from posellm_assets.coaching.labels.schema import FeedbackPoint
-from posellm_assets.coaching.model.config import CoachingDatasetConfig
+from posellm_assets.coaching.model.config import CoachingDatasetConfig, CoachingVisionJob
 from posellm_assets.coaching.model.dataset import (
     CoachingExample,
     UnusableCoaching,
@@ -28,7 +28,6 @@ from posellm_assets.files import read_json
 from posellm_assets.lake import Lake
 from posellm_assets.program import Preempted
 from posellm_assets.training.backends import Backend
-from posellm_assets.vision.config import VisionJob
 from posellm_assets_tests.assets.test_coaching_model import SNAPSHOT, InThisProcess
 
 HF = Backend("hf", "asked for")
@@ -107,9 +106,9 @@ def test_the_answer_that_only_the_picture_tells_is_learned_and_reported(tmp_path
     assert verdict.passed
 
 
-def job(folder: Path, name: str, **training: Any) -> VisionJob:
+def job(folder: Path, name: str, **training: Any) -> CoachingVisionJob:
     settings = TRAINING | {"epochs": 1, "clips_per_batch": 4, "evaluations": 3} | training
-    return VisionJob.model_validate(
+    return CoachingVisionJob.model_validate(
         {"dataset": folder / "data", "out": folder / name, "model": MODEL, "training": settings}
     )
 

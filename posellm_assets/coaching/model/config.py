@@ -1,13 +1,14 @@
 """Settings of the coaching models, and the job of their report. Torch-free: the code server imports it."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
 from posellm_assets.language.config import ModelConfig, StageConfig, TinyConfig
+from posellm_assets.program import Job
 from posellm_assets.records import Record
-from posellm_assets.vision.config import FramesConfig, VisionModelConfig, VisionTrainingConfig
+from posellm_assets.vision.config import FramesConfig, VisionJob, VisionModelConfig, VisionTrainingConfig
 
 Kind = Literal["language", "vision"]
 
@@ -67,8 +68,16 @@ class CoachingModelConfig(Record):
     )
 
 
-class CoachingReportJob(Record):
+class CoachingVisionJob(VisionJob):
+    """What `python -m posellm_assets.coaching.model.vision_train` is given."""
+
+    program: ClassVar[str] = "posellm_assets.coaching.model.vision_train"
+
+
+class CoachingReportJob(Job):
     """What `python -m posellm_assets.coaching.model.report` is given."""
+
+    program: ClassVar[str] = "posellm_assets.coaching.model.report"
 
     kind: Kind = "language"
     model: Path

@@ -2,20 +2,20 @@
 
     python -m posellm_assets.coaching.model.vision_train JOB.json
 
-Its JSON is a `VisionJob` on the folder of a coaching data set; what it writes is what `vision.train` writes.
+Its JSON is a `CoachingVisionJob` on the folder of a coaching data set; what it writes is what `vision.train` writes.
 """
 
 from collections.abc import Callable
 from typing import Any
 
+from posellm_assets.coaching.model.config import CoachingVisionJob
 from posellm_assets.program import Report, read_config, run_training
 from posellm_assets.training import backends
-from posellm_assets.vision.config import VisionJob
 from posellm_assets.vision.train import train_on
 
 
 def train(
-    job: VisionJob, backend: backends.Backend, report: Report, stop: Callable[[], bool] = lambda: False
+    job: CoachingVisionJob, backend: backends.Backend, report: Report, stop: Callable[[], bool] = lambda: False
 ) -> dict[str, Any]:
     """Train `job` on the rows with pictures; as `train_on`. Raises UnusableCoaching naming the file, too."""
     # Imported here, because Unsloth patches transformers and `backends.choose` must have imported it before.
@@ -26,7 +26,7 @@ def train(
 
 def main() -> None:
     """Run the job named on the command line; exits with a sentence where the job itself is at fault."""
-    job = read_config(VisionJob)
+    job = read_config(CoachingVisionJob)
 
     def run(report: Report, stop: Callable[[], bool]) -> None:
         import torch

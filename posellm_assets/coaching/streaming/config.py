@@ -1,7 +1,7 @@
 """Settings of the streaming coach, and the jobs of its programs. Torch-free: the code server imports it."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -9,6 +9,7 @@ from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.footage.labels import Feedback
 from posellm_assets.footage.splits import Split
 from posellm_assets.motion.config import MotionConfig
+from posellm_assets.program import Job
 from posellm_assets.records import Record
 
 Mode = Literal["clip", "full_session", "sliding_window"]
@@ -57,8 +58,10 @@ class FeedbackItem(Record):
     feedback: list[Feedback]
 
 
-class FeedbackJob(Record):
+class FeedbackJob(Job):
     """What `python -m posellm_assets.coaching.streaming.dataset` is given."""
+
+    program: ClassVar[str] = "posellm_assets.coaching.streaming.dataset"
 
     items: list[FeedbackItem]
     tokenizer: Path = Field(description="Folder of the tokenizer whose codes the windows have")
@@ -66,8 +69,10 @@ class FeedbackJob(Record):
     out: Path
 
 
-class CoachJob(Record):
+class CoachJob(Job):
     """What `python -m posellm_assets.coaching.streaming.train` is given."""
+
+    program: ClassVar[str] = "posellm_assets.coaching.streaming.train"
 
     dataset: Path = Field(description="Folder that the feedback dataset was written to")
     out: Path = Field(description="Folder for checkpoints, losses, result and the finished coach")
@@ -89,8 +94,10 @@ class TextMetricsConfig(Record):
     judge: EndpointConfig | None = Field(default=None, description="The model that marks messages for LLM-Acc")
 
 
-class StreamingReportJob(Record):
+class StreamingReportJob(Job):
     """What `python -m posellm_assets.coaching.streaming.report` is given."""
+
+    program: ClassVar[str] = "posellm_assets.coaching.streaming.report"
 
     coach: Path = Field(description="Folder of the finished coach")
     dataset: Path
