@@ -39,7 +39,7 @@ from posellm_assets.actions.train_recogniser import train
 from posellm_assets.demo.footage import plan, render_footage
 from posellm_assets.evaluation.baselines import majority_label
 from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
-from posellm_assets.lake import Lake
+from posellm_assets.lake import FINAL, Lake
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_capture import motion_from_capture
 from posellm_assets.motion.from_poses import motion_from_poses
@@ -115,8 +115,8 @@ def taught(lake: Lake, work: Path, console: Console) -> ActionRecogniser:
 
 def vision_model(there: Path, dataset: Path, settings: Settings, work: Path, console: Console) -> Path:
     """The finished vision-language model of the lake, or else one trained in `work`."""
-    if (there / "final").exists():
-        return there / "final"
+    if (there / FINAL).exists():
+        return there / FINAL
     started = time.process_time()
     actions = settings.actions
     job = ActionJob(
@@ -127,7 +127,7 @@ def vision_model(there: Path, dataset: Path, settings: Settings, work: Path, con
         f"{actions.model.base}: {result['steps']} steps on {result['clips']} clips, loss {result['first_loss']:.2f} to "
         f"{result['final_loss']:.2f}, {time.process_time() - started:.0f} CPU s"
     )
-    return job.out / "final"
+    return job.out / FINAL
 
 
 def on_rendered(recogniser: ActionRecogniser, work: Path, console: Console) -> bool:

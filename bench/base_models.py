@@ -25,6 +25,7 @@ from rich.console import Console
 from rich.table import Table
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
+from posellm_assets.lake import FINAL, JOB, LOSSES
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.vocabulary import Vocabulary
@@ -72,11 +73,11 @@ def stages(folder: Path, examples: Path, model: ModelConfig) -> list[StageJob]:
             out=folder / stage.name,
             stage=stage,
             model=model,
-            parent=jobs[-1].out / "final" if jobs else None,
+            parent=jobs[-1].out / FINAL if jobs else None,
             codebook_size=CODES,
         )
         job.out.mkdir(parents=True)
-        (job.out / "job.json").write_text(job.model_dump_json())
+        (job.out / JOB).write_text(job.model_dump_json())
         jobs.append(job)
     return jobs
 
@@ -151,14 +152,14 @@ def main() -> int:
             command = [
                 sys.executable,
                 str(Path(__file__).with_name("train_jobs.py")),
-                *(str(job.out / "job.json") for job in jobs),
+                *(str(job.out / JOB) for job in jobs),
             ]
             subprocess.run(command, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
         for (family, method, library), jobs in runs.items():
             losses, of_hf = logged(jobs), logged(runs[family, method, "hf"])
             apart = max(abs(ours - theirs) for ours, theirs in zip(losses, of_hf, strict=True))
             seconds = sum(float((job.out / "cpu_s").read_text()) for job in jobs)
-            wrong = flaws(folder / family, jobs[-1].out / "final", method)
+            wrong = flaws(folder / family, jobs[-1].out / FINAL, method)
             missed |= apart > AGREEMENT or bool(wrong) or losses[-1] >= losses[0]
             figures = (f"{losses[0]:.4f}", f"{losses[-1]:.4f}", f"{apart:.1e}", f"{seconds:.1f}")
             table.add_row(family, method, library, *figures, "; ".join(wrong) or "none")
@@ -169,7 +170,7 @@ def main() -> int:
 
 def logged(jobs: list[StageJob]) -> list[float]:
     """The losses of all stages of a run, step by step."""
-    return [json.loads(line)["loss"] for job in jobs for line in (job.out / "losses.jsonl").read_text().splitlines()]
+    return [json.loads(line)["loss"] for job in jobs for line in (job.out / LOSSES).read_text().splitlines()]
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from posellm_assets.demo.faults import FAULTS_OF, DemoRepetition
 from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, figure_of, plan, with_faults
 from posellm_assets.demo.skeleton import landmarks
 from posellm_assets.footage.splits import split_of
+from posellm_assets.lake import FINAL
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.train import train
 from posellm_assets.motion.config import MotionConfig
@@ -70,7 +71,7 @@ def main() -> int:
         began_s = time.process_time()
         metrics = evaluate(
             CoachingReportJob(
-                model=work / "model" / "final", train=job.train, test=work / "test.parquet", out=work / "report"
+                model=work / "model" / FINAL, train=job.train, test=work / "test.parquet", out=work / "report"
             ),
             print,
         )

@@ -32,6 +32,7 @@ import pyarrow.parquet as pq
 import torch
 from transformers import LogitsProcessor, LogitsProcessorList, Qwen3Config, Qwen3ForCausalLM
 
+from posellm_assets.lake import FINAL
 from posellm_assets.language.config import ModelConfig, SamplingConfig, StageConfig, StageJob
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.lengths import Lengths
@@ -175,7 +176,7 @@ def trained(folder: Path) -> tuple[MotionLM, list[tuple[str, list[int]]]]:
         codebook_size=CODES,
     )
     train(job, Backend("hf", "asked for"), lambda message: None)
-    return MotionLM.load(job.out / "final"), held_out
+    return MotionLM.load(job.out / FINAL), held_out
 
 
 def named(text: str) -> str | None:

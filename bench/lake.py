@@ -41,7 +41,7 @@ from posellm_assets.footage.registry import Outcome, Registry, registry_of
 from posellm_assets.footage.video import probe
 from posellm_assets.generations.snapshots import build_examples, freeze
 from posellm_assets.keys import video_key
-from posellm_assets.lake import Lake
+from posellm_assets.lake import METRICS, Lake
 from posellm_assets.motion.tokens import ORIGINAL, MotionTokens, TokenSegment, TokenVariant
 
 NAME = videos.name or ""
@@ -239,7 +239,7 @@ def measure_generations(houses: list[House], repeats: int) -> dict[str, list[Cos
         lambda house: [shutil.rmtree(str(path)) for path in house.lake.snapshot("all-0002").parent.glob("*.parquet")],
     )
     for house in houses:
-        write(house.lake.report(house.snapshot.snapshot) / "metrics.json", "{}")  # its generation is finished
+        write(house.lake.report(house.snapshot.snapshot) / METRICS, "{}")  # its generation is finished
         # Let everything look as if it had been there for a while.
         for folder, _, _ in os.walk(str(house.lake.root)):
             os.utime(folder, (time.time() - 60, time.time() - 60))

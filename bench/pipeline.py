@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from posellm_assets import files
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
 from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
+from posellm_assets.lake import FINAL
 from posellm_assets.language.config import ModelConfig, Replay, StageConfig, StageJob
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.tokenise import Variant, variants_of
@@ -111,7 +112,7 @@ def train_language(
     parent: Path | None = None,
     replay: Replay | None = None,
 ) -> list[Trained]:
-    """Train the stages one after the other, the first from `parent`; the last one's `folder / "final"` is the model."""
+    """Train the stages one after the other, the first from `parent`; the last one's `folder / FINAL` is the model."""
     tokenizer = MotionTokenizer.load(tokenizer_folder)
     spoken = {"codebook_size": tokenizer.codebook_size, "lineage": tokenizer.lineage, "tokenizer": tokenizer_folder}
     return train_stages(stages, folder, parent, train=examples, model=model, replay=replay, seed=seed, **spoken)
@@ -123,7 +124,7 @@ def train_stages(
     """The same with the rest of each `StageJob` in `about`."""
     done: list[Trained] = []
     for stage in stages:
-        before = done[-1].folder / "final" if done else parent
+        before = done[-1].folder / FINAL if done else parent
         job = StageJob(out=folder / stage.name, stage=stage, parent=before, **about)
         done.append(Trained(job.out, run_program("language.train", job, job.out)))
     return done

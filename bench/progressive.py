@@ -35,6 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from posellm_assets import files
+from posellm_assets.lake import FINAL, REPORT
 from posellm_assets.language.config import STAGES as DEFAULT_STAGES
 from posellm_assets.language.config import GenerationConfig, ModelConfig, Replay
 from posellm_assets.language.decoding import MotionLM
@@ -154,7 +155,7 @@ def prepare(
             write_examples(takes, tokenizer, folder / f"{name}.parquet", augmented=True)
     decoded = tokenizer.decode_many(tokenizer.encode_many([take.motion for take in asked]))
     errors_mm = [mpjpe_mm(motion, take.motion.cut(0, len(motion))) for motion, take in zip(decoded, asked, strict=True)]
-    limit_mm = files.read_json(trained.folder / "report.json")["held_out"]["error_limit_mm"]
+    limit_mm = files.read_json(trained.folder / REPORT)["held_out"]["error_limit_mm"]
     console.print(f"{len(old)} clips of the first half, {len(fit) - len(old)} of the second; {sorted(first_labels)}")
     for name, inside in (("first", True), ("second", False)):
         of_half = [e for e, take in zip(errors_mm, asked, strict=True) if (take.label in first_labels) == inside]
@@ -183,11 +184,11 @@ def arms(
         stages, parent, replay, out = STAGES, None, None, work / name.replace(" ", "-")
         if generation:
             stages = tuple(shortened(stage, generation, len(new), len(old)) for stage in STAGES)
-            parent = work / "generation-1" / STAGES[-1].name / "final"
+            parent = work / "generation-1" / STAGES[-1].name / FINAL
             replay = Replay(new=[take.key for take in new], share=generation.replay)
             out = out.with_name(f"{out.name}-{generation.replay}-{generation.learning_rate}")
         done = train_language(folder / f"{examples}.parquet", codes, stages, MODEL, out, seed, parent, replay)
-        model = MotionLM.load(done[-1].folder / "final")
+        model = MotionLM.load(done[-1].folder / FINAL)
         first, second = (quality(model, half, labels) for half in halves)
         made = Arm(sum(stage.cpu_s for stage in done), sum(stage.steps for stage in stages), first, second)
         console.print(f"seed {seed}, {name}: {made}", highlight=False)

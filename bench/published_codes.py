@@ -15,6 +15,7 @@ from t2m_gpt import CODES, BaselineTokenizer
 
 from posellm_assets.evaluation.baselines import CodeStatistics
 from posellm_assets.evaluation.clips import read_examples
+from posellm_assets.lake import FINAL
 from posellm_assets.language.config import ModelConfig, StageConfig
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.config import TokenizerConfig
@@ -55,7 +56,7 @@ def nll_of_published_codes(
     for seed in seeds:
         about = {"train": examples, "model": model, "codebook_size": CODES, "lineage": "t2m-gpt", "seed": seed}
         trained = train_stages(stages, folder / f"seed-{seed}", **about)
-        nll = MotionLM.load(trained[-1].folder / "final").nll_per_code(held_out, texts).tolist()
+        nll = MotionLM.load(trained[-1].folder / FINAL).nll_per_code(held_out, texts).tolist()
         found.append(float(np.average(nll, weights=lengths)))
         most_s = max(most_s, sum(stage.cpu_s for stage in trained))
     bigram = CodeStatistics([one.codes for one in read_examples(examples)], CODES).bigram_nll

@@ -37,6 +37,7 @@ from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, 
 from posellm_assets.evaluation.clips import MotionExample, read_examples
 from posellm_assets.evaluation.config import EvaluatorConfig
 from posellm_assets.evaluation.evaluator import Evaluator
+from posellm_assets.lake import FINAL, REPORT
 from posellm_assets.language.config import ModelConfig, SamplingConfig, StageConfig, TinyConfig
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.augment import shift_phase
@@ -153,7 +154,7 @@ def prepare(fit: list[Take], asked: list[Take], folder: Path, console: Console) 
     """Train the tokenizer and write the clips to train on as codes, in all their variants."""
     trained = train_tokenizer(fit, asked, folder, TOKENIZER, seed=0)
     tokenizer = MotionTokenizer.load(trained.folder)
-    report = files.read_json(trained.folder / "report.json")["held_out"]
+    report = files.read_json(trained.folder / REPORT)["held_out"]
     console.print(
         f"tokenizer, a budget of its own: {trained.cpu_s:.0f} CPU s, {tokenizer.codebook_size} codes for 4 frames, "
         f"root-aligned MPJPE {report['mpjpe_mm']} mm held out; perplexity {report['perplexity']} of "
@@ -169,7 +170,7 @@ def measure(data: Data, folder: Path, seed: int, console: Console) -> Outcome:
     """Train the language model and the evaluator of one seed and measure both on the held-out clips."""
     stages = train_language(data.examples, data.folder / "tokenizer", STAGES, MODEL, folder, seed)
     judged = train_evaluator(data.examples, data.folder / "motions", folder / "evaluator", EVALUATOR, seed)
-    model, judge = MotionLM.load(stages[-1].folder / "final"), Evaluator.load(judged.folder)
+    model, judge = MotionLM.load(stages[-1].folder / FINAL), Evaluator.load(judged.folder)
     cpu = " + ".join(f"{stage.cpu_s:.0f}" for stage in stages)
     lengths = [len(codes) for codes in data.asked_codes]
     nll = model.nll_per_code(data.asked_codes, data.texts).tolist()

@@ -33,6 +33,7 @@ from posellm_assets.coaching.streaming.train import train
 from posellm_assets.demo.footage import FPS, SIZE_PX, figure_of
 from posellm_assets.demo.sessions import CORRECTIONS, PRAISE, SessionPlan, plan_sessions, render_sessions, session_truth
 from posellm_assets.footage.splits import split_of
+from posellm_assets.lake import FINAL
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import PoseItem, extract_clips
@@ -87,7 +88,7 @@ def learned(out: Path, items: Sequence[FeedbackItem], tokenizer: Path, console: 
     began = time.process_time()
     train(CoachJob(dataset=dataset, out=out / "coach"), say)
     console.print(f"training and choosing the threshold: {time.process_time() - began:.0f} CPU s")
-    return evaluate(StreamingReportJob(coach=out / "coach" / "final", dataset=dataset, out=out / "report"), say)
+    return evaluate(StreamingReportJob(coach=out / "coach" / FINAL, dataset=dataset, out=out / "report"), say)
 
 
 def estimated(work: Path, count: int) -> list[FeedbackItem]:
@@ -156,7 +157,7 @@ def meant(out: Path) -> Figure:
         for text in texts
         for side in ("left", "right")
     }
-    coach, dataset = Coach.load(out / "coach" / "final"), out / "dataset"
+    coach, dataset = Coach.load(out / "coach" / FINAL), out / "dataset"
     pairs = [
         (kinds[session.references[one].text], kinds[session.said[other].text])
         for session in (heard(coach, one) for one in read_sessions(dataset, read_record(dataset), "test"))

@@ -32,6 +32,7 @@ from rich.table import Table
 from t2m_gpt import BaselineTokenizer
 
 from posellm_assets.files import read_json
+from posellm_assets.lake import REPORT
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.errors import acceleration_error_m_per_s2, global_mpjpe_mm, mpjpe_mm
 from posellm_assets.motion.motion import Motion
@@ -85,7 +86,7 @@ def main() -> int:
             baseline = BaselineTokenizer([take.motion for take in train], arguments.minutes * 60, arguments.seed)
             list(others)
             same_bits = resumed.result() and same_weights(jobs["1 x 512"].out, folder / "killed")
-        cpu_s = {size: read_json(job.out / "report.json")["cpu_s"] for size, job in jobs.items()}
+        cpu_s = {size: read_json(job.out / REPORT)["cpu_s"] for size, job in jobs.items()}
         tokenizers = {size: MotionTokenizer.load(job.out) for size, job in jobs.items()}
     everything = [take.motion for take in train + test]
     theirs = measure(baseline, 512, [take.motion for take in test], everything)

@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
+from posellm_assets.lake import FINAL
 from posellm_assets.language.clips import read_clips
 from posellm_assets.language.config import STAGES, ModelConfig, StageConfig, StageJob, TinyConfig
 from posellm_assets.language.rows import Rows
@@ -113,7 +114,7 @@ def ours(examples: Path, folder: Path) -> Speed:
             seed=SEED,
         )
         result = train(job, Backend("hf", "for the bench"), quiet)
-        parent = job.out / "final"
+        parent = job.out / FINAL
         cpu_s += result["step_cpu_seconds"]
         useful += result["tokens"]
         motion += motion_labels(job.stage, examples, Vocabulary.load(parent))

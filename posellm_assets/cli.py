@@ -143,7 +143,7 @@ def models(
         {"name": model.name, "present": model.present, "path": str(model.path), "sha256": model.sha256}
         for model in available_models()
     ]
-    trained = sorted(str(path.parent) for path in Lake(lake).root.glob("models/*/*/final/config.json"))
+    trained = [str(path) for path in Lake(lake).finished_models()]
     if as_json:
         print(json.dumps({"poses": poses, "trained": trained}, indent=2))
         return

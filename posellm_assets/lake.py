@@ -9,6 +9,26 @@ from pathlib import Path
 
 from posellm_assets.keys import check_snapshot_key, check_video_key, snapshot_scope, sport_of
 
+# In the folder of a program that an asset starts, which may lie outside a lake
+JOB = "job.json"
+"""What the program was given."""
+LOSSES = "losses.jsonl"
+"""Of a training: a JSON line for each step."""
+RESULT = "result.json"
+"""Of a training: how it ended."""
+FINAL = "final"
+"""Of a training: the folder of the finished model."""
+REPORT = "report.json"
+"""Of a tokenizer or an evaluator: how good it is."""
+METRICS = "metrics.json"
+"""Of a report: its figures."""
+PAGE = "index.html"
+"""Of a report: the page that people read."""
+SUMMARY = "report.md"
+"""Of a report without a page: what people read."""
+STATS = "dataset_stats.json"
+"""Of a data set: what is in it, and what is not and why."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
@@ -120,11 +140,15 @@ class Lake:
 
     def finished_model(self, snapshot: str, stage: str) -> Path:
         """The finished model of a stage, as a folder on this machine that model libraries can open."""
-        return self.stage(snapshot, stage) / "final"
+        return self.stage(snapshot, stage) / FINAL
+
+    def finished_models(self) -> list[Path]:
+        """The finished models of all stages of all snapshots."""
+        return sorted(path.parent for path in self.root.glob(f"models/*/*/{FINAL}/config.json"))
 
     def losses(self, snapshot: str, stage: str) -> Path:
         """The losses of a stage, a JSON line for each step."""
-        return self.stage(snapshot, stage) / "losses.jsonl"
+        return self.stage(snapshot, stage) / LOSSES
 
     def evaluator(self, snapshot: str) -> Path:
         """The folder of the text-motion retrieval model trained on a snapshot's train participants."""

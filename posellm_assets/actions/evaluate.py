@@ -19,6 +19,7 @@ from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.report import render
 from posellm_assets.evaluation.baselines import majority_label
 from posellm_assets.files import write_bytes, write_json
+from posellm_assets.lake import METRICS, PAGE
 from posellm_assets.program import Report, run_program
 from posellm_assets.reports.metrics import Figure, accuracy, confusion
 
@@ -69,10 +70,10 @@ def evaluate(job: ReportJob, report: Report) -> dict[str, Any]:
             **{key: recogniser.record[key] for key in ("training_clips", "validation_clips", "cpu_seconds")},
         },
     }
-    write_json(job.out / "metrics.json", metrics)
+    write_json(job.out / METRICS, metrics)
     shown = dict(zip([example.id for example in examples], cases, strict=True))
     mistaken = {mistake["id"]: shown[mistake["id"]] for mistake in mistakes}
-    write_bytes(job.out / "index.html", render(metrics, mistaken).encode())
+    write_bytes(job.out / PAGE, render(metrics, mistaken).encode())
     figure = members[ENSEMBLE]["accuracy"]
     report(f"{job.split}: {figure['value']:.3f} of {figure['n']} clips named")
     return metrics

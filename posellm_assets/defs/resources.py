@@ -13,7 +13,7 @@ from dagster._core.errors import DagsterPipesExecutionError
 from pydantic import BaseModel, Field
 
 from posellm_assets.files import write_json
-from posellm_assets.lake import Lake
+from posellm_assets.lake import JOB, Lake
 from posellm_assets.pool import LocalPool, Pool
 from posellm_assets.program import PREEMPTED
 from posellm_assets.settings import Settings, load_settings
@@ -67,7 +67,7 @@ class Programs(dg.ConfigurableResource):
         stop and has saved is started again a little later. Raises DagsterPipesExecutionError where it exits with an
         error.
         """
-        path = out / "job.json"
+        path = out / JOB
         write_json(path, job.model_dump(mode="json"))
         client = dg.PipesSubprocessClient(env={"PYTHONUNBUFFERED": "1"}, termination_timeout_seconds=_SAVING_S)
         try:

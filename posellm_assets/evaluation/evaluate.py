@@ -34,6 +34,7 @@ from posellm_assets.evaluation.page import render
 from posellm_assets.evaluation.retention import retention
 from posellm_assets.evaluation.showcase import showcase
 from posellm_assets.evaluation.text_to_motion import Asked
+from posellm_assets.lake import METRICS, PAGE, REPORT
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenizer import MotionTokenizer
@@ -95,9 +96,9 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
         losses={stage: loss_curve(path) for stage, path in job.losses.items()},
         rows=showcase(evaluator, labels, asked, samples, dict(zip(map(place, test), said, strict=True))),
     )
-    files.write_bytes(job.out / "index.html", page.encode())
+    files.write_bytes(job.out / PAGE, page.encode())
     write_cases(job.out / FILE, figures.cases)
-    files.write_json(job.out / "metrics.json", metrics)
+    files.write_json(job.out / METRICS, metrics)
     report(f"evaluation: report written to {job.out / 'index.html'} after {metrics['seconds']} s")
     return metrics
 
@@ -150,7 +151,7 @@ def _asked(
 
 def _provenance(job: EvaluateJob, lineage: str) -> dict[str, Any]:
     """Where the figures come from: settings, seed, versions, the snapshot, the reports of tokenizer and evaluator."""
-    reports = {"tokenizer": job.tokenizer / "report.json", "evaluator": job.evaluator / "report.json"}
+    reports = {"tokenizer": job.tokenizer / REPORT, "evaluator": job.evaluator / REPORT}
     return {
         "seed": job.seed,
         "settings": {

@@ -18,6 +18,7 @@ from posellm_assets.evaluation.cases import FILE, Case, read_cases
 from posellm_assets.evaluation.config import GateConfig
 from posellm_assets.files import read_json
 from posellm_assets.generations.gate import Comparison, GateOutcome, compared, verdict_of
+from posellm_assets.lake import METRICS
 
 ALL, NEW = "all that it knew", "new to it"
 _LOWER_IS_BETTER = ("nll_per_code", "length_error", "edit_distance", "fid", "mm_dist")
@@ -34,7 +35,7 @@ class ModelFigures:
     @classmethod
     def read(cls, folder: Path) -> "ModelFigures":
         """The report in `folder`."""
-        metrics = read_json(folder / "metrics.json")
+        metrics = read_json(folder / METRICS)
         return cls(metrics["figures"], metrics["absent"], read_cases(folder / FILE))
 
 

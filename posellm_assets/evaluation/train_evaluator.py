@@ -19,6 +19,7 @@ from posellm_assets.evaluation.clips import FilmedExample, read_clips
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
 from posellm_assets.evaluation.distributions import RANKS, chance_of_precision, matching
 from posellm_assets.evaluation.evaluator import FRAMES_PER_STEP, Evaluator
+from posellm_assets.lake import REPORT
 from posellm_assets.motion.augment import change_speed, mirror
 from posellm_assets.motion.representation import encode
 from posellm_assets.program import Report, run_program
@@ -44,7 +45,7 @@ def run(job: EvaluatorJob, report: Report) -> dict[str, Any]:
         "seconds": round(time.process_time() - started_s, 1),
     }
     evaluator.save(job.out)
-    files.write_json(job.out / "report.json", content)
+    files.write_json(job.out / REPORT, content)
     report(f"evaluator: {content}")
     return content
 

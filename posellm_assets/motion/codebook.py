@@ -6,19 +6,18 @@ The network that makes the codes, and its weights, are the business of `tokenize
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from posellm_assets.files import read_record, write_json
 from posellm_assets.lake import Lake
 from posellm_assets.motion.config import FRAMES_PER_TOKEN, TokenizerConfig
+from posellm_assets.records import Record
 
 FILE = "config.json"
 
 
-class Codebook(BaseModel):
+class Codebook(Record):
     """The codes of a tokenizer lineage, and how they were made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[2] = 2
     lineage: str

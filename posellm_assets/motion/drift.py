@@ -14,7 +14,7 @@ import numpy as np
 
 from posellm_assets.files import read_json
 from posellm_assets.keys import sport_of
-from posellm_assets.lake import Lake
+from posellm_assets.lake import JOB, REPORT, Lake
 from posellm_assets.motion.tokens import MotionTokens
 
 MIN_HELD_OUT_CLIPS = 8
@@ -55,7 +55,7 @@ def error_limit_mm(held_out_mm: Sequence[float]) -> float | None:
 
 def limit_of(lake: Lake, lineage: str) -> float | None:
     """The limit in the report of a lineage; None where it has none."""
-    report: dict[str, Any] = read_json(lake.tokenizer(lineage) / "report.json")
+    report: dict[str, Any] = read_json(lake.tokenizer(lineage) / REPORT)
     limit_mm: float | None = report["held_out"].get("error_limit_mm")
     return limit_mm
 
@@ -80,6 +80,6 @@ def drifting_sports(lake: Lake, lineage: str, keys: Iterable[str]) -> list[Drift
 
 def _videos_of_tokenizer(lake: Lake, lineage: str) -> set[str]:
     """The videos that a lineage was trained and measured on; none where it does not say so."""
-    path = lake.tokenizer(lineage) / "job.json"
+    path = lake.tokenizer(lineage) / JOB
     job = read_json(path) if path.exists() else {"train": [], "held_out": []}
     return {PurePath(file).name.removesuffix(".parquet") for file in (*job["train"], *job["held_out"])}

@@ -34,3 +34,14 @@ def test_no_path_is_built_from_an_unchecked_name(tmp_path: Path) -> None:
 def test_a_lake_is_a_folder_and_a_url_is_refused_with_what_to_do() -> None:
     with pytest.raises(ValueError, match="mount it, and give the folder"):
         Lake("memory://lake-of-a-test")
+
+
+def test_a_stage_counts_as_a_finished_model_once_its_model_is_there(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    assert lake.finished_models() == []
+    for stage in ("stage1", "stage2"):
+        lake.stage("all-0001", stage).mkdir(parents=True)
+    model = lake.finished_model("all-0001", "stage2")
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    assert lake.finished_models() == [model]

@@ -21,6 +21,7 @@ from posellm_assets.footage import video
 from posellm_assets.footage.splits import Split
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.footage.writing import write_timed_video
+from posellm_assets.lake import STATS
 from posellm_assets.pool import Pool
 from posellm_assets.vision.frames import Box
 
@@ -139,7 +140,7 @@ def write_dataset(
         write_conversations(out / f"{split}.json", dataset.of(split), label_set, config, seed)
         write_messages(out / f"{split}.jsonl", dataset.of(split), label_set, config, seed)
     stats = statistics(used, refused, label_set)
-    write_json(out / "dataset_stats.json", stats)
+    write_json(out / STATS, stats)
     write_bytes(out / "README.md", card(stats, label_set, config).encode())
     records = [example.as_record() for example in used]
     content = {"label_set": label_set.model_dump(), "languages": config.languages, "examples": records}

@@ -10,6 +10,7 @@ from posellm_assets.coaching.model.answers import row as as_row
 from posellm_assets.coaching.model.config import CoachingReportJob
 from posellm_assets.coaching.model.dataset import PictureRow, UnusableCoaching, read_picture_rows
 from posellm_assets.files import write_bytes, write_json
+from posellm_assets.lake import METRICS, SUMMARY
 from posellm_assets.program import Report, run_program
 
 MODEL, COMMONEST, NOTHING = "the model", "commonest label of the exercise", "nothing is wrong"
@@ -47,8 +48,8 @@ def evaluate(job: CoachingReportJob, report: Report) -> dict[str, Any]:
             {"key": row["key"], "label": row["texts"][0], "answer": text} for row, text in zip(test, texts, strict=True)
         ],
     }
-    write_json(job.out / "metrics.json", content)
-    write_bytes(job.out / "report.md", page(content).encode())
+    write_json(job.out / METRICS, content)
+    write_bytes(job.out / SUMMARY, page(content).encode())
     report(f"{len(test)} test clips answered")
     return content
 

@@ -27,6 +27,7 @@ from posellm_assets.coaching.streaming.texts import TextFigures, text_figures
 from posellm_assets.coaching.streaming.timing import decide, heard, timed_figure
 from posellm_assets.endpoint import Endpoint
 from posellm_assets.files import write_bytes, write_json
+from posellm_assets.lake import METRICS, PAGE
 from posellm_assets.motion.live import LiveWindow
 from posellm_assets.program import Report, run_program
 from posellm_assets.reports.html import filled
@@ -73,9 +74,9 @@ def evaluate(job: StreamingReportJob, report: Report) -> dict[str, Any]:
             "seed": job.seed,
         },
     }
-    write_json(job.out / "metrics.json", metrics)
+    write_json(job.out / METRICS, metrics)
     shown = list(zip([session.key for session in sessions], own, strict=True))[:_SHOWN]
-    write_bytes(job.out / "index.html", render(metrics, shown).encode())
+    write_bytes(job.out / PAGE, render(metrics, shown).encode())
     figures = metrics["speakers"][COACH]
     report(
         f"{job.split}: T-F-Score {figures['published']['value']:.3f} published, {figures['optimal']['value']:.3f} "

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.splits import split_of
 from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, SPLITS
+from posellm_assets.lake import FINAL
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob
 from posellm_assets.language.formats.export import SPLIT_NAMES
 from posellm_assets.language.formats.motion_llm import UNNAMED, Entry, read_entries
@@ -70,7 +71,7 @@ def adopt(
             lineage=f"{SPORT}-{codebook_size}",
             seed=seed,
         )
-        parent = job.out / "final"
+        parent = job.out / FINAL
         jobs.append(out / f"{stage.name}.json")
         write_json(jobs[-1], job.model_dump(mode="json"))
     return {split: len(rows[split]) for split in SPLITS}, jobs
