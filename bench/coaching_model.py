@@ -28,7 +28,7 @@ from posellm_assets.coaching.model.answers import answer_to, question, row, writ
 from posellm_assets.coaching.model.config import CoachingModelConfig, CoachingReportJob
 from posellm_assets.coaching.model.report import COMMONEST, MODEL, NOTHING, evaluate, page
 from posellm_assets.demo.faults import FAULTS_OF, DemoRepetition
-from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, figure_of, plan, with_faults
+from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, plan, rendered_athlete, with_faults
 from posellm_assets.demo.skeleton import landmarks
 from posellm_assets.footage.splits import split_of
 from posellm_assets.lake import FINAL
@@ -121,7 +121,7 @@ def takes(seed: int) -> Iterator[tuple[str, ClipPlan]]:
 
 def measured(clip: ClipPlan, key: str) -> MeasuredClip:
     """The clip as a pose network would see it that errs by a centimetre, every joint visible."""
-    points = landmarks(figure_of(clip).bones)
+    points = landmarks(rendered_athlete(clip).bones)
     world = (points - points[:, 23:25].mean(1, keepdims=True)) @ clip.camera.axes.T * [1, -1, -1]
     world = world + np.random.default_rng(clip.seed).normal(0, ERROR_M, world.shape)
     image = clip.camera.project(points)[0] / SIZE_PX

@@ -223,7 +223,7 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
         train_keys = [key for key in motions if read_manifest(lake, key).split == "train"]
         held_out = [path for key, path in motions.items() if key not in train_keys]
         paths = [motions[key] for key in train_keys]
-        hub = store.place(None, lake, "motion_tokenizer", out.name)
+        hub = store.url_of(None, lake, "motion_tokenizer", out.name)
         job = TokenizerJob(train=paths, held_out=held_out, out=out, hub=hub, config=settings.tokenizer)
         program(train_tokenizer.main, job, out)
         adopt_tokenizer(lake)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 
-from posellm_assets.demo.footage import FPS, ClipPlan, figure_of, frames, plan
+from posellm_assets.demo.footage import FPS, ClipPlan, plan, rendered_athlete, rendered_frames
 from posellm_assets.footage.writing import write_video
 
 # The key pose of the cycle in which racket and ball meet: the arm is stretched out to the ball.
@@ -90,4 +90,5 @@ def _write(video: Path, clips: Sequence[ClipPlan]) -> None:
     if video.exists():
         return
     cv2.setNumThreads(1)
-    write_video(video, chain.from_iterable(frames(clip, figure_of(clip)) for clip in clips), FPS, "bgr24")
+    pictures = chain.from_iterable(rendered_frames(clip, rendered_athlete(clip)) for clip in clips)
+    write_video(video, pictures, FPS, "bgr24")

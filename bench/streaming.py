@@ -27,10 +27,10 @@ from posellm_assets.coaching.streaming.config import CoachJob, FeedbackItem, Fee
 from posellm_assets.coaching.streaming.dataset import write_dataset
 from posellm_assets.coaching.streaming.report import COACH, evaluate
 from posellm_assets.coaching.streaming.scores import match_best
-from posellm_assets.coaching.streaming.sessions import RECORD, read_record, read_sessions
+from posellm_assets.coaching.streaming.sessions import RECORD, read_dataset_record, read_sessions
 from posellm_assets.coaching.streaming.timing import heard
 from posellm_assets.coaching.streaming.train import train
-from posellm_assets.demo.footage import FPS, SIZE_PX, figure_of
+from posellm_assets.demo.footage import FPS, SIZE_PX, rendered_athlete
 from posellm_assets.demo.sessions import CORRECTIONS, PRAISE, SessionPlan, plan_sessions, render_sessions, session_truth
 from posellm_assets.footage.splits import split_of
 from posellm_assets.lake import FINAL
@@ -122,7 +122,7 @@ def simulated(work: Path, count: int) -> list[FeedbackItem]:
 def seen_as_if(session: SessionPlan, rng: np.random.Generator) -> Poses:
     """The landmarks of a session with errors as MediaPipe's: most of them in depth, most of them the same whenever the
     body is in the same pose (each coordinate leaks into the others), some drifting within a third of a second."""
-    truth = session_truth(session, [figure_of(part) for part in session.parts])
+    truth = session_truth(session, [rendered_athlete(part) for part in session.parts])
     world = truth["world"].astype(np.float64)
     axes = np.array([0.3, 0.35, 1.0])  # how much of the errors is across, up and in depth
     middle = world.mean(axis=0, keepdims=True)
@@ -160,7 +160,7 @@ def meant(out: Path) -> Figure:
     coach, dataset = Coach.load(out / "coach" / FINAL), out / "dataset"
     pairs = [
         (kinds[session.references[one].text], kinds[session.said[other].text])
-        for session in (heard(coach, one) for one in read_sessions(dataset, read_record(dataset), "test"))
+        for session in (heard(coach, one) for one in read_sessions(dataset, read_dataset_record(dataset), "test"))
         for one, other in match_best(session.references, session.said)
     ]
     return accuracy(*zip(*pairs, strict=True))

@@ -8,7 +8,7 @@ import numpy as np
 
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.demo.faults import DemoRepetition
-from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, figure_of, plan, with_faults
+from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, plan, rendered_athlete, with_faults
 from posellm_assets.demo.skeleton import landmarks
 from posellm_assets.files import write_json
 from posellm_assets.footage.manifest import read_manifest, write_manifest
@@ -36,7 +36,7 @@ def planted(label: str, repetitions: Sequence[DemoRepetition], azimuth_deg: floa
 def measured(label: str, repetitions: tuple[DemoRepetition, ...], azimuth_deg: float = 10.0) -> MeasuredClip:
     """The clip as it would be measured without error, every joint visible."""
     clip = planted(label, repetitions, azimuth_deg)
-    points = landmarks(figure_of(clip).bones)
+    points = landmarks(rendered_athlete(clip).bones)
     centred = points - points[:, 23:25].mean(1, keepdims=True)
     image = clip.camera.project(points)[0] / SIZE_PX
     ones = np.ones(points.shape[:2], np.float32)

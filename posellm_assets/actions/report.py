@@ -9,7 +9,7 @@ import numpy as np
 
 from posellm_assets.actions.members.members import ActionClip
 from posellm_assets.reports.html import filled
-from posellm_assets.reports.tables import bounds, shown
+from posellm_assets.reports.tables import bounds, format_figure
 from posellm_assets.vision.config import FramesConfig
 from posellm_assets.vision.frames import read_frames
 
@@ -29,7 +29,7 @@ def render(metrics: Mapping[str, Any], mistakes: Mapping[str, ActionClip]) -> st
         plots=[_plots(name, figures) for name, figures in members.items()],
         confusions=[(name, _confusion(figures["confusion"])) for name, figures in members.items()],
         by_class=members["ensemble"]["by_class"],
-        share=lambda value: "–" if value is None else shown(value, True),
+        share=lambda value: "–" if value is None else format_figure(value, True),
         strips={name: strip(case) for name, case in mistakes.items()},
         side=PLOT,
     )  # fmt: skip

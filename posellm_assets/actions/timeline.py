@@ -27,7 +27,7 @@ def write_timeline(recognition: Recognition, out: Path, annotated: Path | None =
     rows = [
         {
             "record": one,
-            "name": shown(recognition, one.action_classification.action),
+            "name": class_name(recognition, one.action_classification.action),
             "x": round(one.start_s / last_s * WIDTH, 1),
             "width": round(max(2.0, (one.end_s - one.start_s) / last_s * WIDTH), 1),
             "at": None if one.hit_frame is None else round(one.timestamp / last_s * WIDTH, 1),
@@ -44,7 +44,7 @@ def write_timeline(recognition: Recognition, out: Path, annotated: Path | None =
         recognition=recognition,
         title=video.name,
         rows=rows,
-        legend=[(shown(recognition, name), colour) for name, colour in colours.items()],
+        legend=[(class_name(recognition, name), colour) for name, colour in colours.items()],
         ticks=[(round(time / last_s * WIDTH, 1), f"{time:g} s") for time in np.arange(0, last_s, step).tolist()],
         width=WIDTH,
         annotated=annotated.name if annotated else None,
@@ -52,7 +52,7 @@ def write_timeline(recognition: Recognition, out: Path, annotated: Path | None =
     write_bytes(out, content.encode())
 
 
-def shown(recognition: Recognition, class_id: str) -> str:
+def class_name(recognition: Recognition, class_id: str) -> str:
     """What a class is called: in English where that is known."""
     names = recognition.names.get(class_id, {})
     return names.get("en") or next(iter(names.values()), class_id)

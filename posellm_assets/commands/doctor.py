@@ -103,7 +103,7 @@ def _checkpoints(lake: Lake) -> Iterator[Finding]:
     """Where checkpoints go, and whether the token is taken there; the token itself is not shown."""
     try:
         template = load_settings(lake).hub
-        where = store.place(template, lake, "stage1", "all-0001")
+        where = store.url_of(template, lake, "stage1", "all-0001")
         if where.startswith(store.HUB):
             with store.hub_errors(where):
                 where += f" (the token of {store.hub_api().whoami()['name']} works)"

@@ -61,7 +61,7 @@ def action_model(context: dg.AssetExecutionContext, lake: LakeResource, programs
         out=out,
         model=settings.actions.model,
         training=settings.actions.training,
-        hub=store.place(settings.hub, here, "actions", context.partition_key),
+        hub=store.url_of(settings.hub, here, "actions", context.partition_key),
         seed=settings.seed,
     )
     with retrying_transient_faults():

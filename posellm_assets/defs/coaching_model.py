@@ -138,7 +138,7 @@ def vision_job(lake: Lake, settings: Settings, snapshot_key: str) -> VisionJob:
         out=lake.coaching_model(snapshot_key),
         model=config.model,
         training=config.training,
-        hub=store.place(settings.hub, lake, "coaching", snapshot_key),
+        hub=store.url_of(settings.hub, lake, "coaching", snapshot_key),
         seed=settings.seed,
     )
 
@@ -160,6 +160,6 @@ def coaching_job(lake: Lake, settings: Settings, snapshot_key: str) -> StageJob:
         lineage=snapshot.lineage,
         tokenizer=lake.tokenizer(snapshot.lineage),
         snapshot=snapshot_key,
-        hub=store.place(settings.hub, lake, "coaching", snapshot_key),
+        hub=store.url_of(settings.hub, lake, "coaching", snapshot_key),
         seed=settings.seed,
     )

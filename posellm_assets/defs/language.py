@@ -114,7 +114,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str, befo
         lineage=snapshot.lineage,
         tokenizer=lake.tokenizer(snapshot.lineage),
         snapshot=snapshot_key,
-        hub=store.place(settings.hub, lake, name, snapshot_key),
+        hub=store.url_of(settings.hub, lake, name, snapshot_key),
         seed=settings.seed,
     )
 

@@ -106,7 +106,7 @@ def motion_tokenizer(context: dg.AssetExecutionContext, lake: LakeResource, prog
         train=train,
         held_out=held_out,
         out=out,
-        hub=store.place(settings.hub, here, "motion_tokenizer", out.name),
+        hub=store.url_of(settings.hub, here, "motion_tokenizer", out.name),
         config=settings.tokenizer,
         seed=settings.seed,
     )

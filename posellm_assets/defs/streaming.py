@@ -70,7 +70,7 @@ def streaming_coach(context: dg.AssetExecutionContext, lake: LakeResource, progr
         dataset=here.feedback_dataset(context.partition_key),
         out=out,
         config=settings.streaming,
-        hub=store.place(settings.hub, here, "coach", context.partition_key),
+        hub=store.url_of(settings.hub, here, "coach", context.partition_key),
         seed=settings.seed,
     )
     with retrying_transient_faults():

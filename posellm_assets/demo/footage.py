@@ -183,12 +183,12 @@ def render_clip(clip: ClipPlan, raw: Path) -> Path:
     """
     cv2.setNumThreads(1)
     path = clip.path(raw)
-    figure = figure_of(clip)
+    figure = rendered_athlete(clip)
     truth = exact_truth(clip, figure)
     sidecar = Labels(label=clip.label, captions=list(clip.captions), participant=clip.participant)
     write_json(sidecar_of(path), sidecar.model_dump())
     write_atomic(truth_of(path), lambda stream: np.savez_compressed(stream, **truth))  # type: ignore[arg-type]
-    write_video(path, frames(clip, figure), FPS, "bgr24")
+    write_video(path, rendered_frames(clip, figure), FPS, "bgr24")
     return path
 
 
@@ -201,7 +201,7 @@ class RenderedAthlete:
     corners: np.ndarray
 
 
-def figure_of(clip: ClipPlan) -> RenderedAthlete:
+def rendered_athlete(clip: ClipPlan) -> RenderedAthlete:
     """The athlete as it moves through the clip."""
     movement = clip.movement
     time_s = np.arange(clip.frame_count) / FPS
@@ -214,7 +214,7 @@ def figure_of(clip: ClipPlan) -> RenderedAthlete:
     return RenderedAthlete(bones, mesh, mesh.world(bones))
 
 
-def frames(clip: ClipPlan, figure: RenderedAthlete) -> Iterator[np.ndarray]:
+def rendered_frames(clip: ClipPlan, figure: RenderedAthlete) -> Iterator[np.ndarray]:
     """The pictures of a clip, (H, W, 3) uint8 BGR."""
     return draw(figure.mesh, figure.corners, clip.camera, background(clip.camera, clip.place, clip.seed))
 

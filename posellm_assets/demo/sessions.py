@@ -27,8 +27,8 @@ from posellm_assets.demo.footage import (
     RenderedAthlete,
     clip_plan,
     exact_truth,
-    figure_of,
-    frames,
+    rendered_athlete,
+    rendered_frames,
     truth_of,
     with_faults,
 )
@@ -126,13 +126,13 @@ def render_session(session: SessionPlan, raw: Path) -> Path:
     """Write a session under the drop zone `raw`, its sidecar and truth (`session_truth`) first; returns its path."""
     cv2.setNumThreads(1)
     path = session.path(raw)
-    first, figures = session.parts[0], [figure_of(part) for part in session.parts]
+    first, figures = session.parts[0], [rendered_athlete(part) for part in session.parts]
     whole = RenderedAthlete(figures[0].bones, figures[0].mesh, np.concatenate([one.corners for one in figures]))
     sidecar = Labels(participant=session.participant, feedback=list(session.feedback))
     write_json(sidecar_of(path), sidecar.model_dump(exclude_defaults=True))
     truth = session_truth(session, figures)
     write_atomic(truth_of(path), lambda stream: np.savez_compressed(stream, **truth))  # type: ignore[arg-type]
-    write_video(path, frames(first, whole), FPS, "bgr24")
+    write_video(path, rendered_frames(first, whole), FPS, "bgr24")
     return path
 
 

@@ -63,22 +63,22 @@ def read_examples(path: Path) -> list[MotionExample]:
     ]
 
 
-def read_clips(path: Path, motions: Mapping[str, Path], layers: int) -> list[FilmedExample]:
+def read_filmed(path: Path, motions: Mapping[str, Path], layers: int) -> list[FilmedExample]:
     """The examples of a split as they were filmed, with their motions, in the order of the file.
 
     `layers` is how many codes make one time step. Raises ValueError where a video has no motion file in `motions`, or
     one that is not what was tokenised.
     """
     examples = read_examples(path)
-    mirrored = {place(example): example.texts for example in examples if example.mirrored}
+    mirrored = {segment_id(example): example.texts for example in examples if example.mirrored}
     clips = with_motions(originals(examples), motions, layers)
-    return [replace(clip, mirrored_texts=mirrored.get(place(clip), ())) for clip in clips]
+    return [replace(clip, mirrored_texts=mirrored.get(segment_id(clip), ())) for clip in clips]
 
 
 def with_motions(examples: Iterable[MotionExample], motions: Mapping[str, Path], layers: int) -> list[FilmedExample]:
     """The clips of examples as they were filmed, by video; all segments of a video have to be among them.
 
-    Raises ValueError as `read_clips` does.
+    Raises ValueError as `read_filmed` does.
     """
     by_key: dict[str, list[MotionExample]] = defaultdict(list)
     for example in examples:
@@ -96,7 +96,7 @@ def originals(examples: Iterable[MotionExample]) -> list[MotionExample]:
     return [example for example in examples if example.variant == ORIGINAL]
 
 
-def place(example: MotionExample) -> tuple[str, int]:
+def segment_id(example: MotionExample) -> tuple[str, int]:
     """What tells an example from all others of its split that were filmed: key of the video and segment."""
     return example.key, example.segment
 

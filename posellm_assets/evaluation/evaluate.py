@@ -21,9 +21,9 @@ from posellm_assets.evaluation.clips import (
     FilmedExample,
     MotionExample,
     originals,
-    place,
-    read_clips,
     read_examples,
+    read_filmed,
+    segment_id,
     with_motions,
 )
 from posellm_assets.evaluation.config import ChampionReport, EvaluateJob
@@ -50,7 +50,7 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     filmed = originals(train)
     model = MotionLM.load(job.model)
     tokenizer = MotionTokenizer.load(job.tokenizer)
-    test = _readable(model, read_clips(job.test, job.motions, tokenizer.layers), report)
+    test = _readable(model, read_filmed(job.test, job.motions, tokenizer.layers), report)
     evaluator = Evaluator.load(job.evaluator)
     size = tokenizer.codebook_size
     reconstructed = tokenizer.decode_many([clip.codes for clip in test]) if test else []
@@ -94,7 +94,7 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
         metrics,
         champion=champion.measured.figures if champion and champion.measured else None,
         losses={stage: loss_curve(path) for stage, path in job.losses.items()},
-        rows=showcase(evaluator, labels, asked, samples, dict(zip(map(place, test), said, strict=True))),
+        rows=showcase(evaluator, labels, asked, samples, dict(zip(map(segment_id, test), said, strict=True))),
     )
     files.write_bytes(job.out / PAGE, page.encode())
     write_cases(job.out / FILE, figures.cases)
@@ -135,17 +135,17 @@ def _asked(
     texts = [clip.texts[-1] for clip in clips]
     prompts = [(text, clip.sport, clip.label) for text, clip in zip(texts, clips, strict=True)]
     drawn = text_to_motion.generate(model, tokenizer, prompts * job.config.samples_per_text, job.sampling, first_seed)
-    after = dict(zip(map(place, test), reconstructed, strict=True))
+    after = dict(zip(map(segment_id, test), reconstructed, strict=True))
     nearest = nearest_by_text([example.texts for example in filmed], texts)
     # Only these videos' motions are read: a lake holds more than an evaluation needs.
     keys = {filmed[index].key for index in nearest}
     needed = [example for example in filmed if example.key in keys]
-    real = {place(clip): clip for clip in with_motions(needed, job.motions, tokenizer.layers)}
+    real = {segment_id(clip): clip for clip in with_motions(needed, job.motions, tokenizer.layers)}
     return Asked(
         clips=clips,
         draws=[drawn[start : start + len(clips)] for start in range(0, len(drawn), len(clips) or 1)],
-        nearest=[real[place(filmed[index])] for index in nearest],
-        reconstructed=[after[place(clip)] for clip in clips],
+        nearest=[real[segment_id(filmed[index])] for index in nearest],
+        reconstructed=[after[segment_id(clip)] for clip in clips],
     )
 
 

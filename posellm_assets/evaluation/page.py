@@ -6,7 +6,7 @@ from typing import Any
 from posellm_assets.evaluation.report import HEADLINES, reasons
 from posellm_assets.evaluation.retention import TASKS
 from posellm_assets.reports.html import asset, filled
-from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, model_figures, sample, shown
+from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, format_figure, model_figures, sample
 from posellm_assets.training.curves import Curve, smoothed
 
 CHART = (280, 130)  # width and height of a loss curve, in the units of its drawing
@@ -86,13 +86,13 @@ def _headline(
     scale = 1.0 if is_share else max(abs(figure["value"]) for _, figure in bars) or 1.0
     return {
         "title": title,
-        "value": shown(figures[name]["value"], is_share),
+        "value": format_figure(figures[name]["value"], is_share),
         "interval": bounds(figures[name], is_share),
         "sample": sample(figures[name]),
         "bars": [
             {
                 "words": words,
-                "value": shown(figure["value"], is_share),
+                "value": format_figure(figure["value"], is_share),
                 "width": round(100 * min(1.0, max(0.0, figure["value"] / scale)), 1),
             }
             for words, figure in bars
@@ -105,7 +105,7 @@ def _cell(figures: Mapping[str, Any], name: str) -> str:
 
 
 def _with_sample(figure: Mapping[str, Any], is_share: bool) -> str:
-    return f"{shown(figure['value'], is_share)} ({sample(figure)})"
+    return f"{format_figure(figure['value'], is_share)} ({sample(figure)})"
 
 
 def _table(layout: TableLayout, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -136,7 +136,7 @@ def _written(figure: Mapping[str, Any] | None, column: Column) -> dict[str, str]
     if figure is None:
         return None
     return {
-        "value": shown(figure["value"], column.is_share),
+        "value": format_figure(figure["value"], column.is_share),
         "interval": bounds(figure, column.is_share),
         "n": sample(figure),
     }
@@ -197,8 +197,8 @@ def _compared(comparison: Mapping[str, Any]) -> dict[str, Any]:
     is_share, interval = comparison["figure"] in SHARES, comparison["interval"]
     return {
         **comparison,
-        "new": shown(comparison["new"], is_share),
-        "old": shown(comparison["old"], is_share),
+        "new": format_figure(comparison["new"], is_share),
+        "old": format_figure(comparison["old"], is_share),
         "gain": f"{comparison['gain']:+.3f}",
         "interval": f"{interval[0]:+.3f} to {interval[1]:+.3f}" if interval else "",
     }

@@ -6,7 +6,7 @@ The report in full, a page of HTML, is made in `page.py`.
 from collections.abc import Mapping
 from typing import Any
 
-from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, sample, shown
+from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, format_figure, sample
 
 # Name, what it is, whether it is a share, and the figures that it is to be read beside.
 HEADLINES: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
@@ -74,10 +74,12 @@ def summary_markdown(metrics: Mapping[str, Any]) -> str:
     for name, title, is_share, beside in HEADLINES:
         if name in figures:
             others = [
-                f"{words} {shown(figures[other]['value'], is_share)}" for other, words in beside if other in figures
+                f"{words} {format_figure(figures[other]['value'], is_share)}"
+                for other, words in beside
+                if other in figures
             ]
             figure = figures[name]
-            value, interval = shown(figure["value"], is_share), bounds(figure, is_share)
+            value, interval = format_figure(figure["value"], is_share), bounds(figure, is_share)
             between = f" ({interval})" if interval else ""
             lines.append(f"| {title} | **{value}**{between} | {', '.join(others)} | {sample(figure)} |")
     for layout in LAYOUTS:
@@ -103,7 +105,7 @@ def reasons(absent: Mapping[str, str]) -> list[tuple[str, list[str]]]:
 def _table(layout: TableLayout, figures: Mapping[str, Any]) -> list[str]:
     def cell(row: str, column: Column) -> str:
         figure = layout.figure(figures, row, column)
-        return f"{shown(figure['value'], column.is_share)} ({sample(figure)})" if figure else ""
+        return f"{format_figure(figure['value'], column.is_share)} ({sample(figure)})" if figure else ""
 
     heads = [layout.title, *(column.heading for column in layout.columns)]
     return [

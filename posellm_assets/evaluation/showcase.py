@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from posellm_assets.evaluation.clips import FilmedExample, place
+from posellm_assets.evaluation.clips import FilmedExample, segment_id
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.text_to_motion import Asked, Sample, judged
 from posellm_assets.motion.motion import Motion
@@ -37,7 +37,7 @@ def showcase(
         # Codes stand for four frames each: the real motion is cut to theirs, so that the two stay in step.
         real = clip.motion.cut(0, len(after))
         panels = [(f"real: {clip.key}", real), ("after the tokenizer", after), ("generated", sample.motion)]
-        rows.append(_row(evaluator, labels, section, sample, said[place(clip)], panels))
+        rows.append(_row(evaluator, labels, section, sample, said[segment_id(clip)], panels))
     if not rows:
         firsts = {sample.prompt: sample for sample in reversed(samples)}
         for sample in list(reversed(firsts.values()))[:MAX_OTHERS]:

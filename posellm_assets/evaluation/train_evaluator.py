@@ -15,7 +15,7 @@ import torch
 from torch.nn import functional
 
 from posellm_assets import files
-from posellm_assets.evaluation.clips import FilmedExample, read_clips
+from posellm_assets.evaluation.clips import FilmedExample, read_filmed
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
 from posellm_assets.evaluation.distributions import RANKS, chance_of_precision, matching
 from posellm_assets.evaluation.evaluator import FRAMES_PER_STEP, Evaluator
@@ -33,7 +33,7 @@ def run(job: EvaluatorJob, report: Report) -> dict[str, Any]:
     Raises ValueError where there is no train clip.
     """
     started_s = time.process_time()
-    train, test = (read_clips(path, job.motions, job.layers) for path in (job.train, job.test))
+    train, test = (read_filmed(path, job.motions, job.layers) for path in (job.train, job.test))
     evaluator, losses = fit(train, job.config, job.seed, report)
     content = {
         "train_clips": len(train),

@@ -28,7 +28,7 @@ from posellm_assets.footage.labels import (
 )
 from posellm_assets.footage.manifest import FootageManifest, read_manifest, write_manifest
 from posellm_assets.footage.registry import Outcome, Registry, registry_of
-from posellm_assets.footage.scan import IGNORED_ENDINGS, drop_zone, shown
+from posellm_assets.footage.scan import IGNORED_ENDINGS, drop_zone, printable
 from posellm_assets.footage.video import UnreadableVideo, VideoInfo, probe
 from posellm_assets.keys import slug, sport_of, video_key
 from posellm_assets.lake import Lake
@@ -218,8 +218,8 @@ def _check_copy(file: Path, target: Path, labels: Labels, copies: dict[Path, tup
     """Raise where `file` cannot become `target`."""
     if not file.is_file():
         raise FileNotFoundError(f"{file} is not a file")
-    if file.name.startswith(".") or file.name.lower().endswith(IGNORED_ENDINGS) or shown(file.name) != file.name:
-        raise ValueError(f"{shown(str(file))}: the drop zone takes no file of that name; rename it")
+    if file.name.startswith(".") or file.name.lower().endswith(IGNORED_ENDINGS) or printable(file.name) != file.name:
+        raise ValueError(f"{printable(str(file))}: the drop zone takes no file of that name; rename it")
     other = copies[target][0] if target in copies else target
     if other.exists() and sha256_of(other) != sha256_of(file):
         raise FileExistsError(f"{file}: {other} has the same name and other content; rename one of them")

@@ -104,7 +104,7 @@ def list_footage(raw: Path, known: Mapping[str, Stamp] | None = None, suspects: 
     return listing
 
 
-def shown(path: str) -> str:
+def printable(path: str) -> str:
     """`path` as it can be displayed and stored: bytes that are not UTF-8 as escapes."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
@@ -141,8 +141,8 @@ def _ignored(entry: os.DirEntry[str]) -> bool:
 
 def _plain(entry: os.DirEntry[str], path: str, listing: Listing) -> bool:
     """Whether `entry` may be opened; if not, it is refused in `listing`."""
-    if not entry.name.isascii() and shown(entry.name) != entry.name:
-        listing.refused[shown(path)] = "the name is not UTF-8; rename it"
+    if not entry.name.isascii() and printable(entry.name) != entry.name:
+        listing.refused[printable(path)] = "the name is not UTF-8; rename it"
     elif entry.is_symlink():
         listing.refused[path] = "it is a link, and links are not followed; copy the footage itself here"
     else:

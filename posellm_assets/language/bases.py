@@ -25,7 +25,7 @@ def read_base_config(source: str, method: Method) -> Any:
     Raises UnsupportedModel where `source` is no such model, is an adapter, brings its own code, has pickled weights
     only, is quantised in a way that `method` cannot train, or is not there.
     """
-    config = read_config(source)
+    config = base_config(source)
     kind = config.model_type
     if hasattr(config, "vision_config") or hasattr(config, "audio_config"):
         raise UnsupportedModel(f"{source} reads pictures or sound ({kind}); choose a text-only base, e.g. gemma3_text")
@@ -37,7 +37,7 @@ def read_base_config(source: str, method: Method) -> Any:
     return config
 
 
-def read_config(source: str) -> Any:
+def base_config(source: str) -> Any:
     """The configuration of a model of any kind (folder or Hugging Face id).
 
     Raises UnsupportedModel where it is an adapter, brings its own code, has pickled weights only, or is not there.

@@ -125,7 +125,7 @@ def model_figures() -> dict[str, Column]:
     return own
 
 
-def shown(value: float, is_share: bool) -> str:
+def format_figure(value: float, is_share: bool) -> str:
     """A figure as it is written for people."""
     return f"{value * 100:.0f} %" if is_share else f"{value:.3f}"
 

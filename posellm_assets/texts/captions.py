@@ -19,7 +19,7 @@ from posellm_assets.texts.config import Language
 from posellm_assets.texts.fact import Fact
 from posellm_assets.texts.facts import measure
 from posellm_assets.texts.glossary import NO_GLOSSARY, Glossary, named
-from posellm_assets.texts.wording import RELATIONS, JointMovement, movements, relation_words, words
+from posellm_assets.texts.wording import RELATIONS, JointMovement, joint_movements, relation_words, words
 
 # Movements told in each caption: a short one first, which a small model can learn to say.
 MOVEMENTS_TOLD = (1, 2, 2)
@@ -153,7 +153,7 @@ def _facts_texts(facts: list[Fact], motion: Motion, choose: random.Random, langu
     relation = next((fact for fact in facts if fact.kind in RELATIONS), None)
     texts = []
     for number, told in enumerate(MOVEMENTS_TOLD):
-        phrases = [_movement_text(movement, choose, language) for movement in movements(facts)[:told]]
+        phrases = [_movement_text(movement, choose, language) for movement in joint_movements(facts)[:told]]
         if still_s > 0.5 * len(motion.joints) / motion.fps:
             phrases = [choose.choice(patterns["still"]), *phrases[:1]]
         if number == RELATION_TOLD and relation is not None:

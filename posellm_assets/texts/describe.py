@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from posellm_assets.texts.fact import Fact
-from posellm_assets.texts.wording import RELATIONS, JointMovement, movements, relation_words, words
+from posellm_assets.texts.wording import RELATIONS, JointMovement, joint_movements, relation_words, words
 
 
 def describe(facts: Iterable[Fact], language: str = "en") -> list[str]:
@@ -15,7 +15,7 @@ def describe(facts: Iterable[Fact], language: str = "en") -> list[str]:
     facts = list(facts)
     said = words(language)
     patterns = said["sentence"]
-    moved = movements(facts)
+    moved = joint_movements(facts)
     sentences = [_movement(movement, language) for movement in moved] or [patterns["nothing"]]
     for fact in facts:
         if fact.kind in RELATIONS:

@@ -52,7 +52,7 @@ def relation_words(fact: Fact, language: str) -> str:
     return words(language)["relations"][f"{fact.joint}_{fact.kind}_{fact.other}"][fact.side]
 
 
-def movements(facts: Iterable[Fact]) -> list[JointMovement]:
+def joint_movements(facts: Iterable[Fact]) -> list[JointMovement]:
     """The movements in the order of their facts."""
     facts = list(facts)
     in_turn = {fact.joint for fact in facts if fact.kind == "alternation"}

@@ -64,11 +64,11 @@ def write(out: Path, step: int, fill: Callable[[Path], None]) -> Path:
     except OSError:
         shutil.rmtree(temporary)  # the room that it takes is needed
         raise
-    place(temporary, target)
+    put_in_place(temporary, target)
     return target
 
 
-def place(temporary: Path, target: Path) -> None:
+def put_in_place(temporary: Path, target: Path) -> None:
     """Give a checkpoint its name."""
     remove(target)
     os.replace(temporary, target)

@@ -184,7 +184,7 @@ class Saves:
             self._store.fetch(step, temporary)
             problem = checkpoints.problem(temporary) or unfit(checkpoints.read_position(temporary), self.url)
             if problem is None:
-                checkpoints.place(temporary, checkpoints.folder_of(self.out, step))
+                checkpoints.put_in_place(temporary, checkpoints.folder_of(self.out, step))
             return problem
         except checkpoints.CheckpointMismatch:
             raise

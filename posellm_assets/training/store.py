@@ -45,7 +45,7 @@ class PassingFault(StoreError):
     """A fault that may be gone when it is tried again: a lost connection, a busy server, a commit that came between."""
 
 
-def place(template: str | None, here: Lake, stage: str, snapshot: str) -> str:
+def url_of(template: str | None, here: Lake, stage: str, snapshot: str) -> str:
     """The URL at which the checkpoints of a stage of a snapshot are stored; the lake's own folder where none is set.
 
     `hf://me` or `hf://me/some-name-{stage}` is a repository for each stage with a folder for each snapshot; anything
@@ -74,7 +74,7 @@ def place(template: str | None, here: Lake, stage: str, snapshot: str) -> str:
 
 
 def open_store(url: str) -> "CheckpointStore":
-    """The store at a URL that `place` gave."""
+    """The store at a URL that `url_of` gave."""
     return HubFolder(url) if url.startswith(HUB) else Folder(url)
 
 

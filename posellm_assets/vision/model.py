@@ -16,7 +16,7 @@ from transformers.utils import cached_file, logging
 from posellm_assets import files
 from posellm_assets.language.adapters import FOLDER as ADAPTER
 from posellm_assets.language.adapters import is_adapted
-from posellm_assets.language.bases import UnsupportedModel, read_config, read_text_tokenizer
+from posellm_assets.language.bases import UnsupportedModel, base_config, read_text_tokenizer
 from posellm_assets.language.vocabulary import tiny_tokenizer
 from posellm_assets.training.backends import Backend, BackendUnavailable
 from posellm_assets.vision.config import TinyVisionConfig, VisionModelConfig
@@ -117,7 +117,7 @@ def load(source: str, backend: Backend, dtype: torch.dtype, device: torch.device
     Raises UnsupportedModel where it is no Qwen2.5-VL or Qwen3-VL model or is incomplete, BackendUnavailable where
     Unsloth was asked for by name and cannot load it.
     """
-    config = read_config(source)
+    config = base_config(source)
     if config.model_type not in KINDS:
         raise UnsupportedModel(
             f"{source} is no vision-language model that can be trained here ({config.model_type}); choose a Qwen2.5-VL "

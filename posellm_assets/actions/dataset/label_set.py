@@ -76,10 +76,10 @@ class LabelSet(Record):
             raise ValueError(f"two classes have the id {repeated[0]!r}; give one another, or put them together")
         for one in self.classes:
             for spelling in (spelling for language in one.languages for spelling in one.spellings(language)):
-                if not normalised(spelling):
+                if not normalised_name(spelling):
                     raise ValueError(f"class {one.id!r}: the name {spelling!r} holds neither letters nor digits")
-                if owners.setdefault(normalised(spelling), one.id) != one.id:
-                    owner = owners[normalised(spelling)]
+                if owners.setdefault(normalised_name(spelling), one.id) != one.id:
+                    owner = owners[normalised_name(spelling)]
                     raise ValueError(f"classes {owner!r} and {one.id!r} are both called {spelling!r}; rename one")
         return self
 
@@ -103,7 +103,7 @@ class LabelSet(Record):
         """
         found: dict[str, str] = {}
         for label in sorted(labels):
-            found.setdefault(_id_of(label), normalised(label) or label)
+            found.setdefault(_id_of(label), normalised_name(label) or label)
         if not found:
             raise LabelSetError(f"{sport}: no footage has a label, so there are no classes; label some, or add a file")
         classes = [{"id": class_id, "names": {language: name}} for class_id, name in found.items()]
@@ -132,7 +132,7 @@ class LabelSet(Record):
         other ("smash" in "tap smash") the longest counts. With `language`, only names in that language do.
         """
         spelled = self._spelled(language)
-        rest = normalised(text)
+        rest = normalised_name(text)
         exact = spelled.get(rest) or self._by_id.get(text)
         if exact:
             return exact
@@ -164,21 +164,21 @@ class LabelSet(Record):
     def _spelled(self, language: str | None) -> dict[str, ActionClass]:
         """The class of each spelling in a language, or in all."""
         return {
-            normalised(spelling): one
+            normalised_name(spelling): one
             for one in self.classes
             for code in ([language] if language else one.languages)
             for spelling in one.spellings(code)
         }
 
 
-def normalised(text: str) -> str:
+def normalised_name(text: str) -> str:
     """`text` as names are compared: no case, one space for whatever is no letter or digit, no leading `NN_`."""
     plain = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(re.sub(r"[\W_]+", " ", re.sub(r"^\s*\d+_", "", plain)).split())
 
 
 def _id_of(label: str) -> str:
-    name = normalised(label)
+    name = normalised_name(label)
     # A label in another script keeps nothing of itself in ASCII: its code points then make the id.
     return slug(name, "") or "u" + "-".join(f"{ord(letter):x}" for letter in name)[:58].rstrip("-")
 

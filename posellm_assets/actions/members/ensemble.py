@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from posellm_assets.actions.members.calibration import fit_temperature
-from posellm_assets.actions.members.opinions import Opinion, normalised
+from posellm_assets.actions.members.opinions import Opinion, log_probabilities
 from posellm_assets.records import Record
 
 NAME = "ensemble"
@@ -101,7 +101,7 @@ class Ensemble(Record):
             for class_id in classes
         }
         seconds = sum(opinion.seconds for opinion in opinions)
-        return Opinion(NAME, normalised(mixed), seconds).at_temperature(self.temperature)
+        return Opinion(NAME, log_probabilities(mixed), seconds).at_temperature(self.temperature)
 
     def decide(self, opinions: Sequence[Opinion]) -> EnsembleAnswer | None:
         """What is said of a clip given the raw opinions on it, None where nobody has one."""

@@ -16,7 +16,7 @@ from posellm_assets.actions.dataset.clips import ActionExample
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members import classifier
 from posellm_assets.actions.members.classifier import SHORTEST_S, MotionClassifier
-from posellm_assets.actions.members.opinions import Opinion, normalised
+from posellm_assets.actions.members.opinions import Opinion, log_probabilities
 from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.motion import Motion
 from posellm_assets.vision.frames import Box
@@ -101,7 +101,7 @@ class LanguageMember:
             by_class: dict[str, float] = {}
             for class_id, score in zip(self.names.values(), row, strict=True):
                 by_class[class_id] = float(np.logaddexp(by_class.get(class_id, -np.inf), score))
-            said[index] = Opinion(LANGUAGE, normalised(by_class), seconds)
+            said[index] = Opinion(LANGUAGE, log_probabilities(by_class), seconds)
         return said
 
 

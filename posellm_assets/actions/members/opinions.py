@@ -38,10 +38,10 @@ class Opinion:
     def at_temperature(self, temperature: float) -> "Opinion":
         """The same opinion, less sure of itself above 1 and surer below (Guo et al. 2017)."""
         scores = {class_id: value / temperature for class_id, value in self.log_probs.items()}
-        return replace(self, log_probs=normalised(scores))
+        return replace(self, log_probs=log_probabilities(scores))
 
 
-def normalised(scores: Mapping[str, float]) -> dict[str, float]:
+def log_probabilities(scores: Mapping[str, float]) -> dict[str, float]:
     """Log-probabilities in proportion to the exponentials of `scores`, by class id.
 
     Raises ValueError naming the class whose score is not a number.

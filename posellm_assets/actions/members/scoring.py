@@ -12,7 +12,7 @@ from posellm_assets.actions.dataset.clips import ActionExample, UnusableDataset
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.dataset.phrasings import phrasings
 from posellm_assets.actions.members.members import VISION
-from posellm_assets.actions.members.opinions import Opinion, normalised
+from posellm_assets.actions.members.opinions import Opinion, log_probabilities
 from posellm_assets.files import read_json
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.language.scoring import LabelTree
@@ -53,7 +53,7 @@ class Scorer:
             by_class: dict[str, list[float]] = {}
             for owner, score in zip(self._owners, scores, strict=True):
                 by_class.setdefault(owner, []).append(score)
-            result.append(normalised({one: float(np.logaddexp.reduce(own)) for one, own in by_class.items()}))
+            result.append(log_probabilities({one: float(np.logaddexp.reduce(own)) for one, own in by_class.items()}))
         return result
 
     def _hidden(self, seen: Sequence[Seen]) -> torch.Tensor:

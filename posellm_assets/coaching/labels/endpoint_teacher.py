@@ -6,7 +6,7 @@ from typing import Any
 from posellm_assets.coaching.labels.cache import AnswerCache
 from posellm_assets.coaching.labels.measurements import SIDES, MeasuredClip, Repetition
 from posellm_assets.coaching.labels.overlays import CURRENT, GREEN, LIMB_END, RED, TARGET
-from posellm_assets.coaching.labels.quantities import QUANTITIES, measure
+from posellm_assets.coaching.labels.quantities import QUANTITIES, measure_quantity
 from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
 from posellm_assets.coaching.labels.schema import MAX_POINTS, TeacherAnswer
 from posellm_assets.coaching.labels.teachers import Answer, BrokenAnswer
@@ -81,7 +81,7 @@ def facts(clip: MeasuredClip) -> str:
 def _quantities(clip: MeasuredClip, repetition: Repetition) -> list[str]:
     lines = []
     for name, quantity in QUANTITIES.items():
-        values = [(side, measure(clip, name, side, repetition)) for side in quantity.sides]
+        values = [(side, measure_quantity(clip, name, side, repetition)) for side in quantity.sides]
         told = ", ".join(f"{side or 'all'} {round(value, 3):g}" for side, value in values if value is not None)
         if told and (repetition.number or name != "repetition_s"):
             lines.append(f"  {name}: {told}")

@@ -81,7 +81,7 @@ QUANTITIES: dict[str, Quantity] = {
 }  # fmt: skip
 
 
-def measure(clip: MeasuredClip, quantity: str, side: str | None, repetition: Repetition) -> float | None:
+def measure_quantity(clip: MeasuredClip, quantity: str, side: str | None, repetition: Repetition) -> float | None:
     """The value of a quantity over a repetition; None where the clip does not show it."""
     return QUANTITIES[quantity].value(clip, side or "both", repetition)
 

@@ -14,7 +14,7 @@ import yaml
 from pydantic import Field, field_validator, model_validator
 
 from posellm_assets.coaching.labels.measurements import MeasuredClip, Repetition
-from posellm_assets.coaching.labels.quantities import QUANTITIES, measure, median_time_s
+from posellm_assets.coaching.labels.quantities import QUANTITIES, measure_quantity, median_time_s
 from posellm_assets.coaching.labels.schema import Severity
 from posellm_assets.keys import slug
 from posellm_assets.records import Record
@@ -150,7 +150,7 @@ def findings(clip: MeasuredClip, rules: ExerciseRules, repetitions: Sequence[Rep
         scale = median_time_s(repetitions) if rule.of_median else 1.0
         for repetition in repetitions:
             for side in _sides(rule, clip):
-                value = measure(clip, rule.quantity, side, repetition)
+                value = measure_quantity(clip, rule.quantity, side, repetition)
                 if value is None or (excess := rule.excess(value, scale)) <= 0:
                     continue
                 place = (rule.fault, side, repetition.number)

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from posellm_assets.coaching.labels.measurements import MeasuredClip, Repetition
 from posellm_assets.coaching.labels.overlays import CURRENT, LIMB_END, TARGET, shown_side
 from posellm_assets.coaching.labels.picture import body_px
-from posellm_assets.coaching.labels.quantities import QUANTITIES, measure, median_time_s, said
+from posellm_assets.coaching.labels.quantities import QUANTITIES, measure_quantity, median_time_s, said
 from posellm_assets.coaching.labels.rules import rules_of
 from posellm_assets.coaching.labels.schema import FeedbackPoint, Point, Rejected
 
@@ -86,13 +86,13 @@ def _measured(
     if name == "repetition_s" and moment.number == 0:
         yield f"timestamp: there is no repetition at {moment.peak_s:.2f} s to take {claim:.1f} s"
         return
-    value = measure(clip, name, point.side, moment)
+    value = measure_quantity(clip, name, point.side, moment)
     if value is None:
         yield f"angle: {name} cannot be measured at {moment.peak_s:.2f} s"
         return
     if abs(value - claim) > quantity.tolerance:
         other = {"left": "right", "right": "left"}.get(point.side or "")
-        of_other = measure(clip, name, other, moment) if other else None
+        of_other = measure_quantity(clip, name, other, moment) if other else None
         told, is_so = said(claim, quantity.unit), said(value, quantity.unit)
         if of_other is not None and abs(of_other - claim) <= quantity.tolerance:
             yield f"side: {told} is measured on the {other} {point.joint}, not on the {point.side} ({is_so})"

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pydantic import ConfigDict, Field, ValidationError
 
 from posellm_assets.coaching.labels.measurements import MeasuredClip, Repetition
-from posellm_assets.coaching.labels.quantities import QUANTITIES, measure
+from posellm_assets.coaching.labels.quantities import QUANTITIES, measure_quantity
 from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
 from posellm_assets.coaching.labels.schema import MAX_POINTS, FeedbackPoint, Joint, Severity, Side, TeacherAnswer
 from posellm_assets.files import write_atomic
@@ -139,7 +139,7 @@ def _said(point: FeedbackPoint) -> SaidPoint:
 def _values(clip: MeasuredClip, name: str, repetition: Repetition) -> str:
     if name == "repetition_s" and not repetition.number:
         return ""
-    values = [(side, measure(clip, name, side, repetition)) for side in QUANTITIES[name].sides]
+    values = [(side, measure_quantity(clip, name, side, repetition)) for side in QUANTITIES[name].sides]
     return " ".join(f"{side or ''} {_rounded(name, value):g}".strip() for side, value in values if value is not None)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from posellm_assets.coaching.model.dataset import PictureRow, UnusableCoaching
-from posellm_assets.coaching.model.vision_questions import VISION_COACH, look
+from posellm_assets.coaching.model.vision_questions import VISION_COACH, picture_question
 from posellm_assets.files import read_json
 from posellm_assets.training.backends import Backend
 from posellm_assets.vision.config import FramesConfig
@@ -42,7 +42,7 @@ class VisionCoach:
         device, tokenizer = self.loaded.inner.device, self.loaded.tokenizer
         texts = []
         for row in rows:
-            seen = look(self.loaded, row, self.frames)
+            seen = picture_question(self.loaded, row, self.frames)
             ids = torch.tensor([seen.ids])
             said = self.loaded.model.generate(
                 **model_inputs(self.loaded, [seen], ids, device),

@@ -54,7 +54,7 @@ class RowQuestions:
     def asked(self, place: int, loaded: LoadedVision) -> Asked:
         """The row at a place. Its picture is not moved or mirrored: the answer says sides and coordinates."""
         row = self._drawn(place)
-        return look(loaded, row, self._job.model.frames), answer_ids(loaded, row.answer)
+        return picture_question(loaded, row, self._job.model.frames), answer_ids(loaded, row.answer)
 
     @torch.inference_mode()
     def evaluate(self, learner: Learner) -> dict[str, Any]:
@@ -63,7 +63,7 @@ class RowQuestions:
         processes = learner.processes
         right = torch.zeros(2, dtype=torch.float64, device=processes.device)
         for row in processes.share(self._held_out):
-            seen = look(learner.loaded, row, self._job.model.frames)
+            seen = picture_question(learner.loaded, row, self._job.model.frames)
             scores, wanted = learner.scores([(seen, answer_ids(learner.loaded, row.answer))])
             right[0] += bool((scores.argmax(-1) == wanted).all())
             right[1] += torch.nn.functional.cross_entropy(scores.float(), wanted, reduction="sum")
@@ -76,7 +76,7 @@ class RowQuestions:
         return self._rows[np.random.default_rng([self._job.seed, epoch]).permutation(self.clips)[within]]
 
 
-def look(loaded: LoadedVision, row: PictureRow, frames: FramesConfig) -> Seen:
+def picture_question(loaded: LoadedVision, row: PictureRow, frames: FramesConfig) -> Seen:
     """A row's picture, as a film in which nothing moves, and what is asked about it.
 
     Raises UnusableCoaching where the picture cannot be read, UnsupportedModel where the model cannot see that size.

@@ -21,7 +21,12 @@ from posellm_assets.coaching.streaming.scores import (
     silence,
     timed_f,
 )
-from posellm_assets.coaching.streaming.sessions import CoachedSession, UnusableSessions, read_record, read_sessions
+from posellm_assets.coaching.streaming.sessions import (
+    CoachedSession,
+    UnusableSessions,
+    read_dataset_record,
+    read_sessions,
+)
 from posellm_assets.coaching.streaming.text_meters import BertModel
 from posellm_assets.coaching.streaming.texts import TextFigures, text_figures
 from posellm_assets.coaching.streaming.timing import decide, heard, timed_figure
@@ -43,7 +48,7 @@ def evaluate(job: StreamingReportJob, report: Report) -> dict[str, Any]:
 
     Raises UnusableSessions where the split has no session with a message.
     """
-    record = read_record(job.dataset)
+    record = read_dataset_record(job.dataset)
     sessions = [session for session in read_sessions(job.dataset, record, job.split) if session.messages]
     if not sessions:
         raise UnusableSessions(f"{job.dataset} has no {job.split} session with feedback; add ones of more participants")

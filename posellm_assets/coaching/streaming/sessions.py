@@ -82,7 +82,7 @@ class CoachedSession:
         )
 
 
-def read_record(folder: Path) -> DatasetRecord:
+def read_dataset_record(folder: Path) -> DatasetRecord:
     """What a dataset holds; raises UnusableSessions where there is none."""
     if not (folder / RECORD).is_file():
         raise UnusableSessions(f"{folder} holds no {RECORD}; materialize feedback_dataset first")

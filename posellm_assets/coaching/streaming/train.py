@@ -28,7 +28,7 @@ from posellm_assets.coaching.streaming.sessions import (
     RECORD,
     CoachedSession,
     UnusableSessions,
-    read_record,
+    read_dataset_record,
     read_sessions,
     rows_of,
     windows_path,
@@ -72,7 +72,7 @@ def train(job: CoachJob, report: Report, stop: Callable[[], bool] = lambda: Fals
     checkpoint = state.read(newest) if newest else None
 
     # --- Sessions and model
-    dataset = read_record(job.dataset)
+    dataset = read_dataset_record(job.dataset)
     fit = read_sessions(job.dataset, dataset, "train")
     held_out = [session for session in read_sessions(job.dataset, dataset, "val") if session.messages]
     rows = [row for session in fit for row in rows_of(session, config)]
@@ -226,7 +226,7 @@ def train(job: CoachJob, report: Report, stop: Callable[[], bool] = lambda: Fals
 
 def identity(job: CoachJob) -> dict[str, Any]:
     """What decides the outcome of a job: its settings, and its sessions by content. Where they lie does not."""
-    sessions = read_record(job.dataset).sessions
+    sessions = read_dataset_record(job.dataset).sessions
     settings = job.model_dump(mode="json", exclude={"dataset", "out", "hub", "threads"})
     windows = {one.key: files.sha256_of(windows_path(job.dataset, one.key)) for one in sessions if one.split != "test"}
     return {**settings, "dataset": files.sha256_of(job.dataset / RECORD), "windows": windows}

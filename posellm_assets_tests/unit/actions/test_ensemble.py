@@ -13,7 +13,7 @@ from posellm_assets.actions.members.calibration import (
     resampled,
 )
 from posellm_assets.actions.members.ensemble import Ensemble
-from posellm_assets.actions.members.opinions import Opinion, normalised
+from posellm_assets.actions.members.opinions import Opinion, log_probabilities
 
 CLASSES = ["clear", "drop", "smash"]
 
@@ -30,7 +30,7 @@ def said(member: str, truth: list[str], accuracy: float, sureness: float, seed: 
         others = [name for name in CLASSES if name != class_id]
         named = class_id if rng.random() < accuracy else others[int(rng.integers(2))]
         scores = {name: math.log(sureness if name == named else (1 - sureness) / 2) for name in CLASSES}
-        opinions.append(Opinion(member, normalised(scores), 0.1))
+        opinions.append(Opinion(member, log_probabilities(scores), 0.1))
     return opinions
 
 

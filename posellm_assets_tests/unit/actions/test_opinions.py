@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from posellm_assets.actions.members.opinions import Opinion, normalised
+from posellm_assets.actions.members.opinions import Opinion, log_probabilities
 
 
 def test_an_opinion_names_its_likeliest_class_and_how_sure_it_is() -> None:
@@ -14,7 +14,7 @@ def test_an_opinion_names_its_likeliest_class_and_how_sure_it_is() -> None:
 
 
 def test_a_temperature_above_one_takes_sureness_and_keeps_the_order() -> None:
-    opinion = Opinion("motion", normalised({"serve": 3.0, "smash": 0.0, "drop": 1.0}), 0.1)
+    opinion = Opinion("motion", log_probabilities({"serve": 3.0, "smash": 0.0, "drop": 1.0}), 0.1)
     calmer = opinion.at_temperature(2.0)
     assert calmer.confidence < opinion.confidence
     assert sorted(calmer.log_probs, key=calmer.log_probs.get) == ["smash", "drop", "serve"]  # type: ignore[arg-type]
@@ -31,4 +31,4 @@ def test_numbers_that_are_no_probabilities_are_refused() -> None:
         with pytest.raises(ValueError, match=f"the score of the class 'smash' is {broken}"):
             Opinion("motion", {"serve": 0.0, "smash": broken}, 0.1)
         with pytest.raises(ValueError, match=f"the score of the class 'smash' is {broken}"):
-            normalised({"serve": 0.0, "smash": broken})
+            log_probabilities({"serve": 0.0, "smash": broken})

@@ -18,7 +18,7 @@ from posellm_assets.coaching.model.dataset import UnusableCoaching
 from posellm_assets.coaching.model.dataset_sources import from_images, side_of
 from posellm_assets.coaching.model.images import UnusableImages, find_pictures, see_people
 from posellm_assets.coaching.model.near_duplicates import MOST_BITS, first_alike, picture_hash
-from posellm_assets.demo.footage import figure_of, frames, plan
+from posellm_assets.demo.footage import plan, rendered_athlete, rendered_frames
 from posellm_assets.footage.splits import split_of
 from posellm_assets.poses.config import PoseConfig
 
@@ -52,7 +52,7 @@ def athlete(label: str, number: int = 0) -> np.ndarray:
     """The first picture of an athlete of the demo, about at the farthest point of the movement."""
     clip = [clip for clip in plan() if clip.label == label][number]
     clip = replace(clip, phase=0.5, duration_s=0.2)
-    return next(islice(frames(clip, figure_of(clip)), 0, None))
+    return next(islice(rendered_frames(clip, rendered_athlete(clip)), 0, None))
 
 
 def save(path: Path, rgb: np.ndarray) -> None:

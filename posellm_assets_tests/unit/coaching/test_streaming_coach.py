@@ -22,7 +22,7 @@ from posellm_assets.coaching.streaming.sessions import (
     CoachedSession,
     DatasetRecord,
     UnusableSessions,
-    read_record,
+    read_dataset_record,
     read_sessions,
     rows_of,
 )
@@ -60,7 +60,7 @@ def coach(calm: CoachJob) -> Coach:
 
 @pytest.fixture(scope="module")
 def unseen(folder: Path) -> list[CoachedSession]:
-    return read_sessions(folder / "data", read_record(folder / "data"), "test")
+    return read_sessions(folder / "data", read_dataset_record(folder / "data"), "test")
 
 
 def windows(session: CoachedSession) -> list[LiveWindow]:
@@ -172,7 +172,7 @@ def test_three_hours_lose_nothing_on_their_way_into_rows(unseen: list[CoachedSes
 
 
 def test_a_dataset_without_words_is_refused(folder: Path, tmp_path: Path) -> None:
-    record = read_record(folder / "data")
+    record = read_dataset_record(folder / "data")
     silent = [one.model_copy(update={"feedback": []}) for one in record.sessions]
     changed = DatasetRecord.model_validate(record.model_dump() | {"sessions": [one.model_dump() for one in silent]})
     (tmp_path / "windows").symlink_to(folder / "data" / "windows")

@@ -10,7 +10,7 @@ import torch
 from posellm_assets.coaching.model import vision_coach
 from posellm_assets.coaching.model.dataset import PictureRow
 from posellm_assets.coaching.model.vision_coach import VisionCoach
-from posellm_assets.coaching.model.vision_questions import look
+from posellm_assets.coaching.model.vision_questions import picture_question
 from posellm_assets.vision.inputs import model_inputs
 from posellm_assets_tests.unit.vision.models import BUILDERS, FRAMES
 
@@ -31,7 +31,7 @@ def test_each_token_said_is_the_likeliest_after_picture_question_and_what_was_sa
     said = VisionCoach(loaded, FRAMES).answers(rows)
     end, expected = loaded.tokenizer.eos_token_id, []
     for row in rows:
-        seen = look(loaded, row, FRAMES)
+        seen = picture_question(loaded, row, FRAMES)
         ids = list(seen.ids)
         assert "You coach." in loaded.tokenizer.decode(ids).split("What now?")[0]
         while len(ids) < len(seen.ids) + TOKENS and ids[-1] != end:

@@ -12,10 +12,10 @@ from posellm_assets.demo.footage import (
     FPS,
     ClipPlan,
     exact_truth,
-    figure_of,
     plan,
     read_repetitions,
     render_clip,
+    rendered_athlete,
     truth_of,
     with_faults,
 )
@@ -28,7 +28,7 @@ HIPS, KNEES, ANKLES, SHOULDERS, WRISTS = (23, 24), (25, 26), (27, 28), (11, 12),
 def at_the_middle(label: str, *repetitions: DemoRepetition) -> tuple[ClipPlan, list[np.ndarray]]:
     """The landmarks (33, 3) in world axes in the middle of each repetition."""
     clip = with_faults(CLIPS[label], repetitions)
-    points = landmarks(figure_of(clip).bones)
+    points = landmarks(rendered_athlete(clip).bones)
     spans = timed(clip.movement, clip.tempo, repetitions)
     return clip, [points[round((span.start_s + span.end_s) / 2 * FPS)] for span in spans]
 
@@ -43,7 +43,7 @@ def knees_apart(points: np.ndarray) -> float:
 
 def test_a_shallow_squat_sinks_half_as_far_with_the_arms_as_high() -> None:
     _, (clean, shallow) = at_the_middle("squat", DemoRepetition(), DemoRepetition("shallow"))
-    standing = landmarks(figure_of(with_faults(CLIPS["squat"], [DemoRepetition()])).bones)[0]
+    standing = landmarks(rendered_athlete(with_faults(CLIPS["squat"], [DemoRepetition()])).bones)[0]
     sinks = [hip_height(standing) - hip_height(points) for points in (clean, shallow)]
     assert 0.4 < sinks[1] / sinks[0] < 0.6
     raised = [points[15, 1] - points[11, 1] for points in (clean, shallow)]
@@ -92,7 +92,7 @@ def test_no_fault_makes_a_joint_jump_between_two_frames(label: str) -> None:
     sides = {"asymmetric arms": "left", "knee valgus": clip.side}
     faulty = [DemoRepetition(fault, sides.get(fault)) for fault in (*faults, *reversed(faults))]  # type: ignore[arg-type]
     largest = [
-        np.linalg.norm(np.diff(landmarks(figure_of(with_faults(clip, shown)).bones), axis=0), axis=-1).max()
+        np.linalg.norm(np.diff(landmarks(rendered_athlete(with_faults(clip, shown)).bones), axis=0), axis=-1).max()
         for shown in (faulty, [DemoRepetition()])
     ]
     assert largest[0] < 1.5 * largest[1]
@@ -135,4 +135,4 @@ def test_the_truth_beside_a_clip_says_what_was_planted_and_when(tmp_path: Path) 
 
 def test_a_clip_without_planted_faults_has_the_truth_that_it_always_had() -> None:
     clip = replace(CLIPS["squat"], duration_s=0.2)
-    assert not {name for name in exact_truth(clip, figure_of(clip)) if name.startswith("repetition_")}
+    assert not {name for name in exact_truth(clip, rendered_athlete(clip)) if name.startswith("repetition_")}

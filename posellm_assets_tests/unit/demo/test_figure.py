@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from posellm_assets.demo.athlete import athlete
-from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, exact_truth, figure_of, plan
+from posellm_assets.demo.footage import FPS, SIZE_PX, ClipPlan, exact_truth, plan, rendered_athlete
 from posellm_assets.demo.movements import movements
 from posellm_assets.demo.posing import pose
 from posellm_assets.demo.scene import draw
@@ -22,7 +22,7 @@ def one_clip_of_each_label(duration_s: float) -> list[ClipPlan]:
 
 @pytest.mark.parametrize("clip", one_clip_of_each_label(4 / FPS), ids=str)
 def test_the_figure_is_drawn_where_the_truth_says_it_is(clip: ClipPlan) -> None:
-    figure = figure_of(clip)
+    figure = rendered_athlete(clip)
     image = exact_truth(clip, figure)["image"]
     for picture, joints in zip(draw(figure.mesh, figure.corners, clip.camera, NOTHING), image, strict=True):
         drawn = picture.any(-1)
@@ -37,7 +37,7 @@ def test_the_figure_is_drawn_where_the_truth_says_it_is(clip: ClipPlan) -> None:
 def test_each_limb_has_its_colour_in_the_picture() -> None:
     clip = next(clip for clip in plan() if clip.label == "jumping jack" and not clip.athlete.look.long_sleeves)
     clip = replace(clip, duration_s=6 / FPS)
-    figure = figure_of(clip)
+    figure = rendered_athlete(clip)
     image = exact_truth(clip, figure)["image"]
     forearms = image[:, [13, 14]] * 0.5 + image[:, [15, 16]] * 0.5
     chests = (image[:, [11, 12]].mean(1) * 0.65 + image[:, [23, 24]].mean(1) * 0.35)[:, None]
@@ -51,7 +51,7 @@ def test_each_limb_has_its_colour_in_the_picture() -> None:
 
 @pytest.mark.parametrize("clip", one_clip_of_each_label(2.0), ids=str)
 def test_feet_stay_above_the_floor_and_hands_out_of_the_body(clip: ClipPlan) -> None:
-    bones = figure_of(clip).bones
+    bones = rendered_athlete(clip).bones
     soles = np.stack([bones.at(f"{side}_foot", point)[:, 1] for side in "lr" for point in (HEEL, TOES)])
     assert soles.min() > -0.015
     chest = bones.at("chest", (0, 0.15, 0))
@@ -88,7 +88,7 @@ def test_an_athlete_is_the_same_person_in_every_plan_and_no_other_athlete() -> N
 
 def test_a_joint_behind_the_body_is_not_visible_and_one_in_front_is() -> None:
     clip = replace(next(clip for clip in plan() if clip.label == "run"), duration_s=1.0)
-    visible = exact_truth(clip, figure_of(clip))["visible"]
+    visible = exact_truth(clip, rendered_athlete(clip))["visible"]
     near, far = (14, 13) if clip.movement.facing(clip.side) > 0 else (13, 14)
     assert visible[:, near].mean() > visible[:, far].mean()
     assert visible[:, 0].all()

@@ -14,11 +14,11 @@ from posellm_assets.demo.footage import (
     FPS,
     SIZE_PX,
     ClipPlan,
-    figure_of,
-    frames,
     plan,
     render_clip,
     render_footage,
+    rendered_athlete,
+    rendered_frames,
     truth_of,
 )
 from posellm_assets.footage import video
@@ -110,7 +110,7 @@ def test_a_clip_can_be_probed_and_has_all_its_frames(rendered: tuple[ClipPlan, P
 
 def test_the_decoded_frames_show_what_was_drawn(rendered: tuple[ClipPlan, Path]) -> None:
     clip, path = rendered
-    drawn = frames(clip, figure_of(clip))
+    drawn = rendered_frames(clip, rendered_athlete(clip))
     for decoded, picture in zip(video.frames(path), drawn, strict=True):
         assert np.abs(decoded.rgb.astype(int) - picture[..., ::-1]).mean() < 4
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from posellm_assets.evaluation.clips import FilmedExample, read_clips
+from posellm_assets.evaluation.clips import FilmedExample, read_filmed
 from posellm_assets.evaluation.config import EvaluatorConfig, EvaluatorJob
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.train_evaluator import _view, fit, run
@@ -51,14 +51,14 @@ def test_the_report_is_kept_beside_the_weights(job, report):
 
 def test_a_loaded_judge_says_what_the_saved_one_said(job, report, world):
     judge = Evaluator.load(job.out)
-    clips = read_clips(job.test, world.motions, 1)
+    clips = read_filmed(job.test, world.motions, 1)
     first = judge.similarity([clip.motion for clip in clips], sorted(MOVEMENTS))
     again = Evaluator.load(job.out).similarity([clip.motion for clip in clips], sorted(MOVEMENTS))
     assert np.array_equal(first, again) and np.abs(first).max() <= 1 + 1e-5
 
 
 def test_the_same_seed_gives_the_same_judge_and_another_seed_another(job):
-    clips = read_clips(job.train, job.motions, 1)
+    clips = read_filmed(job.train, job.motions, 1)
     short = CONFIG.model_copy(update={"steps": 4})
     assert fit(clips, short, 0, quiet)[1] == fit(clips, short, 0, quiet)[1] != fit(clips, short, 1, quiet)[1]
 
@@ -87,7 +87,7 @@ def test_words_whose_sides_are_not_known_are_said_of_no_mirror_image(tmp_path, w
     rows[0]["texts"] = ["la jambe gauche", "the left leg"]
     rows[1]["texts"] = ["the right leg"]
     pq.write_table(pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA), path)
-    (clip,) = read_clips(path, world.motions, 1)
+    (clip,) = read_filmed(path, world.motions, 1)
     views = [_view(clip, CONFIG, random.Random(seed)) for seed in range(40)]
     assert {fitting for _, _, fitting in views} == {
         frozenset({"la jambe gauche", "the left leg"}),
@@ -96,7 +96,7 @@ def test_words_whose_sides_are_not_known_are_said_of_no_mirror_image(tmp_path, w
 
 
 def test_a_verdict_does_not_depend_on_what_else_is_judged(job, report, world):
-    judge, clips = Evaluator.load(job.out), read_clips(job.test, world.motions, 1)
+    judge, clips = Evaluator.load(job.out), read_filmed(job.test, world.motions, 1)
     together = judge.similarity([clip.motion for clip in clips], ["squat"])
     alone = np.concatenate([judge.similarity([clip.motion], ["squat"]) for clip in clips])
     assert np.allclose(together, alone, atol=1e-5)
@@ -139,9 +139,9 @@ def test_a_motion_that_is_not_what_was_tokenised_is_refused_by_name(world, job, 
     motion = Motion.read(world.motions[key])
     motion.cut(0, len(motion) - 12).write(tmp_path / "shorter.parquet")
     with pytest.raises(ValueError, match=rf"{key}: segment 0 has \d+ codes, which does not fit the motion"):
-        read_clips(job.test, {**world.motions, key: tmp_path / "shorter.parquet"}, 1)
+        read_filmed(job.test, {**world.motions, key: tmp_path / "shorter.parquet"}, 1)
     with pytest.raises(ValueError, match=f"{key} is among the examples"):
-        read_clips(job.test, {other: path for other, path in world.motions.items() if other != key}, 1)
+        read_filmed(job.test, {other: path for other, path in world.motions.items() if other != key}, 1)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
@@ -161,7 +161,7 @@ def test_segments_are_found_again_after_a_gap(world, tmp_path, layers: int):
     row = {"key": "gym.squat-z.00000000", "variant": "original", "mirrored": False, "sport": "gym", "texts": ["squat"]}
     rows = [{**row, "segment": 0, "codes": [0] * 10 * layers}, {**row, "segment": 1, "codes": [0] * 15 * layers}]
     pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), path)
-    clips = read_clips(path, gapped.motions, layers)
+    clips = read_filmed(path, gapped.motions, layers)
     assert [(round(clip.motion.start_s, 2), len(clip.motion)) for clip in clips] == [(0.4, 42), (3.0, 60)]
 
 

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from posellm_assets.footage.scan import Stamp, Waiting, diff, list_footage, shown
+from posellm_assets.footage.scan import Stamp, Waiting, diff, list_footage, printable
 
 OLD, NEW = Stamp(10, 1), Stamp(20, 2)
 
@@ -77,7 +77,7 @@ def test_a_name_that_is_not_utf8_is_refused_and_can_be_shown(tmp_path):
     listing = list_footage(tmp_path)
     assert listing.files == {}
     assert listing.refused == {"tennis/caf\\xe9.mp4": "the name is not UTF-8; rename it"}
-    assert shown(os.fsdecode(b"caf\xe9")).encode()
+    assert printable(os.fsdecode(b"caf\xe9")).encode()
 
 
 def test_sidecars_and_hidden_files_are_passed_over_in_any_case(tmp_path):

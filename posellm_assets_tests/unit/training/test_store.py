@@ -15,7 +15,7 @@ from posellm_assets.lake import Lake
 from posellm_assets.program import Refusal
 from posellm_assets.training import checkpoints, store
 from posellm_assets.training.saving import SavePoints, Saves
-from posellm_assets.training.store import CheckpointStore, place
+from posellm_assets.training.store import CheckpointStore, url_of
 from posellm_assets_tests.hub_server import DROP, Fault, Hub, Repository, serving
 
 TOKEN = "hf_secret_of_the_test"
@@ -318,10 +318,10 @@ def test_a_store_that_cannot_be_written_to_stops_nothing(tmp_path: Path) -> None
 
 def test_where_checkpoints_go_is_a_template(tmp_path: Path) -> None:
     lake = Lake(str(tmp_path / "lake"))
-    assert place(None, lake, "stage1", "all-0001") == str(tmp_path / "lake/hub/stage1/all-0001")
-    assert place(str(tmp_path), lake, "stage1", "all-0001") == str(tmp_path / "stage1/all-0001")
-    assert place("hf://me", lake, "stage1", "all-0001") == URL
-    assert place("hf://me/{stage}-of-{snapshot}", lake, "stage1", "all-0001") == "hf://me/stage1-of-all-0001/all-0001"
+    assert url_of(None, lake, "stage1", "all-0001") == str(tmp_path / "lake/hub/stage1/all-0001")
+    assert url_of(str(tmp_path), lake, "stage1", "all-0001") == str(tmp_path / "stage1/all-0001")
+    assert url_of("hf://me", lake, "stage1", "all-0001") == URL
+    assert url_of("hf://me/{stage}-of-{snapshot}", lake, "stage1", "all-0001") == "hf://me/stage1-of-all-0001/all-0001"
     for template, why in {
         "hf://me/model": "one repository for all stages",
         "hf://me/a b-{stage}": "is not hf://NAMESPACE/REPOSITORY/FOLDER",
@@ -330,10 +330,10 @@ def test_where_checkpoints_go_is_a_template(tmp_path: Path) -> None:
         "s3://key:hidden@bucket": "holds a password",
     }.items():
         with pytest.raises(ValueError, match=why) as caught:
-            place(template, lake, "stage1", "all-0001")
+            url_of(template, lake, "stage1", "all-0001")
         assert "hidden" not in str(caught.value)
     with pytest.raises(ValueError, match="cannot name a folder"):
-        place(None, lake, "../stage1", "all-0001")
+        url_of(None, lake, "../stage1", "all-0001")
 
 
 def test_save_points_are_half_and_end_and_what_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
