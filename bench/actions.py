@@ -27,17 +27,18 @@ from rich.console import Console
 from rich.table import Table
 
 from posellm_assets.actions.config import ActionJob, RecogniserJob
-from posellm_assets.actions.dataset.clips import EXAMPLES, write_dataset
+from posellm_assets.actions.dataset.clips import EXAMPLES
 from posellm_assets.actions.dataset.sources import from_lake
+from posellm_assets.actions.dataset.writing import write_dataset
 from posellm_assets.actions.evaluate import measured
 from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
-from posellm_assets.actions.members.members import LANGUAGE, MOTION, ActionClip, LanguageMember
+from posellm_assets.actions.members.members import ActionClip, LanguageMember
+from posellm_assets.actions.members.opinions import LANGUAGE, MOTION
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.timeline import write_annotated, write_timeline
 from posellm_assets.actions.train import train as train_vision
 from posellm_assets.actions.train_recogniser import train
 from posellm_assets.demo.footage import plan, render_footage
-from posellm_assets.evaluation.baselines import majority_label
 from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
 from posellm_assets.lake import FINAL, Lake
 from posellm_assets.motion.config import MotionConfig
@@ -50,7 +51,7 @@ from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import PoseItem, extract_clips
 from posellm_assets.poses.poses import Poses, SubjectPoses
 from posellm_assets.poses.subjects import choose_subject
-from posellm_assets.reports.metrics import accuracy, named_label, share
+from posellm_assets.reports.metrics import accuracy, majority_label, named_label, share
 from posellm_assets.settings import Settings, load_settings
 from posellm_assets.texts.captions import label_words
 from posellm_assets.texts.mirror import mirror_text

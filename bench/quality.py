@@ -33,7 +33,7 @@ from rich.table import Table
 from text_to_motion import Agreement, agreement, retrieve
 
 from posellm_assets import files
-from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, nearest_by_codes
+from posellm_assets.evaluation.baselines import CodeStatistics, nearest_by_codes
 from posellm_assets.evaluation.clips import MotionExample, read_examples
 from posellm_assets.evaluation.config import EvaluatorConfig
 from posellm_assets.evaluation.evaluator import Evaluator
@@ -45,7 +45,7 @@ from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenise import variants_of
 from posellm_assets.motion.tokenizer import MotionTokenizer
-from posellm_assets.reports.metrics import share
+from posellm_assets.reports.metrics import majority_label, share
 from posellm_assets.texts.captions import label_words
 from posellm_assets.texts.mirror import mirror_text
 

@@ -17,16 +17,18 @@ import posellm_assets
 
 PACKAGE = Path(posellm_assets.__file__).parent
 ORDER = (
-    *("files", "keys", "problems", "pool", "endpoint", "lake", "program"),
+    *("records", "files", "keys", "pool", "endpoint", "lake", "problems", "program"),
     *("training", "reports", "footage", "demo", "poses", "motion", "texts"),
     *("generations", "language", "vision", "evaluation"),
     *("actions.dataset", "actions.moments", "actions.members", "actions"),
     *("coaching.labels", "coaching.model", "coaching.streaming", "coaching.live", "coaching"),
-    *("settings", "defs", "definitions", "commands", "cli"),
+    *("settings", "defs", "definitions", "commands", "cli", "__main__"),
 )
 """From the ground up: a module imports only what stands in its own room or before it."""
 SUBJECTS = ("language", "vision", "evaluation", "actions", "coaching")
 """Rooms beside each other: each import from one of them to another is a tie that holds both."""
+HEAVY = frozenset({"torch", "transformers", "peft", "mediapipe", "matplotlib", "pandas", "scipy", "cv2", "av"})
+"""Libraries that cost the code server a second or a gigabyte: it starts without them."""
 
 
 @dataclass(frozen=True)
@@ -155,9 +157,9 @@ def main() -> None:
     for (room, used), count in sorted(house.sideways().items()):
         print(f"  {room} -> {used}: {count}")
     torch = [module for module in house.modules if "torch" in house.libraries(module)]
-    code_server = house.reaches("definitions")
-    print(f"{len(torch)} modules load torch; of the {len(code_server)} that definitions loads,", end=" ")
-    print(f"{len(code_server & set(torch))} do")
+    heavy = HEAVY & house.libraries("definitions")
+    print(f"{len(torch)} modules load torch when they are imported")
+    print(f"definitions loads {len(house.reaches('definitions'))} modules and of heavy libraries {sorted(heavy)}")
 
 
 if __name__ == "__main__":

@@ -10,18 +10,17 @@ from posellm_assets.actions.cases import cases_of, labelled_motions
 from posellm_assets.actions.config import ReportJob
 from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample, read_dataset
 from posellm_assets.actions.members.calibration import calibration_error, coverage, reliability, resampled
+from posellm_assets.actions.members.classifier import summary
 from posellm_assets.actions.members.ensemble import NAME as ENSEMBLE
 from posellm_assets.actions.members.ensemble import EnsembleAnswer
-from posellm_assets.actions.members.features import summary
 from posellm_assets.actions.members.members import ActionClip
 from posellm_assets.actions.members.opinions import Opinion
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.report import render
-from posellm_assets.evaluation.baselines import majority_label
 from posellm_assets.files import write_bytes, write_json
 from posellm_assets.lake import METRICS, PAGE
 from posellm_assets.program import Report, run_program
-from posellm_assets.reports.metrics import Figure, accuracy, confusion
+from posellm_assets.reports.metrics import Figure, accuracy, confusion, majority_label
 
 _MISTAKES = 12
 

@@ -12,18 +12,8 @@ from posellm_assets.actions.config import Method, RecognitionConfig
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.classifier import MotionClassifier
 from posellm_assets.actions.members.ensemble import Ensemble, EnsembleAnswer
-from posellm_assets.actions.members.members import (
-    LANGUAGE,
-    MOTION,
-    VIDEO_MAE,
-    VISION,
-    ActionClip,
-    LanguageMember,
-    Member,
-    MotionMember,
-    VisionMember,
-)
-from posellm_assets.actions.members.opinions import Opinion
+from posellm_assets.actions.members.members import ActionClip, LanguageMember, Member, MotionMember, VisionMember
+from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VIDEO_MAE, VISION, Opinion
 from posellm_assets.actions.moments.hits import Hit, activity, find_hits
 from posellm_assets.actions.moments.repetitions import count
 from posellm_assets.actions.moments.shots import cuts, motions_of_shots

@@ -1,12 +1,10 @@
 """Settings of coaching. Torch-free: the code server imports it."""
 
-from typing import Literal
-
 from pydantic import Field
 
+from posellm_assets.coaching.labels.config import TeacherConfig
 from posellm_assets.coaching.model.config import CoachingDatasetConfig, CoachingModelConfig, ImagesConfig
 from posellm_assets.coaching.streaming.config import TextMetricsConfig
-from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.records import Record
 
 
@@ -14,7 +12,7 @@ class CoachingConfig(Record):
     """Who labels clips (the built-in rules, a model behind an endpoint, or two of them that must agree), and what
     becomes of labels."""
 
-    teachers: tuple[Literal["rules"] | EndpointConfig, ...] = Field(
+    teachers: tuple[TeacherConfig, ...] = Field(
         default=("rules",),
         min_length=1,
         max_length=2,

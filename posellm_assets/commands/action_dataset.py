@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from posellm_assets.actions.dataset.clips import ActionDataset, Refused, UnusableDataset, write_dataset
+from posellm_assets.actions.dataset.clips import ActionDataset, Refused, UnusableDataset
 from posellm_assets.actions.dataset.sources import SourceExamples, from_folders, from_lake, from_segments
+from posellm_assets.actions.dataset.writing import write_dataset
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.pool import LocalPool

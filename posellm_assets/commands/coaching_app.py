@@ -33,7 +33,7 @@ def label_videos(
     from posellm_assets.settings import load_settings
 
     here = Lake(lake)
-    labeller, labels = Labeller(here, load_settings(here).coaching), []
+    labeller, labels = Labeller(here, load_settings(here).coaching.teachers), []
     for key in keys:
         try:
             labels.append(labeller.label(key))

@@ -66,7 +66,7 @@ def dataset_of_coaching(
     settings = load_settings(here)
     config = settings.coaching
     if pictures:
-        found = from_images(pictures, config, settings.poses, teacher_of(here, config), LocalPool())
+        found = from_images(pictures, config.images, settings.poses, teacher_of(here, config.teachers), LocalPool())
     else:
         found = from_lake(here, here.registered_videos())
     stats = write_dataset(out, *found, config.dataset)

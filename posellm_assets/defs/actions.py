@@ -8,8 +8,8 @@ from typing import Any
 import dagster as dg
 
 from posellm_assets.actions.config import ActionJob
-from posellm_assets.actions.dataset.clips import write_dataset
 from posellm_assets.actions.dataset.sources import from_lake
+from posellm_assets.actions.dataset.writing import write_dataset
 from posellm_assets.defs.common import OWNERS, every_video, picture, stored
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, retrying_transient_faults

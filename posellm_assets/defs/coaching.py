@@ -19,7 +19,7 @@ from posellm_assets.lake import Lake
 
 def label(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
     """Labels of many videos, in the order in which they came in, because a label is compared with the one before."""
-    labeller = Labeller(tools.lake, tools.settings.coaching)
+    labeller = Labeller(tools.lake, tools.settings.coaching.teachers)
     for key in sorted(keys, key=lambda key: read_manifest(tools.lake, key).registered_at):
         try:
             yield key, _done(tools.lake, labeller.label(key))

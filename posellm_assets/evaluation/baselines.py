@@ -66,12 +66,6 @@ def nearest_by_text(train: Sequence[Sequence[str]], asked: Sequence[str]) -> lis
     return [nearest(text) for text in asked]
 
 
-def majority_label(labels: Sequence[str]) -> str:
-    """The commonest label, the first in alphabetical order where several are."""
-    counts = Counter(labels)
-    return min(counts, key=lambda label: (-counts[label], label))
-
-
 def _histograms(sequences: Sequence[Sequence[int]], codebook_size: int) -> np.ndarray:
     histograms = np.stack([np.bincount(np.asarray(codes), minlength=codebook_size) for codes in sequences]).astype(
         float

@@ -6,7 +6,7 @@ Each function takes clips and fills `Figures`; a figure that cannot be measured 
 
 from collections.abc import Sequence
 
-from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, nearest_by_codes
+from posellm_assets.evaluation.baselines import CodeStatistics, nearest_by_codes
 from posellm_assets.evaluation.clips import FilmedExample, MotionExample
 from posellm_assets.evaluation.distributions import RANKS, chance_of_precision
 from posellm_assets.evaluation.evaluator import Evaluator
@@ -14,7 +14,7 @@ from posellm_assets.evaluation.figures import NO_LABELS, NO_TEST, ONE_LABEL, ONE
 from posellm_assets.evaluation.text_to_motion import MATCHING, add_matching, shuffled
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.motion import Motion
-from posellm_assets.reports.metrics import Figure, average, confusion, named_label
+from posellm_assets.reports.metrics import Figure, average, confusion, majority_label, named_label
 from posellm_assets.reports.text_metrics import bleu, chrf, rouge_l
 
 

@@ -1,6 +1,7 @@
 """Figures and how sure they are: every function returns a value with its sample size. Numpy only, no models."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -118,3 +119,9 @@ def _labels_in(text: str, labels: Sequence[str]) -> list[str]:
     spaced = f" {' '.join(''.join(c if c.isalnum() else ' ' for c in text.lower()).split())} "
     found = [label for label in labels if f" {label} " in spaced]
     return [label for label in found if not any(label != other and f" {label} " in f" {other} " for other in found)]
+
+
+def majority_label(labels: Sequence[str]) -> str:
+    """The commonest label, the first in alphabetical order where several are."""
+    counts = Counter(labels)
+    return min(counts, key=lambda label: (-counts[label], label))

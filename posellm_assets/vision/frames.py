@@ -12,6 +12,9 @@ from posellm_assets.vision.config import FramesConfig
 Box = tuple[float, float, float, float]
 """Left, top, right and bottom edge, as shares of the picture's width and height."""
 _MARGIN = 0.1  # of the longer side, on each side: landmarks end at the wrists, and something may be held
+_SCALE = (0.85, 1.15)
+_SHIFT = 0.08  # of the picture's side
+_LIGHT = (0.7, 1.3)
 
 
 def read_frames(
@@ -76,3 +79,18 @@ def letterboxed(rgb: np.ndarray, size_px: int) -> np.ndarray:
     top, left = (size_px - inner_height) // 2, (size_px - inner_width) // 2
     square[top : top + inner_height, left : left + inner_width] = shrunk
     return square
+
+
+def augmented(frames: np.ndarray, mirror: bool, generator: np.random.Generator) -> np.ndarray:
+    """Frames (N, S, S, 3) uint8 as another camera in another light would have them."""
+    import cv2
+
+    side = frames.shape[1]
+    scale = generator.uniform(*_SCALE)
+    middle = side / 2 * (1 - scale) + generator.uniform(-_SHIFT, _SHIFT, 2) * side
+    view = np.array([[scale, 0, middle[0]], [0, scale, middle[1]]])
+    if mirror:
+        frames = np.ascontiguousarray(frames[:, :, ::-1])
+    moved = np.stack([cv2.warpAffine(frame, view, (side, side), borderMode=cv2.BORDER_REPLICATE) for frame in frames])
+    light = generator.uniform(*_LIGHT, 3).astype(np.float32)
+    return np.clip(moved * light, 0, 255).astype(np.uint8)

@@ -8,7 +8,6 @@ import pytest
 from typer.testing import CliRunner
 
 from posellm_assets.cli import app
-from posellm_assets.coaching.config import CoachingConfig
 from posellm_assets.coaching.labels.lake_labels import Labeller
 from posellm_assets.coaching.labels.schema import read_label
 from posellm_assets.defs.coaching import COACHING_LABELS
@@ -65,7 +64,7 @@ def test_videos_get_labels_with_their_points_score_and_gain_on_the_time_before(l
 
 def test_a_clip_without_a_label_is_taken_for_what_was_recognised_in_it(lake: Lake) -> None:
     key = add(lake, 1, "", (CLEAN, LAGS, CLEAN), "2026-01-01T10:00:00Z")
-    assert Labeller(lake, CoachingConfig()).label(key).status == "no_rules"
+    assert Labeller(lake, ["rules"]).label(key).status == "no_rules"
     decision = {"action": "squat", "confidence": 0.9, "method": "m", "ensemble_method": "e", "seconds": 0.1,
                 "probabilities": {"squat": 0.9}, "all_results": {}}  # fmt: skip
     segment = {"segment_index": 0, "hit_frame": None, "start_frame": 0, "end_frame": 90, "start_s": 0.0, "end_s": 4.0,
@@ -76,7 +75,7 @@ def test_a_clip_without_a_label_is_taken_for_what_was_recognised_in_it(lake: Lak
          "total_segments": 1, "processing_method": "clip", "qwen_vl_enabled": False, "ensemble_used": False,
          "members": {}, "absent": {}, "names": {}, "left_out": [], "seconds": 0.1},
     )  # fmt: skip
-    label = Labeller(lake, CoachingConfig()).label(key)
+    label = Labeller(lake, ["rules"]).label(key)
     assert (label.exercise, [point.fault for point in label.feedback_points]) == ("squat", ["asymmetric arms"])
 
 
@@ -96,8 +95,8 @@ def test_an_endpoint_that_is_down_fails_its_video_with_the_reason_and_leaves_no_
 def test_what_an_endpoint_said_and_cost_is_kept_in_the_lake(lake: Lake) -> None:
     key = add(lake, 1, "squat", (CLEAN, LAGS, CLEAN), "2026-01-01T10:00:00Z")
     with endpoint(says({"positive_note": "", "feedback_points": [{}]}, usage={"cost": 0.25})) as served:
-        config = CoachingConfig(teachers=(EndpointConfig(url=served.url, model="coach-1"),))
-        labels = [Labeller(lake, config).label(key) for _ in range(2)]
+        teachers = [EndpointConfig(url=served.url, model="coach-1")]
+        labels = [Labeller(lake, teachers).label(key) for _ in range(2)]
         assert len(served.requests) == 1
     assert labels[0] == labels[1]
     assert labels[0].rejections == {"schema": 1}
@@ -122,7 +121,7 @@ def test_the_command_prints_points_and_refuses_what_has_no_rules(lake: Lake) -> 
 
 def test_a_video_that_is_not_there_or_has_no_poses_yet_is_said_plainly(lake: Lake) -> None:
     key = add(lake, 1, "squat", (CLEAN, LAGS, CLEAN), "2026-01-01T10:00:00Z")
-    labeller = Labeller(lake, CoachingConfig())
+    labeller = Labeller(lake, ["rules"])
     lake.poses(key).unlink()
     with pytest.raises(ValueError, match=f"{key} has no poses yet: run the job ingest_footage"):
         labeller.label(key)

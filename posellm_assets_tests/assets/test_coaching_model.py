@@ -9,7 +9,6 @@ import dagster as dg
 import torch
 from pydantic import BaseModel
 
-from posellm_assets.coaching.config import CoachingConfig
 from posellm_assets.coaching.labels.lake_labels import Labeller
 from posellm_assets.defs import coaching_model
 from posellm_assets.defs.partitions import snapshots
@@ -59,7 +58,7 @@ def labelled(folder: Path) -> Lake:
     (folder / "tokenizer").rename(lake.tokenizer(lineage))
     people = sorted((f"p{number}" for number in range(40)), key=split_of)
     chosen = [[one for one in people if split_of(one) == split] for split in ("train", "train", "val", "test")]
-    labeller, videos = Labeller(lake, CoachingConfig()), []
+    labeller, videos = Labeller(lake, ["rules"]), []
     shown = [(CLEAN, LAGS, CLEAN), (CLEAN, CLEAN, FAST), (CLEAN, LAGS, CLEAN), (LAGS, CLEAN, CLEAN)]
     for number, (of_split, repetitions) in enumerate(zip(chosen, shown, strict=True)):
         who = of_split[number]

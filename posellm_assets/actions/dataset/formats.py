@@ -1,20 +1,38 @@
-"""Questions and answers about clips in the formats that others train on, the figures of a data set, and its card."""
+"""Questions and answers about clips in the formats that others train on, the figures of a data set, and its card.
 
-from __future__ import annotations
+How is asked and answered is data, in `phrasings.yaml`, for each language.
+"""
 
 import json
 import random
 from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import yaml
+from pydantic import Field
+
+from posellm_assets.actions.dataset.clips import ActionExample, Refused
 from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.dataset.label_set import LabelSet
-from posellm_assets.actions.dataset.phrasings import phrasings
 from posellm_assets.files import write_bytes, write_json
+from posellm_assets.records import Record
 
-if TYPE_CHECKING:
-    from posellm_assets.actions.dataset.clips import ActionExample, Refused
+
+class Phrasings(Record):
+    """Questions about a clip, and answers around `{action}`; the first of each is what val, test and scoring use."""
+
+    questions: list[str] = Field(min_length=1)
+    answers: list[str] = Field(min_length=1)
+
+
+@cache
+def phrasings() -> dict[str, Phrasings]:
+    """The phrasings of every language."""
+    content = yaml.safe_load(files(__package__).joinpath("phrasings.yaml").read_text(encoding="utf-8"))
+    return {language: Phrasings.model_validate(own) for language, own in content.items()}
 
 
 def questions_and_answers(

@@ -8,20 +8,24 @@ from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import load, save
+from scipy.optimize import minimize
 
-from posellm_assets.actions.members.features import summary
-from posellm_assets.actions.members.opinions import Opinion
-from posellm_assets.actions.members.softmax import SoftmaxRegression
+from posellm_assets.actions.members.opinions import MOTION, Opinion
 from posellm_assets.files import read_json, write_bytes, write_json
 from posellm_assets.motion.augment import mirror
 from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.representation import encode, layout
 from posellm_assets.motion.resampling import resample
 
-NAME = "motion"
 SHORTEST_S = 0.4
 # Of each training motion this share from a random place is learned from too: what is asked about is cut out of longer
 # footage, where a movement begins and ends anywhere.
 _CROPS = (0.6, 1.0)
+_PARTS = 3
+_BANDS_HZ = ((0.0, 0.6), (0.6, 1.5), (1.5, 3.5), (3.5, 10.0))
+_SPECTRUM_FRAMES = 256
+# A column that hardly varies in training must not decide anything: it is divided by at least this.
+_SMALLEST_DEVIATION = 0.02
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,9 @@ class LabelledMotion:
 
 
 class MotionClassifier:
-    """Softmax regression on statistics of a motion (`features.summary`)."""
+    """Softmax regression on statistics of a motion (`summary`)."""
 
-    def __init__(self, classes: Sequence[str], fps: float, joints: Sequence[str], model: SoftmaxRegression):
+    def __init__(self, classes: Sequence[str], fps: float, joints: Sequence[str], model: "SoftmaxRegression"):
         self.classes, self.fps, self.joints, self.model = tuple(classes), fps, tuple(joints), model
 
     @classmethod
@@ -72,7 +76,7 @@ class MotionClassifier:
             return None
         row = summary(_fitting(max(stretches, key=len), self.fps, self.joints))
         log_probs = self.model.log_probs(row[None])[0].tolist()
-        return Opinion(NAME, dict(zip(self.classes, log_probs, strict=True)), time.process_time() - started)
+        return Opinion(MOTION, dict(zip(self.classes, log_probs, strict=True)), time.process_time() - started)
 
     def save(self, folder: Path) -> None:
         """Write `classifier.json` and `classifier.safetensors`."""
@@ -109,3 +113,68 @@ def _fitting(motion: Motion, fps: float, joints: Sequence[str]) -> Motion:
             f"{motion.skeleton.name} with {len(motion.skeleton)}; train a recogniser on such footage"
         )
     return resample(motion, fps)
+
+
+def summary(motion: Motion) -> np.ndarray:
+    """(F,) float32 statistics of a motion without gaps of three frames or more; F depends on the skeleton alone.
+
+    Velocities count per second, so that motions of different frame rates can be compared.
+    """
+    features = encode(motion)
+    parts = layout(motion.skeleton)
+    for group in (parts.yaw_velocity, parts.planar_velocity, parts.velocities):
+        features[:, group] *= motion.fps
+    rows = [features.min(0), features.max(0)]
+    for part in [features, *np.array_split(features, _PARTS)]:
+        rows += [part.mean(0), part.std(0)]
+    rows.append(np.abs(np.diff(features, axis=0)).mean(0) * motion.fps)
+    return np.concatenate([*rows, *_amplitudes(features - features.mean(0), motion.fps)]).astype(np.float32)
+
+
+def _amplitudes(centred: np.ndarray, fps: float) -> list[np.ndarray]:
+    """Root mean power of each feature in each band; a length does not change it."""
+    frames = max(_SPECTRUM_FRAMES, len(centred))
+    power = np.abs(np.fft.rfft(centred, n=frames, axis=0)) ** 2 / len(centred)
+    rate = np.fft.rfftfreq(frames, 1 / fps)
+    return [np.sqrt(power[(rate > low) & (rate <= high)].mean(0)) for low, high in _BANDS_HZ]
+
+
+@dataclass(frozen=True)
+class SoftmaxRegression:
+    """log p = log softmax(((x - mean) / deviation) @ weight + bias); weight is (F, C)."""
+
+    mean: np.ndarray
+    deviation: np.ndarray
+    weight: np.ndarray
+    bias: np.ndarray
+
+    @classmethod
+    def fit(cls, rows: np.ndarray, classes: np.ndarray, count: int, ridge: float = 0.01) -> "SoftmaxRegression":
+        """Fit to (N, F) rows and their (N,) class numbers below `count`; `ridge` weighs the squared weights.
+
+        The loss has one minimum, so the same rows give the same classifier, whatever the seed.
+        """
+        mean, deviation = rows.mean(0), rows.std(0) + _SMALLEST_DEVIATION
+        scaled = ((rows - mean) / deviation).astype(np.float32)
+        wanted = np.eye(count, dtype=np.float32)[classes]
+
+        def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            weight, bias = flat[:-count].reshape(-1, count), flat[-count:]
+            log_probs = _log_softmax(scaled @ weight.astype(np.float32) + bias)
+            error = (np.exp(log_probs) - wanted).astype(np.float32) / len(rows)
+            value = -float((log_probs * wanted).sum()) / len(rows) + ridge * float((weight**2).sum())
+            slope = np.concatenate([(scaled.T @ error + 2 * ridge * weight).ravel(), error.sum(0)])
+            return value, slope.astype(np.float64)
+
+        start = np.zeros((rows.shape[1] + 1) * count)
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 100, "ftol": 1e-6}).x
+        return cls(mean, deviation, found[:-count].reshape(-1, count).astype(np.float32), found[-count:])
+
+    def log_probs(self, rows: np.ndarray) -> np.ndarray:
+        """(N, C) natural logarithms of the probabilities of the classes."""
+        return _log_softmax(((rows - self.mean) / self.deviation) @ self.weight + self.bias)
+
+
+def _log_softmax(scores: np.ndarray) -> np.ndarray:
+    scores = scores - scores.max(axis=1, keepdims=True)
+    return np.asarray(scores - np.log(np.exp(scores).sum(axis=1, keepdims=True)))

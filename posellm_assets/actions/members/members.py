@@ -14,9 +14,8 @@ import numpy as np
 
 from posellm_assets.actions.dataset.clips import ActionExample
 from posellm_assets.actions.dataset.label_set import LabelSet
-from posellm_assets.actions.members import classifier
 from posellm_assets.actions.members.classifier import SHORTEST_S, MotionClassifier
-from posellm_assets.actions.members.opinions import Opinion, log_probabilities
+from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VISION, Opinion, log_probabilities
 from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.motion import Motion
 from posellm_assets.vision.frames import Box
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from posellm_assets.actions.members.scoring import VisionModel
     from posellm_assets.language.decoding import MotionLM
     from posellm_assets.motion.tokenizer import MotionTokenizer
-
-MOTION, LANGUAGE, VISION, VIDEO_MAE = classifier.NAME, "language", "vision-language", "video-mae"
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import numpy as np
 import torch
 
 from posellm_assets.actions.dataset.clips import EXAMPLES, ActionExample, balanced_epoch, read_dataset
-from posellm_assets.actions.dataset.phrasings import phrasings
+from posellm_assets.actions.dataset.formats import phrasings
 from posellm_assets.actions.members.scoring import RECOGNISER, Scorer, frames_of, names_of
 from posellm_assets.files import sha256_of, write_atomic
-from posellm_assets.vision.augment import augmented
 from posellm_assets.vision.config import VisionJob
+from posellm_assets.vision.frames import augmented
 from posellm_assets.vision.inputs import answer_ids, see
 from posellm_assets.vision.learning import Asked, Learner
 from posellm_assets.vision.model import LoadedVision

@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+MOTION, LANGUAGE, VISION, VIDEO_MAE = "motion", "language", "vision-language", "video-mae"
+"""The members by name."""
+
 
 @dataclass(frozen=True)
 class Opinion:

@@ -9,10 +9,9 @@ import numpy as np
 import torch
 
 from posellm_assets.actions.dataset.clips import ActionExample, UnusableDataset
+from posellm_assets.actions.dataset.formats import phrasings
 from posellm_assets.actions.dataset.label_set import LabelSet
-from posellm_assets.actions.dataset.phrasings import phrasings
-from posellm_assets.actions.members.members import VISION
-from posellm_assets.actions.members.opinions import Opinion, log_probabilities
+from posellm_assets.actions.members.opinions import VISION, Opinion, log_probabilities
 from posellm_assets.files import read_json
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.language.scoring import LabelTree

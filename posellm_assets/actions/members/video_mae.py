@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from safetensors.numpy import load, save
 
-from posellm_assets.actions.members.members import VIDEO_MAE, ActionClip
-from posellm_assets.actions.members.opinions import Opinion
-from posellm_assets.actions.members.softmax import SoftmaxRegression
+from posellm_assets.actions.members.classifier import SoftmaxRegression
+from posellm_assets.actions.members.members import ActionClip
+from posellm_assets.actions.members.opinions import VIDEO_MAE, Opinion
 from posellm_assets.files import read_json, write_bytes, write_json
 from posellm_assets.vision.config import FramesConfig
 from posellm_assets.vision.frames import read_frames

@@ -1,18 +1,18 @@
 """Labels of the videos in a lake: which exercise, which teacher, what came before."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from posellm_assets.actions.recognition import Recognition
-from posellm_assets.coaching.config import CoachingConfig
 from posellm_assets.coaching.labels.cache import AnswerCache
-from posellm_assets.coaching.labels.consensus import Consensus
+from posellm_assets.coaching.labels.config import TeacherConfig
 from posellm_assets.coaching.labels.endpoint_teacher import EndpointTeacher
 from posellm_assets.coaching.labels.labelling import label_clip
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
 from posellm_assets.coaching.labels.rules import rules_of
 from posellm_assets.coaching.labels.schema import CoachingLabel, OldLabel, read_label, write_label
-from posellm_assets.coaching.labels.teachers import Teacher
+from posellm_assets.coaching.labels.teachers import Consensus, Teacher, asked
 from posellm_assets.endpoint import Endpoint, EndpointConfig
 from posellm_assets.files import read_json
 from posellm_assets.footage.capture import CaptureInfo
@@ -26,16 +26,15 @@ from posellm_assets.poses.subjects import choose_subject
 class Labeller:
     """Labels videos of one lake by the teachers of its settings."""
 
-    def __init__(self, lake: Lake, config: CoachingConfig):
+    def __init__(self, lake: Lake, teachers: Sequence[TeacherConfig]):
         self.lake = lake
-        self.teacher = teacher_of(lake, config)
+        self.teacher = teacher_of(lake, teachers)
         self._earlier: dict[tuple[str, str], list[tuple[str, str]]] | None = None
 
     @property
     def endpoints(self) -> list[Endpoint]:
         """The endpoints that are asked, with their counts of what came to nothing."""
-        teachers = [self.teacher.first, self.teacher.second] if isinstance(self.teacher, Consensus) else [self.teacher]
-        return [one.endpoint for one in teachers if isinstance(one, EndpointTeacher)]
+        return [one.endpoint for one in asked(self.teacher) if isinstance(one, EndpointTeacher)]
 
     def label(self, key: str) -> CoachingLabel:
         """Label a video that has poses and motion, and write the label.
@@ -100,10 +99,10 @@ def measured_clip(lake: Lake, key: str) -> MeasuredClip:
     )
 
 
-def teacher_of(lake: Lake, config: CoachingConfig) -> Teacher:
+def teacher_of(lake: Lake, named: Sequence[TeacherConfig]) -> Teacher:
     """The teachers that the settings name. What they answer is kept in the lake, and what they cost."""
     teachers: list[Teacher] = []
-    for one in config.teachers:
+    for one in named:
         if isinstance(one, EndpointConfig):
             teachers.append(EndpointTeacher(Endpoint(one, lake.endpoint_spending), AnswerCache(lake.coaching_answers)))
         else:

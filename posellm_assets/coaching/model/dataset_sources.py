@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from posellm_assets.coaching.config import CoachingConfig
 from posellm_assets.coaching.labels.endpoint_teacher import facts
 from posellm_assets.coaching.labels.labelling import verified
 from posellm_assets.coaching.labels.lake_labels import measured_clip
 from posellm_assets.coaching.labels.measurements import MeasuredClip
+from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
 from posellm_assets.coaching.labels.schema import OldLabel, read_label
-from posellm_assets.coaching.labels.teachers import BrokenAnswer, Teacher
+from posellm_assets.coaching.labels.teachers import BrokenAnswer, Teacher, asked
 from posellm_assets.coaching.model.answers import question
+from posellm_assets.coaching.model.config import ImagesConfig
 from posellm_assets.coaching.model.dataset import CoachingExample, UnusableCoaching, answer_of
 from posellm_assets.coaching.model.images import LeftOut, SeenPicture, find_pictures, read_picture, see_people
 from posellm_assets.footage.manifest import normalised_participant, read_manifest
@@ -51,16 +52,16 @@ def from_lake(lake: Lake, keys: Iterable[str]) -> Found:
     return examples, left_out
 
 
-def from_images(root: Path, config: CoachingConfig, poses: PoseConfig, teacher: Teacher, pool: Pool) -> Found:
+def from_images(root: Path, config: ImagesConfig, poses: PoseConfig, teacher: Teacher, pool: Pool) -> Found:
     """The pictures below `root`, as `images` reads and filters them, with what `teacher` says of each.
 
     A tenth of the sources is held out for validation. Raises UnusableImages for a wrong folder, UnusableCoaching where
     the rules are to judge pictures, EndpointError where the teacher gives no answer: what it said before is kept.
     """
-    if "rules" in config.teachers:
+    if any(isinstance(one, RuleTeacher) for one in asked(teacher)):
         raise UnusableCoaching(NO_TEACHER)
     pictures, undeclared = find_pictures(root)
-    seen, left_out = see_people(pictures, config.images, poses, pool)
+    seen, left_out = see_people(pictures, config, poses, pool)
     left_out = [*undeclared, *left_out]
     examples = []
     for one in seen:

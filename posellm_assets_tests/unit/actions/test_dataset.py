@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from posellm_assets.actions.dataset.clips import ActionDataset, Refused, UnusableDataset, balanced_epoch, read_dataset
-from posellm_assets.actions.dataset.clips import write_dataset as write
 from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.dataset.label_set import LabelSetError
 from posellm_assets.actions.dataset.sources import SourceExamples, from_folders, from_segments
+from posellm_assets.actions.dataset.writing import write_dataset as write
 from posellm_assets.footage.splits import split_of
 from posellm_assets.footage.video import frames, probe
 from posellm_assets.footage.writing import write_timed_video

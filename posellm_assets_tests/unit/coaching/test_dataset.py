@@ -8,7 +8,6 @@ import cv2
 import numpy as np
 import pytest
 
-from posellm_assets.coaching.config import CoachingConfig
 from posellm_assets.coaching.labels.endpoint_teacher import PROMPT
 from posellm_assets.coaching.labels.lake_labels import Labeller
 from posellm_assets.coaching.labels.schema import TeacherAnswer
@@ -31,7 +30,7 @@ CONFIG = CoachingDatasetConfig()
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """Three people's squats with labels, one without a label, and a serve, for which there are no rules."""
     here = Lake(tmp_path_factory.mktemp("lake"))
-    labeller = Labeller(here, CoachingConfig())
+    labeller = Labeller(here, ["rules"])
     for number, who in enumerate(PEOPLE.values()):
         key = add(here, number, "squat", (CLEAN, LAGS, CLEAN, FAST), "2026-01-01T10:00:00Z", who)
         sheet = here.contact_sheet(key)

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from posellm_assets.coaching.config import CoachingConfig
 from posellm_assets.coaching.labels.measurements import MeasuredClip
-from posellm_assets.coaching.labels.teachers import Answer
+from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
+from posellm_assets.coaching.labels.teachers import Answer, Consensus
 from posellm_assets.coaching.model.config import ImagesConfig
 from posellm_assets.coaching.model.dataset import UnusableCoaching
 from posellm_assets.coaching.model.dataset_sources import from_images, side_of
@@ -21,8 +21,6 @@ from posellm_assets.coaching.model.near_duplicates import MOST_BITS, first_alike
 from posellm_assets.demo.footage import plan, rendered_athlete, rendered_frames
 from posellm_assets.footage.splits import split_of
 from posellm_assets.poses.config import PoseConfig
-
-ENDPOINT = {"url": "http://localhost:1/v1", "model": "coach"}
 
 
 class Here:
@@ -97,8 +95,8 @@ def test_pictures_of_nobody_of_two_of_a_part_of_one_and_copies_are_left_out_with
 
 
 def test_a_picture_is_judged_by_the_teacher_that_looks_at_it(folder: Path) -> None:
-    teacher, config = Praises(), CoachingConfig(teachers=(ENDPOINT,))
-    examples, left_out = from_images(folder, config, PoseConfig(), teacher, Here())
+    teacher = Praises()
+    examples, left_out = from_images(folder, ImagesConfig(), PoseConfig(), teacher, Here())
     assert {(one.activity, one.source, one.teacher) for one in examples} == {
         ("jumping jack", "studio", "praise"),
         ("squat", "ana", "praise"),
@@ -110,8 +108,9 @@ def test_a_picture_is_judged_by_the_teacher_that_looks_at_it(folder: Path) -> No
 
 
 def test_the_rules_are_not_asked_about_pictures(folder: Path) -> None:
-    with pytest.raises(UnusableCoaching, match="a picture shows none"):
-        from_images(folder, CoachingConfig(), PoseConfig(), Praises(), Here())
+    for teacher in (RuleTeacher(), Consensus(Praises(), RuleTeacher())):
+        with pytest.raises(UnusableCoaching, match="a picture shows none"):
+            from_images(folder, ImagesConfig(), PoseConfig(), teacher, Here())
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from posellm_assets.coaching.labels.cache import AnswerCache
-from posellm_assets.coaching.labels.consensus import Consensus
 from posellm_assets.coaching.labels.endpoint_teacher import EndpointTeacher
 from posellm_assets.coaching.labels.labelling import label_clip
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
 from posellm_assets.coaching.labels.schema import CoachingLabel
+from posellm_assets.coaching.labels.teachers import Consensus
 from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets.endpoint import Endpoint, EndpointConfig, EndpointError
 from posellm_assets_tests.coaching_clips import measured

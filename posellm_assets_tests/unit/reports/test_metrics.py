@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 
-from posellm_assets.evaluation.baselines import CodeStatistics, majority_label, nearest_by_codes, nearest_by_text
+from posellm_assets.evaluation.baselines import CodeStatistics, nearest_by_codes, nearest_by_text
 from posellm_assets.reports.metrics import (
     accuracy,
     average,
@@ -12,6 +12,7 @@ from posellm_assets.reports.metrics import (
     distinct_n,
     edit_distance,
     length_error,
+    majority_label,
     named_label,
     share,
 )

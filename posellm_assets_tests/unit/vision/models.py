@@ -7,9 +7,9 @@ import torch
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from posellm_assets.actions.config import ActionJob
-from posellm_assets.actions.dataset.clips import write_dataset
 from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.dataset.sources import from_folders
+from posellm_assets.actions.dataset.writing import write_dataset
 from posellm_assets.training.backends import Backend
 from posellm_assets.vision.config import FramesConfig, TinyVisionConfig
 from posellm_assets.vision.model import LoadedVision, build_tiny, load

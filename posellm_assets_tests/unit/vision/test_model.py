@@ -11,8 +11,8 @@ from posellm_assets.actions.dataset.clips import UnusableDataset
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.scoring import Scorer, VisionModel
 from posellm_assets.language.bases import UnsupportedModel
-from posellm_assets.vision.augment import augmented
 from posellm_assets.vision.config import VisionModelConfig
+from posellm_assets.vision.frames import augmented
 from posellm_assets.vision.inputs import answer_ids, model_inputs, patched, see
 from posellm_assets.vision.model import LoadedVision, attach_lora, load
 from posellm_assets_tests.unit.vision.models import BUILDERS, HF
