@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from filelock import FileLock
 from pydantic import BaseModel, ValidationError
 
 AnyRecord = TypeVar("AnyRecord", bound=BaseModel)
@@ -106,6 +107,17 @@ def sha256_of(path: Path) -> str:
         while piece := stream.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def lock_at(path: Path) -> FileLock:
+    """The lock that is held on the file `path`: for `with`, or for `acquire(timeout=0)`, which raises filelock.Timeout
+    where somebody else holds it.
+
+    One thread of one process holds it, of all machines that see the file; it is free when that process ends, however it
+    ends. Raises OSError on a file system without such locks.
+    """
+    # What filelock falls back to there would stay held where the holder was killed on another machine.
+    return FileLock(path, fallback_to_soft=False)
 
 
 def sync(path: Path) -> None:

@@ -4,7 +4,6 @@ Each is started as `python -m MODULE CONFIG.json`, by hand or by an asset throug
 Pipes where the process was started by it and to standard output otherwise, so that the programs need not know.
 """
 
-import fcntl
 import os
 import signal
 import sys
@@ -15,8 +14,10 @@ from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 from dagster_pipes import PipesEnvVarParamsLoader, open_dagster_pipes
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
+from posellm_assets.files import lock_at
 from posellm_assets.records import Record
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -25,6 +26,8 @@ Config = TypeVar("Config", bound=BaseModel)
 PREEMPTED = 128 + signal.SIGTERM
 USERS_FAULTS = (ValueError, FileNotFoundError)
 """Errors that are the user's to mend: the program ends with their sentence, and without a traceback."""
+
+_held: list[FileLock] = []  # a lock that nothing refers to is let go
 
 
 class Job(Record):
@@ -75,12 +78,13 @@ def read_config(model: type[Config], arguments: list[str] | None = None) -> Conf
 
 def _work_alone(job: Path) -> None:
     """Hold the lock beside `job` until this process ends, however it ends."""
-    lock = os.open(job.with_name(f".{job.name}.lock"), os.O_WRONLY | os.O_CREAT, 0o644)
+    lock = lock_at(job.with_name(f".{job.name}.lock"))
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        lock.acquire(timeout=0)
+    except Timeout:
         print(f"another process works on {job}; waiting for its end", flush=True)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock.acquire()
+    _held.append(lock)
 
 
 def run_program(name: str, model: type[Config], run: Callable[[Config, Report], object]) -> None:

@@ -1,11 +1,13 @@
 """Runs of this project's jobs, as the Dagster instance knows them: which are in flight, which failed and why."""
 
-import fcntl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import dagster as dg
+from filelock import Timeout
+
+from posellm_assets.files import lock_at
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -52,11 +54,11 @@ def locked(path: Path) -> Iterator[None]:
     Raises RuntimeError where another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RuntimeError(f"another process is at work here (it holds {path}); wait for its end") from error
+    try:
+        held = lock_at(path).acquire(timeout=0)
+    except Timeout as error:
+        raise RuntimeError(f"another process is at work here (it holds {path}); wait for its end") from error
+    with held:
         yield
 
 

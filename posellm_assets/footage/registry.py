@@ -3,7 +3,6 @@
 Adding a line and noticing a new one cost the same however long the file is: a reader remembers how far it has read.
 """
 
-import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import BinaryIO, Literal
 
 from pydantic import ValidationError
 
+from posellm_assets.files import lock_at
 from posellm_assets.footage.scan import Stamp
 from posellm_assets.lake import Lake
 from posellm_assets.records import Record
@@ -85,8 +85,7 @@ class Registry:
     def writing(self) -> Iterator["Registry"]:
         """Hold the registry as its only writer, up to date. Other processes and threads wait."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock, self.path.with_name(self.path.name + ".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._lock, lock_at(self.path.with_name(self.path.name + ".lock")):
             self.refresh()
             yield self
 

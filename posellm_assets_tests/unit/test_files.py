@@ -1,12 +1,18 @@
 """Files that nobody ever reads half of."""
 
+import errno
+import fcntl
 import os
+import subprocess
+import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import Timeout
 
-from posellm_assets.files import link_or_copy, read_json, whole_folder, write_atomic, write_json
+from posellm_assets.files import link_or_copy, lock_at, read_json, whole_folder, write_atomic, write_json
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -64,3 +70,38 @@ def test_on_another_file_system_it_is_a_copy(tmp_path: Path) -> None:
         link_or_copy(tmp_path / "a", Path(folder) / "a")
         assert (Path(folder) / "a").read_bytes() == b"content"
         assert os.listdir(folder) == ["a"]
+
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from posellm_assets.files import lock_at
+
+with lock_at(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_lock_keeps_other_processes_and_threads_out_until_its_holder_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / ".lock"
+    with subprocess.Popen([sys.executable, "-c", HOLDER, str(path)], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout and holder.stdout.readline() == "held\n"
+        with pytest.raises(Timeout):
+            lock_at(path).acquire(timeout=0.1)
+        holder.kill()
+    with lock_at(path), ThreadPoolExecutor(1) as thread, pytest.raises(Timeout):
+        thread.submit(lambda: lock_at(path).acquire(timeout=0.1)).result()
+    with lock_at(path).acquire(timeout=0):
+        pass
+
+
+def test_a_file_system_without_locks_is_an_error_and_not_another_kind_of_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    with pytest.raises(OSError, match="not implemented"):
+        lock_at(tmp_path / ".lock").acquire(timeout=0)
