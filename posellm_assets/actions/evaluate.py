@@ -6,14 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from posellm_assets.actions.cases import cases_of, labelled_motions
 from posellm_assets.actions.config import ReportJob
 from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample, read_dataset
 from posellm_assets.actions.members.calibration import calibration_error, coverage, reliability, resampled
 from posellm_assets.actions.members.classifier import summary
 from posellm_assets.actions.members.ensemble import NAME as ENSEMBLE
 from posellm_assets.actions.members.ensemble import EnsembleAnswer
-from posellm_assets.actions.members.members import ActionClip
+from posellm_assets.actions.members.members import ActionClip, cases_of, labelled_motions
 from posellm_assets.actions.members.opinions import Opinion
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.report import render

@@ -12,7 +12,14 @@ from posellm_assets.actions.config import Method, RecognitionConfig
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.classifier import MotionClassifier
 from posellm_assets.actions.members.ensemble import Ensemble, EnsembleAnswer
-from posellm_assets.actions.members.members import ActionClip, LanguageMember, Member, MotionMember, VisionMember
+from posellm_assets.actions.members.members import (
+    ActionClip,
+    LanguageMember,
+    Member,
+    MotionMember,
+    VisionMember,
+    part_of,
+)
 from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VIDEO_MAE, VISION, Opinion
 from posellm_assets.actions.moments.hits import Hit, activity, find_hits
 from posellm_assets.actions.moments.repetitions import count
@@ -189,12 +196,6 @@ class ActionRecogniser:
 
     def _case(self, video: Path, subject: SubjectPoses, shot: Motion, start_s: float, end_s: float) -> ActionClip:
         return ActionClip(start_s, end_s, video, part_of(shot, start_s, end_s), box=box_of(subject, start_s, end_s))
-
-
-def part_of(motion: Motion, start_s: float, end_s: float) -> Motion:
-    """The frames of a motion between two times of its source (s)."""
-    first = max(0, round((start_s - motion.start_s) * motion.fps))
-    return motion.cut(first, max(first + 1, round((end_s - motion.start_s) * motion.fps)))
 
 
 def load_members(folder: Path, about: dict[str, Any], label_set: LabelSet) -> list[Member]:

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from posellm_assets.actions.cases import cases_of, labelled_motions
 from posellm_assets.actions.config import RecogniserJob
 from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample, read_dataset
 from posellm_assets.actions.members.classifier import MotionClassifier
 from posellm_assets.actions.members.ensemble import Ensemble
-from posellm_assets.actions.members.members import ActionClip
+from posellm_assets.actions.members.members import ActionClip, cases_of, labelled_motions
 from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VIDEO_MAE, VISION
 from posellm_assets.actions.recogniser import RECORD, load_members
 from posellm_assets.files import write_json

@@ -82,7 +82,7 @@ def from_kaggle(
     out: Annotated[Path, typer.Option(help="A new folder.")],
 ) -> None:
     """Download a data set of Kaggle; needs KAGGLE_USERNAME and KAGGLE_KEY in the environment."""
-    from posellm_assets.coaching.model.kaggle import download
+    from posellm_assets.commands.kaggle import download
 
     download(handle, out)
     console.print(f"{out}: write an activities.yaml that says what its folders show", highlight=False, soft_wrap=True)

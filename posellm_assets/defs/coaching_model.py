@@ -9,10 +9,10 @@ from typing import Any
 
 import dagster as dg
 
+from posellm_assets.coaching.model.answers import write_language_rows
 from posellm_assets.coaching.model.config import CoachingReportJob
 from posellm_assets.coaching.model.dataset import picture_rows, write_dataset
 from posellm_assets.coaching.model.dataset_sources import from_lake
-from posellm_assets.coaching.model.language_rows import write_language_rows
 from posellm_assets.defs.common import OWNERS, every_video, picture, stored
 from posellm_assets.defs.language import training_progress
 from posellm_assets.defs.partitions import snapshots

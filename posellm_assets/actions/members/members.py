@@ -5,16 +5,16 @@ without.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from posellm_assets.actions.dataset.clips import ActionExample
+from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample
 from posellm_assets.actions.dataset.label_set import LabelSet
-from posellm_assets.actions.members.classifier import SHORTEST_S, MotionClassifier
+from posellm_assets.actions.members.classifier import SHORTEST_S, LabelledMotion, MotionClassifier
 from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VISION, Opinion, log_probabilities
 from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.motion import Motion
@@ -141,3 +141,37 @@ def example_of(case: ActionClip) -> ActionExample:
         hit_s=case.hit_s,
         box=case.box,
     )
+
+
+def part_of(motion: Motion, start_s: float, end_s: float) -> Motion:
+    """The frames of a motion between two times of its source (s)."""
+    first = max(0, round((start_s - motion.start_s) * motion.fps))
+    return motion.cut(first, max(first + 1, round((end_s - motion.start_s) * motion.fps)))
+
+
+def cases_of(
+    dataset: ActionDataset, examples: Sequence[ActionExample], motions: Mapping[str, Path]
+) -> list[ActionClip]:
+    """A case for each example, with its motion where `motions` has a file for the example's video."""
+    clips = [dataset.clip_of(example) for example in examples]
+    return [
+        ActionClip(clip.start_s, clip.end_s, clip.video, _motion(example, motions), clip.hit_s, clip.box)
+        for clip, example in zip(clips, examples, strict=True)
+    ]
+
+
+def labelled_motions(
+    examples: Sequence[ActionExample], cases: Sequence[ActionClip], label_set: LabelSet
+) -> list[LabelledMotion]:
+    """Every stretch without a gap of the cases' motions, with its class and that of its mirror image."""
+    mirrored = label_set.mirrored()
+    return [
+        LabelledMotion(stretch, example.class_id, mirrored.get(example.class_id))
+        for example, case in zip(examples, cases, strict=True)
+        for stretch in (case.motion.segments(SHORTEST_S) if case.motion else [])
+    ]
+
+
+def _motion(example: ActionExample, motions: Mapping[str, Path]) -> Motion | None:
+    path = motions.get(example.key or "")
+    return part_of(Motion.read(path), example.start_s, example.end_s) if path else None

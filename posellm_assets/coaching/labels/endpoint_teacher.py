@@ -1,16 +1,23 @@
-"""A teacher behind an endpoint: it sees a sheet of frames and the measured facts, and answers in the label's schema."""
+"""A teacher behind an endpoint: it sees a sheet of frames and the measured facts, and answers in the label's schema.
+
+Answers that were paid for are kept, by the content of everything that decided them, the useless ones too.
+"""
 
 import base64
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from posellm_assets.coaching.labels.cache import AnswerCache
 from posellm_assets.coaching.labels.measurements import SIDES, MeasuredClip, Repetition
 from posellm_assets.coaching.labels.overlays import CURRENT, GREEN, LIMB_END, RED, TARGET
 from posellm_assets.coaching.labels.quantities import QUANTITIES, measure_quantity
 from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
-from posellm_assets.coaching.labels.schema import MAX_POINTS, TeacherAnswer
+from posellm_assets.coaching.labels.schema import MAX_POINTS, SCHEMA_VERSION, TeacherAnswer
 from posellm_assets.coaching.labels.teachers import Answer, BrokenAnswer
 from posellm_assets.endpoint import Endpoint, NotJson
+from posellm_assets.files import read_json, write_json
 
 SCHEMA = TeacherAnswer.model_json_schema()
 JOINTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -29,7 +36,7 @@ Coordinates are shares of the picture's width and height, y down."""
 class EndpointTeacher:
     """Labels clips by asking a model, each question once."""
 
-    def __init__(self, endpoint: Endpoint, cache: AnswerCache):
+    def __init__(self, endpoint: Endpoint, cache: "AnswerCache"):
         self.endpoint, self.cache = endpoint, cache
 
     @property
@@ -98,3 +105,43 @@ def _picture(sheet: bytes) -> list[dict[str, Any]]:
         return []
     url = f"data:image/jpeg;base64,{base64.b64encode(sheet).decode()}"
     return [{"type": "image_url", "image_url": {"url": url}}]
+
+
+class AnswerCache:
+    """One JSON file per answer in `folder`, named by the hash of frames, prompt, schema and teacher."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.hits = 0
+
+    def ask(self, frames: bytes, prompt: Any, schema: Any, teacher: str, ask: Callable[[], Any]) -> Any:
+        """The kept answer, or that of `ask()`, which is then kept.
+
+        An answer that was not JSON is kept as well and raises NotJson again. Where nothing was answered (a time-out, a
+        refusal), nothing is kept.
+        """
+        path = self.folder / f"{answer_hash(frames, prompt, schema, teacher)}.json"
+        if path.exists():
+            self.hits += 1
+            kept = read_json(path)
+        else:
+            try:
+                kept = {"teacher": teacher, "answer": ask()}
+            except NotJson as error:
+                kept = {"teacher": teacher, "not_json": str(error), "said": error.text}
+            write_json(path, kept)
+        if "not_json" in kept:
+            raise NotJson(kept["not_json"], kept["said"])
+        return kept["answer"]
+
+
+def answer_hash(frames: bytes, prompt: Any, schema: Any, teacher: str) -> str:
+    """The sha256 of everything that decides an answer, in hex."""
+    parts = {
+        "frames": hashlib.sha256(frames).hexdigest(),
+        "prompt": prompt,
+        "schema": schema,
+        "schema_version": SCHEMA_VERSION,
+        "teacher": teacher,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

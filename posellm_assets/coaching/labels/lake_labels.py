@@ -4,9 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from posellm_assets.actions.recognition import Recognition
-from posellm_assets.coaching.labels.cache import AnswerCache
 from posellm_assets.coaching.labels.config import TeacherConfig
-from posellm_assets.coaching.labels.endpoint_teacher import EndpointTeacher
+from posellm_assets.coaching.labels.endpoint_teacher import AnswerCache, EndpointTeacher
 from posellm_assets.coaching.labels.labelling import label_clip
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.rule_teacher import RuleTeacher

@@ -4,7 +4,8 @@ Scores and overlays follow from the measured pose, and scripts from the rules' w
 for: what a model invents there would be thrown away.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,11 @@ from posellm_assets.coaching.labels.measurements import MeasuredClip, Repetition
 from posellm_assets.coaching.labels.quantities import QUANTITIES, measure_quantity
 from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
 from posellm_assets.coaching.labels.schema import MAX_POINTS, FeedbackPoint, Joint, Severity, Side, TeacherAnswer
+from posellm_assets.coaching.model.dataset import SPLITS, CoachingExample, balanced
+from posellm_assets.coaching.model.images import LeftOut
 from posellm_assets.files import write_atomic
-from posellm_assets.motion.tokens import ORIGINAL
+from posellm_assets.lake import Lake
+from posellm_assets.motion.tokens import ORIGINAL, MotionTokens
 from posellm_assets.records import Record
 
 SCHEMA = pa.schema(
@@ -150,3 +154,32 @@ def _rounded(name: str, value: float) -> float:
     if unit == "degrees":
         return round(value)
     return round(value, 1) if unit == "s" else round(100 * value, 1 if name == "knee_in" else None)
+
+
+def write_language_rows(
+    lake: Lake, lineage: str, examples: Iterable[CoachingExample], out: Path, most_repeats: int
+) -> list[LeftOut]:
+    """Write `train.parquet`, `val.parquet` and `test.parquet` to `out`; returns the videos without motion codes.
+
+    Training examples of rare activities are repeated as in `dataset.balanced`.
+    """
+    codes: dict[str, Sequence[int]] = {}
+    left_out, used = [], []
+    for example in examples:
+        tokens = lake.motion_tokens(lineage, example.key) if example.key else None
+        if tokens is None or not tokens.exists():
+            left_out.append(LeftOut(example.id, f"it has no motion tokens of {lineage}: materialise motion_tokens"))
+            continue
+        # The facts are of the whole clip; of its motion the longest stretch in view is shown.
+        codes[example.id] = MotionTokens.read(tokens).longest.codes
+        used.append(example)
+    for split in SPLITS:
+        own = [example for example in used if example.split == split]
+        turns: Counter[str] = Counter()
+        rows = []
+        for one in balanced(own, most_repeats) if split == "train" else own:
+            answer = answer_to(one.answer.feedback_points)
+            rows.append(row(one.id, one.activity, one.question, answer, codes[one.id], turns[one.id]))
+            turns[one.id] += 1
+        write_rows(out / f"{split}.parquet", rows)
+    return left_out

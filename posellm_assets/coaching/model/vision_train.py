@@ -19,7 +19,7 @@ def train(
 ) -> dict[str, Any]:
     """Train `job` on the rows with pictures; as `train_on`. Raises UnusableCoaching naming the file, too."""
     # Imported here, because Unsloth patches transformers and `backends.choose` must have imported it before.
-    from posellm_assets.coaching.model.vision_questions import RowQuestions
+    from posellm_assets.coaching.model.vision_coach import RowQuestions
 
     return train_on(RowQuestions(job), job, backend, report, stop)
 

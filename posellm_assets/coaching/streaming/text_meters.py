@@ -1,6 +1,8 @@
-"""The metrics between one text and one reference: METEOR, ROUGE-L and BERTScore, each as its kept library measures it.
+"""The metrics between one text and one reference: METEOR, ROUGE-L and BERTScore, each as its kept library measures it,
+and LLM-Acc, the mark of a language model.
 
-A metric whose library or data is not there is missing: `MissingResource` says what to do. Nothing is put in its place.
+A metric whose library, data or judge is not there is missing: `MissingResource` says what to do. Nothing is put in its
+place.
 """
 
 import warnings
@@ -9,10 +11,17 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from pydantic import ConfigDict, Field, ValidationError
+
+from posellm_assets.endpoint import Endpoint, EndpointError, NotJson
+from posellm_assets.records import Record
 from posellm_assets.reports.text_metrics import rouge_l_of
 
 Pair = tuple[str, str]
 """A reference, and what was said."""
+PROMPT = """You compare what a fitness coach said with the feedback that was due at that moment. Judge the meaning, not
+the wording: 5 means the same correction or the same praise, for the same part of the body and the same side; 3 means
+partly the same; 1 means something else or the opposite. Answer with the mark alone."""
 
 
 class MissingResource(RuntimeError):
@@ -110,3 +119,44 @@ def bertscore(model: BertModel | None) -> Meter:
         return [float(value) for value in scorer.score(list(said), list(references))[2]]
 
     return Meter(measure, f"{model.folder.name} layer {layer}, bert-score {version('bert-score')}")
+
+
+class Mark(Record):
+    """What the judge answers."""
+
+    model_config = ConfigDict(strict=True)
+
+    mark: int = Field(ge=1, le=5)
+
+
+def llm_accuracy(judge: Endpoint) -> Meter:
+    """LLM-Acc (QEVD, Panchal et al. 2024): `judge` marks from 1 to 5 how well what was said does for what was due.
+
+    There the answer was sampled and read by a regular expression; here it is asked for at temperature 0 as JSON with
+    one integer, so that it repeats. The meter raises MissingResource where the judge does not mark every pair: a mean
+    over those that it happened to answer would be another metric.
+    """
+
+    def measure(pairs: Sequence[Pair]) -> list[float]:
+        return [float(_mark(judge, pair)) for pair in pairs]
+
+    return Meter(measure, f"{judge.config.name}, temperature 0")
+
+
+def _mark(judge: Endpoint, pair: Pair) -> int:
+    said = f"Due: {pair[0]}\nSaid: {pair[1]}"
+    try:
+        answer = judge.ask(
+            [{"role": "system", "content": PROMPT}, {"role": "user", "content": said}],
+            Mark.model_json_schema(),
+            "mark",
+        )
+        return Mark.model_validate(answer).mark
+    except EndpointError as error:
+        raise MissingResource(f"the judge cannot be asked: {error}") from error
+    except NotJson as error:
+        raise MissingResource(f"the judge {judge.config.name} gave no mark: {error} ({error.text[:80]!r})") from error
+    except ValidationError as error:
+        raise MissingResource(
+            f"the judge {judge.config.name} answered {answer!r} and no mark from 1 to 5: use another model"
+        ) from error

@@ -8,7 +8,6 @@ coverage, to which a reference that nothing matched counts 0.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from posellm_assets.coaching.streaming.judge import llm_accuracy
 from posellm_assets.coaching.streaming.scores import TOLERANCE_S, Session, match_best, match_greedily
 from posellm_assets.coaching.streaming.text_meters import (
     BertModel,
@@ -16,6 +15,7 @@ from posellm_assets.coaching.streaming.text_meters import (
     MissingResource,
     Pair,
     bertscore,
+    llm_accuracy,
     meteor,
     rouge_l,
 )

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from posellm_assets.coaching.labels.cache import AnswerCache
-from posellm_assets.coaching.labels.endpoint_teacher import EndpointTeacher
+from posellm_assets.coaching.labels.endpoint_teacher import AnswerCache, EndpointTeacher
 from posellm_assets.coaching.labels.labelling import label_clip
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.rule_teacher import RuleTeacher

@@ -9,8 +9,7 @@ import torch
 
 from posellm_assets.coaching.model import vision_coach
 from posellm_assets.coaching.model.dataset import PictureRow
-from posellm_assets.coaching.model.vision_coach import VisionCoach
-from posellm_assets.coaching.model.vision_questions import picture_question
+from posellm_assets.coaching.model.vision_coach import VisionCoach, picture_question
 from posellm_assets.vision.inputs import model_inputs
 from posellm_assets_tests.unit.vision.models import BUILDERS, FRAMES
 

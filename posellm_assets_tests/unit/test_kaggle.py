@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from posellm_assets.coaching.model.kaggle import KaggleError, download
+from posellm_assets.commands.kaggle import KaggleError, download
 
 
 def archive(**files: bytes) -> bytes:
