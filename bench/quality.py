@@ -170,15 +170,15 @@ def measure(data: Data, folder: Path, seed: int, console: Console) -> Outcome:
     """Train the language model and the evaluator of one seed and measure both on the held-out clips."""
     stages = train_language(data.examples, data.folder / "tokenizer", STAGES, MODEL, folder, seed)
     judged = train_evaluator(data.examples, data.folder / "motions", folder / "evaluator", EVALUATOR, seed)
-    model, judge = MotionLM.load(stages[-1].folder / FINAL), Evaluator.load(judged.folder)
+    model, evaluator = MotionLM.load(stages[-1].folder / FINAL), Evaluator.load(judged.folder)
     cpu = " + ".join(f"{stage.cpu_s:.0f}" for stage in stages)
     lengths = [len(codes) for codes in data.asked_codes]
     nll = model.nll_per_code(data.asked_codes, data.texts).tolist()
     outcome = Outcome(
         stages=stages,
         nll=float(np.average(nll, weights=lengths)),
-        names=named(data, model, judge),
-        motion=text_to_motion(data, model, judge, seed),
+        names=named(data, model, evaluator),
+        motion=text_to_motion(data, model, evaluator, seed),
     )
     truth = [take.label for take in data.asked]
     right = [f"{np.mean(np.array(row) == truth):.3f} by {way}" for way, row in outcome.names.items()]
@@ -189,7 +189,7 @@ def measure(data: Data, folder: Path, seed: int, console: Console) -> Outcome:
     return outcome
 
 
-def named(data: Data, model: MotionLM, judge: Evaluator) -> dict[str, list[str]]:
+def named(data: Data, model: MotionLM, evaluator: Evaluator) -> dict[str, list[str]]:
     """The label that each way of naming gives to each held-out clip, chosen among all labels.
 
     Averaged over views: the mean log-probability over the clip mirrored (its labels mirrored too), shifted and at other
@@ -207,12 +207,12 @@ def named(data: Data, model: MotionLM, judge: Evaluator) -> dict[str, list[str]]
     owners = np.array([index for index, _ in views])
     as_filmed = np.array([view.name == "original" for _, view in views])
     mean = np.stack([scores[owners == index].mean(0) for index in range(len(data.asked))])
-    similarity = judge.similarity([take.motion for take in data.asked], words)
+    similarity = evaluator.similarity([take.motion for take in data.asked], words)
     ways = {LANGUAGE: scores[as_filmed], VIEWS: mean, JUDGE: similarity}
     return {way: [labels[index] for index in table.argmax(1)] for way, table in ways.items()}
 
 
-def text_to_motion(data: Data, model: MotionLM, judge: Evaluator, seed: int) -> dict[str, Agreement]:
+def text_to_motion(data: Data, model: MotionLM, evaluator: Evaluator, seed: int) -> dict[str, Agreement]:
     """Motion from the texts of the held-out clips, beside retrieval, the floor, the ceiling and the real clips."""
     tokenizer, texts = data.tokenizer, data.texts
     generated = model.motion_from_text(texts, seed=1000 * seed, sampling=SAMPLING)
@@ -222,7 +222,7 @@ def text_to_motion(data: Data, model: MotionLM, judge: Evaluator, seed: int) -> 
     later = [shift_phase(take.motion, 2) for take in data.asked]
 
     def against_held_out(codes: Sequence[Sequence[int]] | None, motions: Sequence[Motion | None]) -> Agreement:
-        return agreement(texts, codes, motions, data.asked, data.asked_codes, judge)
+        return agreement(texts, codes, motions, data.asked, data.asked_codes, evaluator)
 
     return {
         GENERATED: against_held_out(generated, [next(decoded) if fine else None for fine in valid]),

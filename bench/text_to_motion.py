@@ -1,7 +1,7 @@
 """Motion from held-out texts, beside the training clip whose text is nearest: how near each comes to held-out motion.
 
-The edit distance is to held-out clips of the very text. The judge is the project's evaluator, trained on the training
-clips: it has seen the motion that retrieval returns together with its text, which flatters retrieval's R-Precision.
+The edit distance is to held-out clips of the very text. The evaluator is trained on the training clips: it has seen the
+motion that retrieval returns together with its text, which flatters retrieval's R-Precision.
 """
 
 import math
@@ -43,7 +43,7 @@ def agreement(
     motions: Sequence[Motion | None],
     held_out: Sequence[Take],
     held_out_codes: Sequence[Sequence[int]],
-    judge: Evaluator,
+    evaluator: Evaluator,
 ) -> Agreement:
     """Measure the motion made for each of `texts`: `motions` are None where invalid, `codes` None for real motion."""
     distances = []
@@ -51,10 +51,10 @@ def agreement(
         references = [row for take, row in zip(held_out, held_out_codes, strict=True) if take.text == text]
         distances.append(min(edit_distance(made, row) for row in references))
     valid = [motion is not None for motion in motions]
-    made_of = judge.embed_motions([motion for motion in motions if motion is not None])
+    made_of = evaluator.embed_motions([motion for motion in motions if motion is not None])
     embedded = np.full((len(motions), made_of.shape[1]), np.nan)
     embedded[valid] = made_of
-    precision = matching(embedded, judge.embed_texts(texts), texts).r_precision[R_PRECISION_AT - 1]
+    precision = matching(embedded, evaluator.embed_texts(texts), texts).r_precision[R_PRECISION_AT - 1]
     return Agreement(
         prompts=len(texts),
         valid=sum(valid) / len(texts),

@@ -1,4 +1,4 @@
-"""The evaluation group: a judge of motions, the report on a generation, and the release."""
+"""The evaluation group: an evaluator of motions, the report on a generation, and the release."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,8 +63,8 @@ def report_asset(last_stage: str) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         """Held-out figures beside their baselines, loss curves, generated motions beside real ones, as one HTML file.
 
-        Where a model is released already, it is measured on the same clips by the same judge, and the gate says whether
-        this one may take its place.
+        Where a model is released already, it is measured on the same clips by the same evaluator, and the gate says
+        whether this one may take its place.
         """
         here, settings = lake.lake(), lake.load_settings()
         snapshot = read_snapshot(here, context.partition_key)

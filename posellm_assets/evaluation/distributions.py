@@ -1,4 +1,4 @@
-"""The measures of the text-to-motion field over a judge's embeddings: pure functions of arrays, numpy only.
+"""The measures of the text-to-motion field over an evaluator's embeddings: pure functions of arrays, numpy only.
 
 In the protocol of Guo et al. (CVPR 2022), batches, pairs and draws are chosen anew in each of 20 repeats and the 95 %
 interval is that of the mean over the repeats. Such an interval says what chance in the measuring does; how another set

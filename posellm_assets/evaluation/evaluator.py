@@ -1,4 +1,4 @@
-"""The judge: one space for texts and motions, in which a motion lies near the texts that fit it.
+"""The evaluator: one space for texts and motions, in which a motion lies near the texts that fit it.
 
 In the manner of the co-embedding of Guo et al. (CVPR 2022) and TMR (Petrovich et al., ICCV 2023), made small: a bag of
 hashed words for texts, convolutions over the features of `motion.representation` for motions. It is trained on real
@@ -119,11 +119,11 @@ class Evaluator(nn.Module):
     def _windows(self, motion: Motion) -> list[np.ndarray]:
         if motion.skeleton != self.skeleton or motion.fps != self.fps:
             raise ValueError(
-                f"this evaluator judges {self.skeleton.name} at {self.fps} frames/s, not {motion.skeleton.name} at "
+                f"this evaluator knows {self.skeleton.name} at {self.fps} frames/s, not {motion.skeleton.name} at "
                 f"{motion.fps}; train it again on such motion"
             )
         if len(motion) < FRAMES_PER_STEP:
-            raise ValueError(f"a motion to judge has at least {FRAMES_PER_STEP} frames, not {len(motion)}")
+            raise ValueError(f"a motion to evaluate has at least {FRAMES_PER_STEP} frames, not {len(motion)}")
         features = encode(motion)
         count = max(1, round(len(features) / (self.config.crop_s * self.fps)))
         return [part for part in np.array_split(features, count) if len(part) >= FRAMES_PER_STEP]

@@ -96,7 +96,7 @@ def wording(
     seed: int,
 ) -> None:
     """How near the model's texts come to the texts of the clips (BLEU, ROUGE-L, chrF), and to their motions in the
-    space of the judge.
+    space of the evaluator.
 
     Beside `said` stand `said_real` (a text of the clip itself, kept out of the references of all rows),
     `said_reconstructed` (the same beside the motion after the tokenizer, which is all that the model is shown),
@@ -104,7 +104,7 @@ def wording(
 
     Args:
         figures: to fill.
-        evaluator: the judge.
+        evaluator: measures how near a text lies to a motion.
         train: examples to look for the nearest in.
         test: held-out clips.
         said: the model's text about each of them.

@@ -25,11 +25,11 @@ def showcase(
     samples: Sequence[Sample],
     said: Mapping[tuple[str, int], str],
 ) -> list[dict[str, Any]]:
-    """A row for each text shown: its section, and the panels, each with its motion and what the judge says of it.
+    """A row for each text shown: its section, and the panels, each with its motion and what the evaluator says of it.
 
-    Of the first draws for the held-out texts those that the judge finds nearest to their texts and farthest from them
-    (none, where there are not twice as many), and one of each label besides. Without held-out texts, what was generated
-    from labels. `said` is the model's text about each held-out clip.
+    Of the first draws for the held-out texts those that the evaluator finds nearest to their texts and farthest from
+    them (none, where there are not twice as many), and one of each label besides. Without held-out texts, what was
+    generated from labels. `said` is the model's text about each held-out clip.
     """
     rows = []
     for section, index in _chosen(evaluator, asked):

@@ -1,4 +1,4 @@
-"""Motion from text: what is generated, whether it can be decoded, and whether the judge finds in it what was asked for.
+"""Motion from text: what is generated, whether it can be decoded, and whether the evaluator finds in it what was asked.
 
 Each function takes clips and fills `Figures`; a figure that cannot be measured is skipped with its reason.
 """
@@ -116,8 +116,8 @@ def recognition(
     test: Sequence[FilmedExample],
     reconstructions: Sequence[Motion],
 ) -> None:
-    """Whether the judge finds the label that was asked for: in generated motion, in the real one, and in the real one
-    after the tokenizer (what is lost there, no language model can give back)."""
+    """Whether the evaluator finds the label that was asked for: in generated motion, in the real one, and in the real
+    one after the tokenizer (what is lost there, no language model can give back)."""
     names = ("recognised_generated", "recognised_reconstructed", "recognised_real", "recognised_chance")
     if len(labels) < 2:
         return figures.skip(names, ONE_LABEL)

@@ -1,7 +1,7 @@
 """Train the evaluator: `python -m posellm_assets.evaluation.train_evaluator JOB.json` (an `EvaluatorJob`).
 
 Contrastive learning on real motion of train participants, with mirrored (words swapped) and speed-changed views. The
-report says how well it does on real held-out clips: a judge has to be judged first.
+report says how well it does on real held-out clips: an evaluator has to be evaluated first.
 """
 
 import random
@@ -128,7 +128,7 @@ def _view(
     """(features of a window, a text that fits it, all texts that do), mirrored and sped up by chance.
 
     What another clip of the same label is told to do in more words fits this one only if it is told the same: were all
-    texts of a label to fit, a judge would not learn what tells one squat from another.
+    texts of a label to fit, an evaluator would not learn what tells one squat from another.
     """
     motion, texts, label = clip.motion, clip.texts, clip.label
     if clip.mirrored_texts and choose.random() < 0.5:

@@ -61,8 +61,8 @@ T2M = TableLayout(
     ),
     notes=(
         "R-Precision (R@k), MM-Dist, FID, Diversity and MModality (Guo et al. 2022) are measured in the space of this "
-        "report's judge and cannot be compared with published ones. Where a figure says 20×, its interval is that of "
-        "the mean over 20 choices of batches, pairs and draws with the same clips (none, where all 20 came out the "
+        "report's evaluator and cannot be compared with published ones. Where a figure says 20×, its interval is that "
+        "of the mean over 20 choices of batches, pairs and draws with the same clips (none, where all 20 came out the "
         "same); the other intervals are over the n cases.",
         "FID is from motions of one half of the held-out texts to real ones of the other half (n in either), with "
         "shrunk covariances; the row “real motion” is the floor, as near as another real sample comes.",

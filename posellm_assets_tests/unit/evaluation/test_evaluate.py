@@ -26,18 +26,18 @@ ATTACK = "<script>alert('x')</script><img src=x onerror=alert(1)>"
 @pytest.fixture(scope="module")
 def job(world, tokenizer, trained) -> EvaluateJob:
     train, test, model = trained
-    judge = EvaluatorJob(
+    evaluator = EvaluatorJob(
         train=train,
         test=test,
         motions=world.motions,
-        out=world.folder / "judge-of-model",
+        out=world.folder / "evaluator-of-model",
         config=EvaluatorConfig(steps=50, batch_size=16, width=64),
     )
-    train_evaluator(judge, quiet)
+    train_evaluator(evaluator, quiet)
     return EvaluateJob(
         model=model,
         tokenizer=tokenizer,
-        evaluator=judge.out,
+        evaluator=evaluator.out,
         train=train,
         test=test,
         motions=world.motions,

@@ -25,10 +25,10 @@ CONFIG = EvaluatorConfig(steps=50, batch_size=16, width=64)
 @pytest.fixture(scope="module")
 def job(world) -> EvaluatorJob:
     return EvaluatorJob(
-        train=world.examples("judge-train", world.keys("train"), None, variants=True),
-        test=world.examples("judge-test", world.keys("test"), None),
+        train=world.examples("evaluator-train", world.keys("train"), None, variants=True),
+        test=world.examples("evaluator-test", world.keys("test"), None),
         motions=world.motions,
-        out=world.folder / "judge",
+        out=world.folder / "evaluator",
         config=CONFIG,
     )
 
@@ -38,7 +38,7 @@ def report(job):
     return run(job, quiet)
 
 
-def test_the_judge_knows_the_movements_of_people_it_has_never_seen(report):
+def test_the_evaluator_knows_the_movements_of_people_it_has_never_seen(report):
     assert report["accuracy"]["n"] == 8 and report["accuracy"]["value"] >= 0.75 and report["accuracy_chance"] == 0.25
     assert report["labels"] == sorted(MOVEMENTS)
 
@@ -49,15 +49,15 @@ def test_the_report_is_kept_beside_the_weights(job, report):
     assert (kept["train_clips"], kept["held_out_clips"], kept["seed"]) == (20, 8, 0)
 
 
-def test_a_loaded_judge_says_what_the_saved_one_said(job, report, world):
-    judge = Evaluator.load(job.out)
+def test_a_loaded_evaluator_says_what_the_saved_one_said(job, report, world):
+    evaluator = Evaluator.load(job.out)
     clips = read_filmed(job.test, world.motions, 1)
-    first = judge.similarity([clip.motion for clip in clips], sorted(MOVEMENTS))
+    first = evaluator.similarity([clip.motion for clip in clips], sorted(MOVEMENTS))
     again = Evaluator.load(job.out).similarity([clip.motion for clip in clips], sorted(MOVEMENTS))
     assert np.array_equal(first, again) and np.abs(first).max() <= 1 + 1e-5
 
 
-def test_the_same_seed_gives_the_same_judge_and_another_seed_another(job):
+def test_the_same_seed_gives_the_same_evaluator_and_another_seed_another(job):
     clips = read_filmed(job.train, job.motions, 1)
     short = CONFIG.model_copy(update={"steps": 4})
     assert fit(clips, short, 0, quiet)[1] == fit(clips, short, 0, quiet)[1] != fit(clips, short, 1, quiet)[1]
@@ -96,21 +96,21 @@ def test_words_whose_sides_are_not_known_are_said_of_no_mirror_image(tmp_path, w
 
 
 def test_a_verdict_does_not_depend_on_what_else_is_judged(job, report, world):
-    judge, clips = Evaluator.load(job.out), read_filmed(job.test, world.motions, 1)
-    together = judge.similarity([clip.motion for clip in clips], ["squat"])
-    alone = np.concatenate([judge.similarity([clip.motion], ["squat"]) for clip in clips])
+    evaluator, clips = Evaluator.load(job.out), read_filmed(job.test, world.motions, 1)
+    together = evaluator.similarity([clip.motion for clip in clips], ["squat"])
+    alone = np.concatenate([evaluator.similarity([clip.motion], ["squat"]) for clip in clips])
     assert np.allclose(together, alone, atol=1e-5)
 
 
 def test_motion_of_another_frame_rate_or_too_short_is_refused(job, report):
-    judge = Evaluator.load(job.out)
+    evaluator = Evaluator.load(job.out)
     with pytest.raises(ValueError, match=r"20\.0 frames/s, not body at 30"):
-        judge.similarity([replace(squat(3.0, 1.5, 90.0), fps=30.0)], ["squat"])
+        evaluator.similarity([replace(squat(3.0, 1.5, 90.0), fps=30.0)], ["squat"])
     with pytest.raises(ValueError, match="at least 4 frames, not 3"):
-        judge.similarity([squat(3.0, 1.5, 90.0).cut(0, 3)], ["squat"])
+        evaluator.similarity([squat(3.0, 1.5, 90.0).cut(0, 3)], ["squat"])
 
 
-def test_clips_without_labels_train_a_judge_and_its_accuracy_is_absent_with_the_reason(world, job, tmp_path):
+def test_clips_without_labels_train_an_evaluator_and_its_accuracy_is_absent_with_the_reason(world, job, tmp_path):
     unlabelled = job.model_copy(
         update={
             "train": world.examples("plain-train", world.keys("train"), None, labelled=False),
@@ -124,7 +124,7 @@ def test_clips_without_labels_train_a_judge_and_its_accuracy_is_absent_with_the_
     assert found["r_precision_3"]["n"] == 8
 
 
-def test_an_empty_test_split_leaves_a_judge_without_held_out_figures(world, job, tmp_path):
+def test_an_empty_test_split_leaves_an_evaluator_without_held_out_figures(world, job, tmp_path):
     update = {
         "test": world.examples("none", [], None),
         "out": tmp_path,

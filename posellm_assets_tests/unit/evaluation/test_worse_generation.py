@@ -42,11 +42,11 @@ def test_a_generation_with_shuffled_labels_is_refused_by_name_and_a_release_is_u
     world, tokenizer, trained, tmp_path
 ) -> None:
     train, test, model = trained
-    judge = EvaluatorJob(
-        train=train, test=test, motions=world.motions, out=tmp_path / "judge",
+    evaluator = EvaluatorJob(
+        train=train, test=test, motions=world.motions, out=tmp_path / "evaluator",
         config=EvaluatorConfig(steps=10, batch_size=8, width=32),
     )  # fmt: skip
-    train_evaluator(judge, quiet)
+    train_evaluator(evaluator, quiet)
     wrong = StageJob(
         train=with_labels_moved_on(train), out=tmp_path / "wrong", parent=model, codebook_size=CODES,
         stage=StageConfig(name="stage", tasks={"m2t": 1.0}, steps=30, row_tokens=160, rows_per_batch=4),
@@ -59,7 +59,7 @@ def test_a_generation_with_shuffled_labels_is_refused_by_name_and_a_release_is_u
 
     def report(name: str, of: Path, champion: ChampionReport | None) -> dict:
         job = EvaluateJob(
-            model=of, tokenizer=tokenizer, evaluator=judge.out, train=train, test=test,
+            model=of, tokenizer=tokenizer, evaluator=evaluator.out, train=train, test=test,
             motions=world.motions, out=tmp_path / name, champion=champion,
             config=EvaluationConfig(samples_per_label=1, texts=2, samples_per_text=1),
         )  # fmt: skip
