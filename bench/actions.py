@@ -50,7 +50,7 @@ from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import PoseItem, extract_clips
 from posellm_assets.poses.poses import Poses, SubjectPoses
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 from posellm_assets.reports.metrics import accuracy, majority_label, named_label, share
 from posellm_assets.settings import Settings, load_settings
 from posellm_assets.texts.captions import label_words
@@ -321,7 +321,7 @@ def poses_by_video(videos: Sequence[Path], folder: Path) -> dict[Path, SubjectPo
         if isinstance(outcome, Exception):
             raise outcome
     poses = {video: Poses.read(place) for video, place in places.items()}
-    return {video: one.of(choose_subject(one)) for video, one in poses.items()}
+    return {video: subject_of(one) for video, one in poses.items()}
 
 
 def between(figure: dict[str, Any]) -> str:

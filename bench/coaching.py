@@ -38,7 +38,7 @@ from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import PoseItem, extract_clips
 from posellm_assets.poses.poses import Poses, SubjectPoses
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 
 SEED = 11  # other athletes than those on which limits were set
 RECALL, FALSE_ALARMS = 0.9, 0.1
@@ -135,7 +135,7 @@ class Counts:
 
 def estimated(video: Path) -> SubjectPoses:
     poses = Poses.read(video.with_suffix(".parquet"))
-    return poses.of(choose_subject(poses))
+    return subject_of(poses)
 
 
 def exact(video: Path) -> SubjectPoses:

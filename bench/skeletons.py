@@ -40,7 +40,7 @@ from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import PoseItem, extract_clips
 from posellm_assets.poses.models import ensure_model
 from posellm_assets.poses.poses import Poses
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 
 FPS = 20.0
 STEPS = 1500
@@ -71,7 +71,7 @@ def video_motions(folder: Path) -> list[Motion]:
                 raise summary
         for clip in clips:
             poses = Poses.read(clip.poses)
-            motions += motion_from_poses(poses.of(choose_subject(poses)), MotionConfig()).segments(0.8)
+            motions += motion_from_poses(subject_of(poses), MotionConfig()).segments(0.8)
     return motions
 
 

@@ -7,7 +7,7 @@ from posellm_assets.actions.config import RecognitionConfig
 from posellm_assets.files import write_json
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.poses.poses import Poses
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 from posellm_assets.records import Record
 
 
@@ -40,7 +40,7 @@ def predict_batch(job: PredictJob) -> dict[str, Any]:
     for item in job.items:
         try:
             poses = Poses.read(item.poses)
-            found = recogniser.recognise_poses(item.video, poses.of(choose_subject(poses)), item.sport)
+            found = recogniser.recognise_poses(item.video, subject_of(poses), item.sport)
         except (ValueError, OSError) as error:
             failed[item.key] = str(error)
             continue

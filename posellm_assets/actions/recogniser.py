@@ -33,7 +33,7 @@ from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import poses_of
 from posellm_assets.poses.poses import SubjectPoses
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 from posellm_assets.vision.frames import box_of
 
 RECORD = "recogniser.json"
@@ -78,7 +78,7 @@ class ActionRecogniser:
         the video cannot be read or shows nobody.
         """
         poses, _ = poses_of(video, self.poses)
-        return self.recognise_poses(video, poses.of(choose_subject(poses)), sport, method)
+        return self.recognise_poses(video, subject_of(poses), sport, method)
 
     def recognise_poses(
         self, video: Path, subject: SubjectPoses, sport: str | None = None, method: Method | None = None

@@ -5,7 +5,7 @@ from typing import Any
 
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.poses.extract import poses_of
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 from posellm_assets.settings import Settings
 from posellm_assets.texts.config import Language
 from posellm_assets.texts.describe import describe
@@ -18,7 +18,7 @@ def describe_video(video: Path, settings: Settings, language: Language) -> dict[
     Raises ValueError where the video cannot be read or shows nobody well enough to say anything.
     """
     poses, quality = poses_of(video, settings.poses)
-    facts = measure(motion_from_poses(poses.of(choose_subject(poses)), settings.motion))
+    facts = measure(motion_from_poses(subject_of(poses), settings.motion))
     return {
         "video": str(video),
         "sentences": describe(facts, language),

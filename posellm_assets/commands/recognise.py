@@ -13,7 +13,7 @@ from posellm_assets.footage.splits import Split
 from posellm_assets.generations.snapshots import motions_of, read_snapshot
 from posellm_assets.lake import Lake
 from posellm_assets.poses.extract import poses_of
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 from posellm_assets.settings import Settings
 
 METHODS: tuple[Method, ...] = ("clip", "hits", "windows")
@@ -59,7 +59,7 @@ def _one(
     recogniser: ActionRecogniser, video: Path, sport: str | None, method: Method | None, out: Path | None
 ) -> Recognition:
     poses, _ = poses_of(video, recogniser.poses)
-    subject = poses.of(choose_subject(poses))
+    subject = subject_of(poses)
     found = recogniser.recognise_poses(video, subject, sport, method)
     if out:
         annotated = out / f"{video.stem}.annotated.mp4"

@@ -27,7 +27,7 @@ from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.pool import shares
 from posellm_assets.poses.poses import Poses
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 from posellm_assets.training import store
 
 
@@ -54,7 +54,7 @@ def _motion_of(tools: Tools, key: str) -> Motion:
     if isinstance(manifest.video, CaptureInfo):
         return motion_from_capture(Motion.read(tools.lake.raw / manifest.source), tools.settings.motion)
     poses = Poses.read(tools.lake.poses(key))
-    return motion_from_poses(poses.of(choose_subject(poses)), tools.settings.motion)
+    return motion_from_poses(subject_of(poses), tools.settings.motion)
 
 
 def _metadata(lake: Lake, key: str, motion: Motion, min_segment_s: float) -> dict[str, Any]:

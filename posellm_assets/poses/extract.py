@@ -226,7 +226,7 @@ def _finish(piece: _Piece, parts: list[_Followed]) -> PoseSummary:
     clip, info, config = piece.clip, piece.info, piece.config
     poses = _joined(parts, info, config)
     subject = choose_subject(poses)
-    quality = assess(poses.of(subject), config)
+    quality = assess(poses.of(subject.person), config)
     tiles = sorted((tile for part in parts for tile in part.tiles), key=lambda tile: tile.time_s)
     write_bytes(clip.contact_sheet, contact_sheet(tiles, poses, subject))
     write_json(clip.quality, quality.model_dump())

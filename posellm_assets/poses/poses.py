@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +12,6 @@ import pyarrow.parquet as pq
 
 from posellm_assets.files import write_atomic
 from posellm_assets.poses.landmarks import COUNT
-
-if TYPE_CHECKING:
-    from posellm_assets.poses.subjects import Subject
 
 SCHEMA_VERSION = 1
 CHANNELS = ("x", "y", "z", "visibility", "presence", "world_x", "world_y", "world_z")
@@ -88,9 +85,11 @@ class Poses:
         """(T, P, 33, 2) float32: x and y in pixels of the picture."""
         return self.landmarks[..., :2] * np.array([self.width, self.height], np.float32)
 
-    def of(self, subject: "Subject") -> SubjectPoses:
-        """The landmarks of one person, chosen frame by frame."""
-        person = subject.person
+    def of(self, person: np.ndarray) -> SubjectPoses:
+        """The landmarks of one person: `person` (T,) int is their index in each frame, -1 where they are not seen.
+
+        Raises ValueError for another number of frames.
+        """
         if person.shape != self.time_s.shape:
             raise ValueError(f"the subject was chosen over {len(person)} frames, but the poses have {len(self.time_s)}")
         frame = np.arange(len(person))

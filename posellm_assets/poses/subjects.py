@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posellm_assets.poses.poses import Poses
+from posellm_assets.poses.poses import Poses, SubjectPoses
 
 # A person is looked for again this long after the last sight, moving at most this many body sizes a second.
 MAX_GAP_S = 1.0
@@ -55,6 +55,11 @@ def choose_subject(poses: Poses) -> Subject:
             chosen[frames] = people
             total += worth[index]
     return Subject(chosen, len(tracks), float(total / worth.sum()))
+
+
+def subject_of(poses: Poses) -> SubjectPoses:
+    """The landmarks of the one person that the clip is about."""
+    return poses.of(choose_subject(poses).person)
 
 
 def _continues(poses: Poses, size_px: np.ndarray, chosen: np.ndarray, track: np.ndarray, several: bool) -> bool:

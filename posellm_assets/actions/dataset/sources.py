@@ -21,7 +21,7 @@ from posellm_assets.footage.video import VideoInfo
 from posellm_assets.keys import slug
 from posellm_assets.lake import Lake
 from posellm_assets.poses.poses import Poses
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 from posellm_assets.vision.frames import Box, box_of
 
 COLUMNS = ("file", "start_s", "end_s", "label", "participant", "match", "hit_s")
@@ -179,7 +179,7 @@ def _box(lake: Lake, key: str, span_s: tuple[float, float]) -> Box | None:
     if not lake.poses(key).exists():
         return None
     poses = Poses.read(lake.poses(key))
-    return box_of(poses.of(choose_subject(poses)), *span_s)
+    return box_of(subject_of(poses), *span_s)
 
 
 def _add_folder(

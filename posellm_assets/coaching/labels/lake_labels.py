@@ -19,7 +19,7 @@ from posellm_assets.footage.manifest import FootageManifest, normalised_particip
 from posellm_assets.lake import Lake
 from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.poses import Poses
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 
 
 class Labeller:
@@ -92,7 +92,7 @@ def measured_clip(lake: Lake, key: str) -> MeasuredClip:
     return MeasuredClip(
         key=key,
         exercise=exercise_of(lake, manifest),
-        subject=poses.of(choose_subject(poses)),
+        subject=subject_of(poses),
         motion=Motion.read(lake.motion(key)),
         sheet=sheet.read_bytes() if sheet.exists() else b"",
     )

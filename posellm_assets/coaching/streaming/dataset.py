@@ -20,7 +20,7 @@ from posellm_assets.files import sha256_of, write_atomic, write_json
 from posellm_assets.motion.live import DELAY_S, windows_of
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.poses.poses import Poses
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 from posellm_assets.program import Report, run_program
 
 
@@ -59,7 +59,7 @@ def _written(item: FeedbackItem, job: FeedbackJob, tokenizer: MotionTokenizer) -
     if path.exists() and (there := _windows_in(path, source)):  # of a run that was killed
         return _record(item, there)
     poses = Poses.read(item.poses)
-    windows = windows_of(poses.of(choose_subject(poses)), tokenizer, job.motion)
+    windows = windows_of(subject_of(poses), tokenizer, job.motion)
     if not windows:
         raise ValueError("nobody is in view long enough for one window")
     arrays = {

@@ -14,7 +14,7 @@ from posellm_assets.poses.extract import PoseItem, PoseSummary, extract_clips
 from posellm_assets.poses.landmarker import VideoLandmarker
 from posellm_assets.poses.models import ensure_model
 from posellm_assets.poses.poses import Poses
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 from posellm_assets_tests.unit.poses.conftest import write_video
 
 Pictures = list[tuple[float, np.ndarray]]
@@ -35,7 +35,7 @@ def test_landmarks_lie_on_the_athlete_and_three_files_say_so(athlete: Path, tmp_
     clip = clip_of(athlete, tmp_path)
     summary = extracted(clip)
     poses = Poses.read(clip.poses)
-    subject = poses.of(choose_subject(poses))
+    subject = subject_of(poses)
     truth = np.load(athlete.with_name(athlete.name + ".truth.npz"))["image"]
     torso = np.linalg.norm(truth[:, 11:13].mean(1) - truth[:, 23:25].mean(1), axis=-1)
     body = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]
@@ -112,7 +112,7 @@ def test_of_two_athletes_the_one_who_moves_is_the_subject(pictures: Pictures, tm
     clip = clip_of(both, tmp_path)
     summary = extracted(clip)
     poses = Poses.read(clip.poses)
-    subject = poses.of(choose_subject(poses))
+    subject = subject_of(poses)
     assert summary.people >= 2
     assert subject.seen.mean() > 0.9
     assert (np.nanmean(subject.landmarks[subject.seen][..., 0], axis=1) > 0.5).all()

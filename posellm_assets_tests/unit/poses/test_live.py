@@ -9,7 +9,7 @@ from posellm_assets.footage.video import Frame
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import poses_of
 from posellm_assets.poses.live import LatestPoses, Sight, sights
-from posellm_assets.poses.subjects import choose_subject
+from posellm_assets.poses.subjects import subject_of
 from posellm_assets_tests.unit.poses.conftest import write_video
 
 BLACK = np.zeros((48, 64, 3), np.uint8)
@@ -23,7 +23,7 @@ def test_poses_while_filming_are_those_of_the_whole_clip(
     for sight in sights(Playback(athlete).frames(), PoseConfig()):
         live.add(sight)
     poses, _ = poses_of(athlete, PoseConfig())
-    whole, seen = poses.of(choose_subject(poses)), live.subject()
+    whole, seen = subject_of(poses), live.subject()
     assert seen is not None
     for name in ("time_s", "landmarks", "visibility", "presence", "world"):
         np.testing.assert_array_equal(getattr(seen, name), getattr(whole, name))

@@ -8,7 +8,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from posellm_assets.poses.poses import InvalidPoses, Poses
-from posellm_assets.poses.subjects import Subject
 from posellm_assets_tests.unit.poses.bodies import poses_of, standing, walking
 
 ARRAYS = ("time_s", "landmarks", "visibility", "presence", "world")
@@ -60,12 +59,12 @@ def test_others_can_read_the_file_without_us(tmp_path: Path) -> None:
 def test_the_subject_is_picked_frame_by_frame() -> None:
     poses = sample()
     person = np.array([-1, -1, 0, 0, 0, 0, 0, -1, 0, 1, 1, -1])
-    one = poses.of(Subject(person, 2, 1.0))
+    one = poses.of(person)
     assert np.array_equal(one.seen, person >= 0)
     assert np.array_equal(one.world[5], poses.world[5, 0])
     assert np.array_equal(one.world[9], poses.world[9, 1])
     with pytest.raises(ValueError, match="chosen over 3 frames"):
-        poses.of(Subject(person[:3], 2, 1.0))
+        poses.of(person[:3])
 
 
 def test_a_damaged_file_is_refused_with_its_name(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from posellm_assets.poses import landmarks as lm
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.poses.quality import Check, Quality, assess
-from posellm_assets.poses.subjects import Subject
 from posellm_assets_tests.unit.poses.bodies import poses_of, standing, walking
 
 CONFIG = PoseConfig()
@@ -15,7 +14,7 @@ CONFIG = PoseConfig()
 
 def subject_of(path: np.ndarray) -> SubjectPoses:
     seen = np.isfinite(path[:, 0])
-    return poses_of([path]).of(Subject(np.where(seen, 0, -1), 1, 1.0))
+    return poses_of([path]).of(np.where(seen, 0, -1))
 
 
 def verdict(quality: Quality, name: str) -> Check:
