@@ -28,16 +28,22 @@ def dataset_of_actions(
     lake: LakeOption = "data_lake",
 ) -> None:
     """Write clips with the actions that they show for vision-language models; exit code 1 where some were refused."""
-    from posellm_assets.commands.action_dataset import make_action_dataset
+    from posellm_assets.actions.dataset.sources import found_in
+    from posellm_assets.actions.dataset.writing import write_dataset
+    from posellm_assets.pool import LocalPool
     from posellm_assets.settings import load_settings
 
     here = Lake(lake)
-    dataset, refused, without_pictures = make_action_dataset(here, load_settings(here), source, sport, match, out)
+    settings, found = load_settings(here), found_in(here, source, sport, match)
+    dataset, refused = write_dataset(
+        out, found.examples, found.refused, found.label_set, settings.actions.dataset, LocalPool(), settings.seed
+    )
     counts = ", ".join(f"{split} {len(dataset.of(split))}" for split in ("train", "val", "test"))
     classes = len({example.class_id for example in dataset.examples})
     console.print(f"{out}: {counts} clips of {classes} classes", highlight=False, soft_wrap=True)
-    if without_pictures:
-        console.print(f"left out, motion capture without pictures: {', '.join(without_pictures)}", highlight=False)
+    if found.without_pictures:
+        left_out = ", ".join(found.without_pictures)
+        console.print(f"left out, motion capture without pictures: {left_out}", highlight=False)
     print_table("refused", ["what", "why"], [[one.what, one.reason] for one in refused])
     if refused:
         raise typer.Exit(1)

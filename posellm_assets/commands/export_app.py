@@ -22,14 +22,14 @@ def export_motion(
     lake: LakeOption = "data_lake",
 ) -> None:
     """Write the motion of a clip for another program."""
-    from posellm_assets.commands import motion_files
+    from posellm_assets.commands import exporting
 
     if origin not in ("motion", "tokens"):
         raise ValueError(f"--from is motion or tokens, not {origin}")
     path = out or Path(f"{key}.{to or 'bvh'}")
     if to and path.suffix != f".{to}":
         raise ValueError(f"--to {to} and --out {path} disagree: give one of them, or a file that ends in .{to}")
-    console.print(motion_files.export_motion(Lake(lake), key, path, origin), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+    console.print(exporting.export_motion(Lake(lake), key, path, origin), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
 
 
 @app.command("model")
@@ -42,14 +42,14 @@ def export_model(
     lake: LakeOption = "data_lake",
 ) -> None:
     """Write a trained model as a Hugging Face folder, and push it to the Hub if asked."""
-    from posellm_assets.commands import export_model as room
+    from posellm_assets.commands import exporting
 
     if push:
-        room.check_token()
-    room.export_model(Lake(lake), snapshot, out, adapter)
+        exporting.check_token()
+    exporting.export_model(Lake(lake), snapshot, out, adapter)
     console.print(f"wrote {out}", highlight=False, soft_wrap=True)
     if push:
-        console.print(f"pushed to {room.push(out, push, private=not public)}", highlight=False, soft_wrap=True)
+        console.print(f"pushed to {exporting.push(out, push, private=not public)}", highlight=False, soft_wrap=True)
 
 
 @app.command("dataset")
@@ -63,7 +63,7 @@ def export_dataset(
     lake: LakeOption = "data_lake",
 ) -> None:
     """Write the examples of a snapshot as a dataset with its card."""
-    from posellm_assets.commands.dataset import export_examples
+    from posellm_assets.commands.exporting import export_examples
 
     counts = export_examples(Lake(lake), source, to, out)
     written = ", ".join(f"{split} {count}" for split, count in counts.items())

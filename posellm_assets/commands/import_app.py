@@ -24,11 +24,11 @@ def import_motion(
     fps: Annotated[float | None, typer.Option(help="Frames per second, where the file does not say it.")] = None,
 ) -> None:
     """Bring in motion capture: BVH, .npy arrays, parquet, or folders of them, into the drop zone."""
-    from posellm_assets.commands import motion_files
+    from posellm_assets.commands import importing
     from posellm_assets.motion.sources import declared
 
     said = declared(unit=unit, up=up, handedness=handedness, fps=fps, label=label, participant=participant)
-    for path, about in motion_files.import_motion(Lake(lake), paths, sport, said):
+    for path, about in importing.import_motion(Lake(lake), paths, sport, said):
         console.print(f"added {path} ({about})", highlight=False, soft_wrap=True)
 
 
@@ -56,7 +56,7 @@ def import_dataset(
     lake: LakeOption = "data_lake",
 ) -> None:
     """Make a motion-LLM dataset ready to train on."""
-    from posellm_assets.commands.dataset import import_examples
+    from posellm_assets.commands.importing import import_examples
     from posellm_assets.settings import load_settings
 
     counts, jobs = import_examples(dataset, codes, layers, out, load_settings(Lake(lake)))

@@ -8,7 +8,8 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from posellm_assets.commands.motion_files import export_motion, import_motion
+from posellm_assets.commands.exporting import export_motion
+from posellm_assets.commands.importing import import_motion
 from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.motion import MOTION
 from posellm_assets.defs.partitions import videos

@@ -59,7 +59,7 @@ def test_no_file_outgrows_a_reader() -> None:
     assert {path: lines for path, lines in long.items() if lines > 400} == {}
 
 
-@pytest.mark.parametrize("entry", ["definitions", "commands.status", "commands.dataset"])
+@pytest.mark.parametrize("entry", ["definitions", "commands.status", "commands.exporting", "commands.importing"])
 def test_where_nothing_is_computed_neither_torch_nor_mediapipe_is_loaded(entry: str) -> None:
     heavy = ("torch", "mediapipe", "transformers")
     code = f"import sys, posellm_assets.{entry}; print([m for m in {heavy} if m in sys.modules])"

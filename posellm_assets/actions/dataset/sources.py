@@ -18,7 +18,7 @@ from posellm_assets.footage.manifest import normalised_participant, read_manifes
 from posellm_assets.footage.scan import IGNORED_ENDINGS
 from posellm_assets.footage.splits import split_of
 from posellm_assets.footage.video import VideoInfo
-from posellm_assets.keys import slug
+from posellm_assets.keys import slug, sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import subject_of
@@ -70,6 +70,23 @@ class SourceExamples:
     def refuse(self, what: object, reason: str) -> None:
         """Note what cannot be used."""
         self.refused.append(Refused(str(what), reason))
+
+
+def found_in(lake: Lake, source: Path | None, sport: str | None, match: str | None) -> SourceExamples:
+    """What `source` holds: a folder of folders, a CSV file of segments, or, where it is None, the lake's footage.
+
+    Raises UnusableDataset or LabelSetError where nothing can be made of it.
+    """
+    if source is None:
+        own = (key for key in lake.registered_videos() if sport in (None, sport_of(key)))
+        return from_lake(lake, own, sport or "all")
+    if sport is None:
+        raise UnusableDataset("say with --sport whose classes these are; without a label set, any name will do")
+    if source.is_dir():
+        return from_folders(source, sport, lake, match)
+    if source.is_file():
+        return from_segments(source, sport, lake)
+    raise UnusableDataset(f"{source} is neither a folder with a folder for each class nor a CSV file of segments")
 
 
 def from_folders(root: Path, sport: str, lake: Lake | None = None, match: str | None = None) -> SourceExamples:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from posellm_assets.actions.dataset.clips import UnusableDataset, read_dataset
 from posellm_assets.actions.dataset.sources import from_lake
 from posellm_assets.cli import app
-from posellm_assets.commands.motion_files import import_motion
+from posellm_assets.commands.importing import import_motion
 from posellm_assets.defs.actions import action_dataset
 from posellm_assets.defs.partitions import snapshots, videos
 from posellm_assets.defs.resources import LakeResource, PoolResource

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from posellm_assets.commands.dataset import import_examples
+from posellm_assets.commands.importing import import_examples
 from posellm_assets.footage.splits import split_of
 from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, SPLITS
 from posellm_assets.lake import Lake

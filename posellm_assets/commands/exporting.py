@@ -1,17 +1,31 @@
-"""A trained model as a folder that others open without this project, and its way to the Hugging Face Hub."""
+"""What leaves the lake: models as folders that others open without this project, motions, data sets.
+
+Torch is loaded only where a motion is made from its tokens.
+"""
 
 import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from posellm_assets.files import read_json, write_bytes
 from posellm_assets.generations.champion import read_champion
-from posellm_assets.generations.snapshots import read_snapshot
+from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
+from posellm_assets.keys import check_snapshot_key, check_video_key
 from posellm_assets.lake import Lake
 from posellm_assets.language.formats.card import UNKNOWN, model_card, public_name
+from posellm_assets.language.formats.export import export_dataset
 from posellm_assets.language.origin import Origin
+from posellm_assets.motion.exporting import write_motion
+from posellm_assets.motion.lineage import current_lineage
+from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.rendering import PICTURES
+from posellm_assets.motion.representation import placed
+from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.training.store import hub_api, hub_errors
+
+MotionOrigin = Literal["motion", "tokens"]
 
 
 def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> None:
@@ -87,3 +101,60 @@ def _base_of_adapter(final: Path) -> str:
     if base == "tiny":
         raise ValueError(f"{final}: the adapter's base is the built-in one, which nobody else has: export it merged")
     return base
+
+
+def export_examples(lake: Lake, source: str | None, to: str, out: Path) -> dict[str, int]:
+    """Export a snapshot (the newest where none is named) or a folder of examples; returns the records per split.
+
+    Raises ValueError where there is nothing to export.
+    """
+    if source is not None and Path(source).is_dir():
+        return export_dataset(Path(source), to, out, {"source": f"the examples in {Path(source).name}"})
+    keys = snapshot_keys(lake)
+    if source is None and not keys:
+        raise ValueError(f"{lake.root} has no snapshot yet; train a generation, or name a folder of examples")
+    key = check_snapshot_key(source or keys[-1])
+    if not lake.snapshot(key).exists():
+        raise ValueError(f"{lake.root} has no snapshot {key}; it has {', '.join(keys) or 'none'}")
+    snapshot = read_snapshot(lake, key)
+    about = {"snapshot": key, "frozen": snapshot.created_at, "motion tokenizer": snapshot.lineage}
+    return export_dataset(lake.snapshot(key).parent, to, out, about)
+
+
+def export_motion(lake: Lake, key: str, out: Path, origin: MotionOrigin) -> str:
+    """Write the motion of a clip, or what its tokens say, to `out`, and say in a sentence what was written.
+
+    BVH, which knows no gaps, gets the longest stretch without one; so does all that comes from tokens. A picture of
+    tokens shows them beside the motion that they were made from. Raises FileNotFoundError or ValueError where the clip
+    has no motion or no tokens, or `out` has another ending.
+    """
+    check_video_key(key)
+    if not lake.motion(key).exists():
+        raise FileNotFoundError(
+            f"{key} has no motion in {lake.root}; `posellm status` says which clips do, and why not"
+        )
+    motion = Motion.read(lake.motion(key))
+    if origin == "tokens":
+        original, motion = _from_tokens(lake, key, motion)
+        if out.suffix in PICTURES:
+            PICTURES[out.suffix]([original, motion], out, [f"{key}: motion", "from its tokens"])
+            return f"{out}: {motion.duration_s:.1f} s of {key}, and beside it what its tokens say"
+    whole = len(motion)
+    if out.suffix == ".bvh":
+        motion = max(motion.segments(0.0), key=len)
+    write_motion(motion, out, key)
+    part = f" of {whole / motion.fps:.1f} s (the longest stretch without a gap)" if len(motion) < whole else ""
+    return f"{out}: {motion.duration_s:.1f} s{part} of {key}{', from its tokens' if origin == 'tokens' else ''}"
+
+
+def _from_tokens(lake: Lake, key: str, motion: Motion) -> tuple[Motion, Motion]:
+    """The longest stretch that has tokens, standing over the origin, and what the tokens say of it."""
+    lineage = current_lineage(lake)
+    if lineage is None or not lake.motion_tokens(lineage, key).exists():
+        raise FileNotFoundError(f"{key} has no tokens of the tokenizer in use; materialize motion_tokens for it first")
+    longest = MotionTokens.read(lake.motion_tokens(lineage, key)).longest
+    from posellm_assets.motion.tokenizer import MotionTokenizer
+
+    made = MotionTokenizer.load(lake.tokenizer(lineage)).decode(longest.codes)
+    start = round((longest.start_s - motion.start_s) * motion.fps)
+    return placed(motion.cut(start, start + len(made))), made

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from posellm_assets.commands.export_model import export_model
+from posellm_assets.commands.exporting import export_model
 from posellm_assets.lake import Lake
 from posellm_assets.language.formats.card import UNKNOWN, model_card
 from posellm_assets_tests.hub_server import Hub, serving
@@ -16,7 +16,7 @@ TOKEN = "hf_secret_of_the_test"
 CODE = """
 import sys
 from pathlib import Path
-from posellm_assets.commands.export_model import push
+from posellm_assets.commands.exporting import push
 print(push(Path(sys.argv[1]), "me/model"))
 """
 
