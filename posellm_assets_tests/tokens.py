@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from posellm_assets.lake import Lake
+from posellm_assets.files import write_json
+from posellm_assets.lake import REPORT, Lake
 from posellm_assets.motion.codebook import Codebook
 from posellm_assets.motion.config import TokenizerConfig
+from posellm_assets.motion.held_out import HeldOut
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokens import ORIGINAL, MotionTokens, TokenSegment, TokenVariant
 
@@ -34,3 +36,9 @@ def write_codebook(lake: Lake, lineage: str, **config: int) -> None:
     Codebook(
         lineage=lineage, fps=20.0, seed=0, unknown=(), skeleton=BODY.to_json(), config=TokenizerConfig(**config)
     ).write(lake.tokenizer(lineage))
+
+
+def write_held_out(lake: Lake, lineage: str, error_limit_mm: float | None = None) -> None:
+    """Write the report of a tokenizer to its place in the lake; without a limit no clip was held out."""
+    held_out = HeldOut(clips=0 if error_limit_mm is None else 20, frames=0, error_limit_mm=error_limit_mm)
+    write_json(lake.tokenizer(lineage) / REPORT, {"held_out": held_out.model_dump(mode="json")})

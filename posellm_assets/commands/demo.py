@@ -22,6 +22,7 @@ from posellm_assets.footage.scan import drop_zone
 from posellm_assets.generations.champion import read_champion
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.lake import Lake
+from posellm_assets.motion.held_out import HeldOut
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.quality import Quality
 from posellm_assets.settings import Settings, load_settings
@@ -131,7 +132,7 @@ def _rows(
         ("clips", " ".join(f"{split} {len(snapshot.keys(split))}" for split in ("train", "val", "test"))),
         ("frames", f"{frames}, the athlete found in {seen / frames:.1%}"),
         ("left behind", str(len(overview(lake)["not_used"]))),
-        ("tokenizer error", _tokenizer_row(read_json(lake.tokenizer(lineage) / "report.json")["held_out"])),
+        ("tokenizer error", _tokenizer_row(HeldOut.of(lake, lineage))),
     ]
     for stage in settings.language.stages:
         result = read_json(lake.stage(snapshot_key, stage.name) / "result.json")
@@ -140,9 +141,9 @@ def _rows(
     return rows + [(title, _figure_row(metrics, *names)) for title, *names in FIGURES]
 
 
-def _tokenizer_row(held_out: dict[str, Any]) -> str:
-    mean_pose = held_out["baseline_mean_pose_mm"]
-    return f"{held_out['mpjpe_mm']:.0f} mm on {held_out['clips']} held-out clips (mean pose {mean_pose:.0f} mm)"
+def _tokenizer_row(held_out: HeldOut) -> str:
+    mean_pose_mm = held_out.baseline_mean_pose_mm
+    return f"{held_out.mpjpe_mm:.0f} mm on {held_out.clips} held-out clips (mean pose {mean_pose_mm:.0f} mm)"
 
 
 def _figure_row(metrics: dict[str, Any], name: str, baseline: str, what: str) -> str:

@@ -19,9 +19,9 @@ from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.motion.batches import tokenise_batch
 from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
-from posellm_assets.motion.drift import limit_of
 from posellm_assets.motion.from_capture import motion_from_capture
 from posellm_assets.motion.from_poses import motion_from_poses
+from posellm_assets.motion.held_out import HeldOut, MotionErrors
 from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage, tokenizer_in_training
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokens import MotionTokens
@@ -118,7 +118,7 @@ def motion_tokenizer(context: dg.AssetExecutionContext, lake: LakeResource, prog
         metadata={
             "lineage": lineage,
             **{name: value for name, value in report.items() if isinstance(value, int | float | str)},
-            "held out": dg.MetadataValue.md(_held_out_table(report["held_out"])),
+            "held out": dg.MetadataValue.md(_held_out_table(HeldOut.of(here, lineage))),
             "folder": dg.MetadataValue.path(str(here.tokenizer(lineage))),
             **stored(context, report),
         },
@@ -137,16 +137,19 @@ _HELD_OUT_COLUMNS = {
 }
 
 
-def _held_out_table(held_out: dict[str, Any]) -> str:
+def _held_out_table(held_out: HeldOut) -> str:
     """What the tokenizer keeps of clips of other people, in all, by sport and by skeleton, as markdown."""
-    if not held_out["clips"]:
-        return str(held_out["reason"])
-    rows = {"all": held_out} | held_out["by_sport"] | {f"skeleton {k}": v for k, v in held_out["by_skeleton"].items()}
+    if not held_out.clips:
+        return str(held_out.reason)
+    rows: dict[str, MotionErrors] = {"all": held_out} | held_out.by_sport
+    rows |= {f"skeleton {name}": errors for name, errors in held_out.by_skeleton.items()}
     lines = [["", *_HELD_OUT_COLUMNS], ["---"] * (len(_HELD_OUT_COLUMNS) + 1)]
-    lines += [[name, *(str(row[figure]) for figure in _HELD_OUT_COLUMNS.values())] for name, row in rows.items()]
+    lines += [
+        [name, *(str(getattr(row, figure)) for figure in _HELD_OUT_COLUMNS.values())] for name, row in rows.items()
+    ]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    used = f"{held_out['codes_used']} of {held_out['codebook_size']} codes used in {held_out['codes']}"
-    return f"{table}\n\n{used}; perplexity by layer {held_out['perplexity']}"
+    used = f"{held_out.codes_used} of {held_out.codebook_size} codes used in {held_out.codes}"
+    return f"{table}\n\n{used}; perplexity by layer {list(held_out.perplexity)}"
 
 
 def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -178,7 +181,7 @@ def _token_item(lake: Lake, lineage: str, key: str) -> TokeniseItem:
 def _tokens_done(lake: Lake, lineage: str, key: str) -> Done:
     path = lake.motion_tokens(lineage, key)
     tokens = MotionTokens.read(path)
-    limit_mm = limit_of(lake, lineage)
+    limit_mm = HeldOut.of(lake, lineage).error_limit_mm
     return Done(
         metadata={
             "lineage": lineage,

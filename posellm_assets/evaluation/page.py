@@ -5,6 +5,7 @@ from typing import Any
 
 from posellm_assets.evaluation.report import HEADLINES, reasons
 from posellm_assets.evaluation.retention import TASKS
+from posellm_assets.motion.held_out import HeldOut, MotionErrors
 from posellm_assets.reports.html import asset, filled
 from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, format_figure, model_figures, sample
 from posellm_assets.training.curves import Curve, smoothed
@@ -71,7 +72,7 @@ def render(
         compared=[_compared(comparison) for comparison in metrics["decision"]["comparisons"]],
         generations=list(metrics["retention"][0]["cells"]) if metrics["retention"] else [],
         retention=[_retained(row) for row in metrics["retention"]],
-        tokenizer=_tokenizer((metrics["provenance"]["tokenizer"] or {}).get("held_out", {})),
+        tokenizer=_tokenizer(metrics["provenance"]["tokenizer"]),
         provenance=_provenance(metrics["provenance"]),
         splits=_splits(metrics["provenance"].get("snapshot")),
         player=asset(__package__, "player.js"),
@@ -174,21 +175,23 @@ def _comparison(figures: Mapping[str, Any], champion: Mapping[str, Any]) -> list
     ]
 
 
-def _tokenizer(held_out: Mapping[str, Any]) -> dict[str, Any] | None:
+def _tokenizer(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What the tokenizer keeps of clips that it was not trained on: over all, by sport, and by skeleton if several."""
-    if not held_out.get("clips"):
+    held_out = HeldOut.model_validate(report["held_out"]) if report else None
+    if held_out is None or not held_out.clips:
         return None
-    skeletons = held_out.get("by_skeleton") or {}
-    groups = {"all": held_out, **held_out["by_sport"], **(skeletons if len(skeletons) > 1 else {})}
+    groups: dict[str, MotionErrors] = {"all": held_out} | held_out.by_sport
+    if len(held_out.by_skeleton) > 1:
+        groups |= held_out.by_skeleton
     rows = [
-        (name, ["–" if figures.get(key) is None else figures[key] for key, _ in TOKENIZER])
-        for name, figures in groups.items()
+        (name, ["–" if (error := getattr(errors, key)) is None else error for key, _ in TOKENIZER])
+        for name, errors in groups.items()
     ]
     return {
         "headings": [heading for _, heading in TOKENIZER],
         "rows": rows,
-        "codes": f"{held_out['codes_used']} of {held_out['codebook_size']}" if "codebook_size" in held_out else None,
-        "perplexity": held_out.get("perplexity"),
+        "codes": f"{held_out.codes_used} of {held_out.codebook_size}",
+        "perplexity": held_out.perplexity,
     }
 
 

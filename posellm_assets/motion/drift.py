@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Any
 
 import numpy as np
 
 from posellm_assets.files import read_json
 from posellm_assets.keys import sport_of
-from posellm_assets.lake import JOB, REPORT, Lake
+from posellm_assets.lake import JOB, Lake
+from posellm_assets.motion.held_out import HeldOut
 from posellm_assets.motion.tokens import MotionTokens
 
 MIN_HELD_OUT_CLIPS = 8
@@ -53,19 +53,12 @@ def error_limit_mm(held_out_mm: Sequence[float]) -> float | None:
     return float(np.exp(median + _SPREADS * 1.4826 * np.median(np.abs(logs - median))))
 
 
-def limit_of(lake: Lake, lineage: str) -> float | None:
-    """The limit in the report of a lineage; None where it has none."""
-    report: dict[str, Any] = read_json(lake.tokenizer(lineage) / REPORT)
-    limit_mm: float | None = report["held_out"].get("error_limit_mm")
-    return limit_mm
-
-
 def drifting_sports(lake: Lake, lineage: str, keys: Iterable[str]) -> list[Drift]:
     """The sports among the tokenised videos `keys` whose median error is above the limit of `lineage`.
 
     Only what came after the tokenizer counts, trained on since or not: only another lineage can put it right.
     """
-    limit_mm = limit_of(lake, lineage)
+    limit_mm = HeldOut.of(lake, lineage).error_limit_mm
     if limit_mm is None:
         return []
     errors_mm: dict[str, list[float]] = defaultdict(list)

@@ -11,6 +11,7 @@ from posellm_assets.keys import sport_of
 from posellm_assets.motion import errors, representation
 from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.drift import error_limit_mm
+from posellm_assets.motion.held_out import HeldOut, MotionErrors
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenizer import MotionTokenizer
 
@@ -35,12 +36,13 @@ class ClipErrors:
 
 
 def held_out_figures(tokenizer: MotionTokenizer, clips: Mapping[str, Sequence[Motion]]) -> dict[str, Any]:
-    """Means over clips (their stretches by video key), in all, by sport and by the skeleton that they came from.
+    """A `HeldOut` as JSON holds it: of clips (their stretches by video key), by the skeleton that they came from too.
 
-    Codes used and perplexity are per layer, over all clips. `error_limit_mm` is what `drift` judges new footage by.
+    Codes used and perplexity are per layer, over all clips.
     """
     if not clips:
-        return {"clips": 0, "frames": 0, "mpjpe_mm": None, "reason": "no held-out clip has enough frames in a row"}
+        none = HeldOut(clips=0, frames=0, reason="no held-out clip has enough frames in a row")
+        return none.model_dump(mode="json")
     stretches = [(key, stretch) for key, of_clip in clips.items() for stretch in of_clip]
     codes = tokenizer.encode_many([stretch for _, stretch in stretches])
     decoded = tokenizer.decode_many(codes)
@@ -49,13 +51,14 @@ def held_out_figures(tokenizer: MotionTokenizer, clips: Mapping[str, Sequence[Mo
         by_clip[key].append(_stretch_errors(tokenizer, key, stretch, rebuilt))
     rows = [_mean_of(of_clip) for of_clip in by_clip.values()]
     limit_mm = error_limit_mm([row.mpjpe_mm for row in rows])
-    return {
-        **_means(rows),
+    found = HeldOut(
+        **dict(_means(rows)),
         **_code_use(codes, tokenizer),
-        "error_limit_mm": None if limit_mm is None else round(limit_mm, 2),
-        "by_sport": _by(rows, [sport_of(row.key) for row in rows]),
-        "by_skeleton": _by(rows, [row.skeleton for row in rows]),
-    }
+        error_limit_mm=None if limit_mm is None else round(limit_mm, 2),
+        by_sport=_by(rows, [sport_of(row.key) for row in rows]),
+        by_skeleton=_by(rows, [row.skeleton for row in rows]),
+    )
+    return found.model_dump(mode="json")
 
 
 def _stretch_errors(tokenizer: MotionTokenizer, key: str, stretch: Motion, rebuilt: Motion) -> ClipErrors:
@@ -96,18 +99,18 @@ _FIGURES = (
 )
 
 
-def _means(rows: Sequence[ClipErrors]) -> dict[str, Any]:
-    return {
-        "clips": len(rows),
-        "frames": sum(row.frames for row in rows),
-        "mpjpe_mm": _mean(rows, "mpjpe_mm"),
-        "global_mpjpe_mm": _mean(rows, "global_mpjpe_mm"),
-        "baseline_mean_pose_mm": _mean(rows, "mean_pose_mm"),
-        "acceleration_error_m_per_s2": _mean(rows, "acceleration_m_per_s2"),
-        "foot_skate_m_per_s": _mean(rows, "foot_skate_m_per_s", 3),
-        "foot_skate_original_m_per_s": _mean(rows, "foot_skate_original_m_per_s", 3),
-        "foot_skate_clips": sum(row.foot_skate_m_per_s is not None for row in rows),
-    }
+def _means(rows: Sequence[ClipErrors]) -> MotionErrors:
+    return MotionErrors(
+        clips=len(rows),
+        frames=sum(row.frames for row in rows),
+        mpjpe_mm=_mean(rows, "mpjpe_mm"),
+        global_mpjpe_mm=_mean(rows, "global_mpjpe_mm"),
+        baseline_mean_pose_mm=_mean(rows, "mean_pose_mm"),
+        acceleration_error_m_per_s2=_mean(rows, "acceleration_m_per_s2"),
+        foot_skate_m_per_s=_mean(rows, "foot_skate_m_per_s", 3),
+        foot_skate_original_m_per_s=_mean(rows, "foot_skate_original_m_per_s", 3),
+        foot_skate_clips=sum(row.foot_skate_m_per_s is not None for row in rows),
+    )
 
 
 def _mean(rows: Sequence[ClipErrors], name: str, digits: int = 2) -> float | None:
@@ -115,7 +118,7 @@ def _mean(rows: Sequence[ClipErrors], name: str, digits: int = 2) -> float | Non
     return round(float(np.mean(known)), digits) if known else None
 
 
-def _by(rows: Sequence[ClipErrors], groups: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _by(rows: Sequence[ClipErrors], groups: Sequence[str]) -> dict[str, MotionErrors]:
     return {
         group: _means([row for row, its in zip(rows, groups, strict=True) if its == group])
         for group in sorted(set(groups))

@@ -21,7 +21,7 @@ from posellm_assets.generations.snapshots import freeze, read_snapshot, snapshot
 from posellm_assets.lake import Lake
 from posellm_assets.texts.captions import Captions, CaptionText, write_captions
 from posellm_assets_tests.clips import write_clip
-from posellm_assets_tests.tokens import write_tokens
+from posellm_assets_tests.tokens import write_held_out, write_tokens
 
 SETTINGS = {"automation": {"rules": {"all": {"min_new_videos": 4}}}}
 ENDS = {
@@ -39,7 +39,7 @@ class House:
         self.resource = LakeResource(root=str(root), settings=SETTINGS)
         self.repository = repository
         write_json(self.lake.current_tokenizer, {"lineage": "vq-1"})
-        write_json(self.lake.tokenizer("vq-1") / "report.json", {"held_out": {}})
+        write_held_out(self.lake, "vq-1")
 
     def take_in(self, *numbers: int) -> list[str]:
         """Footage that has gone through every step up to its tokens."""
@@ -112,7 +112,7 @@ def test_enough_footage_is_frozen_and_one_run_asked_for(house: House) -> None:
 
 def test_a_sport_that_the_codes_do_not_express_is_named_before_it_is_trained_on_and_after(house: House) -> None:
     house.take_in(1, 2, 3, 4)
-    write_json(house.lake.tokenizer("vq-1") / "report.json", {"held_out": {"error_limit_mm": 0.5}})
+    write_held_out(house.lake, "vq-1", 0.5)
     house.tick()
     told = "all: 4 new videos; the tokenizer's codes do not express yoga: a median of 1 mm of error on 4 videos"
     assert read_snapshot(house.lake, "all-0001").reason.startswith(told)

@@ -165,7 +165,7 @@ def test_what_one_camera_cannot_see_is_said_of_footage_only(metrics):
 
 
 def test_what_the_tokenizer_keeps_is_a_table_by_sport_and_skeleton(metrics):
-    of = {"clips": 4, "mpjpe_mm": 31.5, "foot_skate_m_per_s": None}
+    of = {"clips": 4, "frames": 90, "mpjpe_mm": 31.5, "foot_skate_m_per_s": None}
     report = {"held_out": {**of, "by_sport": {"gym": of}, "by_skeleton": {"body": of, "mixamo": of}}}
     page = render({**metrics, "provenance": {**metrics["provenance"], "tokenizer": report}}, None, {}, [])
     (table,) = re.findall(r'<h2 id="h-tokenizer">.*?</table>', page, re.DOTALL)

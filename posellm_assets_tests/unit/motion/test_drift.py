@@ -5,7 +5,7 @@ from posellm_assets.commands.status import overview
 from posellm_assets.files import write_json
 from posellm_assets.lake import Lake
 from posellm_assets.motion.drift import MIN_HELD_OUT_CLIPS, drifting_sports, error_limit_mm
-from posellm_assets_tests.tokens import write_tokens
+from posellm_assets_tests.tokens import write_held_out, write_tokens
 
 
 def lognormal(rng, clips, median_mm=40.0, spread=0.35):
@@ -41,7 +41,7 @@ def test_known_sports_seldom_raise_an_alarm():
 def lake(tmp_path):
     lake = Lake(tmp_path)
     write_json(lake.current_tokenizer, {"lineage": "vq-1"})
-    write_json(lake.tokenizer("vq-1") / "report.json", {"held_out": {"clips": 20, "error_limit_mm": 80.0}})
+    write_held_out(lake, "vq-1", 80.0)
     for number, (sport, error_mm) in enumerate(
         [("walking", 40.0), ("walking", 90.0), ("walking", 45.0), ("diving", 140.0), ("diving", 120.0)]
     ):
@@ -67,10 +67,17 @@ def test_status_names_what_is_new_to_the_tokenizer_until_another_is_trained(lake
     write_json(lake.tokenizer("vq-1") / "job.json", {"train": seen, "held_out": known})
     assert [(d["sport"], d["clips"]) for d in overview(lake)["drift"]] == [("walking", 1)], "others do not dilute it"
     write_json(lake.current_tokenizer, {"lineage": "vq-2"})
-    write_json(lake.tokenizer("vq-2") / "report.json", {"held_out": {"error_limit_mm": 80.0}})
+    write_held_out(lake, "vq-2", 80.0)
     assert overview(lake)["drift"] == []
 
 
 def test_without_a_limit_nothing_is_said(lake):
-    write_json(lake.tokenizer("vq-1") / "report.json", {"held_out": {"clips": 0}})
+    write_held_out(lake, "vq-1")
     assert overview(lake)["drift"] == []
+
+
+def test_a_damaged_report_is_named_with_what_to_do(lake):
+    path = lake.tokenizer("vq-1") / "report.json"
+    write_json(path, {"held_out": {"clips": 20, "frames": 100, "error_limit_mm": "high"}})
+    with pytest.raises(ValueError, match=r"report\.json is damaged \(held_out\.error_limit_mm: .*train the tokenizer"):
+        overview(lake)
