@@ -4,7 +4,7 @@ Blocking checks keep a clip out; warnings are shown and change nothing.
 """
 
 import numpy as np
-from pydantic import computed_field
+from pydantic import ConfigDict, computed_field
 
 from posellm_assets.poses import landmarks as lm
 from posellm_assets.poses.config import PoseConfig
@@ -25,6 +25,8 @@ class Check(Record):
 
 class Quality(Record):
     """All verdicts about a clip's subject, over `frames` frames of which the subject is seen in `seen_frames`."""
+
+    model_config = ConfigDict(extra="ignore")  # what is computed is written too, and computed again when it is read
 
     frames: int
     seen_frames: int
