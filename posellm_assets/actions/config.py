@@ -7,6 +7,7 @@ from pydantic import Field
 
 from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.moments.config import HitConfig, WindowConfig
+from posellm_assets.footage.splits import Split
 from posellm_assets.program import Job
 from posellm_assets.records import Record
 from posellm_assets.vision.config import VisionJob, VisionModelConfig, VisionTrainingConfig
@@ -71,7 +72,7 @@ class ReportJob(Job):
     recogniser: Path
     dataset: Path
     motions: dict[str, Path]
-    split: Literal["train", "val", "test"] = "test"
+    split: Split = "test"
     out: Path = Field(description="Folder of the report: index.html, metrics.json")
     config: RecognitionConfig = RecognitionConfig()
     seed: int = 0

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from posellm_assets.commands.console import LakeOption, console, print_table
+from posellm_assets.footage.splits import SPLITS
 from posellm_assets.lake import Lake
 
 app = typer.Typer(no_args_is_help=True, help="Make data sets that recognisers are trained on.")
@@ -38,7 +39,7 @@ def dataset_of_actions(
     dataset, refused = write_dataset(
         out, found.examples, found.refused, found.label_set, settings.actions.dataset, LocalPool(), settings.seed
     )
-    counts = ", ".join(f"{split} {len(dataset.of(split))}" for split in ("train", "val", "test"))
+    counts = ", ".join(f"{split} {len(dataset.of(split))}" for split in SPLITS)
     classes = len({example.class_id for example in dataset.examples})
     console.print(f"{out}: {counts} clips of {classes} classes", highlight=False, soft_wrap=True)
     if found.without_pictures:

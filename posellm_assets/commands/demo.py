@@ -19,6 +19,7 @@ from posellm_assets.defs.local import News, bring_up_to_date
 from posellm_assets.demo.footage import plan, render_footage
 from posellm_assets.files import read_json
 from posellm_assets.footage.scan import drop_zone
+from posellm_assets.footage.splits import SPLITS
 from posellm_assets.generations.champion import read_champion
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.lake import Lake
@@ -129,7 +130,7 @@ def _rows(
     qualities = [Quality.model_validate(read_json(lake.pose_quality(video.key))) for video in snapshot.videos]
     frames, seen = sum(q.frames for q in qualities), sum(q.seen_frames for q in qualities)
     rows = [
-        ("clips", " ".join(f"{split} {len(snapshot.keys(split))}" for split in ("train", "val", "test"))),
+        ("clips", " ".join(f"{split} {len(snapshot.keys(split))}" for split in SPLITS)),
         ("frames", f"{frames}, the athlete found in {seen / frames:.1%}"),
         ("left behind", str(len(overview(lake)["not_used"]))),
         ("tokenizer error", _tokenizer_row(HeldOut.of(lake, lineage))),

@@ -14,8 +14,9 @@ from posellm_assets.defs.common import OWNERS, columns, every_video, picture, st
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.files import read_json, sha256_of
+from posellm_assets.footage.splits import SPLITS
 from posellm_assets.generations.champion import read_release
-from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, SPLITS, build_examples, read_snapshot, split_table
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, build_examples, read_snapshot, split_table
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import Replay, StageConfig, StageJob
 from posellm_assets.language.plan import find_hardware, settled

@@ -10,6 +10,7 @@ from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.footage.splits import SPLITS
 from posellm_assets.generations.snapshots import Snapshot, read_snapshot
 from posellm_assets.lake import Lake
 from posellm_assets.training import store
@@ -41,13 +42,13 @@ def feedback_dataset(context: dg.AssetExecutionContext, lake: LakeResource, prog
     record = read_json(out / "dataset.json")
     sessions = record["sessions"]
     said = {key: sum(not one["transition"] for one in session["feedback"]) for key, session in _by_key(sessions)}
-    splits = {
+    splits: dict[str, Any] = {
         split: {
             "sessions": sum(one["split"] == split for one in sessions),
             "messages": sum(said[one["key"]] for one in sessions if one["split"] == split),
             "minutes": round(sum(one["duration_s"] for one in sessions if one["split"] == split) / 60, 1),
         }
-        for split in ("train", "val", "test")
+        for split in SPLITS
     }
     for key, reason in record["refused"].items():
         context.log.warning(f"{key}: {reason}")

@@ -5,6 +5,7 @@ from typing import Any
 
 from posellm_assets.evaluation.report import HEADLINES, reasons
 from posellm_assets.evaluation.retention import TASKS
+from posellm_assets.footage.splits import SPLITS
 from posellm_assets.motion.held_out import HeldOut, MotionErrors
 from posellm_assets.reports.html import asset, filled
 from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, format_figure, model_figures, sample
@@ -238,7 +239,7 @@ def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _splits(snapshot: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     """Videos and participants per split of the snapshot."""
     table = []
-    for split in ("train", "val", "test") if snapshot else ():
+    for split in SPLITS if snapshot else ():
         videos = [video for video in (snapshot or {})["videos"] if video["split"] == split]
         table.append(
             {

@@ -4,6 +4,7 @@ import hashlib
 from typing import Literal
 
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 TRAIN_SHARE = 0.65
 VAL_SHARE = 0.10

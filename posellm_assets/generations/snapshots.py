@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from posellm_assets import __version__
 from posellm_assets.files import link_or_copy, read_json, sha256_of, whole_folder, write_atomic, write_json
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.footage.splits import Split
+from posellm_assets.footage.splits import SPLITS, Split
 from posellm_assets.keys import snapshot_key, snapshot_scope
 from posellm_assets.lake import Lake
 from posellm_assets.motion.tokens import MotionTokens
@@ -31,7 +31,6 @@ from posellm_assets.records import Record
 from posellm_assets.texts.captions import CaptionText, read_captions
 from posellm_assets.texts.mirror import can_mirror, mirror_text
 
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 VIDEOS_PER_PART = 500
 
 # Part of a part's name: change it where the examples made of the same data change, or old ones would be shared on.

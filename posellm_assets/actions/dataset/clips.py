@@ -17,7 +17,6 @@ from posellm_assets.footage.splits import Split
 from posellm_assets.vision.frames import Box
 
 EXAMPLES = "examples.json"
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class UnusableDataset(ValueError):

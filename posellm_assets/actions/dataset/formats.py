@@ -18,6 +18,7 @@ from posellm_assets.actions.dataset.clips import ActionExample, Refused
 from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.files import write_bytes, write_json
+from posellm_assets.footage.splits import SPLITS
 from posellm_assets.records import Record
 
 
@@ -90,12 +91,12 @@ def write_messages(
 
 def statistics(examples: Sequence[ActionExample], refused: Sequence[Refused], label_set: LabelSet) -> dict[str, Any]:
     """Clips by class and split, who is in which split, what was refused and why, and classes without a clip."""
-    by_split = {split: [one for one in examples if one.split == split] for split in ("train", "val", "test")}
+    by_split = {split: [one for one in examples if one.split == split] for split in SPLITS}
     classes: dict[str, dict[str, Any]] = {}
     for one in label_set.classes:
         own = [example for example in examples if example.class_id == one.id]
         if own:
-            per_split = {split: sum(example.split == split for example in own) for split in by_split}
+            per_split: dict[str, int] = {split: sum(example.split == split for example in own) for split in by_split}
             clips = [f"videos/{example.file}" for example in own]
             classes[one.name("en")] = {"class_id": one.id, "count": len(own), **per_split, "videos": clips}
     return {

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from posellm_assets.actions.dataset.clips import (
     EXAMPLES,
-    SPLITS,
     ActionDataset,
     ActionExample,
     Refused,
@@ -19,6 +18,7 @@ from posellm_assets.actions.dataset.formats import card, statistics, write_conve
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.files import link_or_copy, write_bytes, write_json
 from posellm_assets.footage import video
+from posellm_assets.footage.splits import SPLITS
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.footage.writing import write_timed_video
 from posellm_assets.lake import STATS

@@ -18,9 +18,10 @@ from posellm_assets.coaching.labels.measurements import MeasuredClip, Repetition
 from posellm_assets.coaching.labels.quantities import QUANTITIES, measure_quantity
 from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
 from posellm_assets.coaching.labels.schema import MAX_POINTS, FeedbackPoint, Joint, Severity, Side, TeacherAnswer
-from posellm_assets.coaching.model.dataset import SPLITS, CoachingExample, balanced
+from posellm_assets.coaching.model.dataset import CoachingExample, balanced
 from posellm_assets.coaching.model.images import LeftOut
 from posellm_assets.files import write_atomic
+from posellm_assets.footage.splits import SPLITS
 from posellm_assets.lake import Lake
 from posellm_assets.motion.tokens import ORIGINAL, MotionTokens
 from posellm_assets.records import Record

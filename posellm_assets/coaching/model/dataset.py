@@ -17,11 +17,10 @@ from posellm_assets.coaching.labels.schema import FeedbackPoint, TeacherAnswer
 from posellm_assets.coaching.model.config import CoachingDatasetConfig
 from posellm_assets.coaching.model.images import LeftOut
 from posellm_assets.files import link_or_copy, write_bytes, write_json
-from posellm_assets.footage.splits import Split
+from posellm_assets.footage.splits import SPLITS, Split
 from posellm_assets.lake import STATS
 
 IMAGES = "images"
-SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 
 class UnusableCoaching(ValueError):

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posellm_assets.files import write_atomic, write_json
-from posellm_assets.footage.splits import split_of
-from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, SPLITS
+from posellm_assets.footage.splits import SPLITS, split_of
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.lake import FINAL
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob
 from posellm_assets.language.formats.export import SPLIT_NAMES

@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posellm_assets.files import write_atomic, write_bytes
-from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, SPLITS
+from posellm_assets.footage.splits import SPLITS
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.language.clips import View
 from posellm_assets.language.formats.card import card
 from posellm_assets.language.formats.motion_llm import UNNAMED, Entry, to_json

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from posellm_assets.commands.importing import import_examples
-from posellm_assets.footage.splits import split_of
-from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, SPLITS
+from posellm_assets.footage.splits import SPLITS, split_of
+from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.lake import Lake
 from posellm_assets.language.clips import read_clips
 from posellm_assets.language.config import ModelConfig, StageConfig
