@@ -26,11 +26,16 @@ class Rows:
     ):
         self.source = ClipSource(clips, replay)
         self._stage, self._vocabulary, self._seed = stage, vocabulary, seed
-        self.seek(0, 0)
+        self.seek((0, 0))
 
-    def seek(self, epoch: int, row: int) -> None:
+    def place(self) -> tuple[int, int]:
+        """(epoch, row) of the row that is taken next."""
+        return self.epoch, self.row
+
+    def seek(self, place: Sequence[int]) -> None:
         """Go to a place that a checkpoint remembers."""
-        self.epoch, self.row = epoch, row
+        epoch, self.row = place
+        self.epoch = epoch
         generator = random.Random(f"{self._seed}/{self._stage.name}/{epoch}")
         clips = self.source.draw(generator)
         self._rows = pack(draw_epoch(clips, self._stage, self._vocabulary, generator), self._stage.row_tokens)
@@ -43,7 +48,7 @@ class Rows:
         taken: list[Row] = []
         while len(taken) < count:
             if self.row >= len(self._rows):
-                self.seek(self.epoch + 1, 0)
+                self.seek((self.epoch + 1, 0))
             taken.append(self._rows[self.row])
             self.row += 1
         return taken

@@ -21,9 +21,7 @@ from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.training.backends import Backend
 from posellm_assets.training.processes import Processes
-
-# The built-in base of a stage in training; it goes when the stage is finished.
-BASE = "base"
+from posellm_assets.training.record import BASE
 
 
 def start(

@@ -5,6 +5,7 @@ the whole step, so that any number of them gives the losses of one, but for the 
 """
 
 import os
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -58,10 +59,28 @@ class Processes:
         self.add_up([said])
         return bool(said)
 
+    def from_first(self, numbers: Sequence[float]) -> list[float]:
+        """The numbers that the first process gives, which all must call together with as many."""
+        if self.count == 1:
+            return list(numbers)
+        said = torch.tensor(numbers, dtype=torch.float64, device=self.device) * self.first
+        self.add_up([said])
+        result: list[float] = said.tolist()
+        return result
+
+    def seed(self, seed: int, step: int) -> None:
+        """Seed torch for a step: what is drawn in it follows from the job's seed, the step and the process alone."""
+        torch.manual_seed(random.Random(f"{seed}/{step}/{self.rank}").getrandbits(63))
+
     def wait(self) -> None:
         """Go on only when every process has come here."""
         if self.count > 1:
             distributed.barrier()
+
+
+def alone() -> Processes:
+    """This process, on the CPU, for a training that one core carries."""
+    return Processes(0, 1, torch.device("cpu"))
 
 
 @contextmanager

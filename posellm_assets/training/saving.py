@@ -27,10 +27,13 @@ class SavePoints:
         self._steps, self._every, self._minutes = steps, every, minutes
         self._saved_s = time.monotonic()
 
+    def at(self, step: int) -> bool:
+        """Whether to save after `step`, whatever the time."""
+        return step in (max(1, self._steps // 2), self._steps) or bool(self._every and step % self._every == 0)
+
     def due(self, step: int) -> bool:
-        """Whether to save after `step`."""
-        due = step in (max(1, self._steps // 2), self._steps) or bool(self._every and step % self._every == 0)
-        due = due or bool(self._minutes and time.monotonic() - self._saved_s >= 60 * self._minutes)
+        """Whether to save after `step` now; the minutes until the next time count from there."""
+        due = self.at(step) or bool(self._minutes and time.monotonic() - self._saved_s >= 60 * self._minutes)
         if due:
             self._saved_s = time.monotonic()
         return due

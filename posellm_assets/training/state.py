@@ -1,13 +1,12 @@
-"""What a stage's checkpoint holds: what is trained, the optimizer's moments, losses, and what training began from.
+"""What a checkpoint holds: what is trained, the optimizer's moments, losses, and what training began from.
 
-`weights.safetensors` and `state.safetensors` are tensors, `losses.jsonl` is the log up to that step, and `start/` the
-vocabulary with its text tokenizer (for the built-in base, all of it), so that another machine goes on to the same bits.
+`weights.safetensors` and `state.safetensors` are tensors, `losses.jsonl` is the log up to that step, and `start/` what
+another machine cannot get elsewhere (for a built-in base, all of it), so that it resumes to the same bits.
 """
 
-import re
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,99 @@ from safetensors.torch import load_file, save_file
 from posellm_assets import files
 from posellm_assets.training import checkpoints
 from posellm_assets.training.checkpoints import CheckpointMismatch
+from posellm_assets.training.record import LOSSES, START
 
-_CURES = r"stage\.(?!name)|model\.precision$|train$|val$"
-_WEIGHTS, _STATE, LOSSES, START = "weights.safetensors", "state.safetensors", "losses.jsonl", "start"
+_WEIGHTS, _STATE = "weights.safetensors", "state.safetensors"
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+_MEMORY, _RANDOM = "memory/", "memory/random"
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What training needs to go on as if it had never stopped."""
+    """What training needs to resume as if it had never stopped."""
 
     weights: dict[str, torch.Tensor]
     state: dict[str, torch.Tensor]
     position: dict[str, Any]
+
+
+@dataclass
+class Trained:
+    """All tensors that a step changes."""
+
+    weights: Mapping[str, torch.Tensor]
+    """Parameters, by name."""
+    optimizer: torch.optim.AdamW
+    """Fused, so that it can leave out a step without waiting for the device."""
+    buffers: Mapping[str, torch.Tensor] = field(default_factory=dict)
+    """What a forward pass changes, by name; where there is any, torch's random state belongs to it."""
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether a forward pass changes anything."""
+        return bool(self.buffers)
+
+    def set_learning_rate(self, rate: float) -> float:
+        """Set the learning rate of all weights; returns it."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def step(self, leave_out: torch.Tensor) -> None:
+        """Change the weights by their gradients, unless the scalar `leave_out`, read on the device, is 1."""
+        self.optimizer.found_inf = leave_out  # what torch's own GradScaler sets
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+
+    def memory(self) -> dict[str, torch.Tensor]:
+        """A copy of what a forward pass changes."""
+        if not self.has_memory:
+            return {}
+        copied = {f"{_MEMORY}{name}": buffer.clone() for name, buffer in self.buffers.items()}
+        return {**copied, _RANDOM: torch.get_rng_state()}
+
+    @torch.no_grad()
+    def remember(self, memory: Mapping[str, torch.Tensor]) -> None:
+        """Set what `memory()` copied."""
+        if not self.has_memory:
+            return
+        for name, buffer in self.buffers.items():
+            buffer.copy_(_fitting(memory, f"{_MEMORY}{name}", buffer))
+        torch.set_rng_state(memory[_RANDOM])
+
+    def checkpoint(self, position: dict[str, Any]) -> Checkpoint:
+        """Everything as it is now, and the place."""
+        moments = {
+            f"{kind}/{name}": self.optimizer.state[weight][kind]
+            for name, weight in self.weights.items()
+            for kind in _MOMENTS
+            if weight in self.optimizer.state  # not before the first step
+        }
+        weights = {name: weight.detach() for name, weight in self.weights.items()}
+        return Checkpoint(weights, moments | self.memory(), position)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Set everything to what `checkpoint` saw; raises CheckpointMismatch where the weights are others."""
+        self.restore_weights(checkpoint)
+        for name, weight in self.weights.items():
+            for kind in _MOMENTS:
+                if f"{kind}/{name}" in checkpoint.state:
+                    # Fused AdamW keeps its step count beside the weights.
+                    self.optimizer.state[weight][kind] = checkpoint.state[f"{kind}/{name}"].to(weight.device)
+        self.remember(checkpoint.state)
+
+    @torch.no_grad()
+    def restore_weights(self, checkpoint: Checkpoint) -> None:
+        """Set the weights alone."""
+        for name, weight in self.weights.items():
+            weight.copy_(_fitting(checkpoint.weights, name, weight))
+
+
+def _fitting(saved: Mapping[str, torch.Tensor], name: str, like: torch.Tensor) -> torch.Tensor:
+    found = saved.get(name)
+    if found is None or found.shape != like.shape:
+        raise CheckpointMismatch(f"the checkpoint's weights do not fit the model: {name} differs; start afresh")
+    return found
 
 
 def fill(folder: Path, checkpoint: Checkpoint, losses: Path, save_start: Callable[[Path], None]) -> None:
@@ -49,11 +129,11 @@ def fill(folder: Path, checkpoint: Checkpoint, losses: Path, save_start: Callabl
 
 
 def read(folder: Path) -> Checkpoint:
-    """What is in a checkpoint that was found whole; raises CheckpointMismatch where it is not a stage's."""
+    """What is in a checkpoint that was found whole; raises CheckpointMismatch where it is not a training's."""
     try:
         return Checkpoint(load_file(folder / _WEIGHTS), load_file(folder / _STATE), checkpoints.read_position(folder))
     except (FileNotFoundError, SafetensorError) as error:
-        raise CheckpointMismatch(f"{folder} is not the checkpoint of a stage ({error}); remove it") from error
+        raise CheckpointMismatch(f"{folder} is not the checkpoint of a training ({error}); remove it") from error
 
 
 def read_step(out: Path, step: int) -> Checkpoint:
@@ -63,13 +143,3 @@ def read_step(out: Path, step: int) -> Checkpoint:
     if problem:
         raise CheckpointMismatch(f"{folder} cannot be used: {problem}. Remove {out} and train again.")
     return read(folder)
-
-
-def check_cure(found: dict[str, Any], wanted: dict[str, Any], where: str) -> list[str]:
-    """What was changed after a step broke, as sentences.
-
-    Settings of the stage, the precision and the clips may have been; anything else raises CheckpointMismatch.
-    """
-    different = checkpoints.differences(found, wanted)
-    checkpoints.refuse({name: what for name, what in different.items() if not re.match(_CURES, name)}, where)
-    return list(different.values())

@@ -95,6 +95,10 @@ class VisionTrainingConfig(Record):
     evaluations: int = Field(
         default=4, gt=0, description="Times that the held-out clips are scored; the weights of the best are kept"
     )
+    checkpoint_every: int | None = Field(
+        default=None, gt=0, description="Steps between checkpoints, beside the ones at half, at the end and of the best"
+    )
+    checkpoint_minutes: float | None = Field(default=None, gt=0, description="Minutes between further checkpoints")
 
 
 class VisionJob(Job):

@@ -11,9 +11,9 @@ from torch.nn import functional
 from posellm_assets.files import whole_folder
 from posellm_assets.language import models
 from posellm_assets.language.packing import IGNORE
-from posellm_assets.language.start import BASE
 from posellm_assets.training.backends import Backend
 from posellm_assets.training.processes import Processes
+from posellm_assets.training.record import BASE
 from posellm_assets.vision.config import TINY, VisionJob, VisionTrainingConfig
 from posellm_assets.vision.inputs import Seen, model_inputs
 from posellm_assets.vision.model import LoadedVision, attach_lora, build_tiny, load

@@ -42,6 +42,10 @@ class StreamingConfig(Record):
     evaluations: int = Field(
         default=4, gt=0, description="Times that the validation sessions are scored; the best weights are kept"
     )
+    checkpoint_every: int | None = Field(
+        default=None, gt=0, description="Steps between checkpoints, beside the ones at half, at the end and of the best"
+    )
+    checkpoint_minutes: float | None = Field(default=None, gt=0, description="Minutes between further checkpoints")
     cooldown_s: float = Field(default=2.5, ge=0, description="So long after a message the coach says nothing")
     no_repeat_s: float = Field(default=30.0, ge=0, description="So long it does not say the same words again")
 
