@@ -155,7 +155,7 @@ def prepare(
             write_examples(takes, tokenizer, folder / f"{name}.parquet", augmented=True)
     decoded = tokenizer.decode_many(tokenizer.encode_many([take.motion for take in asked]))
     errors_mm = [mpjpe_mm(motion, take.motion.cut(0, len(motion))) for motion, take in zip(decoded, asked, strict=True)]
-    limit_mm = files.read_json(trained.folder / REPORT)["held_out"]["error_limit_mm"]
+    limit_mm = files.read_json(trained.folder.with_name("result.json"))["held_out"]["error_limit_mm"]
     console.print(f"{len(old)} clips of the first half, {len(fit) - len(old)} of the second; {sorted(first_labels)}")
     for name, inside in (("first", True), ("second", False)):
         of_half = [e for e, take in zip(errors_mm, asked, strict=True) if (take.label in first_labels) == inside]

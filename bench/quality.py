@@ -154,7 +154,7 @@ def prepare(fit: list[Take], asked: list[Take], folder: Path, console: Console) 
     """Train the tokenizer and write the clips to train on as codes, in all their variants."""
     trained = train_tokenizer(fit, asked, folder, TOKENIZER, seed=0)
     tokenizer = MotionTokenizer.load(trained.folder)
-    report = files.read_json(trained.folder / REPORT)["held_out"]
+    report = files.read_json(trained.folder.with_name("result.json"))["held_out"]
     console.print(
         f"tokenizer, a budget of its own: {trained.cpu_s:.0f} CPU s, {tokenizer.codebook_size} codes for 4 frames, "
         f"root-aligned MPJPE {report['mpjpe_mm']} mm held out; perplexity {report['perplexity']} of "

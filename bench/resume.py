@@ -166,7 +166,7 @@ def endure(name: str, calm: tuple[Path, Work], killed: tuple[Path, Work], kills:
         ends += 1
         same = same and outcome(out) == expected
     said = log.read_text()
-    went_on = said.count("goes on from step") + said.count("continuing from step")
+    went_on = said.count("resumes from step")
     print(
         f"{name:14}{done:3} kills, {emptied:2} of them emptied the machine; {went_on:2} restarts found a checkpoint; "
         f"{ends} ends, {'the same bits' if same else 'OTHER BITS'}",

@@ -86,7 +86,7 @@ def through_tokens(files: list[Path], folder: Path) -> tuple[list[float], int, f
     config = TokenizerConfig(steps=STEPS, width=128, windows=(16, 32, 64))
     job = TokenizerJob(train=train_files, held_out=[], out=folder / "tokenizer", config=config)
     train(job, lambda message: None)
-    tokenizer = MotionTokenizer.load(folder / "tokenizer")
+    tokenizer = MotionTokenizer.load(folder / "tokenizer" / "final")
     own, whole, moved = [], [], []
     for name in test:
         rebuilt = tokenizer.decode(tokenizer.encode(motions[name]))

@@ -38,10 +38,9 @@ from posellm_assets.motion.errors import acceleration_error_m_per_s2, global_mpj
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import placed
 from posellm_assets.motion.tokenizer import WEIGHTS_FILE, MotionTokenizer
-from posellm_assets.motion.train_tokenizer import Training
-from posellm_assets.motion.training_data import read_segments
+from posellm_assets.motion.train_tokenizer import train
 from posellm_assets.training.checkpoints import steps as checkpoint_steps
-from posellm_assets.training.saving import Saves
+from posellm_assets.training.record import FINAL, RESULT
 
 TRAIN = {"learning_rate": 1e-3, "frames_per_batch": 2048}
 SIZES = {"1 x 512": {"codes": 512}, "2 x 512": {"codes": 512, "layers": 2}, "4 x 1024": {"codes": 1024, "layers": 4}}
@@ -86,8 +85,8 @@ def main() -> int:
             baseline = BaselineTokenizer([take.motion for take in train], arguments.minutes * 60, arguments.seed)
             list(others)
             same_bits = resumed.result() and same_weights(jobs["1 x 512"].out, folder / "killed")
-        cpu_s = {size: read_json(job.out / REPORT)["cpu_s"] for size, job in jobs.items()}
-        tokenizers = {size: MotionTokenizer.load(job.out) for size, job in jobs.items()}
+        cpu_s = {size: read_json(job.out / RESULT)["step_cpu_seconds"] for size, job in jobs.items()}
+        tokenizers = {size: MotionTokenizer.load(job.out / FINAL) for size, job in jobs.items()}
     everything = [take.motion for take in train + test]
     theirs = measure(baseline, 512, [take.motion for take in test], everything)
     ours = {
@@ -127,12 +126,10 @@ def new_job(paths: Sequence[Path], folder: Path, size: str, budget_s: float, see
     """The job whose number of steps fills the budget, by the pace of a few steps."""
     config = TokenizerConfig(**TRAIN, **SIZES[size], steps=CALIBRATION_STEPS)  # type: ignore[arg-type]
     trial = TokenizerJob(train=list(paths), held_out=[], out=folder / "trial", config=config, seed=seed)
-    saves = Saves(trial.out, None, lambda message: None)
-    training = Training(trial, read_segments(trial.train, config.min_frames), saves)
-    training.start()
-    begun_s = training.cpu_s()
-    training.run(lambda message: None)
-    steps = int((SHARE_OF_BUDGET * budget_s - begun_s) / (training.cpu_s() - begun_s) * CALIBRATION_STEPS)
+    before_s = time.process_time()
+    steps_s = train(trial, lambda message: None)["step_cpu_seconds"]
+    begun_s = time.process_time() - before_s - steps_s
+    steps = int((SHARE_OF_BUDGET * budget_s - begun_s) / steps_s * CALIBRATION_STEPS)
     config = config.model_copy(update={"steps": steps})
     return trial.model_copy(update={"out": folder / size.replace(" ", ""), "config": config})
 
@@ -164,7 +161,7 @@ def killed_and_taken_up_again(job: TokenizerJob, folder: Path) -> bool:
 
 
 def same_weights(one: Path, other: Path) -> bool:
-    return (one / WEIGHTS_FILE).read_bytes() == (other / WEIGHTS_FILE).read_bytes()
+    return (one / FINAL / WEIGHTS_FILE).read_bytes() == (other / FINAL / WEIGHTS_FILE).read_bytes()
 
 
 def measure(tokenizer: Tokenizer, codebook_size: int, test: Sequence[Motion], everything: Sequence[Motion]) -> Figures:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from posellm_assets.files import read_json, write_json
 from posellm_assets.lake import Lake
-from posellm_assets.motion.codebook import Codebook
+from posellm_assets.training.record import FINAL, LOSSES, RESULT
 
 
 def current_lineage(lake: Lake) -> str | None:
@@ -19,13 +19,16 @@ def tokenizer_in_training(lake: Lake) -> Path:
 
 
 def adopt_tokenizer(lake: Lake) -> str:
-    """Give the tokenizer that has just been trained its own folder and make it the current lineage."""
-    trained = tokenizer_in_training(lake)
-    lineage = Codebook.read(trained).lineage
+    """Give the tokenizer that has just been trained its own folder, with report and losses, and make it the current
+    lineage."""
+    training = tokenizer_in_training(lake)
+    lineage: str = read_json(training / RESULT)["lineage"]
     home = lake.tokenizer(lineage)
-    if home.exists():  # the same weights were trained before
-        shutil.rmtree(trained)
-    else:
+    if not home.exists():  # else the same weights were trained before
+        trained = training / FINAL
+        shutil.copyfile(training / RESULT, trained / "report.json")
+        shutil.copyfile(training / LOSSES, trained / LOSSES)
         trained.rename(home)
+    shutil.rmtree(training)
     write_json(lake.current_tokenizer, {"lineage": lineage})
     return lineage

@@ -123,11 +123,11 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     coloured(tmp_path / "pictures", tmp_path / "data")
     calm, stopped = job(tmp_path, "calm"), job(tmp_path, "stopped")
     train(calm, HF, silently)
-    with pytest.raises(Preempted, match="goes on from step 1 of 3"):
+    with pytest.raises(Preempted, match="resumes from step 1 of 3"):
         train(stopped, HF, silently, after(1))
     said: list[str] = []
     train(stopped, HF, said.append)
-    assert "goes on from step 1" in said[0]
+    assert "resumes from step 1" in said[0]
     weights = [(one.out / "final" / "model.safetensors").read_bytes() for one in (calm, stopped)]
     assert weights[0] == weights[1]
 

@@ -114,25 +114,6 @@ def test_it_keeps_quiet_after_a_message_and_does_not_say_the_same_twice(
         assert one.text not in before
 
 
-def test_a_killed_training_goes_on_and_ends_bit_for_bit_like_one_never_stopped(folder: Path, calm: CoachJob) -> None:
-    class Killed(BaseException):
-        """Ends the training in the middle of its second evaluation, as SIGKILL would: nothing is saved."""
-
-    def dying(message: str) -> None:
-        if message.startswith("step 24/"):
-            raise Killed
-
-    killed = job(folder / "data", folder / "killed")
-    with pytest.raises(Killed):
-        train(killed, dying)
-    assert len((killed.out / "losses.jsonl").read_text().splitlines()) == 24
-    said: list[str] = []
-    train(killed, said.append)
-    assert any("goes on from step 12 of 48" in line for line in said)
-    for name in ("losses.jsonl", "final/coach.safetensors", "final/coach.json"):
-        assert (killed.out / name).read_bytes() == (calm.out / name).read_bytes()
-
-
 def test_batches_that_are_accumulated_train_and_another_job_is_refused_in_the_same_folder(
     folder: Path, calm: CoachJob
 ) -> None:

@@ -93,7 +93,7 @@ def build_tokenizer(world: World) -> Path:
     out = world.folder / "tokenizer"
     config = TokenizerConfig(codes=CODES, width=64, steps=60, frames_per_batch=1024, windows=(16, 32, 48))
     train_tokenizer(TokenizerJob(train=paths["train"], held_out=paths["test"], out=out, config=config), quiet)
-    return out
+    return out / "final"
 
 
 def build_model(folder: Path, examples: Path) -> Path:

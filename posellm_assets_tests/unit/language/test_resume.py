@@ -1,7 +1,6 @@
 """Stages that are stopped anywhere and go on elsewhere, through a hub of whose token their runs leave nothing."""
 
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,13 +10,12 @@ import pytest
 
 from posellm_assets.language import train as program
 from posellm_assets.language.config import ModelConfig, StageJob
-from posellm_assets.program import PREEMPTED, Preempted
 from posellm_assets.training.backends import Backend
 from posellm_assets.training.checkpoints import CheckpointMismatch
 from posellm_assets.training.store import CheckpointStore, open_store
-from posellm_assets_tests.hub_server import Fault, Hub, serving
+from posellm_assets_tests.hub_server import Hub, serving
 from posellm_assets_tests.unit.language import samples
-from posellm_assets_tests.unit.language.test_train import start, trajectory
+from posellm_assets_tests.unit.language.test_train import trajectory
 
 TOKEN = "hf_secret_of_this_test"
 TASKS: dict[str, dict[str, float]] = {
@@ -94,7 +92,7 @@ def test_every_stage_goes_on_to_the_bit_on_an_emptied_machine_and_leaves_no_toke
         shutil.rmtree(tmp_path / "moved" / stage)
         train(moved, said)
         assert f"takes checkpoint-6 of {moved.hub}: there is none here" in said
-        assert "goes on from step 6 of 12" in said
+        assert "resumes from step 6 of 12" in said
         assert trajectory(moved) == trajectory(calm) and weights(moved) == weights(calm)
         assert open_store(str(moved.hub)).steps() == [12, 6]
         assert f"# Checkpoints of {stage} (all-0001)" in repository.files["README.md"].decode()
@@ -103,7 +101,7 @@ def test_every_stage_goes_on_to_the_bit_on_an_emptied_machine_and_leaves_no_toke
     # All local files are gone once more: nothing is trained a second time.
     shutil.rmtree(moved.out)
     train(moved, said)
-    assert "goes on from step 12 of 12" in said
+    assert "resumes from step 12 of 12" in said
     assert trajectory(moved) == trajectory(calm) and weights(moved) == weights(calm)
     found = [path for path in tmp_path.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
     assert not found and not any(TOKEN in line for line in said)
@@ -127,7 +125,7 @@ def test_the_best_weights_move_too(tmp_path: Path) -> None:
     shutil.rmtree(job.out)
     said: list[str] = []
     assert train(job, said)["best_step"] == best
-    assert f"goes on from step {best + 8} of 400" in said
+    assert f"resumes from step {best + 8} of 400" in said
     assert trajectory(job) == whole and weights(job) == final
 
 
@@ -138,42 +136,3 @@ def test_a_checkpoint_of_another_snapshot_or_lineage_in_the_store_is_refused(tmp
     with pytest.raises(CheckpointMismatch, match="lineage was 'vq-1' and is now 'vq-2'; snapshot was 'all-0001'") as no:
         train(other)
     assert str(tmp_path / "store") in str(no.value)
-
-
-def test_a_hub_that_is_full_is_a_warning_on_the_result_and_costs_no_step(tmp_path: Path, remote: Hub) -> None:
-    remote.faults.append(Fault("PUT", "/lfs/", 507, times=99, message="no space"))
-    job = samples.job(tmp_path, stage_changes={"steps": 4}, hub="hf://me/posellm-stage2/all-0001")
-    store = train(job)["store"]
-    assert store["newest"] is None and "checkpoint-4 could not be stored" in store["warnings"][-1]
-    assert len(trajectory(job)) == 4 and (job.out / "final").is_dir()
-    remote.faults.clear()
-    assert train(job)["store"] == {"url": job.hub, "newest": 4, "warnings": []}
-    assert open_store(str(job.hub)).steps() == [4, 2]
-
-
-def test_a_stage_that_is_asked_to_stop_saves_where_it_is_and_goes_on_there(tmp_path: Path) -> None:
-    calm, asked = (samples.job(tmp_path, name, {"steps": 12}) for name in ("calm", "asked"))
-    train(calm)
-    with pytest.raises(Preempted, match="the same command goes on from step 8 of 12"):
-        train(asked, stop=after(8, True))
-    said: list[str] = []
-    train(asked, said)
-    assert "goes on from step 8 of 12" in said
-    assert trajectory(asked) == trajectory(calm) and weights(asked) == weights(calm)
-
-
-def test_sigterm_saves_and_exits_with_a_status_of_its_own(tmp_path: Path) -> None:
-    job = samples.job(tmp_path, stage_changes={"steps": 5000}, hub=str(tmp_path / "store"))
-    process, losses = start(job), job.out / "losses.jsonl"
-    try:
-        wait_for(lambda: process.poll() is not None or (losses.is_file() and losses.stat().st_size > 0))
-        process.send_signal(signal.SIGTERM)
-        output, _ = process.communicate(timeout=300)
-    finally:
-        process.kill()
-    assert process.returncode == PREEMPTED == 143, output
-    step = len(trajectory(job))
-    assert (
-        0 < step < 2500 and f"stage2 was asked to stop and saved: the same command goes on from step {step}" in output
-    )
-    assert open_store(str(job.hub)).steps() == [step]

@@ -81,11 +81,11 @@ def test_a_killed_and_restarted_stage_ends_bit_for_bit_like_one_never_stopped(
     newest = max(whole, key=lambda path: int(path.name.split("-")[1]))
     position = json.loads((newest / "position.json").read_text())
     assert 0 < position["step"] < 60 and not (killed.out / "result.json").exists()
-    assert position["row"] > 0, "a stop between two epochs would prove less"
+    assert position["place"][1] > 0, "a stop between two epochs would prove less"
     output = finished(start(killed))
 
     assert f"takes {newest.name} of {store}: there is none here" in output or not moved
-    assert f"goes on from step {position['step']} of 60" in output
+    assert f"resumes from step {position['step']} of 60" in output
     assert trajectory(killed) == trajectory(calm)
     for name in ("model.safetensors", *(["adapter/adapter_model.safetensors"] if method == "lora" else [])):
         assert (killed.out / "final" / name).read_bytes() == (calm.out / "final" / name).read_bytes()

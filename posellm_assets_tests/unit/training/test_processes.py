@@ -62,7 +62,7 @@ def test_two_processes_give_the_losses_of_one_and_go_on_to_the_bit_where_they_st
     (two.out / "result.json").unlink()
     for gone in ("final", "checkpoint-24"):
         shutil.rmtree(two.out / gone)
-    assert finished(torchrun(two)).count("goes on from step 20 of 24") == 1
+    assert finished(torchrun(two)).count("resumes from step 20 of 24") == 1
     assert trajectory(two) == whole and model.read_bytes() == never_stopped
 
 

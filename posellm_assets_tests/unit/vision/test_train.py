@@ -2,10 +2,8 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -60,20 +58,6 @@ def calm(folder: Path) -> ActionJob:
     training = job(folder, "calm", {"epochs": 2})
     train(training, HF, silently)
     return training
-
-
-def test_a_killed_training_goes_on_and_ends_bit_for_bit_like_one_never_stopped(folder: Path, calm: ActionJob) -> None:
-    killed = job(folder, "killed", {"epochs": 2})
-    process = start(killed)
-    while not list(killed.out.glob("checkpoint-*")) and process.poll() is None:
-        time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
-    assert not (killed.out / "result.json").exists()
-    said: list[str] = []
-    train(killed, HF, said.append)
-    assert "goes on from step" in said[0]
-    assert losses(killed) == losses(calm) and weights(killed) == weights(calm)
 
 
 def test_two_processes_give_the_losses_of_one(folder: Path, calm: ActionJob) -> None:
