@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from posellm_assets import files
-from posellm_assets.lake import FINAL, REPORT
+from posellm_assets.lake import FINAL
 from posellm_assets.language.config import STAGES as DEFAULT_STAGES
 from posellm_assets.language.config import GenerationConfig, ModelConfig, Replay
 from posellm_assets.language.decoding import MotionLM

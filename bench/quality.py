@@ -37,7 +37,7 @@ from posellm_assets.evaluation.baselines import CodeStatistics, nearest_by_codes
 from posellm_assets.evaluation.clips import MotionExample, read_examples
 from posellm_assets.evaluation.config import EvaluatorConfig
 from posellm_assets.evaluation.evaluator import Evaluator
-from posellm_assets.lake import FINAL, REPORT
+from posellm_assets.lake import FINAL
 from posellm_assets.language.config import ModelConfig, SamplingConfig, StageConfig, TinyConfig
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.augment import shift_phase

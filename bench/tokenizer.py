@@ -32,7 +32,6 @@ from rich.table import Table
 from t2m_gpt import BaselineTokenizer
 
 from posellm_assets.files import read_json
-from posellm_assets.lake import REPORT
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.errors import acceleration_error_m_per_s2, global_mpjpe_mm, mpjpe_mm
 from posellm_assets.motion.motion import Motion
@@ -40,7 +39,6 @@ from posellm_assets.motion.representation import placed
 from posellm_assets.motion.tokenizer import WEIGHTS_FILE, MotionTokenizer
 from posellm_assets.motion.train_tokenizer import train
 from posellm_assets.training.checkpoints import steps as checkpoint_steps
-from posellm_assets.training.record import FINAL, RESULT
 
 TRAIN = {"learning_rate": 1e-3, "frames_per_batch": 2048}
 SIZES = {"1 x 512": {"codes": 512}, "2 x 512": {"codes": 512, "layers": 2}, "4 x 1024": {"codes": 1024, "layers": 4}}

@@ -4,8 +4,7 @@ import shutil
 from pathlib import Path
 
 from posellm_assets.files import read_json, write_json
-from posellm_assets.lake import Lake
-from posellm_assets.training.record import FINAL, LOSSES, RESULT
+from posellm_assets.lake import FINAL, LOSSES, REPORT, RESULT, Lake
 
 
 def current_lineage(lake: Lake) -> str | None:
@@ -26,7 +25,7 @@ def adopt_tokenizer(lake: Lake) -> str:
     home = lake.tokenizer(lineage)
     if not home.exists():  # else the same weights were trained before
         trained = training / FINAL
-        shutil.copyfile(training / RESULT, trained / "report.json")
+        shutil.copyfile(training / RESULT, trained / REPORT)
         shutil.copyfile(training / LOSSES, trained / LOSSES)
         trained.rename(home)
     shutil.rmtree(training)

@@ -30,6 +30,7 @@ import torch
 from safetensors import SafetensorError
 
 from posellm_assets import files
+from posellm_assets.lake import FINAL, LOSSES, RESULT
 from posellm_assets.program import Preempted, Refusal, Report
 from posellm_assets.training import checkpoints, record, state
 from posellm_assets.training.plan import Evaluation, Place, Plan
@@ -102,7 +103,7 @@ class Run:
     # --- What is there of the job already
 
     def _finished(self) -> dict[str, Any] | None:
-        path = self.plan.out / record.RESULT
+        path = self.plan.out / RESULT
         if not path.is_file():
             return None
         result: dict[str, Any] = files.read_json(path)
@@ -111,7 +112,7 @@ class Run:
                 checkpoints.refuse(different, str(self.plan.out))
             self.say(f"{path} is of another job and is replaced: {checkpoints.named(different)}")
             return None
-        self.say(f"{self.plan.name} is finished already: {self.plan.out / record.FINAL}")
+        self.say(f"{self.plan.name} is finished already: {self.plan.out / FINAL}")
         if self.processes.first and self._saves.is_behind(result["store"], result["steps"]):
             newest = checkpoints.newest_valid(self.plan.out, self.say)
             if newest:
@@ -322,7 +323,7 @@ class Run:
             now = self._trained.checkpoint({**self.position, "place": self._data.place() if self._data else None})
 
             def fill(folder: Path) -> None:
-                state.fill(folder, now, self.plan.out / record.LOSSES, self._start)
+                state.fill(folder, now, self.plan.out / LOSSES, self._start)
 
             self._saves.write(self.position["step"], fill, self._card(), self._kept())
         self.processes.wait()
@@ -359,7 +360,7 @@ class Run:
 
         Raises Refusal where the disk is full.
         """
-        position, final = self.position, self.plan.out / record.FINAL
+        position, final = self.position, self.plan.out / FINAL
         tail = [entry["loss"] for entry in self.losses[-max(1, len(self.losses) // 10) :]]
         told: dict[str, Any] = {
             "identity": self.plan.identity,
@@ -394,7 +395,7 @@ class Run:
                 ) from error
             record.remove_start(self.plan.out)
             told["store"] = self._saves.finish()
-            files.write_json(self.plan.out / record.RESULT, told)
+            files.write_json(self.plan.out / RESULT, told)
         self.processes.wait()
         self.say(f"{self.plan.name} is finished: loss {told['first_loss']:.3f} -> {told['final_loss']:.3f}")
         return told

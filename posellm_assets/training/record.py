@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from posellm_assets import files
+from posellm_assets.lake import LOSSES
 from posellm_assets.program import Refusal
 
 if TYPE_CHECKING:
     import torch
 
-LOSSES, RESULT, FINAL = "losses.jsonl", "result.json", "final"
 BASE = "base"
 """The built-in base of a model in training; it goes when training is finished."""
 START = "start"

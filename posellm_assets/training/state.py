@@ -15,9 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from posellm_assets import files
+from posellm_assets.lake import LOSSES
 from posellm_assets.training import checkpoints
 from posellm_assets.training.checkpoints import CheckpointMismatch
-from posellm_assets.training.record import LOSSES, START
+from posellm_assets.training.record import START
 
 _WEIGHTS, _STATE = "weights.safetensors", "state.safetensors"
 _MOMENTS = ("step", "exp_avg", "exp_avg_sq")
