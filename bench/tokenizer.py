@@ -32,6 +32,7 @@ from rich.table import Table
 from t2m_gpt import BaselineTokenizer
 
 from posellm_assets.files import read_json
+from posellm_assets.lake import FINAL, RESULT
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.errors import acceleration_error_m_per_s2, global_mpjpe_mm, mpjpe_mm
 from posellm_assets.motion.motion import Motion

@@ -33,6 +33,7 @@ from posellm_assets import files
 from posellm_assets.lake import FINAL, LOSSES, RESULT
 from posellm_assets.program import Preempted, Refusal, Report
 from posellm_assets.training import checkpoints, record, state
+from posellm_assets.training.curves import entries_of
 from posellm_assets.training.plan import Evaluation, Place, Plan
 from posellm_assets.training.processes import Processes
 from posellm_assets.training.saving import PREEMPTION_S, SavePoints, Saves
@@ -116,7 +117,7 @@ class Run:
         if self.processes.first and self._saves.is_behind(result["store"], result["steps"]):
             newest = checkpoints.newest_valid(self.plan.out, self.say)
             if newest:
-                position, losses = checkpoints.read_position(newest), record.losses_of(newest)
+                position, losses = checkpoints.read_position(newest), entries_of(newest / LOSSES)
                 self._saves.copy(self.plan.card(position, losses))
                 result["store"] = self._saves.finish()
                 files.write_json(path, result)

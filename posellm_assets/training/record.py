@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from posellm_assets import files
 from posellm_assets.lake import LOSSES
 from posellm_assets.program import Refusal
+from posellm_assets.training.curves import entries_of
 
 if TYPE_CHECKING:
     import torch
@@ -24,18 +25,12 @@ START = "start"
 _VERSIONS_OF = ("posellm-assets", "torch", "transformers", "peft", "tokenizers", "unsloth", "vector-quantize-pytorch")
 
 
-def losses_of(folder: Path) -> list[dict[str, Any]]:
-    """The losses that a checkpoint folder remembers; none where it has no log."""
-    log = folder / LOSSES
-    return [json.loads(line) for line in log.read_bytes().splitlines()] if log.is_file() else []
-
-
 def restore_losses(checkpoint: Path | None, out: Path, write: bool) -> list[dict[str, Any]]:
     """The losses that a checkpoint folder remembers; with `write`, the log in `out` becomes just that."""
     saved = checkpoint / LOSSES if checkpoint else None
     if write:
         files.write_bytes(out / LOSSES, saved.read_bytes() if saved and saved.is_file() else b"")
-    return losses_of(checkpoint) if checkpoint else []
+    return entries_of(saved) if saved else []
 
 
 def append_loss(out: Path, entry: Mapping[str, Any]) -> None:
