@@ -14,7 +14,7 @@ from posellm_assets.coaching.labels.measurements import SIDES, MeasuredClip, Rep
 from posellm_assets.coaching.labels.overlays import CURRENT, GREEN, LIMB_END, RED, TARGET
 from posellm_assets.coaching.labels.quantities import QUANTITIES, measure_quantity
 from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
-from posellm_assets.coaching.labels.schema import MAX_POINTS, SCHEMA_VERSION, TeacherAnswer
+from posellm_assets.coaching.labels.schema import MAX_POINTS, TeacherAnswer
 from posellm_assets.coaching.labels.teachers import Answer, BrokenAnswer
 from posellm_assets.endpoint import Endpoint, NotJson
 from posellm_assets.files import read_json, write_json
@@ -141,7 +141,6 @@ def answer_hash(frames: bytes, prompt: Any, schema: Any, teacher: str) -> str:
         "frames": hashlib.sha256(frames).hexdigest(),
         "prompt": prompt,
         "schema": schema,
-        "schema_version": SCHEMA_VERSION,
         "teacher": teacher,
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

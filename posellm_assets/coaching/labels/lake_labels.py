@@ -10,7 +10,7 @@ from posellm_assets.coaching.labels.labelling import label_clip
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
 from posellm_assets.coaching.labels.rules import rules_of
-from posellm_assets.coaching.labels.schema import CoachingLabel, OldLabel, read_label, write_label
+from posellm_assets.coaching.labels.schema import CoachingLabel, read_label, write_label
 from posellm_assets.coaching.labels.teachers import Consensus, Teacher, asked
 from posellm_assets.endpoint import Endpoint, EndpointConfig
 from posellm_assets.files import read_json
@@ -61,11 +61,8 @@ class Labeller:
         this = manifest.registered_at, manifest.key
         for _, key in sorted(one for one in self._earlier.get((who, rules.exercise), []) if one < this)[::-1]:
             path = self.lake.coaching_label(key)
-            try:
-                if path.exists() and (score := read_label(path).progress_score) is not None:
-                    return score
-            except OldLabel:
-                continue  # that score was not computed as ours are
+            if path.exists() and (score := read_label(path).progress_score) is not None:
+                return score
         return None
 
 

@@ -1,21 +1,19 @@
 """What a coaching label is: a typed, versioned file per video.
 
-The fields of the label that coaching apps already read keep their names (`status` to `feedback_points`). Schema 2 adds
+The fields of the label that coaching apps already read keep their names (`status` to `feedback_points`). The others are
 what makes a label checkable: the joint, the side and the measured quantity of every point, where it was found, and what
 was rejected and why. How a label comes to be is the business of `labelling`.
 """
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from posellm_assets.files import read_json, write_json
+from posellm_assets.files import read_record, write_json
 from posellm_assets.records import Record
 
-SCHEMA_VERSION = 2
 MAX_POINTS = 5
 Severity = Literal["major", "intermediate", "minor"]
 SEVERITIES: tuple[Severity, ...] = ("major", "intermediate", "minor")
@@ -27,10 +25,6 @@ OverlayType = Literal["ANGLE_CORRECTION", "POSITION_MARKER", "PATH_TRACE", "POIN
 Status = Literal["success", "no_rules", "failed"]
 Point = tuple[float, float]
 """x and y as shares of the picture's width and height, y down."""
-
-
-class OldLabel(ValueError):
-    """A label file of another schema; the message names it and says what to do. The file is left as it is."""
 
 
 class _LabelPart(Record):
@@ -150,32 +144,12 @@ def score(points: tuple[FeedbackPoint, ...]) -> int:
 
 
 def read_label(path: Path) -> CoachingLabel:
-    """The label at `path`.
-
-    Raises OldLabel for a file of another schema, ValueError for a damaged one, FileNotFoundError where there is none.
-    """
-    content = read_json(path)
-    version = _version(content, path)
-    if version != SCHEMA_VERSION:
-        raise OldLabel(
-            f"{path} is a coaching label of schema {version}, and this version reads {SCHEMA_VERSION}. Make it again "
-            "(posellm coaching label, or the job label_coaching); the old file will be kept beside the new one"
-        )
-    try:
-        return CoachingLabel.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the label"
-        raise ValueError(f"{path}: {where}: {first['msg']}; remove the file and make the label again") from error
+    """The label at `path`; raises ValueError for a damaged one, FileNotFoundError where there is none."""
+    return read_record(path, CoachingLabel, "make it again (posellm coaching label, or the job label_coaching)")
 
 
 def write_label(path: Path, label: CoachingLabel) -> None:
-    """Write a label; a file of another schema that lies there is kept beside it as `<name>.schema-<n>.json`."""
-    if path.exists():
-        version = _version(read_json(path), path)
-        if version != SCHEMA_VERSION:
-            kept = path.with_name(f"{path.name.removesuffix('.json')}.schema-{version}.json")
-            write_json(kept, read_json(path))
+    """Write a label."""
     write_json(path, label.model_dump(mode="json"))
 
 
@@ -184,10 +158,3 @@ class TeacherAnswer(_LabelPart):
 
     positive_note: str
     feedback_points: tuple[FeedbackPoint, ...]
-
-
-def _version(content: Any, path: Path) -> Any:
-    """The schema of a label's content; the labels from before versions were written have 1."""
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no coaching label but {json.dumps(content)[:60]}; remove it and make it again")
-    return content.get("schema_version", 1)

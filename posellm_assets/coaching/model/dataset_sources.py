@@ -13,7 +13,7 @@ from posellm_assets.coaching.labels.labelling import verified
 from posellm_assets.coaching.labels.lake_labels import measured_clip
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
-from posellm_assets.coaching.labels.schema import OldLabel, read_label
+from posellm_assets.coaching.labels.schema import read_label
 from posellm_assets.coaching.labels.teachers import BrokenAnswer, Teacher, asked
 from posellm_assets.coaching.model.answers import question
 from posellm_assets.coaching.model.config import ImagesConfig
@@ -99,7 +99,7 @@ def _of_video(lake: Lake, key: str) -> CoachingExample | str:
         return "it has no coaching label: materialise coaching_labels"
     try:
         label = read_label(path)
-    except (OldLabel, ValueError) as error:
+    except ValueError as error:
         return str(error)
     if label.status != "success":
         return label.error_message or label.status

@@ -66,12 +66,12 @@ def test_rows_ask_and_answer_as_a_teacher_does_and_participants_keep_their_side(
     assert read_json(tmp_path / "set" / "dataset_stats.json") == stats
 
 
-def test_a_label_of_an_older_schema_is_left_out_and_left_alone(lake: Lake, tmp_path: Path) -> None:
+def test_a_damaged_label_is_left_out_with_what_is_wrong_and_what_to_do(lake: Lake, tmp_path: Path) -> None:
     key = next(key for key in lake.registered_videos() if ".9." in key)
     write_json(lake.coaching_label(key), {"status": "success", "feedback_points": []})
     examples, (left_out,) = from_lake(lake, [key])
     lake.coaching_label(key).unlink()
-    assert examples == [] and "schema 1" in left_out.reason
+    assert examples == [] and "is damaged" in left_out.reason and "label_coaching" in left_out.reason
 
 
 def example(name: str, activity: str = "squat", split: str = "train") -> CoachingExample:

@@ -1,4 +1,4 @@
-"""The label file: it keeps the earlier fields, its score follows from the severities, and old files are not lost."""
+"""The label file: it keeps the earlier fields, and its score follows from the severities."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,6 @@ from posellm_assets.coaching.labels.schema import (
     CoachingLabel,
     FeedbackPoint,
     MeasuredValue,
-    OldLabel,
     Visuals,
     read_label,
     score,
@@ -20,15 +19,13 @@ from posellm_assets.coaching.labels.schema import (
 from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets_tests.coaching_clips import measured
 
-OLD = {
-    "status": "success",
-    "error_message": None,
-    "positive_note": "Nice.",
-    "progress_score": 88,
-    "improvement_delta": 3,
-    "feedback_points": [
-        {"mistake_timestamp_ms": 0, "coaching_script": "Straighten the LEFT leg.", "severity": "major"}
-    ],
+READ_BY_APPS = {
+    "status",
+    "error_message",
+    "positive_note",
+    "progress_score",
+    "improvement_delta",
+    "feedback_points",
 }
 
 
@@ -59,7 +56,7 @@ def test_a_label_is_read_as_it_was_written_and_has_the_fields_that_apps_read(
     assert read_label(path) == label
     content = json.loads(path.read_text())
     assert content["schema_version"] == 2
-    assert set(OLD) <= set(content)
+    assert set(content) >= READ_BY_APPS
     first = content["feedback_points"][0]
     assert {"mistake_timestamp_ms", "coaching_script", "severity", "visuals"} <= set(first)
     assert {"overlay_type", "focus_point", "vectors", "path_points"} == set(first["visuals"])
@@ -86,22 +83,6 @@ def test_points_out_of_order_are_refused() -> None:
             key="k", exercise="squat", teacher="t", status="success", progress_score=96,
             feedback_points=(point("minor", 900), point("minor", 100)),
         )  # fmt: skip
-
-
-def test_a_file_of_the_old_schema_is_a_clear_error_and_is_left_as_it_is(tmp_path: Path) -> None:
-    path = Path(tmp_path / "label.json")
-    path.write_text(json.dumps(OLD))
-    with pytest.raises(OldLabel, match=r"label\.json is a coaching label of schema 1.*posellm coaching label"):
-        read_label(path)
-    assert json.loads(path.read_text()) == OLD
-
-
-def test_a_new_label_in_the_place_of_an_old_one_keeps_the_old_one(label: CoachingLabel, tmp_path: Path) -> None:
-    path = Path(tmp_path / "label.json")
-    path.write_text(json.dumps(OLD))
-    write_label(path, label)
-    assert read_label(path) == label
-    assert json.loads((tmp_path / "label.schema-1.json").read_text()) == OLD
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"schema_version": 2, "key": 3}'])
