@@ -186,12 +186,13 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
     """The commands in their order; each is run, killed and run again, and finished before the next is asked for."""
     import dagster as dg
 
-    from posellm_assets.defs.language import stage_job
-    from posellm_assets.defs.local import bring_up_to_date
+    from posellm_assets.definitions import build_defs
+    from posellm_assets.defs.catch_up import bring_up_to_date
     from posellm_assets.files import write_json
     from posellm_assets.footage.manifest import read_manifest
     from posellm_assets.generations import champion
     from posellm_assets.generations.snapshots import build_examples, freeze, read_snapshot, snapshot_keys
+    from posellm_assets.jobs.language import stage_job
     from posellm_assets.lake import Lake
     from posellm_assets.language import train
     from posellm_assets.motion import train_tokenizer
@@ -211,7 +212,7 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
 
     def extraction() -> None:
         with dg.DagsterInstance.local_temp(str(home.state / "home")) as instance:
-            bring_up_to_date(lake, settings, instance, lambda news: print(news, flush=True))
+            bring_up_to_date(build_defs(), lake, settings, instance, lambda news: print(news, flush=True))
         if len(lake.captioned_videos()) < CLIPS:
             raise RuntimeError(f"{CLIPS - len(lake.captioned_videos())} clips were left behind")
 
@@ -240,7 +241,7 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
         build_examples(lake, read_snapshot(lake, "all-0001"))
 
     def stage(name: str) -> None:
-        job = stage_job(lake, settings, "all-0001", name, dict(zip(STAGES, (None, *STAGES), strict=False))[name])
+        job = stage_job(lake, settings, "all-0001", name)
         program(train.main, job, job.out)
 
     def promotion() -> None:

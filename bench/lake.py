@@ -34,7 +34,7 @@ import numpy as np
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource
-from posellm_assets.defs.retraining import retraining_sensor
+from posellm_assets.defs.retraining_sensor import retraining_sensor
 from posellm_assets.footage.intake import WatchState
 from posellm_assets.footage.manifest import FootageManifest
 from posellm_assets.footage.registry import Outcome, Registry, registry_of

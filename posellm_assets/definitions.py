@@ -5,22 +5,12 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets.defs import (
-    actions,
-    coaching,
-    coaching_model,
-    evaluation,
-    jobs,
-    language,
-    motion,
-    recognition,
-    streaming,
-)
+from posellm_assets.defs import actions, coaching, evaluation, jobs, language, motion, streaming_coach
 from posellm_assets.defs.footage import FOOTAGE, QUARANTINE
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.poses import POSES
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
-from posellm_assets.defs.retraining import retraining_sensor
+from posellm_assets.defs.retraining_sensor import retraining_sensor
 from posellm_assets.defs.texts import CAPTIONS
 from posellm_assets.defs.videos import video_assets
 
@@ -50,16 +40,16 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             evaluation.champion,
             actions.action_dataset,
             actions.action_model,
-            recognition.recogniser_asset(stages[-1].name),
-            recognition.action_report,
-            streaming.feedback_dataset,
-            streaming.streaming_coach,
-            streaming.streaming_report,
-            video_assets("recognise_videos", [recognition.ACTION_PREDICTIONS], per_run),
+            actions.recogniser_asset(stages[-1].name),
+            actions.action_report,
+            streaming_coach.feedback_dataset,
+            streaming_coach.streaming_coach,
+            streaming_coach.streaming_report,
+            video_assets("recognise_videos", [actions.ACTION_PREDICTIONS], per_run),
             video_assets("label_videos", [coaching.COACHING_LABELS], per_run),
-            coaching_model.coaching_dataset,
-            coaching_model.coaching_model,
-            coaching_model.coaching_report,
+            coaching.coaching_dataset,
+            coaching.coaching_model,
+            coaching.coaching_report,
         ],
         jobs=jobs.ALL,
         sensors=[new_footage_sensor, retraining_sensor],

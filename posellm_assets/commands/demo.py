@@ -15,7 +15,8 @@ from rich.table import Table
 
 from posellm_assets.commands.generate import generate_motions
 from posellm_assets.commands.status import overview
-from posellm_assets.defs.local import News, bring_up_to_date
+from posellm_assets.definitions import build_defs
+from posellm_assets.defs.catch_up import News, bring_up_to_date
 from posellm_assets.demo.footage import plan, render_footage
 from posellm_assets.files import read_json
 from posellm_assets.footage.scan import drop_zone
@@ -50,7 +51,7 @@ def run_demo(lake: Lake, console: Console) -> None:
     with dg.DagsterInstance.get() as instance, _output_to(log, console) as quiet, _progress(quiet) as progress:
         task = progress.add_task("starting", total=None)
         _render(lake, settings, progress, task)
-        reason = bring_up_to_date(lake, settings, instance, lambda news: _show(news, progress, task))
+        reason = bring_up_to_date(build_defs(), lake, settings, instance, lambda news: _show(news, progress, task))
     console.print(f"Nothing left to do: {reason}. What the programs printed is in {log}.", soft_wrap=True)
     _print_figures(lake, settings, console)
     console.print(f"[bold]{time.monotonic() - started:.0f} s[/] in all. `make ui` shows everything that was made.")

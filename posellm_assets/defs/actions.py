@@ -1,35 +1,40 @@
-"""The actions group: labelled clips as a data set, and a vision-language model that names what they show.
+"""The actions group: labelled clips, the models that name what they show, how well, and what each video shows."""
 
-Training happens in a process of its own (`posellm_assets.actions.train`); an asset only says what is to be trained.
-"""
-
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from posellm_assets.actions.config import ActionJob
+from posellm_assets.actions.batches import PredictItem, PredictJob, predict_batch
+from posellm_assets.actions.config import ActionJob, RecogniserJob, ReportJob
 from posellm_assets.actions.dataset.sources import from_lake
 from posellm_assets.actions.dataset.writing import write_dataset
-from posellm_assets.defs.common import OWNERS, every_video, picture, stored
+from posellm_assets.actions.recognition import Recognition
+from posellm_assets.defs.common import OWNERS, every_video, spec, table
 from posellm_assets.defs.partitions import snapshots
-from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, retrying_transient_faults
-from posellm_assets.files import read_json
+from posellm_assets.defs.poses import POSES, is_video
+from posellm_assets.defs.program_assets import Ran, program_asset, trained
+from posellm_assets.defs.resources import LakeResource, PoolResource
+from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
+from posellm_assets.files import read_json, sha256_of, write_json
+from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.generations.snapshots import read_snapshot
-from posellm_assets.training import store
-from posellm_assets.training.curves import entries_of, training_png
-
-ACTION_ASSET: dict[str, Any] = {
-    "group_name": "actions",
-    "partitions_def": snapshots,
-    "owners": OWNERS,
-    "code_version": "2",
-}
+from posellm_assets.jobs.actions import action_job, action_report_job, recogniser_job
+from posellm_assets.keys import sport_of
+from posellm_assets.lake import METRICS, PAGE, STATS, Lake
+from posellm_assets.pool import shares
 
 
-@dg.asset(deps=every_video("footage", "poses"), kinds={"json"}, **ACTION_ASSET)
+@dg.asset(
+    group_name="actions",
+    partitions_def=snapshots,
+    deps=every_video("footage", "poses"),
+    kinds={"json"},
+    owners=OWNERS,
+    code_version="2",
+)
 def action_dataset(context: dg.AssetExecutionContext, lake: LakeResource, pool: PoolResource) -> dg.MaterializeResult:
     """The labelled clips of a snapshot with questions about them, in the formats of Qwen-VL and of chat messages."""
-    here, settings = lake.lake(), lake.load_settings()
+    here, settings = lake.opened()
     snapshot = read_snapshot(here, context.partition_key)
     found = from_lake(here, (video.key for video in snapshot.videos), snapshot.scope)
     out = here.action_dataset(snapshot.snapshot)
@@ -38,41 +43,127 @@ def action_dataset(context: dg.AssetExecutionContext, lake: LakeResource, pool: 
     )
     for one in refused:
         context.log.warning(f"{one.what}: {one.reason}")
-    stats = read_json(out / "dataset_stats.json")
     return dg.MaterializeResult(
         metadata={
             "clips": len(dataset.examples),
             "refused": len(refused),
             "motion capture left out": len(found.without_pictures),
-            "splits": dg.MetadataValue.json(stats["splits"]),
+            "splits": read_json(out / STATS)["splits"],
             "card": dg.MetadataValue.md((out / "README.md").read_text().split("---\n", 2)[2]),
-            "folder": dg.MetadataValue.path(str(out)),
+            "folder": out,
         }
     )
 
 
-@dg.asset(deps=["action_dataset"], kinds={"pytorch", "huggingface"}, pool="train", **ACTION_ASSET)
-def action_model(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
-    """A vision-language model that names actions, trained in a process of its own; a killed run goes on."""
-    here, settings = lake.lake(), lake.load_settings()
-    out = here.action_model(context.partition_key)
-    job = ActionJob(
-        dataset=here.action_dataset(context.partition_key),
-        out=out,
-        model=settings.actions.model,
-        training=settings.actions.training,
-        hub=store.url_of(settings.hub, here, "actions", context.partition_key),
-        seed=settings.seed,
+@program_asset("actions", job=action_job, deps=["action_dataset"], kinds={"pytorch", "huggingface"}, code_version="2")
+def action_model(ran: Ran[ActionJob]) -> dg.MaterializeResult:
+    """A vision-language model that names actions, trained in a process of its own; a killed run resumes."""
+    return dg.MaterializeResult(metadata=trained(ran))
+
+
+def recogniser_asset(last_stage: str) -> dg.AssetsDefinition:
+    """The recogniser of a snapshot, one of whose members is the finished model of `last_stage`."""
+
+    @program_asset(
+        "actions",
+        job=recogniser_job,
+        deps=["action_dataset", "action_model", last_stage, *every_video("motion")],
+        kinds={"scipy"},
+        code_version="2",
     )
-    with retrying_transient_faults():
-        programs.run(context, "posellm_assets.actions.train", job, out)
-    result = read_json(out / "result.json")
+    def action_recogniser(ran: Ran[RecogniserJob]) -> dg.MaterializeResult:
+        """Who names actions: the vision-language model, the language model and a motion classifier, calibrated and
+        weighted by their validation likelihood."""
+        write_json(ran.lake.current_recogniser, {"snapshot": ran.context.partition_key})
+        record = read_json(ran.out / "recogniser.json")
+        return dg.MaterializeResult(
+            metadata={
+                "members": record["ensemble"],
+                "absent": record["absent"],
+                "training clips": record["training_clips"],
+                "validation clips": record["validation_clips"],
+                "folder": ran.out,
+            }
+        )
+
+    return action_recogniser
+
+
+@program_asset("actions", job=action_report_job, deps=["action_recogniser"], kinds={"html"}, code_version="2")
+def action_report(ran: Ran[ReportJob]) -> dg.MaterializeResult:
+    """Every member and the ensemble on held-out clips: accuracy, calibration, confusions, worst mistakes."""
+    rows = [
+        (name, f"{one['accuracy']['value']:.3f}", f"{one['macro_f1']['value']:.3f}", one["accuracy"]["n"])
+        for name, one in read_json(ran.out / METRICS)["members"].items()
+    ]
     return dg.MaterializeResult(
-        metadata={
-            **{key: value for key, value in result.items() if isinstance(value, int | float | str)},
-            **stored(context, result),
-            "held_out": dg.MetadataValue.json(result["val"]),
-            "losses": picture(training_png(entries_of(out / "losses.jsonl")), "png"),
-            "model": dg.MetadataValue.path(str(out / "final")),
-        }
+        metadata={"report": ran.out / PAGE, "summary": table(("", "accuracy", "macro F1", "n"), rows)}
     )
+
+
+def predict(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
+    """What many videos show, by the newest recogniser."""
+    if not tools.lake.current_recogniser.exists():
+        for key in keys:
+            yield key, "there is no recogniser yet; materialize action_recogniser first"
+        return
+    recogniser = tools.lake.recogniser(read_json(tools.lake.current_recogniser)["snapshot"])
+    jobs = [
+        PredictJob(
+            recogniser=recogniser,
+            items=[_item(tools.lake, key) for key in share],
+            config=tools.settings.recognition,
+            motion=tools.settings.motion,
+        )
+        for share in shares(keys, tools.pool.workers)
+    ]
+    for job, failed in tools.pool.map(predict_batch, jobs):
+        for item in job.items:
+            reason = str(failed) if isinstance(failed, Exception) else failed.get(item.key)
+            yield item.key, reason or _predicted(tools.lake, item.key)
+
+
+def _item(lake: Lake, key: str) -> PredictItem:
+    return PredictItem(
+        key=key,
+        sport=sport_of(key),
+        video=lake.raw / read_manifest(lake, key).source,
+        poses=lake.poses(key),
+        out=lake.action_predictions(key),
+    )
+
+
+def _predicted(lake: Lake, key: str) -> Done:
+    path = lake.action_predictions(key)
+    found = Recognition.model_validate(read_json(path))
+    rows = [
+        (f"{one.timestamp:.2f}", one.action_classification.action, f"{one.action_classification.confidence:.2f}")
+        for one in found.segments
+    ]
+    return Done(
+        metadata={
+            "hits": found.total_hits,
+            "segments": found.total_segments,
+            "method": found.processing_method,
+            "actions": table(("s", "action", "confidence"), rows),
+            "predictions": path,
+        },
+        data_version=sha256_of(path),
+    )
+
+
+ACTION_PREDICTIONS = VideoAsset(
+    spec=spec(
+        "action_predictions",
+        "actions",
+        "The hits or stretches of a video and the action that each shows, with every member's answer. Motion capture "
+        "has no picture, so it has none.",
+        kinds={"json"},
+        deps=["poses", "action_recogniser"],
+        code_version="1",
+    ),
+    work=predict,
+    path=Lake.action_predictions,
+    needs=(POSES,),
+    applies=is_video,
+)

@@ -1,4 +1,5 @@
-"""The coaching group: what athletes could do better, as labels that were held against the measured pose."""
+"""The coaching group: what athletes could do better, as labels verified against the measured pose, and models that give
+such labels."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,15 +7,24 @@ import dagster as dg
 
 from posellm_assets.coaching.labels.lake_labels import Labeller
 from posellm_assets.coaching.labels.schema import CoachingLabel
-from posellm_assets.defs.common import spec
+from posellm_assets.coaching.model.answers import write_language_rows
+from posellm_assets.coaching.model.config import CoachingReportJob, CoachingVisionJob
+from posellm_assets.coaching.model.dataset import write_dataset
+from posellm_assets.coaching.model.dataset_sources import from_lake
+from posellm_assets.defs.common import OWNERS, every_video, spec
 from posellm_assets.defs.motion import MOTION
-from posellm_assets.defs.partitions import videos
+from posellm_assets.defs.partitions import snapshots, videos
 from posellm_assets.defs.poses import POSES, is_video
+from posellm_assets.defs.program_assets import Ran, program_asset, trained
+from posellm_assets.defs.resources import LakeResource
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
 from posellm_assets.endpoint import EndpointError
-from posellm_assets.files import sha256_of
+from posellm_assets.files import read_json, sha256_of
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.lake import Lake
+from posellm_assets.generations.snapshots import read_snapshot
+from posellm_assets.jobs.coaching import coaching_job, coaching_report_job
+from posellm_assets.lake import METRICS, SUMMARY, Lake
+from posellm_assets.language.config import StageJob
 
 
 def label(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -45,7 +55,7 @@ def _done(lake: Lake, made: CoachingLabel) -> Done:
             "not judged": ", ".join(made.not_judged) or "nothing",
             **({} if made.progress_score is None else {"progress_score": made.progress_score}),
             **({} if made.improvement_delta is None else {"improvement_delta": made.improvement_delta}),
-            "label": dg.MetadataValue.path(str(path)),
+            "label": path,
         },
         data_version=sha256_of(path),
         checks=(
@@ -74,3 +84,73 @@ COACHING_LABELS = VideoAsset(
         dg.AssetCheckSpec("all_borne_out", asset="coaching_labels", partitions_def=videos),
     ),
 )
+
+
+@dg.asset(
+    group_name="coaching",
+    partitions_def=snapshots,
+    deps=every_video("coaching_labels", "motion_tokens"),
+    kinds={"json", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+)
+def coaching_dataset(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+    """The coaching labels of a snapshot's videos, split by participant: as chat messages, in words and with pictures,
+    and with motion codes for a language model of our own."""
+    here, settings = lake.opened()
+    snapshot, config = read_snapshot(here, context.partition_key), settings.coaching.dataset
+    out = here.coaching_dataset(snapshot.snapshot)
+    examples, left_out = from_lake(here, (video.key for video in snapshot.videos))
+    stats = write_dataset(out, examples, left_out, config)
+    without_codes = write_language_rows(here, snapshot.lineage, examples, out, config.most_repeats)
+    for what, reason in [
+        *((one["what"], one["reason"]) for one in stats["left_out"]),
+        *((one.what, one.reason) for one in without_codes),
+    ]:
+        context.log.warning(f"{what}: {reason}")
+    return dg.MaterializeResult(
+        metadata={
+            "examples": sum(of_split["examples"] for of_split in stats["splits"].values()),
+            "train_rows": stats["train_rows"],
+            "left out": len(stats["left_out"]),
+            "without motion codes": len(without_codes),
+            **{name: stats[name] for name in ("splits", "activities", "faults", "teachers")},
+            "folder": out,
+        }
+    )
+
+
+@program_asset("coaching", job=coaching_job, deps=["coaching_dataset"], kinds={"pytorch", "huggingface"})
+def coaching_model(ran: Ran[StageJob | CoachingVisionJob]) -> dg.MaterializeResult:
+    """A language model that reads pose facts and motion codes and answers as labels do, or a vision-language model that
+    reads the facts and sees the picture (`coaching.model.kind`); a killed run resumes."""
+    return dg.MaterializeResult(metadata=trained(ran))
+
+
+@program_asset(
+    "coaching",
+    job=coaching_report_job,
+    deps=["coaching_model"],
+    kinds={"markdown"},
+    checks=[dg.AssetCheckSpec("better_than_baselines", asset="coaching_report", partitions_def=snapshots)],
+)
+def coaching_report(ran: Ran[CoachingReportJob]) -> dg.MaterializeResult:
+    """How the model's answers agree with the labels of participants that it has not seen, beside baselines."""
+    metrics = read_json(ran.out / METRICS)
+    right = {name: one["figures"]["exactly_right"]["value"] for name, one in metrics["speakers"].items()}
+    own, *others = right.values() or [0.0]
+    return dg.MaterializeResult(
+        metadata={
+            "clips": metrics["clips"],
+            "report": dg.MetadataValue.md((ran.out / SUMMARY).read_text()),
+            "folder": ran.out,
+        },
+        check_results=[
+            dg.AssetCheckResult(
+                passed=bool(others) and own > max(others),
+                check_name="better_than_baselines",
+                severity=dg.AssetCheckSeverity.WARN,
+                metadata={**right, **metrics["absent"]},
+            )
+        ],
+    )

@@ -1,6 +1,7 @@
 """What every asset shares: owners, the house style of a spec, columns and pictures for the UI."""
 
 import base64
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,11 @@ def spec(name: str, group: str, description: str, *, kinds: set[str], **rest: An
     return dg.AssetSpec(name, group_name=group, description=description, kinds=kinds, owners=OWNERS, **rest)
 
 
+def figures(record: dict[str, Any]) -> dict[str, Any]:
+    """The single numbers and words of a record."""
+    return {name: value for name, value in record.items() if isinstance(value, int | float | str)}
+
+
 def columns(schema: Any) -> dg.TableSchema:
     """The columns of a pyarrow schema, for `dagster/column_schema`."""
     return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
@@ -22,6 +28,18 @@ def columns(schema: Any) -> dg.TableSchema:
 def picture(content: bytes, kind: str) -> dg.MarkdownMetadataValue:
     """A PNG or JPEG that the UI shows in place; `kind` is png or jpeg."""
     return dg.MetadataValue.md(f"![](data:image/{kind};base64,{base64.b64encode(content).decode()})")
+
+
+def listed(points: Iterable[str]) -> dg.MarkdownMetadataValue:
+    """Sentences under one another."""
+    return dg.MetadataValue.md("\n".join(f"- {point}" for point in points))
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
+    """A table that the UI shows, whatever its cells hold."""
+    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
+    lines = [header, ["---"] * len(header), *cells]
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
 
 
 def jpeg(path: Path) -> dg.MarkdownMetadataValue:

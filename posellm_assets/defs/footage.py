@@ -37,10 +37,10 @@ def footage_metadata(lake: Lake, manifest: FootageManifest) -> dict[str, Any]:
     return {
         "sport": manifest.sport,
         "label": manifest.label or "(none)",
-        "captions": dg.MetadataValue.json(manifest.captions),
+        "captions": manifest.captions,
         "participant": manifest.participant or "(nobody named)",
         "split": manifest.split,
-        "source": dg.MetadataValue.path(str(lake.raw / manifest.source)),
+        "source": lake.raw / manifest.source,
         "sha256": manifest.sha256,
         "size_bytes": manifest.size_bytes,
         "duration_s": round(manifest.video.duration_s, 3),

@@ -9,13 +9,11 @@ from pydantic import ValidationError
 
 from posellm_assets.defs.footage import FOOTAGE, quarantine_report
 from posellm_assets.defs.jobs import ingest_footage
-from posellm_assets.defs.partitions import videos
+from posellm_assets.defs.partitions import RANGE_END, RANGE_START, contiguous_ranges, videos
 from posellm_assets.defs.resources import LakeResource
-from posellm_assets.defs.retraining import RANGE_END, RANGE_START
 from posellm_assets.footage.intake import Look, WatchState, look
 from posellm_assets.footage.registry import Outcome
 from posellm_assets.footage.scan import drop_zone
-from posellm_assets.generations.retraining import contiguous_ranges
 
 BATCH = "posellm/footage"
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -29,7 +27,7 @@ FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagster
 )
 def new_footage_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
     """Make partitions and runs of the footage that was registered since the last tick."""
-    here, settings = lake.lake(), lake.load_settings()
+    here, settings = lake.opened()
     if not drop_zone(here).exists():
         return dg.SkipReason(f"there is no drop zone yet; make {here.raw}/<sport>/ and put clips there")
     found = look(here, settings.footage, _state(context), time.time())

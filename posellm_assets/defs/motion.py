@@ -6,29 +6,29 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets.defs.common import OWNERS, every_video, spec, stored
+from posellm_assets.defs.common import every_video, figures, spec, stored, table
 from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.poses import POSES
-from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
+from posellm_assets.defs.program_assets import Ran, curves, program_asset
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
 from posellm_assets.files import read_json, sha256_of
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.jobs.motion import tokenizer_job
 from posellm_assets.keys import sport_of
-from posellm_assets.lake import Lake
+from posellm_assets.lake import REPORT, Lake
 from posellm_assets.motion.batches import tokenise_batch
 from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
 from posellm_assets.motion.from_capture import motion_from_capture
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.held_out import HeldOut, MotionErrors
-from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage, tokenizer_in_training
+from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.pool import shares
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import subject_of
-from posellm_assets.training import store
 
 
 def make_motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -65,7 +65,7 @@ def _metadata(lake: Lake, key: str, motion: Motion, min_segment_s: float) -> dic
         "filled frames": int(motion.filled.sum()),
         "unknown": ", ".join(motion.unknown) or "nothing",
         "dagster/row_count": len(motion.joints),
-        "motion": dg.MetadataValue.path(str(lake.motion(key))),
+        "motion": lake.motion(key),
     }
 
 
@@ -85,42 +85,26 @@ MOTION = VideoAsset(
 )
 
 
-@dg.asset(
-    group_name="motion",
+@program_asset(
+    "motion",
+    job=lambda lake, settings, _: tokenizer_job(lake, settings),
     deps=every_video("motion", "captions"),
     kinds={"pytorch"},
-    owners=OWNERS,
-    code_version="1",
-    pool="train",
+    partitions_def=None,
 )
-def motion_tokenizer(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
+def motion_tokenizer(ran: Ran[TokenizerJob]) -> dg.MaterializeResult:
     """One lineage of codes for motion. Made anew only on request, because new codes mean a new language model."""
-    here, settings = lake.lake(), lake.load_settings()
-    train: list[Path] = []
-    held_out: list[Path] = []
-    for key in here.captioned_videos():
-        manifest = read_manifest(here, key)
-        (train if manifest.split == "train" else held_out).append(here.motion(manifest.key))
-    out = tokenizer_in_training(here)
-    job = TokenizerJob(
-        train=train,
-        held_out=held_out,
-        out=out,
-        hub=store.url_of(settings.hub, here, "motion_tokenizer", out.name),
-        config=settings.tokenizer,
-        seed=settings.seed,
-    )
-    with retrying_transient_faults():
-        programs.run(context, "posellm_assets.motion.train_tokenizer", job, out)
-    lineage = adopt_tokenizer(here)
-    report = read_json(here.tokenizer(lineage) / "report.json")
+    lineage = adopt_tokenizer(ran.lake)
+    folder = ran.lake.tokenizer(lineage)
+    report = read_json(folder / REPORT)
     return dg.MaterializeResult(
         metadata={
             "lineage": lineage,
-            **{name: value for name, value in report.items() if isinstance(value, int | float | str)},
-            "held out": dg.MetadataValue.md(_held_out_table(HeldOut.of(here, lineage))),
-            "folder": dg.MetadataValue.path(str(here.tokenizer(lineage))),
-            **stored(context, report),
+            **figures(report),
+            "held out": dg.MetadataValue.md(_held_out_table(HeldOut.of(ran.lake, lineage))),
+            "losses": curves(folder),
+            "folder": folder,
+            **stored(ran.context, report),
         },
         data_version=dg.DataVersion(lineage),
     )
@@ -141,15 +125,11 @@ def _held_out_table(held_out: HeldOut) -> str:
     """What the tokenizer keeps of clips of other people, in all, by sport and by skeleton, as markdown."""
     if not held_out.clips:
         return str(held_out.reason)
-    rows: dict[str, MotionErrors] = {"all": held_out} | held_out.by_sport
-    rows |= {f"skeleton {name}": errors for name, errors in held_out.by_skeleton.items()}
-    lines = [["", *_HELD_OUT_COLUMNS], ["---"] * (len(_HELD_OUT_COLUMNS) + 1)]
-    lines += [
-        [name, *(str(getattr(row, figure)) for figure in _HELD_OUT_COLUMNS.values())] for name, row in rows.items()
-    ]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    of_all: dict[str, MotionErrors] = {"all": held_out, **held_out.by_sport}
+    of_all |= {f"skeleton {name}": errors for name, errors in held_out.by_skeleton.items()}
+    rows = [(name, *(getattr(errors, one) for one in _HELD_OUT_COLUMNS.values())) for name, errors in of_all.items()]
     used = f"{held_out.codes_used} of {held_out.codebook_size} codes used in {held_out.codes}"
-    return f"{table}\n\n{used}; perplexity by layer {list(held_out.perplexity)}"
+    return f"{table(('', *_HELD_OUT_COLUMNS), rows).value}\n\n{used}; perplexity by layer {list(held_out.perplexity)}"
 
 
 def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -188,7 +168,7 @@ def _tokens_done(lake: Lake, lineage: str, key: str) -> Done:
             "codes": sum(map(len, tokens.originals)),
             "mpjpe_mm": tokens.mpjpe_mm,
             "variants": sum(len(segment.variants) for segment in tokens.segments),
-            "tokens": dg.MetadataValue.path(str(path)),
+            "tokens": path,
         },
         data_version=sha256_of(path),
         checks=() if limit_mm is None else (_expressible(key, tokens.mpjpe_mm, limit_mm),),

@@ -1,9 +1,38 @@
 """The two sets of partitions: videos, and the snapshots that models are trained from. Both grow as footage arrives."""
 
+from collections.abc import Collection, Sequence
+
 import dagster as dg
 
 videos = dg.DynamicPartitionsDefinition(name="videos")
-"""One per video content, key `<sport>.<slug>.<hash8>` (`footage/keys.py`)."""
+"""One per video content, key `<sport>.<slug>.<hash8>` (`keys.py`)."""
 
 snapshots = dg.DynamicPartitionsDefinition(name="snapshots")
 """One per frozen list of videos, key `<scope>-<number>`."""
+
+PARTITION = "dagster/partition"
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+"""Tags of a run: its partition, or the first and last of its range."""
+
+
+def video_ranges(instance: dg.DagsterInstance, keys: Collection[str], limit: int) -> list[dict[str, str]]:
+    """Run tags for each range of neighbouring partitions in `keys`."""
+    order = instance.get_dynamic_partitions(videos.name or "")
+    return [{RANGE_START: first, RANGE_END: last} for first, last in contiguous_ranges(order, keys, limit)]
+
+
+def contiguous_ranges(order: Sequence[str], wanted: Collection[str], limit: int) -> list[tuple[str, str]]:
+    """The runs of neighbours in `order` that are all wanted, as (first, last), none longer than `limit`."""
+    ranges: list[tuple[str, str]] = []
+    length = 0
+    previous_wanted = False
+    for key in order:
+        if key in wanted:
+            if previous_wanted and length < limit:
+                ranges[-1] = (ranges[-1][0], key)
+                length += 1
+            else:
+                ranges.append((key, key))
+                length = 1
+        previous_wanted = key in wanted
+    return ranges

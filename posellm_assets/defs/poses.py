@@ -52,7 +52,7 @@ def _done(lake: Lake, key: str, result: PoseSummary) -> Done:
             "dagster/row_count": pq.read_metadata(str(lake.poses(key))).num_rows,
             "dagster/column_schema": columns(pq.read_schema(str(lake.poses(key)))),
             "model_sha256": result.model_sha256,
-            "poses": dg.MetadataValue.path(str(lake.poses(key))),
+            "poses": lake.poses(key),
         },
         data_version=sha256_of(lake.poses(key)),
         checks=tuple(

@@ -1,21 +1,21 @@
 """What assets are given: the lake with its settings, the pool of workers, and a way to run a program."""
 
+import os
+import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.errors import DagsterPipesExecutionError
-from pydantic import BaseModel, Field
+from pydantic import Field
 
 from posellm_assets.files import write_json
 from posellm_assets.lake import JOB, Lake
 from posellm_assets.pool import LocalPool, Pool
-from posellm_assets.program import PREEMPTED
+from posellm_assets.program import PREEMPTED, Job
 from posellm_assets.settings import Settings, load_settings
 
 # How long a program that is asked to stop may take to save.
@@ -35,6 +35,10 @@ class LakeResource(dg.ConfigurableResource):
     def load_settings(self) -> Settings:
         """The settings in force: defaults, posellm.yaml, environment, then this resource's own."""
         return load_settings(self.lake(), self.settings)
+
+    def opened(self) -> tuple[Lake, Settings]:
+        """The lake and the settings in force."""
+        return self.lake(), self.load_settings()
 
 
 class PoolResource(dg.ConfigurableResource):
@@ -56,26 +60,41 @@ class Programs(dg.ConfigurableResource):
     def run(
         self,
         context: dg.AssetExecutionContext,
-        module: str,
-        job: BaseModel,
-        out: Path,
-        progress: Callable[[], dict[str, Any]] | None = None,
+        job: Job,
+        progress: Callable[[], dict[str, Any]] = dict,
     ) -> None:
-        """Run `python -m module JOB.json` with `job` written to `out/job.json`.
+        """Run the program of `job`, which is written to `job.json` in its folder.
 
         What `progress` tells while the program runs becomes observations of the asset. A program that was asked to
-        stop and has saved is started again a little later. Raises DagsterPipesExecutionError where it exits with an
-        error.
+        stop and has saved is started again a little later. Raises Failure where it exits with an error.
         """
-        path = out / JOB
+        path = job.out / JOB
         write_json(path, job.model_dump(mode="json"))
-        client = dg.PipesSubprocessClient(env={"PYTHONUNBUFFERED": "1"}, termination_timeout_seconds=_SAVING_S)
+        with observed(context, progress):
+            status = _exit_status(context, [sys.executable, "-m", job.program, str(path)])
+        if status == PREEMPTED:
+            raise dg.RetryRequested(max_retries=2, seconds_to_wait=10)
+        if status:
+            raise dg.Failure(f"{job.program} ended with status {status}; the last lines of its standard error say why")
+
+
+def _exit_status(context: dg.AssetExecutionContext, command: list[str]) -> int:
+    """Run a command that reports through Pipes, until it has ended; where the run is cancelled, it is asked to stop.
+
+    `dg.PipesSubprocessClient` does the same, but of the exit status it tells no more than that there was one.
+    """
+    with dg.open_pipes_session(
+        context=context.op_execution_context,
+        context_injector=dg.PipesTempFileContextInjector(),
+        message_reader=dg.PipesTempFileMessageReader(),
+    ) as session:
+        told = {"PYTHONUNBUFFERED": "1", **session.get_bootstrap_env_vars()}
+        process = subprocess.Popen(command, env={**os.environ, **told})
         try:
-            with observed(context, progress or dict):
-                client.run(context=context.op_execution_context, command=[sys.executable, "-m", module, str(path)])
-        except DagsterPipesExecutionError as error:
-            if str(error).endswith(f"code {PREEMPTED}"):
-                raise dg.RetryRequested(max_retries=2, seconds_to_wait=10) from error
+            return process.wait()
+        except BaseException:  # whatever ends the step; a cancelled run raises an error of Dagster's own in here
+            process.terminate()
+            process.wait(timeout=_SAVING_S)
             raise
 
 

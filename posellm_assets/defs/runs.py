@@ -7,7 +7,13 @@ from pathlib import Path
 import dagster as dg
 from filelock import Timeout
 
+from posellm_assets.defs.jobs import train_generation
+from posellm_assets.defs.partitions import PARTITION
 from posellm_assets.files import lock_at
+from posellm_assets.generations.retraining import ATTEMPTS, Generation
+from posellm_assets.generations.snapshots import snapshot_keys
+from posellm_assets.lake import METRICS, Lake
+from posellm_assets.settings import Settings
 
 UNFINISHED = [
     dg.DagsterRunStatus.QUEUED,
@@ -45,6 +51,21 @@ def why_it_failed(instance: dg.DagsterInstance, job: str, tags: Mapping[str, str
         said = said or (failure.error.message if failure.error else None) or "no reason is given"
         return f"{entry.step_key}: {' '.join(said.split())} (run {run.run_id})"
     return f"run {run.run_id} ended as {run.status.value.lower()}"
+
+
+def newest_generations(lake: Lake, settings: Settings, instance: dg.DagsterInstance) -> dict[str, Generation]:
+    """The newest snapshot of each scope with a rule, and what became of it."""
+    newest = {scope: snapshot_keys(lake, scope)[-1:] for scope in settings.automation.rules}
+    return {scope: _generation(lake, instance, keys[0]) for scope, keys in newest.items() if keys}
+
+
+def _generation(lake: Lake, instance: dg.DagsterInstance, snapshot: str) -> Generation:
+    runs = instance.get_runs(dg.RunsFilter(job_name=train_generation.name, tags={PARTITION: snapshot}))
+    ends = [run.status for run in runs]
+    if not runs:  # a new Dagster instance, perhaps, for a lake that is not new
+        return Generation(snapshot, finished=(lake.report(snapshot) / METRICS).exists())
+    failures = ATTEMPTS if dg.DagsterRunStatus.CANCELED in ends else ends.count(dg.DagsterRunStatus.FAILURE)
+    return Generation(snapshot, dg.DagsterRunStatus.SUCCESS in ends, failures)
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def caption(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
         metadata = {
             "texts": dg.MetadataValue.md(lines),
             "facts": len(captions.facts),
-            "captions": dg.MetadataValue.path(str(tools.lake.captions(key))),
+            "captions": tools.lake.captions(key),
         }
         yield key, Done(metadata, data_version=sha256_of(tools.lake.captions(key)))
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from posellm_assets.defs.common import table
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, retrying_transient_faults
 from posellm_assets.lake import Lake
@@ -100,7 +101,7 @@ def video_assets(name: str, assets: Sequence[VideoAsset], max_videos_per_run: in
     def step(
         context: dg.AssetExecutionContext, lake: LakeResource, pool: PoolResource, programs: Programs
     ) -> Iterator[dg.MaterializeResult]:
-        tools = Tools(context, lake.lake(), lake.load_settings(), pool.pool(), programs)
+        tools = Tools(context, *lake.opened(), pool.pool(), programs)
         selected = [asset for asset in assets if asset.spec.key in context.selected_asset_keys]
         reasons: dict[str, str] = {}
         with retrying_transient_faults():
@@ -169,16 +170,9 @@ def _log_done(context: dg.AssetExecutionContext, asset: VideoAsset, key: str, do
 
 
 def _failure(reasons: dict[str, str], total: int) -> dg.Failure:
-    table = "\n".join(
-        ["| video | why |", "| --- | --- |", *(f"| {key} | {_cell(why)} |" for key, why in reasons.items())]
-    )
     listed = "\n".join(f"{key}: {why}" for key, why in list(reasons.items())[:20])
     return dg.Failure(
         description=f"{len(reasons)} of {total} videos did not get through; the others are done.\n{listed}",
-        metadata={"videos left behind": dg.MetadataValue.md(table)},
+        metadata={"videos left behind": table(("video", "why"), reasons.items())},
         allow_retries=False,
     )
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,6 +1,6 @@
 """What to do next when footage has landed: one pure decision, which the sensor and the demo both carry out."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -187,20 +187,3 @@ def _due(
 
 def _day(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, timezone.utc).date().isoformat()
-
-
-def contiguous_ranges(order: Sequence[str], wanted: Collection[str], limit: int) -> list[tuple[str, str]]:
-    """The runs of neighbours in `order` that are all wanted, as (first, last), none longer than `limit`."""
-    ranges: list[tuple[str, str]] = []
-    length = 0
-    previous_wanted = False
-    for key in order:
-        if key in wanted:
-            if previous_wanted and length < limit:
-                ranges[-1] = (ranges[-1][0], key)
-                length += 1
-            else:
-                ranges.append((key, key))
-                length = 1
-        previous_wanted = key in wanted
-    return ranges

@@ -7,10 +7,9 @@ from typing import Any
 
 import dagster as dg
 import torch
-from pydantic import BaseModel
 
 from posellm_assets.coaching.labels.lake_labels import Labeller
-from posellm_assets.defs import coaching_model
+from posellm_assets.defs import coaching
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs
 from posellm_assets.demo.faults import DemoRepetition
@@ -22,6 +21,7 @@ from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.representation import layout
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
+from posellm_assets.program import Job
 from posellm_assets.training import backends
 from posellm_assets_tests.coaching_clips import add
 from posellm_assets_tests.tokens import segment, write_tokens
@@ -39,9 +39,10 @@ SNAPSHOT = "all-0001"
 class InThisProcess(Programs):
     """Runs the programs of the assets here, so that a test pays once for loading what they need."""
 
-    def run(self, context: Any, module: str, job: BaseModel, out: Path, progress: Any = None) -> None:
-        program = importlib.import_module(module)
-        if module.endswith("train"):
+    def run(self, context: dg.AssetExecutionContext, job: Job, progress: Any = None) -> None:
+        """See `Programs.run`."""
+        program = importlib.import_module(job.program)
+        if job.program.endswith("train"):
             program.train(job, backends.choose("hf"), context.log.info)
         else:
             program.evaluate(job, context.log.info)
@@ -83,7 +84,7 @@ def test_labels_become_rows_a_trained_model_and_a_report_beside_baselines(tmp_pa
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(snapshots.name or "", [SNAPSHOT])
         run = dg.materialize(
-            [coaching_model.coaching_dataset, coaching_model.coaching_model, coaching_model.coaching_report],
+            [coaching.coaching_dataset, coaching.coaching_model, coaching.coaching_report],
             instance=instance,
             partition_key=SNAPSHOT,
             resources={"lake": LakeResource(root=str(lake.root), settings=settings), "programs": InThisProcess()},

@@ -21,7 +21,7 @@ from posellm_assets.coaching.model.dataset import (
 )
 from posellm_assets.coaching.model.vision_coach import VisionCoach
 from posellm_assets.coaching.model.vision_train import train
-from posellm_assets.defs import coaching_model
+from posellm_assets.defs import coaching
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.files import read_json
@@ -82,7 +82,7 @@ def test_the_answer_that_only_the_picture_tells_is_learned_and_reported(tmp_path
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(snapshots.name or "", [SNAPSHOT])
         run = dg.materialize(
-            [coaching_model.coaching_model, coaching_model.coaching_report],
+            [coaching.coaching_model, coaching.coaching_report],
             instance=instance,
             partition_key=SNAPSHOT,
             resources={"lake": LakeResource(root=str(lake.root), settings=settings), "programs": InThisProcess()},

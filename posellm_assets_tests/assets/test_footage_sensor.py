@@ -7,9 +7,8 @@ import pytest
 
 from posellm_assets.defs.footage import FOOTAGE, QUARANTINE
 from posellm_assets.defs.footage_sensor import new_footage_sensor
-from posellm_assets.defs.partitions import videos
+from posellm_assets.defs.partitions import RANGE_END, RANGE_START, videos
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
-from posellm_assets.defs.retraining import RANGE_END, RANGE_START
 from posellm_assets.defs.videos import video_assets
 from posellm_assets.footage.register import register
 from posellm_assets.lake import Lake

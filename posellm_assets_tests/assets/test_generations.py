@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from posellm_assets.defs.language import stage_job
 from posellm_assets.files import write_json
 from posellm_assets.generations.champion import promote
 from posellm_assets.generations.snapshots import Snapshot, SnapshotVideo
+from posellm_assets.jobs.language import stage_job
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import GenerationConfig, StageConfig
 from posellm_assets.settings import LanguageConfig, Settings
@@ -53,22 +53,22 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def test_the_first_generation_starts_from_the_base_on_all_clips(lake: Lake) -> None:
-    job = stage_job(lake, SETTINGS, "all-0001", "stage1", None)
+    job = stage_job(lake, SETTINGS, "all-0001", "stage1")
     assert (job.parent, job.replay, job.stage) == (None, None, SETTINGS.language.stages[0])
 
 
 def test_a_later_one_goes_on_from_its_parent_on_what_is_new_for_as_long_as_that_takes(lake: Lake) -> None:
-    job = stage_job(lake, SETTINGS, "all-0002", "stage1", None)
+    job = stage_job(lake, SETTINGS, "all-0002", "stage1")
     assert job.parent == lake.finished_model("all-0001", "stage3")
     assert job.replay and job.replay.new == [f"gym.clip.{number:08x}" for number in (45, 46, 47, 48)]
     assert (job.replay.share, job.replay.weights) == (0.5, {"gym": 2.0})
     # 4 new clips and 4 old ones in an epoch, of 40 in all, 0.4 times as often.
     assert job.stage.steps == round(SETTINGS.language.stages[0].steps * 0.4 * 8 / 40 + 0.5)
-    later = stage_job(lake, SETTINGS, "all-0002", "stage2", "stage1")
+    later = stage_job(lake, SETTINGS, "all-0002", "stage2")
     assert (later.parent, later.replay) == (lake.finished_model("all-0002", "stage1"), job.replay)
 
 
 def test_a_snapshot_that_brings_nothing_new_trains_on_everything_once_more(lake: Lake) -> None:
-    job = stage_job(lake, SETTINGS, "all-0003", "stage1", None)
+    job = stage_job(lake, SETTINGS, "all-0003", "stage1")
     assert (job.replay, job.stage) == (None, SETTINGS.language.stages[0])
     assert job.parent == lake.finished_model("all-0002", "stage3")

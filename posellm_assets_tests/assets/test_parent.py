@@ -5,17 +5,17 @@ from typing import Any
 
 import pytest
 
-from posellm_assets.defs.language import stage_job
-from posellm_assets.defs.retraining import freeze_snapshot
 from posellm_assets.files import write_bytes, write_json
 from posellm_assets.footage.manifest import FootageManifest, write_manifest
 from posellm_assets.footage.video import VideoInfo
 from posellm_assets.generations.champion import promote
 from posellm_assets.generations.retraining import Freeze
 from posellm_assets.generations.snapshots import Snapshot
+from posellm_assets.jobs.language import stage_job
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import ModelConfig, StageConfig, TinyConfig
 from posellm_assets.language.origin import Origin
+from posellm_assets.next_generation import freeze_snapshot
 from posellm_assets.settings import Settings, load_settings
 from posellm_assets.texts.captions import Captions, write_captions
 from posellm_assets_tests.tokens import write_codebook, write_tokens
@@ -74,9 +74,9 @@ def test_a_new_name_of_the_last_stage_does_not_hide_the_released_model(lake: Lak
     settings = changed(lake, stages=stages)
     snapshot = frozen(lake, settings)
     assert snapshot.parent == "all-0001"
-    job = stage_job(lake, settings, snapshot.snapshot, "first", None)
+    job = stage_job(lake, settings, snapshot.snapshot, "first")
     assert job.parent == lake.finished_model("all-0001", "stage3")
-    assert stage_job(lake, settings, snapshot.snapshot, "polish", "first").parent == lake.finished_model(
+    assert stage_job(lake, settings, snapshot.snapshot, "polish").parent == lake.finished_model(
         snapshot.snapshot, "first"
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from posellm_assets.defs.language import training_progress
+from posellm_assets.defs.program_assets import progress
 from posellm_assets.defs.resources import observed
 
 SNAPSHOTS = dg.StaticPartitionsDefinition(["all-0001"])
@@ -17,7 +17,7 @@ def test_the_curve_of_a_stage_is_there_before_the_stage_has_ended(tmp_path: Path
 
     @dg.asset(partitions_def=SNAPSHOTS)
     def stage(context: dg.AssetExecutionContext) -> None:
-        with observed(context, lambda: training_progress(tmp_path), every_s=0.05):
+        with observed(context, lambda: progress(tmp_path), every_s=0.05):
             time.sleep(0.2)  # no step yet: nothing to show
             for step in (1, 2):
                 told = {"step": step, "loss": 3.0 / step, "lr": 1e-3, "grad_norm": 1.0, "memory_mb": 9.0}

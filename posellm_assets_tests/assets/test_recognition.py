@@ -7,9 +7,8 @@ import pytest
 
 from posellm_assets.actions.dataset.clips import read_dataset
 from posellm_assets.actions.recognition import Recognition
-from posellm_assets.defs.actions import action_dataset
+from posellm_assets.defs.actions import ACTION_PREDICTIONS, action_dataset, action_report, recogniser_asset
 from posellm_assets.defs.partitions import snapshots, videos
-from posellm_assets.defs.recognition import ACTION_PREDICTIONS, action_report, recogniser_asset
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.videos import video_assets
 from posellm_assets.files import read_json, write_json

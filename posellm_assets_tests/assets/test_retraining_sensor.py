@@ -11,9 +11,9 @@ import pytest
 
 from posellm_assets.commands.status import overview
 from posellm_assets.definitions import build_defs
-from posellm_assets.defs.partitions import snapshots
+from posellm_assets.defs.partitions import PARTITION, snapshots
 from posellm_assets.defs.resources import LakeResource
-from posellm_assets.defs.retraining import PARTITION, retraining_sensor
+from posellm_assets.defs.retraining_sensor import retraining_sensor
 from posellm_assets.defs.runs import LOCK, locked
 from posellm_assets.files import write_bytes, write_json
 from posellm_assets.footage.register import register

@@ -6,36 +6,35 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from pydantic import BaseModel
 
-from posellm_assets.coaching.streaming.config import FeedbackJob
 from posellm_assets.coaching.streaming.dataset import write_dataset
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs
-from posellm_assets.defs.streaming import feedback_dataset, items_of, streaming_coach, streaming_report
+from posellm_assets.defs.streaming_coach import feedback_dataset, streaming_coach, streaming_report
 from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.register import register
-from posellm_assets.generations.snapshots import read_snapshot
+from posellm_assets.jobs.coaching import feedback_job
 from posellm_assets.lake import Lake
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.poses.poses import Poses
+from posellm_assets.program import Job
+from posellm_assets.settings import load_settings
 from posellm_assets_tests.unit.actions.clips import PEOPLE, freeze
 from posellm_assets_tests.unit.actions.rendered import cycles, seen, takes, write_grey_video
 from posellm_assets_tests.unit.motion.test_tokenizer import SMALL, untrained
 
-FUNCTIONS = {"feedback_dataset": "write_dataset", "train_coach": "train", "streaming_report": "evaluate"}
+FUNCTIONS = {"dataset": "write_dataset", "train": "train", "report": "evaluate"}
 
 
 class InThisProcess(Programs):
     """Runs the programs here, each on its job as JSON, because a process of its own loads torch for seconds."""
 
-    def run(self, context: dg.AssetExecutionContext, module: str, job: BaseModel, out: Path, *_: Any) -> None:
+    def run(self, context: dg.AssetExecutionContext, job: Job, progress: Any = None) -> None:
         """See `Programs.run`."""
-        program = importlib.import_module(module)
-        getattr(program, FUNCTIONS[module.rsplit(".", 1)[1]])(
-            type(job).model_validate_json(job.model_dump_json()), context.log.info
-        )
+        program = importlib.import_module(job.program)
+        function = getattr(program, FUNCTIONS[job.program.rsplit(".", 1)[1]])
+        function(type(job).model_validate_json(job.model_dump_json()), context.log.info)
 
 
 @pytest.fixture
@@ -82,7 +81,7 @@ def test_a_snapshot_becomes_a_coach_and_a_report_that_says_whether_it_comes_into
     assert ["nobody is in view" in reason for reason in record["refused"].values()] == [True]
     assert {one["split"] for one in record["sessions"]} == {"train", "val", "test"}
     windows = {path: path.stat().st_mtime_ns for path in (folder / "windows").iterdir()}
-    job = FeedbackJob(items=items_of(lake, read_snapshot(lake, "all-0001")), tokenizer=lake.tokenizer("vq"), out=folder)
+    job = feedback_job(lake, load_settings(lake), "all-0001")
     assert write_dataset(job, print) == record, "a killed run keeps the windows that it has written"
     assert {path: path.stat().st_mtime_ns for path in (folder / "windows").iterdir()} == windows
     (coach,) = made.asset_materializations_for_node("streaming_coach")

@@ -1,12 +1,19 @@
 """What an asset makes of a training program that was stopped, or could not store its checkpoints."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import dagster as dg
 
 from posellm_assets.defs.common import stored
 from posellm_assets.defs.resources import Programs
-from posellm_assets.motion.config import TokeniseJob
+from posellm_assets.program import Job
+
+
+class Stopped(Job):
+    """A program that was asked to stop and has saved."""
+
+    program: ClassVar[str] = "posellm_assets_tests.assets.stopped"
 
 
 def test_a_program_that_saved_and_stopped_is_started_again_and_a_lost_upload_is_a_warning(tmp_path: Path) -> None:
@@ -16,8 +23,7 @@ def test_a_program_that_saved_and_stopped_is_started_again_and_a_lost_upload_is_
     @dg.asset
     def training(context: dg.AssetExecutionContext, programs: Programs) -> dg.MaterializeResult:
         try:
-            job = TokeniseJob(tokenizer=tmp_path, items=[])
-            programs.run(context, "posellm_assets_tests.assets.stopped", job, tmp_path / "out")
+            programs.run(context, Stopped(out=tmp_path / "out"))
         except dg.RetryRequested as again:
             asked.append(again)
         return dg.MaterializeResult(metadata=stored(context, result))

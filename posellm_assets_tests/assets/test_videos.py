@@ -6,9 +6,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from posellm_assets.defs.actions import ACTION_PREDICTIONS
 from posellm_assets.defs.motion import MOTION_TOKENS
 from posellm_assets.defs.partitions import videos
-from posellm_assets.defs.recognition import ACTION_PREDICTIONS
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset, video_assets
 from posellm_assets.files import write_json

@@ -15,7 +15,6 @@ from posellm_assets.generations.retraining import (
     Train,
     TrainTokenizer,
     Wait,
-    contiguous_ranges,
     next_step,
 )
 
@@ -159,10 +158,3 @@ def test_days_are_told_as_dates() -> None:
         clips(1), tokenised=clips(1), rules=rules, arrival=lambda key: Arrival(1, since, "train"), now_s=since
     )
     assert "the first since 1972-09-20" in step.reason
-
-
-def test_ranges_hold_only_wanted_neighbours_and_keep_to_the_limit() -> None:
-    order = list("abcdefgh")
-    assert contiguous_ranges(order, set("abdefh"), limit=10) == [("a", "b"), ("d", "f"), ("h", "h")]
-    assert contiguous_ranges(order, set(order), limit=3) == [("a", "c"), ("d", "f"), ("g", "h")]
-    assert contiguous_ranges(order, set(), limit=3) == []

@@ -11,22 +11,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from posellm_assets.definitions import build_defs
 from posellm_assets.defs import jobs
-from posellm_assets.defs.partitions import snapshots, videos
-from posellm_assets.defs.retraining import (
-    PARTITION,
-    RANGE_START,
-    decide,
-    freeze_snapshot,
-    newest_generations,
-    video_ranges,
-)
-from posellm_assets.defs.runs import LOCK, locked, running
+from posellm_assets.defs.partitions import PARTITION, RANGE_START, snapshots, video_ranges, videos
+from posellm_assets.defs.runs import LOCK, locked, newest_generations, running
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.intake import WatchState, look
 from posellm_assets.generations.retraining import Freeze, Tokenise, TrainTokenizer, Wait
 from posellm_assets.lake import Lake
+from posellm_assets.next_generation import decide, freeze_snapshot
 from posellm_assets.problems import all_problems
 from posellm_assets.settings import Settings
 
@@ -46,16 +38,22 @@ class RunFailed(RuntimeError):
     """A job that did not succeed."""
 
 
-def bring_up_to_date(lake: Lake, settings: Settings, instance: dg.DagsterInstance, say: Callable[[News], None]) -> str:
-    """Register, ingest and train until there is nothing left to do; returns why there is nothing left.
+def bring_up_to_date(
+    definitions: dg.Definitions,
+    lake: Lake,
+    settings: Settings,
+    instance: dg.DagsterInstance,
+    say: Callable[[News], None],
+) -> str:
+    """Register, ingest and train by the jobs of `definitions` until there is nothing left to do; returns why.
 
-    Raises RunFailed where a training job fails; the next call goes on with its generation. Videos that cannot be used
-    are left behind with their reason, as in any ingest run. RuntimeError where another process does the same already.
+    Raises RunFailed where a training job fails; the next call resumes its generation. Videos that cannot be used fail
+    with their reason, as in any ingest run. RuntimeError where another process does the same already.
     """
     lock = lake.root / ".bring_up_to_date.lock"
     running(instance, jobs.NAMES)  # an earlier call that was killed left its run unfinished
     with locked(lock):
-        return _bring_up_to_date(lake, settings, instance, _Here(instance, say, lock))
+        return _bring_up_to_date(lake, settings, instance, _Here(definitions, instance, say, lock))
 
 
 def _bring_up_to_date(lake: Lake, settings: Settings, instance: dg.DagsterInstance, here: "_Here") -> str:
@@ -90,12 +88,14 @@ def _to_ingest(lake: Lake, instance: dg.DagsterInstance) -> Collection[str]:
 class _Here:
     """Runs jobs in this process and passes on what they log."""
 
-    def __init__(self, instance: dg.DagsterInstance, say: Callable[[News], None], lock: Path):
+    def __init__(
+        self, definitions: dg.Definitions, instance: dg.DagsterInstance, say: Callable[[News], None], lock: Path
+    ):
         self.instance = instance
         self.say = say
         self.lock = lock
         logger = _console(say)
-        self.definitions = dg.Definitions.merge(build_defs(), dg.Definitions(loggers={"console": logger}))
+        self.definitions = dg.Definitions.merge(definitions, dg.Definitions(loggers={"console": logger}))
 
     def train(self, snapshot: str) -> None:
         self.instance.add_dynamic_partitions(snapshots.name or "", [snapshot])

@@ -1,0 +1,88 @@
+"""The jobs of the evaluator and of the report on a generation."""
+
+from pathlib import Path
+
+from posellm_assets.evaluation.cases import FILE as CASES
+from posellm_assets.evaluation.config import ChampionReport, EvaluateJob, EvaluatorJob
+from posellm_assets.generations.champion import Champion, read_champion, read_predecessor
+from posellm_assets.generations.snapshots import Snapshot, motions_of, read_snapshot, snapshot_keys
+from posellm_assets.lake import Lake
+from posellm_assets.motion.codebook import Codebook
+from posellm_assets.settings import Settings
+
+CHAMPION = "champion"
+"""Folder of a report that holds the released model's figures on the same clips."""
+
+
+def evaluator_job(lake: Lake, settings: Settings, snapshot_key: str) -> EvaluatorJob:
+    """The retrieval model that judges generated motion, from a snapshot's train participants."""
+    snapshot = read_snapshot(lake, snapshot_key)
+    return EvaluatorJob(
+        train=lake.examples(snapshot_key, "train"),
+        test=lake.examples(snapshot_key, "test"),
+        motions=motions_of(lake, snapshot),
+        layers=Codebook.of(lake, snapshot.lineage).layers,
+        out=lake.evaluator(snapshot_key),
+        seed=settings.seed,
+        config=settings.evaluation.evaluator,
+    )
+
+
+def rival_job(lake: Lake, settings: Settings, snapshot_key: str) -> EvaluateJob | None:
+    """The released model on a generation's clips; None where there is none, or none of the same codes."""
+    snapshot = read_snapshot(lake, snapshot_key)
+    rival = rival_of(lake, snapshot)
+    if rival is None or rival.lineage != snapshot.lineage:
+        return None
+    return _measure(lake, settings, snapshot, rival.model(lake), lake.report(snapshot_key) / CHAMPION)
+
+
+def report_job(lake: Lake, settings: Settings, snapshot_key: str) -> EvaluateJob:
+    """The finished model of a generation, beside what `rival_job` gave and the generations before."""
+    snapshot, stages = read_snapshot(lake, snapshot_key), settings.language.stages
+    out, rival = lake.report(snapshot_key), rival_of(lake, snapshot)
+    job = _measure(lake, settings, snapshot, lake.finished_model(snapshot_key, stages[-1].name), out)
+    champion = rival and ChampionReport(
+        snapshot=rival.snapshot,
+        manifest=lake.snapshot(rival.snapshot),
+        report=out / CHAMPION if rival.lineage == snapshot.lineage else None,
+    )
+    losses = {stage.name: lake.losses(snapshot_key, stage.name) for stage in stages}
+    return job.model_copy(update={"losses": losses, "earlier": _earlier_reports(lake, snapshot), "champion": champion})
+
+
+def rival_of(lake: Lake, snapshot: Snapshot) -> Champion | None:
+    """The model that a snapshot's has to stand up to: the champion of its scope, or where that is its own, the one
+    before."""
+    released = read_champion(lake, snapshot.scope)
+    if released and released.snapshot == snapshot.snapshot:
+        return read_predecessor(lake, snapshot.scope)
+    return released
+
+
+def _measure(lake: Lake, settings: Settings, snapshot: Snapshot, model: Path, out: Path) -> EvaluateJob:
+    return EvaluateJob(
+        model=model,
+        tokenizer=lake.tokenizer(snapshot.lineage),
+        evaluator=lake.evaluator(snapshot.snapshot),
+        train=lake.examples(snapshot.snapshot, "train"),
+        test=lake.examples(snapshot.snapshot, "test"),
+        motions=motions_of(lake, snapshot),
+        sampling=settings.language.sampling,
+        snapshot=lake.snapshot(snapshot.snapshot),
+        generation=snapshot.snapshot,
+        out=out,
+        seed=settings.seed,
+        config=settings.evaluation,
+    )
+
+
+def _earlier_reports(lake: Lake, snapshot: Snapshot) -> dict[str, Path]:
+    """The report folders of the earlier generations of a scope that use the same codes and were measured by case."""
+    keys = snapshot_keys(lake, snapshot.scope)
+    reports = {key: lake.report(key) for key in keys[: keys.index(snapshot.snapshot)]}
+    return {
+        key: folder
+        for key, folder in reports.items()
+        if (folder / CASES).is_file() and read_snapshot(lake, key).lineage == snapshot.lineage
+    }

@@ -1,0 +1,46 @@
+"""The jobs of the language model's stages."""
+
+from posellm_assets.generations.champion import read_release
+from posellm_assets.generations.snapshots import read_snapshot
+from posellm_assets.lake import Lake
+from posellm_assets.language.config import Replay, StageJob
+from posellm_assets.language.plan import find_hardware, settled
+from posellm_assets.language.replay import new_videos, shortened
+from posellm_assets.motion.codebook import Codebook
+from posellm_assets.settings import Settings
+from posellm_assets.training import store
+
+
+def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str) -> StageJob:
+    """The stage `name`, which starts from the one before it; the first from the snapshot's parent or the base."""
+    snapshot = read_snapshot(lake, snapshot_key)
+    names = [stage.name for stage in settings.language.stages]
+    place = names.index(name)
+    parent = lake.finished_model(snapshot_key, names[place - 1]) if place else None
+    if snapshot.parent and not place:
+        parent = read_release(lake, snapshot.parent).model(lake)
+    stage = settings.language.stages[place]
+    new = new_videos(snapshot, read_snapshot(lake, snapshot.parent)) if snapshot.parent else []
+    replay, generation = None, settings.language.generation
+    # Where nothing is new to the parent, all clips are trained on once more.
+    if new:
+        stage = shortened(stage, generation, len(new), len(snapshot.keys("train")) - len(new))
+        replay = Replay(new=new, share=generation.replay, weights=generation.replay_weights)
+    model, stage = settled(settings.language.model, stage, find_hardware())
+    codebook = Codebook.of(lake, snapshot.lineage)
+    return StageJob(
+        train=lake.examples(snapshot_key, "train"),
+        val=lake.examples(snapshot_key, "val"),
+        out=lake.stage(snapshot_key, name),
+        stage=stage,
+        replay=replay,
+        model=model,
+        parent=parent,
+        codebook_size=codebook.size,
+        layers=codebook.layers,
+        lineage=snapshot.lineage,
+        tokenizer=lake.tokenizer(snapshot.lineage),
+        snapshot=snapshot_key,
+        hub=store.url_of(settings.hub, lake, name, snapshot_key),
+        seed=settings.seed,
+    )

@@ -1,0 +1,27 @@
+"""The job of the tokenizer."""
+
+from pathlib import Path
+
+from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.lake import Lake
+from posellm_assets.motion.config import TokenizerJob
+from posellm_assets.motion.lineage import tokenizer_in_training
+from posellm_assets.settings import Settings
+from posellm_assets.training import store
+
+
+def tokenizer_job(lake: Lake, settings: Settings) -> TokenizerJob:
+    """A tokenizer from the motion of all train participants in the lake."""
+    train: list[Path] = []
+    held_out: list[Path] = []
+    for key in lake.captioned_videos():
+        (train if read_manifest(lake, key).split == "train" else held_out).append(lake.motion(key))
+    out = tokenizer_in_training(lake)
+    return TokenizerJob(
+        train=train,
+        held_out=held_out,
+        out=out,
+        hub=store.url_of(settings.hub, lake, "motion_tokenizer", out.name),
+        config=settings.tokenizer,
+        seed=settings.seed,
+    )
