@@ -262,7 +262,7 @@ def _hits(
     for index, place in pairs:
         label = next(label for label, start, end in practice.parts if start <= practice.hits_s[index] < end)
         stroke = recogniser.label_set.class_of(label)
-        right += stroke is not None and stroke.id == found.hits[place].action_class
+        right += stroke is not None and stroke.id == found.hits[place].action
     precision, recall = share(len(pairs), len(found.hits)), share(len(pairs), len(practice.hits_s))
     strokes = share(right, len(pairs))
     console.print(
@@ -298,7 +298,7 @@ def _repetitions(
         found = recogniser.recognise_poses(one.video, subjects[one.video], "fitness", "windows")
         counted = sum(segment.repetitions or 0 for segment in found.segments)
         within += abs(counted - one.times) <= 1
-        named = ", ".join(dict.fromkeys(segment.action_classification.action for segment in found.segments))
+        named = ", ".join(dict.fromkeys(segment.answer.action for segment in found.segments))
         table.add_row(one.label, str(one.times), str(counted), named)
     console.print(table)
     figure = share(within, len(sets))

@@ -232,14 +232,14 @@ def recognise(
         elif as_json:
             told.append(found.model_dump(mode="json"))
         else:
-            said = [(one, one.action_classification) for one in found.segments]
+            said = [(one, one.answer) for one in found.segments]
             rows = [
                 [f"{one.timestamp:.2f}", what.action, f"{what.confidence:.2f}", one.repetitions or ""]
                 for one, what in said
             ]
-            print_table(f"{video} ({found.processing_method})", ["s", "action", "confidence", "times"], rows)
+            print_table(f"{video} ({found.method})", ["s", "action", "confidence", "times"], rows)
             if not rows:
-                console.print(f"{video}: nothing found, looked at as {found.processing_method}", highlight=False)
+                console.print(f"{video}: nothing found, looked at as {found.method}", highlight=False)
     if as_json:
         print(json.dumps(told, ensure_ascii=False, indent=2))
     if failed:

@@ -166,7 +166,7 @@ def _mistakes(examples: Sequence[ActionExample], decided: Sequence[EnsembleAnswe
             "confidence": one.confidence,
             "of_the_true_class": one.probabilities.get(example.class_id, 0.0),
             "participant": example.participant,
-            "said": {name: result["action"] for name, result in one.all_results.items()},
+            "said": {name: result["action"] for name, result in one.opinions.items()},
         }
         for one, example in wrong[:_MISTAKES]
     ]

@@ -106,21 +106,17 @@ class ActionRecogniser:
                 timestamp=round(segment.timestamp, 3),
                 frame_index=segment.hit_frame or 0,
                 confidence=segment.hit_confidence or 0.0,
-                action_class=segment.action_classification.action,
+                action=segment.answer.action,
             )
             for segment in (segments if how == "hits" else [])
         ]
         return Recognition(
-            video_path=str(video),
+            video=str(video),
             duration_s=duration_s,
             fps=subject.fps,
             hits=hits,
             segments=segments,
-            total_hits=len(hits),
-            total_segments=len(segments),
-            processing_method=how,
-            qwen_vl_enabled=any(member.name == VISION for member in self.members),
-            ensemble_used=len(self.members) > 1,
+            method=how,
             members=self.ensemble.weights,
             absent=self.absent,
             names={one.id: dict(one.names) for one in self.label_set.classes},
@@ -179,14 +175,13 @@ class ActionRecogniser:
             periodic = counted if counted and counted.period_s is not None else None
             records.append(
                 SegmentRecord(
-                    segment_index=len(records),
                     hit_frame=None if case.hit_s is None else _frame(subject, case.hit_s),
                     start_frame=_frame(subject, case.start_s),
                     end_frame=_frame(subject, case.end_s) + 1,
                     start_s=round(case.start_s, 3),
                     end_s=round(case.end_s, 3),
                     hit_confidence=stands_out,
-                    action_classification=decision,
+                    answer=decision,
                     timestamp=round(case.start_s if case.hit_s is None else case.hit_s, 3),
                     repetitions=periodic.repetitions if periodic else None,
                     period_s=periodic.period_s if periodic else None,

@@ -1,8 +1,4 @@
-"""What was recognised in a video: the JSON of the earlier system with its fields, and what else is worth knowing.
-
-`hits`, `segments`, `total_hits`, `total_segments`, `processing_method`, `qwen_vl_enabled` and `ensemble_used` are as
-that system had them; here confidences are measured, and `action_classification` holds the answers of all members.
-"""
+"""What was recognised in a video, as its JSON holds it."""
 
 from posellm_assets.actions.members.ensemble import EnsembleAnswer
 from posellm_assets.records import Record
@@ -14,7 +10,7 @@ class HitRecord(Record):
     timestamp: float
     frame_index: int
     confidence: float
-    action_class: str
+    action: str
 
 
 class SegmentRecord(Record):
@@ -24,15 +20,13 @@ class SegmentRecord(Record):
     movement is periodic and no hit.
     """
 
-    segment_index: int
-    segment_path: str | None = None
     hit_frame: int | None
     start_frame: int
     end_frame: int
     start_s: float
     end_s: float
     hit_confidence: float | None
-    action_classification: EnsembleAnswer
+    answer: EnsembleAnswer
     timestamp: float
     repetitions: int | None = None
     period_s: float | None = None
@@ -41,16 +35,12 @@ class SegmentRecord(Record):
 class Recognition(Record):
     """Everything that was recognised in a video. `left_out` says which shots were not looked at, and why."""
 
-    video_path: str
+    video: str
     duration_s: float
     fps: float
     hits: list[HitRecord]
     segments: list[SegmentRecord]
-    total_hits: int
-    total_segments: int
-    processing_method: str
-    qwen_vl_enabled: bool
-    ensemble_used: bool
+    method: str
     members: dict[str, float]
     """Weights by member."""
     absent: dict[str, str]

@@ -21,18 +21,18 @@ _FLASH_S = 0.12
 
 def write_timeline(recognition: Recognition, out: Path, annotated: Path | None = None) -> None:
     """Write the page; `annotated` is a video in the same folder that it plays."""
-    video, last_s = Path(recognition.video_path), recognition.duration_s or 1.0
-    classes = sorted({one.action_classification.action for one in recognition.segments})
+    video, last_s = Path(recognition.video), recognition.duration_s or 1.0
+    classes = sorted({one.answer.action for one in recognition.segments})
     colours = {name: f"hsl({round(360 * number / len(classes))} 60% 50%)" for number, name in enumerate(classes)}
     rows = [
         {
             "record": one,
-            "name": class_name(recognition, one.action_classification.action),
+            "name": class_name(recognition, one.answer.action),
             "x": round(one.start_s / last_s * WIDTH, 1),
             "width": round(max(2.0, (one.end_s - one.start_s) / last_s * WIDTH), 1),
             "at": None if one.hit_frame is None else round(one.timestamp / last_s * WIDTH, 1),
             "lane": number % 2,
-            "colour": colours[one.action_classification.action],
+            "colour": colours[one.answer.action],
             "strip": strip(ActionClip(one.start_s, one.end_s, video, None, None)),
         }
         for number, one in enumerate(recognition.segments)
@@ -80,7 +80,7 @@ def _drawn(picture: np.ndarray, time_s: float, subject: SubjectPoses, recognitio
 
 
 def _words(segment: SegmentRecord, recognition: Recognition) -> str:
-    said = segment.action_classification
+    said = segment.answer
     times = f"  x{segment.repetitions}" if segment.repetitions else ""
     name = recognition.names.get(said.action, {}).get("en", said.action)
     return f"{name} {said.confidence:.2f}{times}"

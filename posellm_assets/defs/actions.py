@@ -136,15 +136,12 @@ def _item(lake: Lake, key: str) -> PredictItem:
 def _predicted(lake: Lake, key: str) -> Done:
     path = lake.action_predictions(key)
     found = Recognition.model_validate(read_json(path))
-    rows = [
-        (f"{one.timestamp:.2f}", one.action_classification.action, f"{one.action_classification.confidence:.2f}")
-        for one in found.segments
-    ]
+    rows = [(f"{one.timestamp:.2f}", one.answer.action, f"{one.answer.confidence:.2f}") for one in found.segments]
     return Done(
         metadata={
-            "hits": found.total_hits,
-            "segments": found.total_segments,
-            "method": found.processing_method,
+            "hits": len(found.hits),
+            "segments": len(found.segments),
+            "method": found.method,
             "actions": table(("s", "action", "confidence"), rows),
             "predictions": path,
         },

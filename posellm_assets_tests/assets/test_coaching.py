@@ -62,15 +62,14 @@ def test_videos_get_labels_with_their_points_score_and_gain_on_the_time_before(l
 def test_a_clip_without_a_label_is_taken_for_what_was_recognised_in_it(lake: Lake) -> None:
     key = add(lake, 1, "", (CLEAN, LAGS, CLEAN), "2026-01-01T10:00:00Z")
     assert Labeller(lake, ["rules"]).label(key).status == "no_rules"
-    decision = {"action": "squat", "confidence": 0.9, "method": "m", "ensemble_method": "e", "seconds": 0.1,
-                "probabilities": {"squat": 0.9}, "all_results": {}}  # fmt: skip
-    segment = {"segment_index": 0, "hit_frame": None, "start_frame": 0, "end_frame": 90, "start_s": 0.0, "end_s": 4.0,
-               "hit_confidence": None, "timestamp": 0.0, "action_classification": decision}  # fmt: skip
+    decision = {"action": "squat", "confidence": 0.9, "member": "motion", "seconds": 0.1,
+                "probabilities": {"squat": 0.9}, "opinions": {}}  # fmt: skip
+    segment = {"hit_frame": None, "start_frame": 0, "end_frame": 90, "start_s": 0.0, "end_s": 4.0,
+               "hit_confidence": None, "timestamp": 0.0, "answer": decision}  # fmt: skip
     write_json(
         lake.action_predictions(key),
-        {"video_path": "x", "duration_s": 4.0, "fps": 24.0, "hits": [], "segments": [segment], "total_hits": 0,
-         "total_segments": 1, "processing_method": "clip", "qwen_vl_enabled": False, "ensemble_used": False,
-         "members": {}, "absent": {}, "names": {}, "left_out": [], "seconds": 0.1},
+        {"video": "x", "duration_s": 4.0, "fps": 24.0, "hits": [], "segments": [segment],
+         "method": "clip", "members": {}, "absent": {}, "names": {}, "left_out": [], "seconds": 0.1},
     )  # fmt: skip
     label = Labeller(lake, ["rules"]).label(key)
     assert (label.exercise, [point.fault for point in label.feedback_points]) == ("squat", ["asymmetric arms"])

@@ -82,6 +82,6 @@ def test_a_snapshot_becomes_a_recogniser_its_report_and_what_each_video_shows(
     assert (lake.action_report("all-0001") / "index.html").stat().st_size > 10_000
     for key, run in zip(asked, predicted, strict=True):
         found = Recognition.model_validate(read_json(lake.action_predictions(key)))
-        assert [one.action_classification.action for one in found.segments] == [read_manifest(lake, key).label]
+        assert [one.answer.action for one in found.segments] == [read_manifest(lake, key).label]
         (shown,) = run.asset_materializations_for_node("recognise_videos")
         assert shown.metadata["segments"].value == 1

@@ -26,14 +26,17 @@ _FLOOR = 1e-6
 
 
 class EnsembleAnswer(Record):
-    """What the ensemble says of a clip, in the words of the earlier system; `all_results` is by member."""
+    """What the ensemble says of a clip.
+
+    `member` is whose answer it is: `ensemble`, or one member's where it was asked alone or its threshold decided.
+    `opinions` holds what each member that was asked said, by its name.
+    """
 
     action: str
     confidence: float
-    method: str
-    ensemble_method: str
+    member: str
     probabilities: dict[str, float]
-    all_results: dict[str, dict[str, Any]]
+    opinions: dict[str, dict[str, Any]]
     seconds: float
 
 
@@ -110,19 +113,17 @@ class Ensemble(Record):
             return None
         calibrated = {opinion.member: self.calibrated(opinion) for opinion in opinions}
         asked = [calibrated[member] for member in self.members if member in calibrated]
-        chosen, method = mixed, "likelihood_weighted"
+        chosen = mixed
         if self.rule == "threshold":
             chosen = next((opinion for opinion in asked if opinion.confidence > self.threshold), asked[-1])
-            method = f"{chosen.member}_primary"
         elif len(asked) == 1:
-            chosen, method = asked[0], "single"
+            chosen = asked[0]
         return EnsembleAnswer(
             action=chosen.action,
             confidence=chosen.confidence,
-            method=chosen.member,
-            ensemble_method=method,
+            member=chosen.member,
             probabilities=_probabilities(chosen),
-            all_results={opinion.member: _result(opinion) for opinion in asked},
+            opinions={opinion.member: _result(opinion) for opinion in asked},
             seconds=mixed.seconds,
         )
 

@@ -73,7 +73,7 @@ def exercise_of(lake: Lake, manifest: FootageManifest) -> str | None:
         return manifest.label
     lasted: dict[str, float] = defaultdict(float)
     for segment in Recognition.model_validate(read_json(predictions)).segments:
-        lasted[segment.action_classification.action] += segment.end_s - segment.start_s
+        lasted[segment.answer.action] += segment.end_s - segment.start_s
     return max(lasted, key=lambda action: lasted[action]) if lasted else None
 
 

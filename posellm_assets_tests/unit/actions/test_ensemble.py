@@ -121,7 +121,7 @@ def test_silence_is_held_against_nobody_and_a_member_without_weight_can_still_be
     assert silent.weights["good"] == pytest.approx(spoken.weights["good"], abs=0.02)
     sure = Ensemble.fit({"good": good[:40], "worthless": said("worthless", TRUTH[:40], 0.0, 0.98, 3)}, TRUTH[:40])
     alone = sure.decide([said("worthless", TRUTH[:1], 0.0, 0.98, 3)[0]])
-    assert sure.weights["worthless"] < 1e-3 and alone and alone.ensemble_method == "single"
+    assert sure.weights["worthless"] < 1e-3 and alone and alone.member == "worthless"
 
 
 def test_a_member_that_is_silent_on_a_clip_leaves_it_to_the_others_and_all_answers_are_kept() -> None:
@@ -129,9 +129,9 @@ def test_a_member_that_is_silent_on_a_clip_leaves_it_to_the_others_and_all_answe
     seeing, moving = said("vision", truth, 0.8, 0.8, 1), said("motion", truth, 0.8, 0.8, 2)
     ensemble = Ensemble.fit({"vision": [None] * 10 + seeing[10:], "motion": list(moving)}, truth)
     both = ensemble.decide([seeing[0], moving[0]])
-    assert both and set(both.all_results) == {"vision", "motion"} and both.ensemble_method == "likelihood_weighted"
+    assert both and set(both.opinions) == {"vision", "motion"} and both.member == "ensemble"
     alone = ensemble.decide([moving[0]])
-    assert alone and (alone.action, alone.method, alone.ensemble_method) == (moving[0].action, "motion", "single")
+    assert alone and (alone.action, alone.member) == (moving[0].action, "motion")
     assert ensemble.decide([]) is None
 
 
@@ -146,5 +146,5 @@ def test_the_threshold_rule_asks_one_member_after_the_other() -> None:
     motion = opinion("motion", smash=0.6, clear=0.4)
     sure = ensemble.decide([opinion("vision", clear=0.85, smash=0.15), motion])
     unsure = ensemble.decide([opinion("vision", clear=0.75, smash=0.25), motion])
-    assert sure and (sure.action, sure.ensemble_method, sure.confidence) == ("clear", "vision_primary", 0.85)
-    assert unsure and (unsure.action, unsure.ensemble_method) == ("smash", "motion_primary")
+    assert sure and (sure.action, sure.member, sure.confidence) == ("clear", "vision", 0.85)
+    assert unsure and (unsure.action, unsure.member) == ("smash", "motion")
