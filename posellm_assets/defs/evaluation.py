@@ -10,7 +10,7 @@ from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.program_assets import Ran, program_asset
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.evaluation.config import EvaluateJob, EvaluatorJob
-from posellm_assets.evaluation.report import summary_markdown
+from posellm_assets.evaluation.summary import summary_markdown
 from posellm_assets.files import read_json
 from posellm_assets.generations.champion import Champion, promote, read_champion, rolled_back
 from posellm_assets.generations.snapshots import read_snapshot

@@ -30,7 +30,7 @@ from posellm_assets.evaluation.config import ChampionReport, EvaluateJob
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.figures import Figures
 from posellm_assets.evaluation.gate import ModelFigures, Released, decide
-from posellm_assets.evaluation.page import render
+from posellm_assets.evaluation.report import render
 from posellm_assets.evaluation.retention import retention
 from posellm_assets.evaluation.showcase import showcase
 from posellm_assets.evaluation.text_to_motion import Asked

@@ -1,116 +1,253 @@
-"""The report in small, for the metadata of a run: a table of the headline figures.
+"""The report as one HTML file: figures, curves, tables, and motions that play."""
 
-The report in full, a page of HTML, is made in `page.py`.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, format_figure, sample
+from posellm_assets.evaluation.retention import TASKS
+from posellm_assets.evaluation.summary import HEADLINES, reasons
+from posellm_assets.footage.splits import SPLITS
+from posellm_assets.motion.held_out import HeldOut, MotionErrors
+from posellm_assets.reports.html import asset, filled
+from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, format_figure, model_figures, sample
+from posellm_assets.training.curves import Curve, smoothed
 
-# Name, what it is, whether it is a share, and the figures that it is to be read beside.
-HEADLINES: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
-    (
-        "naming_accuracy",
-        "The text about a held-out motion names its movement",
-        True,
-        (
-            ("naming_nearest_neighbour", "nearest training clip"),
-            ("naming_majority", "commonest label"),
-            ("naming_chance", "chance"),
-        ),
-    ),
-    (
-        "scoring_accuracy",
-        "The likeliest label of a held-out motion is its own",
-        True,
-        (("naming_nearest_neighbour", "nearest training clip"), ("naming_chance", "chance")),
-    ),
-    (
-        "recognised_generated",
-        "A generated motion is recognised as what was asked for",
-        True,
-        (
-            ("recognised_real", "real motion"),
-            ("recognised_reconstructed", "real, after the tokenizer"),
-            ("recognised_chance", "chance"),
-        ),
-    ),
-    ("valid_share", "A generated motion can be decoded", True, ()),
-    (
-        "r_precision_3_generated",
-        "The held-out text that a motion was generated from is among the 3 nearest to it",
-        True,
-        (
-            ("r_precision_3_real", "real motion"),
-            ("r_precision_3_reconstructed", "real, after the tokenizer"),
-            ("r_precision_3_nearest", "nearest training clip by text"),
-            ("r_precision_3_chance", "chance"),
-        ),
-    ),
-    (
-        "nll_per_code",
-        "Surprise at held-out motion given its text (nats per code, lower is better)",
-        False,
-        (
-            ("nll_per_code_without_text", "without the text"),
-            ("nll_per_code_bigram", "bigram"),
-            ("nll_per_code_unigram", "unigram"),
-        ),
-    ),
-    (
-        "edit_distance_generated",
-        "Edit distance to the nearest held-out take (0 the same, 1 nothing shared)",
-        False,
-        (("edit_distance_real", "another take (floor)"), ("edit_distance_shuffled", "takes of other labels")),
-    ),
+CHART = (280, 130)  # width and height of a loss curve, in the units of its drawing
+
+# The columns of the table by label.
+COLUMNS: tuple[tuple[str, str], ...] = (
+    ("naming_accuracy", "named by the text"),
+    ("scoring_accuracy", "likeliest label"),
+    ("naming_nearest_neighbour", "nearest training clip"),
+    ("recognised_generated", "generated, recognised"),
+    ("recognised_reconstructed", "tokenizer, recognised"),
+    ("recognised_real", "real, recognised"),
+    ("nll_per_code", "nats per code"),
 )
+# The columns of the tokenizer's table, as they are called in its report.
+TOKENIZER: tuple[tuple[str, str], ...] = (
+    ("clips", "clips"),
+    ("mpjpe_mm", "MPJPE, root-aligned (mm)"),
+    ("baseline_mean_pose_mm", "the same of a mean pose (mm)"),
+    ("global_mpjpe_mm", "MPJPE, global (mm)"),
+    ("acceleration_error_m_per_s2", "acceleration error (m/s²)"),
+    ("foot_skate_m_per_s", "foot skate (m/s)"),
+    ("foot_skate_original_m_per_s", "foot skate of the original (m/s)"),
+)
+SHARES = frozenset(name for name, _, is_share, _ in HEADLINES if is_share) | {
+    other for _, _, is_share, beside in HEADLINES if is_share for other, _ in beside
+}
 
 
-def summary_markdown(metrics: Mapping[str, Any]) -> str:
-    """A Markdown table of the headline figures, their baselines and sample sizes, and what could not be measured."""
-    figures = metrics["figures"]
-    lines = ["| figure | value | beside it | n |", "| --- | --- | --- | --- |"]
-    for name, title, is_share, beside in HEADLINES:
-        if name in figures:
-            others = [
-                f"{words} {format_figure(figures[other]['value'], is_share)}"
-                for other, words in beside
-                if other in figures
-            ]
-            figure = figures[name]
-            value, interval = format_figure(figure["value"], is_share), bounds(figure, is_share)
-            between = f" ({interval})" if interval else ""
-            lines.append(f"| {title} | **{value}**{between} | {', '.join(others)} | {sample(figure)} |")
-    for layout in LAYOUTS:
-        if layout.present(figures):
-            lines += ["", *_table(layout, figures)]
-    missing = [f"- not measured ({', '.join(names)}): {reason}" for reason, names in reasons(metrics["absent"])]
-    decision = metrics.get("decision")
-    verdict = (
-        [f"\n{'Released' if decision['promote'] else 'Not released'}: {' '.join(decision['reasons'])}"]
-        if decision
-        else []
+def render(
+    metrics: Mapping[str, Any],
+    champion: Mapping[str, Any] | None,
+    losses: Mapping[str, Curve],
+    rows: Sequence[Mapping[str, Any]],
+) -> str:
+    """The page.
+
+    Args:
+        metrics: the contents of metrics.json, without or with `seconds`.
+        champion: the figures of the released model, or None.
+        losses: the loss curve of each stage, in the order of training.
+        rows: what `showcase` gave.
+    """
+    motions = [panel["motion"] for row in rows for panel in row["panels"]]
+    return filled(
+        __package__,
+        "report.html",
+        metrics=metrics,
+        headlines=[
+            _headline(metrics["figures"], *headline) for headline in HEADLINES if headline[0] in metrics["figures"]
+        ],
+        absent=reasons(metrics["absent"]),
+        tables=[table for layout in LAYOUTS if (table := _table(layout, metrics))],
+        columns=COLUMNS,
+        by_label=metrics["by_label"],
+        cell=_cell,
+        curves=[_chart(stage, curve) for stage, curve in losses.items()],
+        chart=CHART,
+        rows=rows,
+        motions=motions,
+        comparison=_comparison(metrics["figures"], champion) if champion else [],
+        compared=[_compared(comparison) for comparison in metrics["decision"]["comparisons"]],
+        generations=list(metrics["retention"][0]["cells"]) if metrics["retention"] else [],
+        retention=[_retained(row) for row in metrics["retention"]],
+        tokenizer=_tokenizer(metrics["provenance"]["tokenizer"]),
+        provenance=_provenance(metrics["provenance"]),
+        splits=_splits(metrics["provenance"].get("snapshot")),
+        player=asset(__package__, "player.js"),
     )
-    return "\n".join([*lines, *([""] if missing else []), *missing, *verdict])
 
 
-def reasons(absent: Mapping[str, str]) -> list[tuple[str, list[str]]]:
-    """Each reason once, with the figures that it explains."""
+def _headline(
+    figures: Mapping[str, Any], name: str, title: str, is_share: bool, beside: Sequence[tuple[str, str]]
+) -> dict[str, Any]:
+    """A figure with the others it is read beside, as bars on one scale."""
+    bars = [("this model", figures[name])] + [(words, figures[other]) for other, words in beside if other in figures]
+    scale = 1.0 if is_share else max(abs(figure["value"]) for _, figure in bars) or 1.0
+    return {
+        "title": title,
+        "value": format_figure(figures[name]["value"], is_share),
+        "interval": bounds(figures[name], is_share),
+        "sample": sample(figures[name]),
+        "bars": [
+            {
+                "words": words,
+                "value": format_figure(figure["value"], is_share),
+                "width": round(100 * min(1.0, max(0.0, figure["value"] / scale)), 1),
+            }
+            for words, figure in bars
+        ],
+    }
+
+
+def _cell(figures: Mapping[str, Any], name: str) -> str:
+    return _with_sample(figures[name], name in SHARES) if name in figures else "–"
+
+
+def _with_sample(figure: Mapping[str, Any], is_share: bool) -> str:
+    return f"{format_figure(figure['value'], is_share)} ({sample(figure)})"
+
+
+def _table(layout: TableLayout, metrics: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A table over all clips and one for each sport, without the columns and rows in which nothing was measured."""
+    groups = [("all", metrics["figures"]), *metrics["by_sport"].items()]
+    parts = [(name, figures) for name, figures in groups if layout.present(figures)]
+    if not parts or parts[0][0] != "all":
+        return None
+    return {
+        "title": layout.title,
+        "notes": layout.notes,
+        "overall": _filled(layout, parts[0][1]),
+        "by_sport": [(sport, _filled(layout, figures)) for sport, figures in parts[1:]],
+    }
+
+
+def _filled(layout: TableLayout, figures: Mapping[str, Any]) -> dict[str, Any]:
+    columns = [c for c in layout.columns if any(layout.figure(figures, row, c) for row, _ in layout.rows)]
+    rows = []
+    for row, title in layout.rows:
+        found = [(layout.figure(figures, row, column), column) for column in columns]
+        if any(figure for figure, _ in found):
+            rows.append({"title": title, "own": row == layout.rows[0][0], "cells": [_written(*pair) for pair in found]})
+    return {"columns": columns, "rows": rows}
+
+
+def _written(figure: Mapping[str, Any] | None, column: Column) -> dict[str, str] | None:
+    if figure is None:
+        return None
+    return {
+        "value": format_figure(figure["value"], column.is_share),
+        "interval": bounds(figure, column.is_share),
+        "n": sample(figure),
+    }
+
+
+def _chart(stage: str, curve: Curve) -> dict[str, Any]:
+    width, height = CHART
+    points = smoothed(curve)
+    top = max((loss for _, loss in points), default=1.0)
+    last_step = max((step for step, _ in points), default=1)
+    line = " ".join(
+        f"{step / last_step * width:.1f},{height - loss / (top or 1) * height:.1f}" for step, loss in points
+    )
+    return {
+        "stage": stage,
+        "line": line,
+        "top": f"{top:.2f}",
+        "steps": last_step,
+        "first": f"{points[0][1]:.2f}" if points else "–",
+        "last": f"{points[-1][1]:.2f}" if points else "–",
+    }
+
+
+def _comparison(figures: Mapping[str, Any], champion: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Every figure of the models themselves that both have."""
     return [
-        (reason, [name for name, why in absent.items() if why == reason]) for reason in dict.fromkeys(absent.values())
+        {
+            "name": name,
+            "better": column.better,
+            "new": _with_sample(figures[name], column.is_share),
+            "old": _with_sample(champion[name], column.is_share),
+        }
+        for name, column in model_figures().items()
+        if name in figures and name in champion
     ]
 
 
-def _table(layout: TableLayout, figures: Mapping[str, Any]) -> list[str]:
-    def cell(row: str, column: Column) -> str:
-        figure = layout.figure(figures, row, column)
-        return f"{format_figure(figure['value'], column.is_share)} ({sample(figure)})" if figure else ""
+def _tokenizer(report: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What the tokenizer keeps of clips that it was not trained on: over all, by sport, and by skeleton if several."""
+    held_out = HeldOut.model_validate(report["held_out"]) if report else None
+    if held_out is None or not held_out.clips:
+        return None
+    groups: dict[str, MotionErrors] = {"all": held_out} | held_out.by_sport
+    if len(held_out.by_skeleton) > 1:
+        groups |= held_out.by_skeleton
+    rows = [
+        (name, ["–" if (error := getattr(errors, key)) is None else error for key, _ in TOKENIZER])
+        for name, errors in groups.items()
+    ]
+    return {
+        "headings": [heading for _, heading in TOKENIZER],
+        "rows": rows,
+        "codes": f"{held_out.codes_used} of {held_out.codebook_size}",
+        "perplexity": held_out.perplexity,
+    }
 
-    heads = [layout.title, *(column.heading for column in layout.columns)]
-    return [
-        f"| {' | '.join(heads)} |",
-        f"|{' --- |' * len(heads)}",
-        *(f"| {' | '.join([title, *(cell(row, column) for column in layout.columns)])} |"
-          for row, title in layout.rows),
-    ]  # fmt: skip
+
+def _compared(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """A comparison of the gate, as it is written."""
+    is_share, interval = comparison["figure"] in SHARES, comparison["interval"]
+    return {
+        **comparison,
+        "new": format_figure(comparison["new"], is_share),
+        "old": format_figure(comparison["old"], is_share),
+        "gain": f"{comparison['gain']:+.3f}",
+        "interval": f"{interval[0]:+.3f} to {interval[1]:+.3f}" if interval else "",
+    }
+
+
+def _retained(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of the retention matrix, as it is written."""
+    title, is_share = next((title, is_share) for name, title, is_share in TASKS if name == row["figure"])
+    column = Column(row["figure"], title, "higher" if is_share else "lower", is_share)
+    return {"sport": row["sport"], "task": title, "cells": [_written(cell, column) for cell in row["cells"].values()]}
+
+
+def _provenance(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Name and value of all that made the figures, nested names joined by dots; what has its own table is left out."""
+    flat: list[tuple[str, str]] = []
+
+    def add(name: str, value: Any) -> None:
+        if isinstance(value, Mapping):
+            for key, inner in value.items():
+                add(f"{name}.{key}" if name else str(key), inner)
+        elif isinstance(value, list) and len(value) > 20:
+            flat.append((name, f"{len(value)} entries, see metrics.json"))
+        else:
+            flat.append((name, str(value)))
+
+    snapshot = provenance.get("snapshot") or {}
+    add("", {key: value for key, value in provenance.items() if key not in ("snapshot", "tokenizer")})
+    add("tokenizer", {key: value for key, value in (provenance["tokenizer"] or {}).items() if key != "held_out"})
+    add("snapshot", {key: value for key, value in snapshot.items() if key not in ("videos", "settings")})
+    add("training settings", snapshot.get("settings") or {})
+    return flat
+
+
+def _splits(snapshot: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """Videos and participants per split of the snapshot."""
+    table = []
+    for split in SPLITS if snapshot else ():
+        videos = [video for video in (snapshot or {})["videos"] if video["split"] == split]
+        table.append(
+            {
+                "split": split,
+                "videos": len(videos),
+                "participants": sorted({video["participant"] for video in videos if video["participant"]}),
+                "unnamed": sum(video["participant"] is None for video in videos),
+                "sports": sorted({video["sport"] for video in videos}),
+            }
+        )
+    return table

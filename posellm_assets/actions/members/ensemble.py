@@ -4,8 +4,8 @@ Every member is calibrated first, so that a probability means the same whoever s
 the mixture of theirs whose weights make the true classes of the validation clips likeliest: stacking of densities by
 expectation-maximisation (Smyth and Wolpert 1999; Yao et al. 2018). Nothing pulls the weights towards each other. So a
 member that is behind another one on every clip is not listened to, and one that knows what the others do not is; with a
-belief in every member to begin with, a poor member would spoil what a good one says as long as clips are few. The rule
-of the earlier system is there as an option: the first member that is surer than a threshold decides alone.
+belief in every member to begin with, a poor member would spoil what a good one says as long as clips are few. By
+another rule, where it is asked for, the first member that is surer than a threshold decides alone.
 """
 
 import math

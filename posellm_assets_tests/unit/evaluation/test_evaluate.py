@@ -13,8 +13,8 @@ from posellm_assets.evaluation.config import (
     EvaluatorJob,
 )
 from posellm_assets.evaluation.evaluate import run
-from posellm_assets.evaluation.page import render
-from posellm_assets.evaluation.report import summary_markdown
+from posellm_assets.evaluation.report import render
+from posellm_assets.evaluation.summary import summary_markdown
 from posellm_assets.evaluation.train_evaluator import run as train_evaluator
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.reports.tables import bounds
