@@ -14,7 +14,7 @@ from posellm_assets.generations.champion import read_champion
 from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
 from posellm_assets.keys import check_snapshot_key, check_video_key
 from posellm_assets.lake import Lake
-from posellm_assets.language.formats.card import UNKNOWN, model_card, public_name
+from posellm_assets.language.formats.card import model_card, public_name
 from posellm_assets.language.formats.export import export_dataset
 from posellm_assets.language.origin import Origin
 from posellm_assets.motion.exporting import write_motion
@@ -50,7 +50,7 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
         raise ValueError(f"{final} is not there: the training of {snapshot} has not finished")
     result = read_json(final.parent / "result.json")
     origin = Origin.read(final)
-    base = _base_of_adapter(final) if adapter else origin.base or UNKNOWN
+    base = _base_of_adapter(final) if adapter else origin.base
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".") as name:
         folder = Path(name) / "model"
@@ -61,7 +61,7 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
         else:
             shutil.copytree(final, folder, ignore=shutil.ignore_patterns("adapter"))
         # Where the base lies on this machine is nobody's business.
-        origin.model_copy(update={"base": origin.base and public_name(origin.base)}).write(folder)
+        origin.model_copy(update={"base": public_name(origin.base)}).write(folder)
         # Its job names paths of this machine.
         own = shutil.ignore_patterns("job.json", "losses.jsonl", "checkpoint*")
         shutil.copytree(lake.tokenizer(manifest.lineage), folder / "motion_tokenizer", ignore=own)

@@ -200,7 +200,7 @@ def _parts(snapshot: Snapshot, split: Split) -> dict[str, list[SnapshotVideo]]:
     videos: dict[str, list[SnapshotVideo]] = defaultdict(list)
     for video in snapshot.videos:
         if video.split == split:
-            videos[video.part or snapshot.snapshot].append(video)
+            videos[video.part].append(video)
     parts = {}
     for part, of_part in sorted((videos or {f"{snapshot.snapshot}-none": []}).items()):
         content = repr((_EXAMPLES_VERSION, snapshot.lineage, *map(_version, of_part)))
@@ -218,8 +218,6 @@ def _write_parts(
     lake: Lake, snapshot: Snapshot, parts: dict[str, list[SnapshotVideo]], folder: Path, earlier: Sequence[Path]
 ) -> None:
     """Make `folder` hold exactly `parts`; `earlier` are the folders to share from."""
-    if folder.is_file():  # as the first versions wrote it
-        folder.unlink()
     with whole_folder(folder) as new:
         for name, videos in parts.items():
             there = next((path for other in [folder, *earlier] if (path := other / name).is_file()), None)

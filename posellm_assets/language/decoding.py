@@ -191,7 +191,7 @@ class MotionLM:
     def _check_learned(self, task: Task, given: Sequence[Sequence[int]]) -> None:
         if task not in self.tasks:
             raise ValueError(
-                f"the model has not learned the task {task}, only {', '.join(self.tasks) or 'what is not recorded'}: "
+                f"the model has not learned the task {task}, only {', '.join(self.tasks)}: "
                 f"give {task} a share in the tasks of a stage and train a generation"
             )
         if not all(given):

@@ -10,12 +10,9 @@ _FILE = "origin.json"
 
 
 class Origin(Record):
-    """The base that a model was made from, with the shape of the built-in one, and the tasks of all its stages.
+    """The base that a model was made from, with the shape of the built-in one, and the tasks of all its stages."""
 
-    `base` is None where it is not known: the parent was made before this was recorded.
-    """
-
-    base: str | None
+    base: str
     tiny: TinyConfig | None
     tasks: tuple[Task, ...]
 
@@ -41,7 +38,7 @@ class Origin(Record):
     def __str__(self) -> str:
         if self.tiny:
             return f"{self.base} with {self.tiny.layers} layers of {self.tiny.hidden_size}"
-        return self.base or "a base that is not recorded"
+        return self.base
 
     def write(self, folder: Path) -> None:
         """Write into a model folder."""
@@ -49,6 +46,5 @@ class Origin(Record):
 
     @classmethod
     def read(cls, folder: Path) -> "Origin":
-        """Read what `write` wrote; of an older model nothing is known."""
-        path = folder / _FILE
-        return cls.model_validate(files.read_json(path)) if path.is_file() else cls(base=None, tiny=None, tasks=())
+        """Read what `write` wrote; FileNotFoundError where `folder` holds no finished model."""
+        return files.read_record(folder / _FILE, cls, "copy the model again, or train it again")

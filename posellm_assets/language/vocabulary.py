@@ -143,7 +143,7 @@ class Vocabulary:
         if not (folder / _FILE).is_file():
             raise FileNotFoundError(f"{folder} holds no {_FILE}: it is not a model that this project trained")
         record = files.read_json(folder / _FILE)
-        record["participants"] = [*record.get("participants", ()), *participants]
+        record["participants"] = [*record["participants"], *participants]
         return cls(AutoTokenizer.from_pretrained(folder), **record)
 
 

@@ -7,9 +7,9 @@ such variants.
 
 import random
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import ValidationError, model_validator
+from pydantic import ValidationError
 
 from posellm_assets.files import read_json, write_json
 from posellm_assets.lake import Lake
@@ -50,14 +50,6 @@ class CaptionText(Record):
     def tells_of(self, start_s: float, end_s: float) -> bool:
         """Whether it is about what happens between two times of the clip."""
         return self.start_s is None or self.end_s is None or (self.start_s < end_s and start_s < self.end_s)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _before_languages(cls, content: Any) -> Any:
-        """Captions written before they had a language: ours were English, an owner's may be in any."""
-        if isinstance(content, dict) and "language" not in content:
-            return {**content, "language": None if content.get("kind") == "user" else "en"}
-        return content
 
 
 class Captions(Record):

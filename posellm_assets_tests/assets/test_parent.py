@@ -96,5 +96,3 @@ def test_a_model_knows_its_base_and_what_all_its_stages_taught_it(tmp_path: Path
     second = Origin.of(after)
     assert (second.base, second.tiny, second.tasks) == ("tiny", samples.SMALL, ("between", "denoise", "m2t", "t2m"))
     assert second.fits(job.model) and not second.fits(after.model) and not second.fits(ModelConfig(tiny=TinyConfig()))
-    unknown = Origin.of(after.model_copy(update={"parent": tmp_path / "older"}))
-    assert (unknown.base, unknown.tasks) == (None, ("between",))

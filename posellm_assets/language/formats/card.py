@@ -9,7 +9,6 @@ import yaml
 from posellm_assets.language.config import StageJob
 
 # The base of a model that was made before bases were recorded.
-UNKNOWN = "not recorded"
 
 _FIELDS = {
     "alpaca": "`instruction`, `input`, `output`; a motion is written `<motion_3><motion_17>...` without separators",
@@ -109,7 +108,7 @@ def stage_card(job: StageJob, step: int, val_before: dict[str, dict[str, Any]], 
 def _front(library: str, base: str) -> list[str]:
     """The front matter from which the Hub takes what kind of model it is."""
     head = ["---", f"library_name: {library}", "tags: [motion, text-to-motion]"]
-    if public_name(base) == base and base not in ("tiny", UNKNOWN):
+    if public_name(base) == base and base != "tiny":
         head.append(f"base_model: {base}")
     return [*head, "---"]
 

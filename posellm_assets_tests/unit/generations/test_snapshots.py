@@ -4,7 +4,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from posellm_assets.files import read_json, sha256_of, write_bytes, write_json
+from posellm_assets.files import read_json, sha256_of, write_bytes
 from posellm_assets.footage.manifest import FootageManifest, read_manifest, write_manifest
 from posellm_assets.footage.video import VideoInfo
 from posellm_assets.generations.snapshots import (
@@ -162,18 +162,6 @@ def test_the_examples_are_the_same_whether_or_not_there_is_something_to_share(la
         shutil.rmtree(str(lake.examples(snapshot, "train")))
     build_examples(lake, second)
     assert sha256_of(lake.examples("all-0002", "train")) == shared
-
-
-def test_a_snapshot_of_an_earlier_version_is_read_and_its_one_file_made_a_folder(lake: Lake) -> None:
-    first = frozen(lake, [TRAIN])
-    old = first.model_dump()
-    for video in old["videos"]:
-        del video["part"]
-    del old["reason"]
-    write_json(lake.snapshot("all-0001"), old)
-    write_bytes(lake.examples("all-0001", "train"), b"one file")
-    assert build_examples(lake, read_snapshot(lake, "all-0001"))["train"] == 2
-    assert build_examples(lake, frozen(lake, [TRAIN]))["train"] == 2
 
 
 def test_data_that_changed_since_is_refused_and_named(lake: Lake) -> None:

@@ -104,15 +104,6 @@ def test_an_owners_words_keep_the_language_that_their_owner_declared():
     assert (text.text, text.kind, text.language) == ("  Knie beugen ", "user", "de")
 
 
-def test_captions_written_before_they_had_a_language_are_english_but_for_the_owners():
-    old = captions(languages=("en",)).model_dump()
-    old["texts"] = [{"text": text["text"], "kind": text["kind"]} for text in old["texts"]]
-    old["texts"].append({"text": "深蹲", "kind": "user"})
-    read = Captions.model_validate(old)
-    assert {text.language for text in read.texts if text.kind != "user"} == {"en"}
-    assert read.texts[-1].language is None
-
-
 def test_the_languages_are_a_setting_and_an_unknown_one_is_refused(tmp_path, monkeypatch):
     lake = Lake(tmp_path / "lake")
     monkeypatch.setenv("POSELLM_TEXTS__LANGUAGES", '["en", "zh"]')
