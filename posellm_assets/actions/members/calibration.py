@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from posellm_assets.actions.members.opinions import Opinion
 from posellm_assets.reports.metrics import Figure
@@ -21,6 +20,8 @@ def fit_temperature(opinions: Sequence[Opinion], truth: Sequence[str]) -> float:
 
     A prior keeps it near 1 where clips are few. A clip whose class an opinion does not know is left out.
     """
+    from scipy.optimize import minimize_scalar  # here, because the code server starts without SciPy
+
     known = [
         (opinion, class_id) for opinion, class_id in zip(opinions, truth, strict=True) if class_id in opinion.log_probs
     ]

@@ -8,7 +8,6 @@ same position a second later.
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 _WAVES = 16
@@ -18,6 +17,8 @@ MOST_BITS = 12
 
 def picture_hash(rgb: np.ndarray) -> np.ndarray:
     """(4,) uint64 of an (H, W, 3) picture: which of its 16 x 16 lowest frequencies are stronger than the median."""
+    import cv2  # here, because the code server starts without OpenCV
+
     side = 4 * _WAVES
     grey = cv2.resize(cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY), (side, side), interpolation=cv2.INTER_AREA)
     lowest = cv2.dct(grey.astype(np.float32))[:_WAVES, :_WAVES].ravel()
