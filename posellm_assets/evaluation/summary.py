@@ -6,6 +6,7 @@ The report in full, a page of HTML, is made in `report.py`.
 from collections.abc import Mapping
 from typing import Any
 
+from posellm_assets.reports.markdown import escaped, table
 from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, format_figure, sample
 
 # Name, what it is, whether it is a share, and the figures that it is to be read beside.
@@ -70,7 +71,7 @@ HEADLINES: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
 def summary_markdown(metrics: Mapping[str, Any]) -> str:
     """A Markdown table of the headline figures, their baselines and sample sizes, and what could not be measured."""
     figures = metrics["figures"]
-    lines = ["| figure | value | beside it | n |", "| --- | --- | --- | --- |"]
+    rows = []
     for name, title, is_share, beside in HEADLINES:
         if name in figures:
             others = [
@@ -81,18 +82,19 @@ def summary_markdown(metrics: Mapping[str, Any]) -> str:
             figure = figures[name]
             value, interval = format_figure(figure["value"], is_share), bounds(figure, is_share)
             between = f" ({interval})" if interval else ""
-            lines.append(f"| {title} | **{value}**{between} | {', '.join(others)} | {sample(figure)} |")
-    for layout in LAYOUTS:
-        if layout.present(figures):
-            lines += ["", *_table(layout, figures)]
-    missing = [f"- not measured ({', '.join(names)}): {reason}" for reason, names in reasons(metrics["absent"])]
+            rows.append([title, f"{value}{between}", ", ".join(others), sample(figure)])
+    tables = [table(["figure", "value", "beside it", "n"], rows)]
+    tables += [_table(layout, figures) for layout in LAYOUTS if layout.present(figures)]
+    missing = [
+        f"- not measured ({', '.join(names)}): {escaped(reason)}" for reason, names in reasons(metrics["absent"])
+    ]
     decision = metrics.get("decision")
     verdict = (
         [f"\n{'Released' if decision['promote'] else 'Not released'}: {' '.join(decision['reasons'])}"]
         if decision
         else []
     )
-    return "\n".join([*lines, *([""] if missing else []), *missing, *verdict])
+    return "\n".join(["\n\n".join(tables), *([""] if missing else []), *missing, *verdict])
 
 
 def reasons(absent: Mapping[str, str]) -> list[tuple[str, list[str]]]:
@@ -102,15 +104,10 @@ def reasons(absent: Mapping[str, str]) -> list[tuple[str, list[str]]]:
     ]
 
 
-def _table(layout: TableLayout, figures: Mapping[str, Any]) -> list[str]:
+def _table(layout: TableLayout, figures: Mapping[str, Any]) -> str:
     def cell(row: str, column: Column) -> str:
         figure = layout.figure(figures, row, column)
         return f"{format_figure(figure['value'], column.is_share)} ({sample(figure)})" if figure else ""
 
     heads = [layout.title, *(column.heading for column in layout.columns)]
-    return [
-        f"| {' | '.join(heads)} |",
-        f"|{' --- |' * len(heads)}",
-        *(f"| {' | '.join([title, *(cell(row, column) for column in layout.columns)])} |"
-          for row, title in layout.rows),
-    ]  # fmt: skip
+    return table(heads, ([title, *(cell(row, column) for column in layout.columns)] for row, title in layout.rows))

@@ -22,6 +22,7 @@ from typing import Any
 from posellm_assets.files import read_json
 from posellm_assets.language.config import Method, ModelConfig, StageConfig
 from posellm_assets.program import bf16_is_fast_on_cpu
+from posellm_assets.reports.markdown import table
 
 _GIB = 2**30
 _NEW_TOKENS = 600
@@ -245,12 +246,12 @@ def _number(told: str) -> float:
 
 def hardware_table() -> str:
     """What the known bases need on a GPU, as a table in Markdown: bf16, 4 rows of 256 tokens."""
-    lines = ["| base | parameters | full | lora | qlora |", "| --- | --- | --- | --- | --- |"]
+    rows = []
+    methods: tuple[Method, ...] = ("full", "lora", "qlora")
     for name in ("unsloth/Qwen3-1.7B", "facebook/opt-350m"):
         shape = SHAPES[name]
-        methods: tuple[Method, ...] = ("full", "lora", "qlora")
         figures = [
             f"{bytes_needed(shape, method, 4 * 256, bf16=True) / _USABLE / _GIB + 1:.1f} GiB" for method in methods
         ]
-        lines.append(f"| `{name}` | {shape.parameters / 1e6:,.0f} M | {' | '.join(figures)} |")
-    return "\n".join(lines)
+        rows.append([name, f"{shape.parameters / 1e6:,.0f} M", *figures])
+    return table(["base", "parameters", *methods], rows)

@@ -20,6 +20,7 @@ from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.files import write_bytes, write_json
 from posellm_assets.footage.splits import SPLITS
 from posellm_assets.records import Record
+from posellm_assets.reports.markdown import escaped, table
 
 
 class Phrasings(Record):
@@ -115,28 +116,23 @@ def card(stats: dict[str, Any], label_set: LabelSet, config: DatasetConfig) -> s
     """The data set's card as Markdown, with the front matter from which the Hub and `datasets` take the splits."""
     splits = {"train": "train", "val": "validation", "test": "test"}
     files = "\n".join(f"  - split: {name}\n    path: {split}.jsonl" for split, name in splits.items())
-    rows = [
-        f"| {name} | {label_set[own['class_id']].description} | "
-        + " | ".join(str(own.get(s, 0)) for s in splits)
-        + " |"
+    by_split = [[split, own["clips"], own["participants"]] for split, own in stats["splits"].items()]
+    actions = [
+        [name, label_set[own["class_id"]].description, *(own.get(split, 0) for split in splits)]
         for name, own in stats["classes"].items()
     ]
-    refused = [f"- {one['what']}: {one['reason']}" for one in stats["refused"]]
+    refused = [escaped(f"{one['what']}: {one['reason']}") for one in stats["refused"]]
     of_nobody = stats["clips_of_nobody"]
     return "\n".join(
         [
             f"---\ntags: [video, sports, action-recognition]\nlicense: other\nconfigs:\n- config_name: default\n"
             f"  data_files:\n{files}\n---\n",
-            f"# Actions: {label_set.sport}\n",
+            f"# Actions: {escaped(label_set.sport)}\n",
             f"Questions about short clips and the action that each shows, in {', '.join(config.languages)}; made with "
             "PoseLLM Assets.\n",
-            "| split | clips | participants or matches |",
-            "| --- | --- | --- |",
-            *(f"| {split} | {own['clips']} | {own['participants']} |" for split, own in stats["splits"].items()),
+            table(["split", "clips", "participants or matches"], by_split),
             "",
-            "| action | what it is | train | val | test |",
-            "| --- | --- | --- | --- | --- |",
-            *rows,
+            table(["action", "what it is", *splits], actions),
             "",
             "`train.json`, `val.json`, `test.json`: `id`, `video`, `conversations` (`from`, `value`), as Qwen-VL's "
             "tools read them. The `.jsonl` files hold the same as chat messages. Train has several phrasings of "
@@ -144,7 +140,7 @@ def card(stats: dict[str, Any], label_set: LabelSet, config: DatasetConfig) -> s
             "Everything of one participant or match is in one split."
             + (f" Of {of_nobody} clips neither is known: each of their videos stands for itself." if of_nobody else "")
             + "\n",
-            *(["Refused:\n", *refused, ""] if refused else []),
+            *(["Refused:\n", *(f"- {line}" for line in refused), ""] if refused else []),
             "The clips are of people: before you share the data set, make sure that they agree to it. The licence is "
             "yours to state.\n",
         ]

@@ -12,6 +12,7 @@ from posellm_assets.coaching.model.dataset import PictureRow, UnusableCoaching, 
 from posellm_assets.files import write_bytes, write_json
 from posellm_assets.lake import METRICS, SUMMARY
 from posellm_assets.program import Report, run_program
+from posellm_assets.reports.markdown import escaped, table
 
 MODEL, COMMONEST, NOTHING = "the model", "commonest label of the exercise", "nothing is wrong"
 VISION_MODEL = "the vision-language model"
@@ -72,16 +73,16 @@ def commonest(train: Sequence[dict[str, Any]]) -> dict[str, SaidLabel]:
 def page(content: dict[str, Any]) -> str:
     """The report as Markdown: the figures of the model and the baselines with their intervals and sample sizes."""
     speakers = content["speakers"]
-    lines = [
-        f"# Coaching model: {content['clips']} clips of participants it has not seen, {content['points']} points\n",
-        *(f"{name}: {reason}\n" for name, reason in content["absent"].items()),
-        f"| | {' | '.join(speakers)} | what it is |",
-        f"| --- |{' --- |' * (len(speakers) + 1)}",
+    rows = [
+        [name, *(_cell(of_speaker["figures"].get(name)) for of_speaker in speakers.values()), meaning]
+        for name, meaning in MEANINGS.items()
     ]
-    for name, meaning in MEANINGS.items():
-        cells = [_cell(of_speaker["figures"].get(name)) for of_speaker in speakers.values()]
-        lines.append(f"| {name} | {' | '.join(cells)} | {meaning} |")
-    return "\n".join(lines) + "\n"
+    parts = [
+        f"# Coaching model: {content['clips']} clips of participants it has not seen, {content['points']} points",
+        *(escaped(f"{name}: {reason}") for name, reason in content["absent"].items()),
+        table(["", *speakers, "what it is"], rows),
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _asked_with_codes(job: CoachingReportJob) -> Asked:

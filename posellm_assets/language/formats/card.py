@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from posellm_assets.language.config import StageJob
+from posellm_assets.reports.markdown import escaped, table
 
 # The base of a model that was made before bases were recorded.
 
@@ -37,13 +38,14 @@ def card(
             f"---\n{front}---\n",
             "# Motion and text\n",
             "Human motion as discrete codes with texts that are true of it, made with PoseLLM Assets.\n",
-            "| split | records | motions | participants |",
-            "| --- | --- | --- | --- |",
-            *(f"| {split} | {counts[split]} | {len(clips[split])} | {len(people[split])} |" for split in rows),
+            table(
+                ["split", "records", "motions", "participants"],
+                ([split, counts[split], len(clips[split]), len(people[split])] for split in rows),
+            ),
             "",
             f"Fields: {_FIELDS[to]}.\n",
             f"Videos by sport: {', '.join(f'{sport} {count}' for sport, count in sorted(sports.items()))}.\n",
-            *(f"- {name}: {value}" for name, value in about.items()),
+            *(f"- {name}: {escaped(value)}" for name, value in about.items()),
             "",
             "No participant is in two splits; where nobody is named, no video is. The train split holds mirrored and "
             "speed-changed variants of its motions, with the sides in their texts swapped; the others hold originals "
@@ -61,9 +63,7 @@ def model_card(
     """The card of a trained model with the figures of its evaluation report (name: value and n)."""
     opener = "AutoPeftModelForCausalLM" if adapter else "AutoModelForCausalLM"
     rows = [
-        f"| {name} | {figure['value']:.4g} | {figure['n']} |"
-        for name, figure in figures.items()
-        if figure["value"] is not None
+        [name, f"{figure['value']:.4g}", figure["n"]] for name, figure in figures.items() if figure["value"] is not None
     ]
     lines = [
         *_front("peft" if adapter else "transformers", base),
@@ -72,7 +72,7 @@ def model_card(
         f"Base: {public_name(base)}. Motion tokenizer: {lineage}, in `motion_tokenizer/`. Clips trained on: {clips}. "
         f"Opens with `{opener}.from_pretrained`; `vocabulary.json` says which tokens are motion.",
         "",
-        *(["| figure, held out | value | n |", "| --- | --- | --- |", *rows] if rows else ["Not evaluated yet."]),
+        table(["figure, held out", "value", "n"], rows) if rows else "Not evaluated yet.",
         "",
         "The model was trained on motions of people. `vocabulary.json` holds the names of participants, `lengths.json` "
         "the texts of the training: before you share it, make sure that they may be shown. The licence is yours to "
@@ -86,10 +86,11 @@ def stage_card(job: StageJob, step: int, val_before: dict[str, dict[str, Any]], 
     tail = [entry["loss"] for entry in losses[-max(1, len(losses) // 10) :]]
     evaluated = [entry for entry in losses if "val_loss" in entry]
     rows = [
-        f"| held out before, {task} | {part['loss']:.4g} | {part['clips']} clips |" for task, part in val_before.items()
+        [f"held out before, {task}", f"{part['loss']:.4g}", f"{part['clips']} clips"]
+        for task, part in val_before.items()
     ]
-    rows += [f"| held out, step {entry['step']} | {entry['val_loss']:.4g} | all tasks |" for entry in evaluated[-1:]]
-    rows += [f"| training | {sum(tail) / len(tail):.4g} | the last {len(tail)} steps |"] if tail else []
+    rows += [[f"held out, step {entry['step']}", f"{entry['val_loss']:.4g}", "all tasks"] for entry in evaluated[-1:]]
+    rows += [["training", f"{sum(tail) / len(tail):.4g}", f"the last {len(tail)} steps"]] if tail else []
     shares = ", ".join(f"{task} {share:g}" for task, share in job.stage.tasks.items())
     lines = [
         *_front("transformers", job.model.base),
@@ -100,7 +101,7 @@ def stage_card(job: StageJob, step: int, val_before: dict[str, dict[str, Any]], 
         "newest checkpoint whose files have the sha256 of its manifest. Their vocabulary holds the names of "
         "participants: before you share them, make sure that these may be shown.",
         "",
-        *(["| loss | nats | over |", "| --- | --- | --- |", *rows] if rows else ["No losses yet."]),
+        table(["loss", "nats", "over"], rows) if rows else "No losses yet.",
     ]
     return "\n".join(lines) + "\n"
 
