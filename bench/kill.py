@@ -190,14 +190,14 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
     from posellm_assets.defs.catch_up import bring_up_to_date
     from posellm_assets.files import write_json
     from posellm_assets.footage.manifest import read_manifest
-    from posellm_assets.generations import champion
+    from posellm_assets.generations import releases
     from posellm_assets.generations.snapshots import build_examples, freeze, read_snapshot, snapshot_keys
+    from posellm_assets.generations.tokenizers import adopt_tokenizer, lineage_in_use
     from posellm_assets.jobs.language import stage_job
     from posellm_assets.lake import Lake
     from posellm_assets.language import train
     from posellm_assets.motion import train_tokenizer
     from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
-    from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage, tokenizer_in_training
     from posellm_assets.motion.tokenise import tokenise
     from posellm_assets.settings import load_settings
     from posellm_assets.training import store
@@ -217,9 +217,9 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
             raise RuntimeError(f"{CLIPS - len(lake.captioned_videos())} clips were left behind")
 
     def tokenizer() -> None:
-        if current_lineage(lake):
+        if lineage_in_use(lake):
             return
-        out = tokenizer_in_training(lake)
+        out = lake.tokenizer_in_training
         motions = {key: lake.motion(key) for key in lake.captioned_videos()}
         train_keys = [key for key in motions if read_manifest(lake, key).split == "train"]
         held_out = [path for key, path in motions.items() if key not in train_keys]
@@ -227,10 +227,10 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
         hub = store.url_of(None, lake, "motion_tokenizer", out.name)
         job = TokenizerJob(train=paths, held_out=held_out, out=out, hub=hub, config=settings.tokenizer)
         program(train_tokenizer.main, job, out)
-        adopt_tokenizer(lake)
+        adopt_tokenizer(lake, reasons=["It is the first."], by="bench/kill.py")
 
     def snapshot() -> None:
-        lineage, keys = current_lineage(lake) or "", lake.captioned_videos()
+        lineage, keys = lineage_in_use(lake) or "", lake.captioned_videos()
         items = [
             TokeniseItem(motion=lake.motion(key), tokens=lake.motion_tokens(lineage, key), variants=True)
             for key in keys
@@ -245,12 +245,13 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
         program(train.main, job, job.out)
 
     def promotion() -> None:
-        if champion.read_champion(lake) is None:
-            champion.promote(
+        if releases.in_use(lake, "language") is None:
+            releases.promote(
                 lake,
-                snapshot="all-0001",
-                stage="stage3",
-                lineage=current_lineage(lake) or "",
+                "language",
+                "all-0001",
+                folder=lake.finished_model("all-0001", "stage3"),
+                lineage=lineage_in_use(lake) or "",
                 reasons=["It is the first."],
                 by="bench/kill.py",
                 instead_of=None,

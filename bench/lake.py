@@ -39,6 +39,7 @@ from posellm_assets.footage.intake import WatchState
 from posellm_assets.footage.manifest import FootageManifest
 from posellm_assets.footage.registry import Outcome, Registry, registry_of
 from posellm_assets.footage.video import probe
+from posellm_assets.generations.releases import promote
 from posellm_assets.generations.snapshots import build_examples, freeze
 from posellm_assets.keys import video_key
 from posellm_assets.lake import METRICS, Lake
@@ -222,7 +223,11 @@ def measure_generations(houses: list[House], repeats: int) -> dict[str, list[Cos
     """The same of what training by itself costs. The houses hold one snapshot more afterwards."""
     costs: dict[str, list[Cost]] = {}
     for house in houses:
-        write(house.lake.current_tokenizer, json.dumps({"lineage": LINEAGE}))
+        folder = house.lake.tokenizer(LINEAGE)
+        folder.mkdir(parents=True)
+        promote(
+            house.lake, "tokenizer", LINEAGE, folder=folder, lineage=LINEAGE, reasons=[], by="bench", instead_of=None
+        )
     costs[FREEZING] = medians(houses, repeats, House.freeze, nothing, House.unfreeze)
     for house in houses:
         house.freeze()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from posellm_assets.files import read_json
+from posellm_assets.generations.tokenizers import lineage_in_use
 from posellm_assets.lake import Lake
 
 VOLATILE = {
@@ -22,10 +22,11 @@ DERIVED = {"manifest.json", "README.md"}
 def current_tokenizer() -> Path | None:
     """The folder of the tokenizer that the lake of `POSELLM_LAKE` uses; None, and a line that says so, without one."""
     lake = Lake(os.environ.get("POSELLM_LAKE", "data_lake"))
-    if not lake.current_tokenizer.exists():
+    lineage = lineage_in_use(lake)
+    if lineage is None:
         print(f"skipped: {lake.root} has no tokenizer; run `make demo` there first, or set POSELLM_LAKE")
         return None
-    return lake.tokenizer(read_json(lake.current_tokenizer)["lineage"])
+    return lake.tokenizer(lineage)
 
 
 def torn(lake: Path) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from posellm_assets.commands import champion_app, coaching_app, dataset_app, evaluate_app, export_app, import_app
+from posellm_assets.commands import coaching_app, dataset_app, evaluate_app, export_app, import_app, release_app
 from posellm_assets.commands.console import JsonOption, LakeOption, console, print_table
 from posellm_assets.lake import Lake
 from posellm_assets.texts.config import Language
@@ -25,7 +25,7 @@ app = typer.Typer(
 app.add_typer(import_app.app, name="import")
 app.add_typer(export_app.app, name="export")
 app.add_typer(evaluate_app.app, name="evaluate")
-app.add_typer(champion_app.app, name="champion")
+app.add_typer(release_app.app, name="release")
 app.add_typer(coaching_app.app, name="coaching")
 app.add_typer(dataset_app.app, name="dataset")
 errors = Console(stderr=True)
@@ -57,7 +57,7 @@ def add(
 
 @app.command()
 def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
-    """What is in the lake, what could not be used and why, and which model is released."""
+    """What is in the lake, what could not be used and why, and which models are in use."""
     from posellm_assets.commands.status import overview
     from posellm_assets.motion.drift import Drift
 
@@ -75,8 +75,8 @@ def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
     console.print(f"snapshots: {', '.join(found['snapshots']) or 'none'}")
     for snapshot, reason in found["left"].items():
         console.print(f"generation {snapshot} {reason}", highlight=False, soft_wrap=True)
-    released = found["champion"]
-    console.print(f"released: {released['snapshot']} ({released['lineage']})" if released else "released: nothing yet")
+    for kind, release in found["in_use"].items():
+        console.print(f"{kind} in use: {release['name'] if release else 'none yet'}", highlight=False)
 
 
 @app.command()

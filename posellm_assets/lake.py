@@ -105,9 +105,9 @@ class Lake:
         return self.root / "tokenizers"
 
     @property
-    def current_tokenizer(self) -> Path:
-        """Names the tokenizer lineage in use (JSON)."""
-        return self.tokenizers / "current.json"
+    def tokenizer_in_training(self) -> Path:
+        """The folder in which a tokenizer is trained before it has a name."""
+        return self.tokenizers / "in-training"
 
     def tokenizer(self, lineage: str) -> Path:
         """The folder of one tokenizer lineage (weights, configuration, report)."""
@@ -170,11 +170,6 @@ class Lake:
         """The folder of the report on a snapshot's recogniser (`index.html`, `metrics.json`)."""
         return self.root / "actions" / check_snapshot_key(snapshot) / "report"
 
-    @property
-    def current_recogniser(self) -> Path:
-        """Names the snapshot whose recogniser is in use (JSON)."""
-        return self.root / "actions" / "current.json"
-
     def action_predictions(self, key: str) -> Path:
         """What was recognised in a video (JSON)."""
         return self._of_video("action_predictions", key, ".json")
@@ -190,11 +185,6 @@ class Lake:
     def streaming_report(self, snapshot: str) -> Path:
         """The folder of the report on a snapshot's streaming coach (`index.html`, `metrics.json`)."""
         return self.root / "coaching" / check_snapshot_key(snapshot) / "streaming_report"
-
-    @property
-    def current_coach(self) -> Path:
-        """Names the snapshot whose streaming coach is in use (JSON)."""
-        return self.root / "coaching" / "current.json"
 
     def coaching_dataset(self, snapshot: str) -> Path:
         """The folder of a snapshot's coaching labels as rows to train on, with their pictures."""
@@ -226,10 +216,9 @@ class Lake:
         """The folder of an evaluation report (`index.html`, `metrics.json`)."""
         return self.root / "reports" / check_snapshot_key(snapshot)
 
-    @property
-    def champion(self) -> Path:
-        """The released model and how it came to be (JSON)."""
-        return self.root / "champion.json"
+    def releases(self, kind: str) -> Path:
+        """What is and was in use of a kind of model, and how it came to be (JSON)."""
+        return self.root / "releases" / f"{checked_name(kind)}.json"
 
     @property
     def hub(self) -> Path:

@@ -8,15 +8,15 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from posellm_assets.generations.champion import Champion, read_champion
 from posellm_assets.generations.inventory import arrival_of, usable_videos
+from posellm_assets.generations.releases import Release, in_use
 from posellm_assets.generations.retraining import Freeze, Generation, Scope, Step, Wait, next_step
 from posellm_assets.generations.snapshots import Snapshot, freeze, videos_of_last_snapshot
+from posellm_assets.generations.tokenizers import lineage_in_use
 from posellm_assets.lake import Lake
 from posellm_assets.language.origin import Origin
 from posellm_assets.language.plan import find_hardware, settled
 from posellm_assets.motion.drift import drifting_sports
-from posellm_assets.motion.lineage import current_lineage
 from posellm_assets.settings import Settings
 
 
@@ -30,7 +30,7 @@ def decide(lake: Lake, settings: Settings, generations: Mapping[str, Generation]
         usable = usable_videos(lake)
     except OSError as error:
         return Wait(f"the footage cannot be listed, so no generation is begun: {error}")
-    lineage = current_lineage(lake)
+    lineage = lineage_in_use(lake)
     rules = settings.automation.rules
     step = next_step(
         usable=usable,
@@ -55,27 +55,27 @@ def freeze_snapshot(lake: Lake, settings: Settings, step: Freeze) -> Snapshot:
 
     It starts from the base where there is none of the codes in use and of the base that is set; its reason says so.
     """
-    lineage = current_lineage(lake)
+    lineage = lineage_in_use(lake)
     assert lineage, "next_step asks for a generation only when there is a tokenizer"
-    champion = read_champion(lake, step.scope) or read_champion(lake)
+    champion = in_use(lake, "language", step.scope) or in_use(lake, "language")
     unfit = _unfit(lake, settings, lineage, champion) if champion else ""
     return freeze(
         lake,
         step.keys,
         lineage,
-        parent=champion.snapshot if champion and not unfit else None,
+        parent=champion.name if champion and not unfit else None,
         settings=settings.model_dump(mode="json"),
         scope=step.scope,
         reason="; ".join(filter(None, [step.reason, unfit])),
     )
 
 
-def _unfit(lake: Lake, settings: Settings, lineage: str, champion: Champion) -> str:
+def _unfit(lake: Lake, settings: Settings, lineage: str, champion: Release) -> str:
     """Why a released model cannot be the parent of the next generation; empty where it can."""
     if champion.lineage != lineage:
-        return f"starts from the base, because {champion.snapshot} uses the codes of {champion.lineage}"
+        return f"starts from the base, because {champion.name} uses the codes of {champion.lineage}"
     model, _ = settled(settings.language.model, settings.language.stages[0], find_hardware())
-    origin = Origin.read(champion.model(lake))
+    origin = Origin.read(champion.path(lake))
     if origin.fits(model):
         return ""
-    return f"starts from {Origin.of_base(model)} as set, because {champion.snapshot} was made from {origin}"
+    return f"starts from {Origin.of_base(model)} as set, because {champion.name} was made from {origin}"

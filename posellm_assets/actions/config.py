@@ -8,6 +8,7 @@ from pydantic import Field
 from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.moments.config import HitConfig, WindowConfig
 from posellm_assets.footage.splits import Split
+from posellm_assets.generations.gate import Rival
 from posellm_assets.program import Job
 from posellm_assets.records import Record
 from posellm_assets.vision.config import VisionJob, VisionModelConfig, VisionTrainingConfig
@@ -70,6 +71,7 @@ class ReportJob(Job):
     program: ClassVar[str] = "posellm_assets.actions.evaluate"
 
     recogniser: Path
+    rival: Rival | None = Field(default=None, description="The recogniser in use, asked about the same clips")
     dataset: Path
     motions: dict[str, Path]
     split: Split = "test"

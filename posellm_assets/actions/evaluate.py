@@ -8,6 +8,7 @@ import numpy as np
 
 from posellm_assets.actions.config import ReportJob
 from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample, read_dataset
+from posellm_assets.actions.gate import Named, decide
 from posellm_assets.actions.members.calibration import calibration_error, coverage, reliability, resampled
 from posellm_assets.actions.members.classifier import summary
 from posellm_assets.actions.members.ensemble import NAME as ENSEMBLE
@@ -17,6 +18,7 @@ from posellm_assets.actions.members.opinions import Opinion
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.report import render
 from posellm_assets.files import write_bytes, write_json
+from posellm_assets.keys import sport_of
 from posellm_assets.lake import METRICS, PAGE
 from posellm_assets.program import Report, run_program
 from posellm_assets.reports.metrics import Figure, accuracy, confusion, majority_label
@@ -27,15 +29,18 @@ _MISTAKES = 12
 def evaluate(job: ReportJob, report: Report) -> dict[str, Any]:
     """Write `metrics.json` and `index.html` to `job.out`; returns the metrics.
 
-    Raises ValueError where the split has no clip.
+    The recogniser in use is asked about the same clips, and the gate says whether this one is to take its place. Raises
+    ValueError where the split has no clip.
     """
     dataset = read_dataset(job.dataset)
     examples = dataset.of(job.split)
     if not examples:
         raise ValueError(f"{job.dataset} has no clip in the {job.split} split; add footage of more participants")
-    recogniser = ActionRecogniser(job.recogniser, job.config)
     cases = cases_of(dataset, examples, job.motions)
     truth = [example.class_id for example in examples]
+    # Before the new one is loaded, so that the models of only one lie in memory.
+    rival = _rival(job, cases, report)
+    recogniser = ActionRecogniser(job.recogniser, job.config)
     said = recogniser.opinions(cases)
     rows = list(zip(*said.values(), strict=True))
     decided = [recogniser.ensemble.decide([one for one in row if one]) for row in rows]
@@ -51,6 +56,9 @@ def evaluate(job: ReportJob, report: Report) -> dict[str, Any]:
             "weight": recogniser.ensemble.weights[name],
         }
     mistakes = _mistakes(examples, decided)
+    against = job.rival.name if job.rival else None
+    sports = [sport_of(example.key) if example.key else dataset.label_set.sport for example in examples]
+    outcome = decide(truth, sports, _named(recogniser, decided), rival, against)
     metrics = {
         "split": job.split,
         "clips": len(examples),
@@ -61,6 +69,7 @@ def evaluate(job: ReportJob, report: Report) -> dict[str, Any]:
         "rule": recogniser.ensemble.rule,
         "baselines": _baselines(dataset, job.motions, cases, truth),
         "mistakes": mistakes,
+        "decision": outcome.model_dump(mode="json"),
         "provenance": {
             "recogniser": str(job.recogniser),
             "dataset": str(job.dataset),
@@ -75,6 +84,23 @@ def evaluate(job: ReportJob, report: Report) -> dict[str, Any]:
     figure = members[ENSEMBLE]["accuracy"]
     report(f"{job.split}: {figure['value']:.3f} of {figure['n']} clips named")
     return metrics
+
+
+def _rival(job: ReportJob, cases: Sequence[ActionClip], report: Report) -> Named | None:
+    """What the recogniser in use names the clips; None where there is none, or one of its models is gone."""
+    if job.rival is None:
+        return None
+    try:
+        recogniser = ActionRecogniser(job.rival.folder, job.config)
+    except FileNotFoundError as error:
+        report(f"{job.rival.name}, the recogniser in use, cannot be asked: {error}")
+        return None
+    return _named(recogniser, recogniser.decide(cases))
+
+
+def _named(recogniser: ActionRecogniser, decided: Sequence[EnsembleAnswer | None]) -> Named:
+    classes = frozenset(one.id for one in recogniser.label_set.classes)
+    return Named(classes, [one.action if one else None for one in decided])
 
 
 def measured(

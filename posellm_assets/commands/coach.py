@@ -15,10 +15,10 @@ from posellm_assets.coaching.live.rules import LiveRules, NameExercise
 from posellm_assets.coaching.live.session import LiveSession, Moment, TrainedCoach
 from posellm_assets.commands.console import console, print_table
 from posellm_assets.commands.recognise import recogniser_of
-from posellm_assets.files import read_json
 from posellm_assets.footage.live import Camera, FrameSource, Playback
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.footage.writing import write_timed_video
+from posellm_assets.generations.releases import in_use
 from posellm_assets.lake import Lake
 from posellm_assets.motion.live import LiveTokens
 from posellm_assets.motion.motion import Motion
@@ -28,7 +28,7 @@ from posellm_assets.settings import Settings
 _SURE = 0.5
 _FPS = 30.0
 
-_NO_COACH = "There is no trained coach in this lake: the rules of the exercise speak."
+_NO_COACH = "No trained coach is in use in this lake: the rules of the exercise speak."
 _RULES = "The rules of the exercise speak."
 _TRAINED = "The coach trained on {snapshot} speaks; it knows the exercises and the words that it learned from."
 
@@ -72,16 +72,16 @@ def hold_session(
 
 def _trained(lake: Lake, settings: Settings) -> tuple[str, tuple[TrainedCoach, LiveTokens] | None]:
     """Who speaks, in a sentence, and the lake's coach with what writes the motion for it; None where there is none."""
-    if not lake.current_coach.exists():
+    release = in_use(lake, "coach")
+    if release is None:
         return _NO_COACH, None
     from posellm_assets.coaching.streaming.coach import Coach
     from posellm_assets.motion.tokenizer import MotionTokenizer
 
-    snapshot = str(read_json(lake.current_coach)["snapshot"])
-    speaker = Coach.load(lake.streaming_coach(snapshot) / "final")
+    speaker = Coach.load(release.path(lake))
     tokenizer = MotionTokenizer.load(lake.tokenizer(speaker.record.lineage))
     tokens = LiveTokens(tokenizer, settings.motion, speaker.record.delay_s)
-    return _TRAINED.format(snapshot=snapshot), (speaker, tokens)
+    return _TRAINED.format(snapshot=release.name), (speaker, tokens)
 
 
 def print_session(report: SessionReport, page: Path | None) -> None:
@@ -148,10 +148,10 @@ def _exercise_namer(lake: Lake, settings: Settings, exercise: str | None, needed
             known = ", ".join(rules.exercise for rules in all_rules())
             raise ValueError(f"there are no rules for {exercise!r}, only for {known}")
         return None
-    if not lake.current_recogniser.exists():
+    if in_use(lake, "recogniser") is None:
         if needed:
             raise ValueError(
-                "say what is done, for instance --exercise squat: this lake has no recogniser of actions to tell it"
+                "say what is done, for instance --exercise squat: no recogniser of actions is in use here to tell it"
             )
         return None
     recogniser = recogniser_of(lake, settings)

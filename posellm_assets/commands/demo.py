@@ -21,7 +21,7 @@ from posellm_assets.demo.footage import plan, render_footage
 from posellm_assets.files import read_json
 from posellm_assets.footage.scan import drop_zone
 from posellm_assets.footage.splits import SPLITS
-from posellm_assets.generations.champion import read_champion
+from posellm_assets.generations.releases import in_use
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.lake import Lake
 from posellm_assets.motion.held_out import HeldOut
@@ -106,16 +106,16 @@ def _output_to(log: Path, console: Console) -> Iterator[Console]:
 
 
 def _print_figures(lake: Lake, settings: Settings, console: Console) -> None:
-    champion = read_champion(lake)
+    champion = in_use(lake, "language")
     if champion is None:
         console.print("No model has been released yet.")
         return
-    metrics = read_json(lake.report(champion.snapshot) / "metrics.json")
-    table = Table("figure", "value", title=f"{champion.snapshot}, the released model", title_justify="left")
-    for name, value in _rows(lake, settings, champion.snapshot, champion.lineage, metrics):
+    metrics = read_json(lake.report(champion.name) / "metrics.json")
+    table = Table("figure", "value", title=f"{champion.name}, the released model", title_justify="left")
+    for name, value in _rows(lake, settings, champion.name, champion.lineage, metrics):
         table.add_row(name, value)
     console.print(table)
-    out = lake.report(champion.snapshot) / "generated.mp4"
+    out = lake.report(champion.name) / "generated.mp4"
     (motion,) = generate_motions(lake, settings, PROMPT, out, settings.seed)
     report = out.with_name("index.html").absolute()
     console.print(

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Literal
 
 from posellm_assets.files import read_json, write_bytes
-from posellm_assets.generations.champion import read_champion
+from posellm_assets.generations.releases import required
 from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
+from posellm_assets.generations.tokenizers import lineage_in_use
 from posellm_assets.keys import check_snapshot_key, check_video_key
 from posellm_assets.lake import Lake
 from posellm_assets.language.formats.card import model_card, public_name
 from posellm_assets.language.formats.export import export_dataset
 from posellm_assets.language.origin import Origin
 from posellm_assets.motion.exporting import write_motion
-from posellm_assets.motion.lineage import current_lineage
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.rendering import PICTURES
 from posellm_assets.motion.representation import placed
@@ -38,10 +38,7 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
     if out.exists():
         raise ValueError(f"{out} exists already; name a new folder")
     if snapshot is None:
-        champion = read_champion(lake)
-        if champion is None:
-            raise ValueError(f"{lake.root} has no released model yet; train a generation, or name a snapshot")
-        snapshot = champion.snapshot
+        snapshot = required(lake, "language").name
     if not lake.snapshot(snapshot).exists():
         raise ValueError(f"{lake.root} has no snapshot {snapshot}; `posellm status` lists those it has")
     manifest = read_snapshot(lake, snapshot)
@@ -149,7 +146,7 @@ def export_motion(lake: Lake, key: str, out: Path, origin: MotionOrigin) -> str:
 
 def _from_tokens(lake: Lake, key: str, motion: Motion) -> tuple[Motion, Motion]:
     """The longest stretch that has tokens, standing over the origin, and what the tokens say of it."""
-    lineage = current_lineage(lake)
+    lineage = lineage_in_use(lake)
     if lineage is None or not lake.motion_tokens(lineage, key).exists():
         raise FileNotFoundError(f"{key} has no tokens of the tokenizer in use; materialize motion_tokens for it first")
     longest = MotionTokens.read(lake.motion_tokens(lineage, key)).longest

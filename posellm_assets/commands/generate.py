@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from posellm_assets.files import write_json
-from posellm_assets.generations.champion import read_champion
+from posellm_assets.generations.releases import required
 from posellm_assets.keys import check_video_key
 from posellm_assets.lake import Lake
 from posellm_assets.language.decoding import MotionLM
@@ -47,13 +47,9 @@ def generate_motions(
         raise ValueError("a participant goes with a text; a clip says itself how somebody moves")
     if out.suffix not in (*ENDINGS, ".json"):
         raise ValueError(f"{out}: a motion is written as {', '.join(ENDINGS)} or .json")
-    champion = read_champion(lake)
-    if champion is None:
-        raise ValueError(
-            f"{lake.root} has no released model yet; run `make demo`, or add footage and train a generation"
-        )
+    champion = required(lake, "language")
     given = [_stretches(lake, champion.lineage, key) for key in ends]
-    model = MotionLM.load(champion.model(lake))
+    model = MotionLM.load(champion.path(lake))
     tokenizer = MotionTokenizer.load(lake.tokenizer(champion.lineage))
     lengths = None
     if duration_s is not None:
@@ -84,7 +80,7 @@ def generate_motions(
                 "clips": list(ends),
                 "participant": participant,
                 "seed": seed + number,
-                "snapshot": champion.snapshot,
+                "snapshot": champion.name,
                 "lineage": champion.lineage,
             }
             write_json(path, {**provenance, "codes": codes, "motion": motion_to_json(motion)})

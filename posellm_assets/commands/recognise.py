@@ -4,14 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from posellm_assets.actions.config import Method, ReportJob
+from posellm_assets.actions.config import Method
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.actions.timeline import write_annotated, write_timeline
-from posellm_assets.files import read_json, write_json
+from posellm_assets.files import write_json
 from posellm_assets.footage.splits import Split
-from posellm_assets.generations.snapshots import motions_of, read_snapshot
-from posellm_assets.lake import Lake
+from posellm_assets.generations.releases import required
+from posellm_assets.jobs.actions import action_report_job
+from posellm_assets.lake import PAGE, Lake
 from posellm_assets.poses.extract import poses_of
 from posellm_assets.poses.subjects import subject_of
 from posellm_assets.settings import Settings
@@ -20,19 +21,9 @@ METHODS: tuple[Method, ...] = ("clip", "hits", "windows")
 ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 
 
-def current_snapshot(lake: Lake) -> str:
-    """The snapshot whose recogniser is in use; ValueError where there is none."""
-    if not lake.current_recogniser.exists():
-        raise ValueError(
-            f"{lake.root} has no recogniser of actions yet; label some footage, train a generation, and run the job "
-            "train_actions"
-        )
-    return str(read_json(lake.current_recogniser)["snapshot"])
-
-
 def recogniser_of(lake: Lake, settings: Settings) -> ActionRecogniser:
-    """The recogniser in use."""
-    folder = lake.recogniser(current_snapshot(lake))
+    """The recogniser in use; ValueError where there is none."""
+    folder = required(lake, "recogniser").path(lake)
     return ActionRecogniser(folder, settings.recognition, settings.motion, settings.poses)
 
 
@@ -73,15 +64,7 @@ def evaluate_recogniser(lake: Lake, settings: Settings, split: Split) -> tuple[d
     """Measure the recogniser in use on a split of its snapshot; returns the metrics and the page."""
     from posellm_assets.actions.evaluate import evaluate
 
-    snapshot = read_snapshot(lake, current_snapshot(lake))
-    out = lake.action_report(snapshot.snapshot) / ("" if split == "test" else split)
-    job = ReportJob(
-        recogniser=lake.recogniser(snapshot.snapshot),
-        dataset=lake.action_dataset(snapshot.snapshot),
-        motions=motions_of(lake, snapshot),
-        split=split,
-        out=out,
-        config=settings.recognition,
-        seed=settings.seed,
-    )
-    return evaluate(job, lambda message: None), out / "index.html"
+    job = action_report_job(lake, settings, required(lake, "recogniser").name)
+    if split != "test":
+        job = job.model_copy(update={"split": split, "out": job.out / split})
+    return evaluate(job, lambda message: None), job.out / PAGE

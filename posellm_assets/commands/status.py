@@ -5,25 +5,25 @@ from dataclasses import asdict
 from typing import Any
 
 from posellm_assets.footage.intake import status
-from posellm_assets.generations.champion import read_champion
+from posellm_assets.generations.releases import KINDS, in_use
 from posellm_assets.generations.snapshots import snapshot_keys
+from posellm_assets.generations.tokenizers import lineage_in_use
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.motion.drift import drifting_sports
-from posellm_assets.motion.lineage import current_lineage
 from posellm_assets.problems import all_problems
 
 
 def overview(lake: Lake) -> dict[str, Any]:
-    """Videos per sport, what is not used and why, what waits, snapshots, and the released model (JSON values).
+    """Videos per sport, what is not used and why, what waits, snapshots, and the models in use (JSON values).
 
     `drift` names the sports that the codes of the tokenizer do not express, until another is trained; `left` the
     generations that failed and are left for a person.
     """
-    footage, lineage = status(lake), current_lineage(lake)
+    footage, lineage = status(lake), lineage_in_use(lake)
     drift = drifting_sports(lake, lineage, lake.tokenised_videos(lineage)) if lineage else []
     ready = Counter(map(sport_of, lake.captioned_videos()))
-    champion = read_champion(lake)
+    used = {kind: in_use(lake, kind) for kind in KINDS}
     not_used = [
         {"what": f"raw/{path}", "why": f"quarantined: {reason}"} for path, reason in footage.quarantined.items()
     ]
@@ -40,9 +40,8 @@ def overview(lake: Lake) -> dict[str, Any]:
         ],
         "not_used": not_used,
         "waiting": footage.waiting,
-        "tokenizer": lineage,
         "drift": [asdict(of_sport) for of_sport in drift],
         "snapshots": snapshot_keys(lake),
         "left": {problem.key: problem.reason for problem in left},
-        "champion": champion.model_dump() if champion else None,
+        "in_use": {kind: release and release.model_dump(mode="json") for kind, release in used.items()},
     }

@@ -9,14 +9,15 @@ from posellm_assets.actions.config import ActionJob, RecogniserJob, ReportJob
 from posellm_assets.actions.dataset.sources import from_lake
 from posellm_assets.actions.dataset.writing import write_dataset
 from posellm_assets.actions.recognition import Recognition
-from posellm_assets.defs.common import OWNERS, every_video, spec, table
+from posellm_assets.defs.common import OWNERS, every_video, listed, spec, table
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.poses import POSES, is_video
 from posellm_assets.defs.program_assets import Ran, program_asset, trained
 from posellm_assets.defs.resources import LakeResource, PoolResource
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
-from posellm_assets.files import read_json, sha256_of, write_json
+from posellm_assets.files import read_json, sha256_of
 from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.generations.releases import promote_if_passed, required
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.jobs.actions import action_job, action_report_job, recogniser_job
 from posellm_assets.keys import sport_of
@@ -74,7 +75,6 @@ def recogniser_asset(last_stage: str) -> dg.AssetsDefinition:
     def action_recogniser(ran: Ran[RecogniserJob]) -> dg.MaterializeResult:
         """Who names actions: the vision-language model, the language model and a motion classifier, calibrated and
         weighted by their validation likelihood."""
-        write_json(ran.lake.current_recogniser, {"snapshot": ran.context.partition_key})
         record = read_json(ran.out / "recogniser.json")
         return dg.MaterializeResult(
             metadata={
@@ -91,23 +91,37 @@ def recogniser_asset(last_stage: str) -> dg.AssetsDefinition:
 
 @program_asset("actions", job=action_report_job, deps=["action_recogniser"], kinds={"html"}, code_version="2")
 def action_report(ran: Ran[ReportJob]) -> dg.MaterializeResult:
-    """Every member and the ensemble on held-out clips: accuracy, calibration, confusions, worst mistakes."""
+    """Every member and the ensemble on held-out clips: accuracy, calibration, confusions, worst mistakes. A recogniser
+    that is not worse than the one in use on the same clips is promoted."""
+    promoted, reasons = promote_if_passed(
+        ran.lake,
+        "recogniser",
+        ran.context.partition_key,
+        folder=ran.job.recogniser,
+        lineage=read_snapshot(ran.lake, ran.context.partition_key).lineage,
+        by=f"gate, run {ran.context.run.run_id}",
+    )
     rows = [
         (name, f"{one['accuracy']['value']:.3f}", f"{one['macro_f1']['value']:.3f}", one["accuracy"]["n"])
         for name, one in read_json(ran.out / METRICS)["members"].items()
     ]
     return dg.MaterializeResult(
-        metadata={"report": ran.out / PAGE, "summary": table(("", "accuracy", "macro F1", "n"), rows)}
+        metadata={
+            "report": ran.out / PAGE,
+            "summary": table(("", "accuracy", "macro F1", "n"), rows),
+            "promoted": promoted,
+            "reasons": listed(reasons),
+        }
     )
 
 
 def predict(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
-    """What many videos show, by the newest recogniser."""
-    if not tools.lake.current_recogniser.exists():
-        for key in keys:
-            yield key, "there is no recogniser yet; materialize action_recogniser first"
+    """What many videos show, by the recogniser in use."""
+    try:
+        recogniser = required(tools.lake, "recogniser").path(tools.lake)
+    except ValueError as error:
+        yield from ((key, str(error)) for key in keys)
         return
-    recogniser = tools.lake.recogniser(read_json(tools.lake.current_recogniser)["snapshot"])
     jobs = [
         PredictJob(
             recogniser=recogniser,
@@ -156,7 +170,7 @@ ACTION_PREDICTIONS = VideoAsset(
         "The hits or stretches of a video and the action that each shows, with every member's answer. Motion capture "
         "has no picture, so it has none.",
         kinds={"json"},
-        deps=["poses", "action_recogniser"],
+        deps=["poses", "action_report"],
         code_version="1",
     ),
     work=predict,

@@ -1,8 +1,5 @@
 """The evaluation group: an evaluator of motions, the report on a generation, and the release."""
 
-from collections.abc import Sequence
-from typing import Any
-
 import dagster as dg
 
 from posellm_assets.defs.common import OWNERS, every_video, listed
@@ -12,10 +9,10 @@ from posellm_assets.defs.resources import LakeResource
 from posellm_assets.evaluation.config import EvaluateJob, EvaluatorJob
 from posellm_assets.evaluation.summary import summary_markdown
 from posellm_assets.files import read_json
-from posellm_assets.generations.champion import Champion, promote, read_champion, rolled_back
+from posellm_assets.generations.releases import in_use, promote_if_passed
 from posellm_assets.generations.snapshots import read_snapshot
-from posellm_assets.jobs.evaluation import evaluator_job, report_job, rival_job, rival_of
-from posellm_assets.lake import METRICS, PAGE, REPORT, Lake
+from posellm_assets.jobs.evaluation import evaluator_job, report_job, rival_job
+from posellm_assets.lake import METRICS, PAGE, REPORT
 
 
 @program_asset("evaluation", job=evaluator_job, deps=["stage_dataset", *every_video("motion")], kinds={"pytorch"})
@@ -53,38 +50,20 @@ def champion(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.Materi
     """The released model. It moves to this generation only if the generation is not worse than what it replaces."""
     here, settings = lake.opened()
     snapshot = read_snapshot(here, context.partition_key)
-    decision = read_json(here.report(snapshot.snapshot) / METRICS)["decision"]
-    rival = rival_of(here, snapshot)
-    if (rival.snapshot if rival else None) != decision["against"]:
-        raise dg.Failure(
-            f"the report of {snapshot.snapshot} compares it with {decision['against'] or 'no model'}, but the champion "
-            f"is {rival.snapshot if rival else 'none'} by now: materialize evaluation_report again",
-            allow_retries=False,
-        )
-    released, reasons = read_champion(here, snapshot.scope), decision["reasons"]
-    promoted = False
-    if released and released.snapshot == snapshot.snapshot:
-        reasons = [f"It is the champion already, since {released.promoted_at} by {released.promoted_by}."]
-    elif back := rolled_back(here, snapshot.snapshot):
-        reasons = [f"It was rolled back on {back.promoted_at} by {back.promoted_by}, so a person has to promote it."]
-    elif decision["promote"]:
-        promoted = True
-        released = promote(
-            here,
-            snapshot=snapshot.snapshot,
-            stage=settings.language.stages[-1].name,
-            lineage=snapshot.lineage,
-            reasons=reasons,
-            by=f"gate, run {context.run.run_id}",
-            instead_of=decision["against"],
-        )
-    return dg.MaterializeResult(metadata=_release_metadata(here, released, promoted, reasons))
-
-
-def _release_metadata(lake: Lake, released: Champion | None, promoted: bool, reasons: Sequence[str]) -> dict[str, Any]:
-    return {
-        "released": promoted,
-        "champion": released.snapshot if released else "none",
-        "reasons": listed(reasons),
-        "model": released.model(lake) if released else dg.MetadataValue.path(""),
-    }
+    promoted, reasons = promote_if_passed(
+        here,
+        "language",
+        snapshot.snapshot,
+        folder=here.finished_model(snapshot.snapshot, settings.language.stages[-1].name),
+        lineage=snapshot.lineage,
+        by=f"gate, run {context.run.run_id}",
+    )
+    released = in_use(here, "language", snapshot.scope)
+    return dg.MaterializeResult(
+        metadata={
+            "released": promoted,
+            "champion": released.name if released else "none",
+            "reasons": listed(reasons),
+            "model": released.path(here) if released else dg.MetadataValue.path(""),
+        }
+    )

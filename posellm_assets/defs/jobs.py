@@ -44,7 +44,7 @@ train_actions = dg.define_asset_job(
 predict_actions = dg.define_asset_job(
     "predict_actions",
     selection=dg.AssetSelection.assets("action_predictions"),
-    description="What videos show, by the newest recogniser; one partition or a range of them.",
+    description="What videos show, by the recogniser in use; one partition or a range of them.",
     owners=OWNERS,
 )
 

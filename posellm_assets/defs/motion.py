@@ -15,6 +15,7 @@ from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, Video
 from posellm_assets.files import read_json, sha256_of
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.generations.tokenizers import adopt_tokenizer, lineage_in_use
 from posellm_assets.jobs.motion import tokenizer_job
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import REPORT, Lake
@@ -23,7 +24,6 @@ from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
 from posellm_assets.motion.from_capture import motion_from_capture
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.held_out import HeldOut, MotionErrors
-from posellm_assets.motion.lineage import adopt_tokenizer, current_lineage
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.pool import shares
@@ -94,7 +94,8 @@ MOTION = VideoAsset(
 )
 def motion_tokenizer(ran: Ran[TokenizerJob]) -> dg.MaterializeResult:
     """One lineage of codes for motion. Made anew only on request, because new codes mean a new language model."""
-    lineage = adopt_tokenizer(ran.lake)
+    said = f"Trained on the motion of {len(ran.job.train)} clips, because motion_tokenizer was materialized."
+    lineage = adopt_tokenizer(ran.lake, reasons=[said], by=f"run {ran.context.run.run_id}")
     folder = ran.lake.tokenizer(lineage)
     report = read_json(folder / REPORT)
     return dg.MaterializeResult(
@@ -134,7 +135,7 @@ def _held_out_table(held_out: HeldOut) -> str:
 
 def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
     """Code ids of many videos under the current lineage; train videos also as mirrored and sped-up variants."""
-    lineage = current_lineage(tools.lake)
+    lineage = lineage_in_use(tools.lake)
     if lineage is None:
         for key in keys:
             yield key, "there is no tokenizer yet; materialize motion_tokenizer first"
@@ -189,7 +190,7 @@ def _expressible(key: str, error_mm: float, limit_mm: float) -> CheckOutcome:
 
 
 def _current_tokens(lake: Lake, key: str) -> Path:
-    return lake.motion_tokens(current_lineage(lake) or "none", key)
+    return lake.motion_tokens(lineage_in_use(lake) or "none", key)
 
 
 MOTION_TOKENS = VideoAsset(

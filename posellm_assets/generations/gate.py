@@ -10,10 +10,10 @@ Which figures a kind of model must keep is decided where they are measured: `eva
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from posellm_assets.records import Record
 from posellm_assets.reports.metrics import average
 
 TOLERANCE = 0.02
@@ -22,10 +22,8 @@ TOLERANCE = 0.02
 Verdict = Literal["worse", "better", "not worse", "one case says nothing"]
 
 
-class Comparison(BaseModel):
+class Comparison(Record):
     """A figure of both models on the same cases. `gain` is how much better the new one is, `interval` that of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     figure: str
     of: str
@@ -44,16 +42,21 @@ class Comparison(BaseModel):
         )
 
 
-class GateOutcome(BaseModel):
+class GateOutcome(Record):
     """Whether to promote, why, in sentences for the user, the comparisons behind it, and the model compared with."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     promote: bool
     reasons: tuple[str, ...]
     against: str | None
     """The name of the release that it was measured against; None where there was none."""
     comparisons: tuple[Comparison, ...] = ()
+
+
+class Rival(Record):
+    """The model in use, which a report measures on the same cases."""
+
+    name: str
+    folder: Path
 
 
 def compared(

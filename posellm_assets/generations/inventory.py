@@ -45,7 +45,7 @@ def stamp_of(lake: Lake, settings: str, now_s: float) -> str:
 
 
 def _folder_times(root: Path) -> Iterator[tuple[str, int]]:
-    depths = {"captions": 1, "motion_tokens": 2, "problems": 2, "snapshots": 1, "reports": 1, "tokenizers": 0, "": 0}
+    depths = {"captions": 1, "motion_tokens": 2, "problems": 2, "snapshots": 1, "reports": 1, "releases": 0, "": 0}
     for name, depth in depths.items():
         level = [root / name] if (root / name).is_dir() else []
         for remaining in range(depth, -1, -1):

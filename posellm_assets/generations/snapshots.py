@@ -106,11 +106,12 @@ def motions_of(lake: Lake, snapshot: Snapshot) -> dict[str, Path]:
     return {video.key: lake.motion(video.key) for video in snapshot.videos}
 
 
-def snapshot_keys(lake: Lake, scope: str = "all") -> list[str]:
-    """The snapshots of a scope in this lake, oldest first."""
+def snapshot_keys(lake: Lake, scope: str | None = "all") -> list[str]:
+    """The snapshots of a scope in this lake, or of all scopes, oldest first."""
     names = [path.parent.name for path in lake.snapshots.glob("*/manifest.json")] if lake.snapshots.exists() else []
     return sorted(
-        (name for name in names if snapshot_scope(name) == scope), key=lambda name: int(name.rsplit("-", 1)[1])
+        (name for name in names if scope in (None, snapshot_scope(name))),
+        key=lambda name: (snapshot_scope(name), int(name.rsplit("-", 1)[1])),
     )
 
 

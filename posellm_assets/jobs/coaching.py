@@ -3,8 +3,8 @@
 from posellm_assets.coaching.model.config import CoachingReportJob, CoachingVisionJob
 from posellm_assets.coaching.model.dataset import picture_rows
 from posellm_assets.coaching.streaming.config import CoachJob, FeedbackItem, FeedbackJob, StreamingReportJob
-from posellm_assets.files import read_json
 from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.generations.releases import rival
 from posellm_assets.generations.snapshots import Snapshot, read_snapshot
 from posellm_assets.lake import FINAL, Lake
 from posellm_assets.language.config import StageJob
@@ -57,11 +57,11 @@ def coach_job(lake: Lake, settings: Settings, snapshot_key: str) -> CoachJob:
 
 def coach_report_job(lake: Lake, settings: Settings, snapshot_key: str) -> StreamingReportJob:
     """The report on a snapshot's streaming coach, beside the one in use."""
-    in_use = read_json(lake.current_coach)["snapshot"] if lake.current_coach.exists() else None
+    in_use = rival(lake, "coach", snapshot_key)
     return StreamingReportJob(
         coach=lake.streaming_coach(snapshot_key) / FINAL,
         dataset=lake.feedback_dataset(snapshot_key),
-        rival=lake.streaming_coach(in_use) / FINAL if in_use not in (None, snapshot_key) else None,
+        rival=in_use.as_rival(lake) if in_use else None,
         out=lake.streaming_report(snapshot_key),
         text_metrics=settings.coaching.text_metrics,
         ledger=lake.endpoint_spending,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from posellm_assets.evaluation.cases import FILE as CASES
 from posellm_assets.evaluation.config import ChampionReport, EvaluateJob, EvaluatorJob
-from posellm_assets.generations.champion import Champion, read_champion, read_predecessor
+from posellm_assets.generations.releases import rival
 from posellm_assets.generations.snapshots import Snapshot, motions_of, read_snapshot, snapshot_keys
 from posellm_assets.lake import Lake
 from posellm_assets.motion.codebook import Codebook
@@ -31,33 +31,24 @@ def evaluator_job(lake: Lake, settings: Settings, snapshot_key: str) -> Evaluato
 def rival_job(lake: Lake, settings: Settings, snapshot_key: str) -> EvaluateJob | None:
     """The released model on a generation's clips; None where there is none, or none of the same codes."""
     snapshot = read_snapshot(lake, snapshot_key)
-    rival = rival_of(lake, snapshot)
-    if rival is None or rival.lineage != snapshot.lineage:
+    released = rival(lake, "language", snapshot_key)
+    if released is None or released.lineage != snapshot.lineage:
         return None
-    return _measure(lake, settings, snapshot, rival.model(lake), lake.report(snapshot_key) / CHAMPION)
+    return _measure(lake, settings, snapshot, released.path(lake), lake.report(snapshot_key) / CHAMPION)
 
 
 def report_job(lake: Lake, settings: Settings, snapshot_key: str) -> EvaluateJob:
     """The finished model of a generation, beside what `rival_job` gave and the generations before."""
     snapshot, stages = read_snapshot(lake, snapshot_key), settings.language.stages
-    out, rival = lake.report(snapshot_key), rival_of(lake, snapshot)
+    out, released = lake.report(snapshot_key), rival(lake, "language", snapshot_key)
     job = _measure(lake, settings, snapshot, lake.finished_model(snapshot_key, stages[-1].name), out)
-    champion = rival and ChampionReport(
-        snapshot=rival.snapshot,
-        manifest=lake.snapshot(rival.snapshot),
-        report=out / CHAMPION if rival.lineage == snapshot.lineage else None,
+    champion = released and ChampionReport(
+        snapshot=released.name,
+        manifest=lake.snapshot(released.name),
+        report=out / CHAMPION if released.lineage == snapshot.lineage else None,
     )
     losses = {stage.name: lake.losses(snapshot_key, stage.name) for stage in stages}
     return job.model_copy(update={"losses": losses, "earlier": _earlier_reports(lake, snapshot), "champion": champion})
-
-
-def rival_of(lake: Lake, snapshot: Snapshot) -> Champion | None:
-    """The model that a snapshot's has to stand up to: the champion of its scope, or where that is its own, the one
-    before."""
-    released = read_champion(lake, snapshot.scope)
-    if released and released.snapshot == snapshot.snapshot:
-        return read_predecessor(lake, snapshot.scope)
-    return released
 
 
 def _measure(lake: Lake, settings: Settings, snapshot: Snapshot, model: Path, out: Path) -> EvaluateJob:

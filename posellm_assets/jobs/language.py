@@ -1,6 +1,6 @@
 """The jobs of the language model's stages."""
 
-from posellm_assets.generations.champion import read_release
+from posellm_assets.generations.releases import newest_release
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import Replay, StageJob
@@ -18,7 +18,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str) -> S
     place = names.index(name)
     parent = lake.finished_model(snapshot_key, names[place - 1]) if place else None
     if snapshot.parent and not place:
-        parent = read_release(lake, snapshot.parent).model(lake)
+        parent = newest_release(lake, "language", snapshot.parent).path(lake)
     stage = settings.language.stages[place]
     new = new_videos(snapshot, read_snapshot(lake, snapshot.parent)) if snapshot.parent else []
     replay, generation = None, settings.language.generation

@@ -5,7 +5,6 @@ from pathlib import Path
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake
 from posellm_assets.motion.config import TokenizerJob
-from posellm_assets.motion.lineage import tokenizer_in_training
 from posellm_assets.settings import Settings
 from posellm_assets.training import store
 
@@ -16,7 +15,7 @@ def tokenizer_job(lake: Lake, settings: Settings) -> TokenizerJob:
     held_out: list[Path] = []
     for key in lake.captioned_videos():
         (train if read_manifest(lake, key).split == "train" else held_out).append(lake.motion(key))
-    out = tokenizer_in_training(lake)
+    out = lake.tokenizer_in_training
     return TokenizerJob(
         train=train,
         held_out=held_out,

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from posellm_assets.generations.champion import promote, read_champion, read_history, roll_back
 
 from posellm_assets.defs.evaluation import champion
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.files import write_json
-from posellm_assets.generations.champion import promote, read_champion, read_history, roll_back
 from posellm_assets.generations.snapshots import Snapshot
 from posellm_assets.lake import Lake
 

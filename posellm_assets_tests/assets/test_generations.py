@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from posellm_assets.files import write_json
-from posellm_assets.generations.champion import promote
 from posellm_assets.generations.snapshots import Snapshot, SnapshotVideo
 from posellm_assets.jobs.language import stage_job
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import GenerationConfig, StageConfig
 from posellm_assets.settings import LanguageConfig, Settings
+from posellm_assets_tests.releases import put_in_use
 from posellm_assets_tests.tokens import write_codebook
 
 SETTINGS = Settings(
@@ -46,9 +46,8 @@ def lake(tmp_path: Path) -> Lake:
     freeze(here, "all-0001", None, 45)
     freeze(here, "all-0002", "all-0001", 50)
     freeze(here, "all-0003", "all-0002", 50)
-    for key, before in (("all-0001", None), ("all-0002", "all-0001")):
-        here.finished_model(key, "stage3").mkdir(parents=True)
-        promote(here, snapshot=key, stage="stage3", lineage="vq-1", reasons=[], by="gate", instead_of=before)
+    for key in ("all-0001", "all-0002"):
+        put_in_use(here, "language", key)
     return here
 
 

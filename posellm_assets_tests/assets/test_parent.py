@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from posellm_assets.files import write_bytes, write_json
+from posellm_assets.files import write_bytes
 from posellm_assets.footage.manifest import FootageManifest, write_manifest
 from posellm_assets.footage.video import VideoInfo
-from posellm_assets.generations.champion import promote
 from posellm_assets.generations.retraining import Freeze
 from posellm_assets.generations.snapshots import Snapshot
 from posellm_assets.jobs.language import stage_job
@@ -18,6 +17,7 @@ from posellm_assets.language.origin import Origin
 from posellm_assets.next_generation import freeze_snapshot
 from posellm_assets.settings import Settings, load_settings
 from posellm_assets.texts.captions import Captions, write_captions
+from posellm_assets_tests.releases import put_in_use
 from posellm_assets_tests.tokens import write_codebook, write_tokens
 from posellm_assets_tests.unit.language import samples
 
@@ -37,15 +37,13 @@ def lake(tmp_path: Path) -> Lake:
     write_captions(lake, Captions(key=KEY, texts=[], facts=[]))
     write_bytes(lake.motion(KEY), b"motion")
     write_tokens(lake, "vq-1", KEY)
-    write_json(lake.current_tokenizer, {"lineage": "vq-1"})
+    put_in_use(lake, "tokenizer", "vq-1")
     write_codebook(lake, "vq-1", codes=8)
     first = frozen(lake, load_settings(lake))
     final = lake.finished_model(first.snapshot, "stage3")
     final.mkdir(parents=True)
     Origin.of_base(ModelConfig()).write(final)
-    promote(
-        lake, snapshot=first.snapshot, stage="stage3", lineage="vq-1", reasons=[], by="a test", instead_of=None
-    )  # fmt: skip
+    put_in_use(lake, "language", first.snapshot)
     return lake
 
 

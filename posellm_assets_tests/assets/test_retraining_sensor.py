@@ -15,12 +15,13 @@ from posellm_assets.defs.partitions import PARTITION, snapshots
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.defs.retraining_sensor import retraining_sensor
 from posellm_assets.defs.runs import LOCK, locked
-from posellm_assets.files import write_bytes, write_json
+from posellm_assets.files import write_bytes
 from posellm_assets.footage.register import register
 from posellm_assets.generations.snapshots import freeze, read_snapshot, snapshot_keys
 from posellm_assets.lake import Lake
 from posellm_assets.texts.captions import Captions, CaptionText, write_captions
 from posellm_assets_tests.clips import write_clip
+from posellm_assets_tests.releases import put_in_use
 from posellm_assets_tests.tokens import write_held_out, write_tokens
 
 SETTINGS = {"automation": {"rules": {"all": {"min_new_videos": 4}}}}
@@ -38,7 +39,7 @@ class House:
         self.lake, self.instance, self.cursor = Lake(root), instance, None
         self.resource = LakeResource(root=str(root), settings=SETTINGS)
         self.repository = repository
-        write_json(self.lake.current_tokenizer, {"lineage": "vq-1"})
+        put_in_use(self.lake, "tokenizer", "vq-1")
         write_held_out(self.lake, "vq-1")
 
     def take_in(self, *numbers: int) -> list[str]:

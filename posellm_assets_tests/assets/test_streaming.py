@@ -13,6 +13,7 @@ from posellm_assets.defs.resources import LakeResource, Programs
 from posellm_assets.defs.streaming_coach import feedback_dataset, streaming_coach, streaming_report
 from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.register import register
+from posellm_assets.generations.releases import in_use
 from posellm_assets.jobs.coaching import feedback_job
 from posellm_assets.lake import Lake
 from posellm_assets.motion.config import MotionConfig
@@ -89,5 +90,5 @@ def test_a_snapshot_becomes_a_coach_and_a_report_that_says_whether_it_comes_into
     assert coach.metadata["threshold_chosen_on"].value == "val"
     (report,) = made.asset_materializations_for_node("streaming_report")
     metrics = read_json(lake.streaming_report("all-0001") / "metrics.json")
-    assert report.metadata["in use"].value == metrics["decision"]["use"] == lake.current_coach.exists()
+    assert report.metadata["promoted"].value == metrics["decision"]["promote"] == (in_use(lake, "coach") is not None)
     assert "constant chatter" in str(report.metadata["summary"].value)

@@ -14,6 +14,7 @@ from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, Video
 from posellm_assets.files import write_json
 from posellm_assets.lake import Lake
 from posellm_assets.problems import all_problems
+from posellm_assets_tests.releases import put_in_use
 
 GOOD, DARK, BROKEN = "gym.good.00000001", "gym.dark.00000002", "gym.broken.00000003"
 KEYS = [GOOD, DARK, BROKEN]
@@ -132,8 +133,8 @@ def test_where_no_video_can_be_used_the_workers_get_nothing_and_each_video_its_r
     instance: dg.DagsterInstance, tmp_path: Path, asset: VideoAsset
 ) -> None:
     lake = Lake(tmp_path)
-    write_json(lake.current_tokenizer, {"lineage": "vq-0"})
-    write_json(lake.current_recogniser, {"snapshot": "all-0001"})
+    put_in_use(lake, "tokenizer", "vq-0")
+    put_in_use(lake, "recogniser", "all-0001")
     result = materialize(instance, tmp_path, RANGE, assets=[asset])
     failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data
     assert failure.user_failure_data, failure.error

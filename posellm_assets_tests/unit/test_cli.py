@@ -34,7 +34,7 @@ def test_what_a_user_did_wrong_is_one_sentence_and_exit_code_1(tmp_path: Path) -
         (["add", "--sport", "tennis", str(tmp_path / "missing.mp4")], "is not a file"),
         (["describe", str(tmp_path / "missing.mp4")], "missing.mp4"),
         (["generate", "a squat", "--out", "x.avi"], "written as .bvh, .npy, .mp4, .gif or .json"),
-        (["generate", "a squat", "--out", "x.mp4"], "no released model yet"),
+        (["generate", "a squat", "--out", "x.mp4"], "no language model is in use"),
         (
             ["export", "motion", "gym.squat.0123abcd", "--to", "mp4", "--out", "x.bvh"],
             "--to mp4 and --out x.bvh disagree",

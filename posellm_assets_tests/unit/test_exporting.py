@@ -49,7 +49,7 @@ def test_a_folder_is_pushed_in_one_commit_to_a_private_repository(tmp_path: Path
 
 
 def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no released model yet"):
+    with pytest.raises(ValueError, match="no language model is in use"):
         export_model(Lake(str(tmp_path / "lake")), None, tmp_path / "out", adapter=False)
     with pytest.raises(ValueError, match="has no snapshot all-0001"):
         export_model(Lake(str(tmp_path / "lake")), "all-0001", tmp_path / "out", adapter=False)

@@ -7,7 +7,6 @@ import torch
 
 from posellm_assets.commands.generate import generate_motions
 from posellm_assets.files import read_json
-from posellm_assets.generations.champion import promote
 from posellm_assets.lake import Lake
 from posellm_assets.language.train import train
 from posellm_assets.motion.config import TokenizerConfig
@@ -16,6 +15,7 @@ from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.settings import Settings
 from posellm_assets.training.backends import Backend
+from posellm_assets_tests.releases import put_in_use
 from posellm_assets_tests.tokens import segment, write_tokens
 from posellm_assets_tests.unit.language import samples
 
@@ -38,9 +38,7 @@ def lake_with(folder: Path, tasks: dict[str, float]) -> Lake:
     out = lake.stage("all-0001", "stage1")
     job = samples.job(folder, stage_changes={"steps": 1, "tasks": tasks}, lineage=lineage, out=out)
     train(job, Backend("hf", "asked for"), lambda message: None)
-    promote(
-        lake, snapshot="all-0001", stage="stage1", lineage=lineage, reasons=[], by="a test", instead_of=None
-    )  # fmt: skip
+    put_in_use(lake, "language", "all-0001", folder=out / "final", lineage=lineage)
     return lake
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.footage.labels import Feedback
 from posellm_assets.footage.splits import Split
+from posellm_assets.generations.gate import Rival
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.program import Job
 from posellm_assets.records import Record
@@ -105,7 +106,7 @@ class StreamingReportJob(Job):
 
     coach: Path = Field(description="Folder of the finished coach")
     dataset: Path
-    rival: Path | None = Field(default=None, description="Folder of the coach in use, measured on the same sessions")
+    rival: Rival | None = Field(default=None, description="The coach in use, measured on the same sessions")
     split: Split = "test"
     out: Path = Field(description="Folder of the report: index.html, metrics.json")
     text_metrics: TextMetricsConfig = TextMetricsConfig()

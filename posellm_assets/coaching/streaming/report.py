@@ -56,8 +56,8 @@ def evaluate(job: StreamingReportJob, report: Report) -> dict[str, Any]:
     own = [heard(coach, session) for session in sessions]
     fit = read_sessions(job.dataset, record, "train")
     baselines = baselines_of(own, fit, job.seed)
-    rival = [heard(Coach.load(job.rival), session) for session in sessions] if job.rival else None
-    decision = decide(own, baselines, rival)
+    rival = [heard(Coach.load(job.rival.folder), session) for session in sessions] if job.rival else None
+    outcome = decide(own, baselines, rival, job.rival.name if job.rival else None)
     speakers = {COACH: own, **({RIVAL: rival} if rival else {}), **baselines}
     participants = {one.participant for one in record.sessions if one.split == job.split and one.participant}
     metrics: dict[str, Any] = {
@@ -69,7 +69,7 @@ def evaluate(job: StreamingReportJob, report: Report) -> dict[str, Any]:
         "speakers": {name: measured(answers, job.seed) for name, answers in speakers.items()},
         "texts": {name: _texts(found) for name, found in _text_figures(speakers, job).items()},
         "latency": {"delay_s": coach.record.delay_s, **model_ms(coach, sessions)},
-        "decision": asdict(decision),
+        "decision": outcome.model_dump(mode="json"),
         "refused": record.refused,
         "provenance": {
             "coach": str(job.coach),
@@ -85,7 +85,7 @@ def evaluate(job: StreamingReportJob, report: Report) -> dict[str, Any]:
     figures = metrics["speakers"][COACH]
     report(
         f"{job.split}: T-F-Score {figures['published']['value']:.3f} published, {figures['optimal']['value']:.3f} "
-        f"optimal on {len(sessions)} sessions; {'' if decision.use else 'not '}put into use"
+        f"optimal on {len(sessions)} sessions; {'' if outcome.promote else 'not '}to be promoted"
     )
     return metrics
 

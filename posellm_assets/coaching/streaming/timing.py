@@ -1,13 +1,14 @@
-"""A coach measured on sessions: what it says to them, how well the times fit, and whether it comes into use."""
+"""A coach measured on sessions: what it says to them, how well the times fit, and whether it is promoted."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from posellm_assets.coaching.streaming.coach import Coach
 from posellm_assets.coaching.streaming.scores import Matching, Session, TimedF, match_best, match_greedily, timed_f
 from posellm_assets.coaching.streaming.sessions import CoachedSession
+from posellm_assets.generations.gate import GateOutcome
 from posellm_assets.reports.metrics import Figure
 
 RESAMPLES = 1000
@@ -34,28 +35,23 @@ def timed_figure(sessions: Sequence[Session], match: Matching, seed: int = 0) ->
     return Figure(value=timed_f(sessions, match).f, n=len(sessions), interval=(float(drawn[0]), float(drawn[1])))
 
 
-@dataclass(frozen=True)
-class Decision:
-    """Whether a coach comes into use, and why or why not."""
-
-    use: bool
-    reasons: tuple[str, ...]
-
-
 def decide(
-    own: Sequence[Session], baselines: Mapping[str, Sequence[Session]], rival: Sequence[Session] | None
-) -> Decision:
-    """A coach comes into use if it speaks at better times than every baseline, and no worse than the coach in use.
+    own: Sequence[Session],
+    baselines: Mapping[str, Sequence[Session]],
+    rival: Sequence[Session] | None,
+    against: str | None,
+) -> GateOutcome:
+    """Promote a coach that speaks at better times than every baseline, and no worse than `against`, the one in use.
 
     Worse is what the 95 % interval of resampled sessions says of the difference between the two on the same sessions,
     T-F-Score with the best matching. Sessions of the two are in the same order.
     """
     reasons = []
     f = timed_f(own, match_best).f
-    use = True
+    promote = True
     for name, answers in baselines.items():
         if timed_f(answers, match_best).f >= f:
-            use = False
+            promote = False
             reasons.append(f"T-F-Score {f:.3f} is not better than {timed_f(answers, match_best).f:.3f} of {name}.")
     if rival is not None:
         other = timed_f(rival, match_best).f
@@ -63,13 +59,13 @@ def decide(
         low, high = np.quantile(_resampled(counts, lambda f: f[0] - f[1], 0), [0.025, 0.975])
         said = f"T-F-Score {f:.3f} against {other:.3f} of the coach in use (difference {low:+.3f} to {high:+.3f})."
         if high < 0:
-            use = False
+            promote = False
             reasons.append(f"Worse: {said}")
         else:
             reasons.append(f"Not worse: {said}")
-    elif use:
+    elif promote:
         reasons.append(f"T-F-Score {f:.3f} is better than that of every baseline, and no other coach is in use.")
-    return Decision(use, tuple(reasons))
+    return GateOutcome(promote=promote, reasons=tuple(reasons), against=against)
 
 
 def _counts(sessions: Sequence[Session], match: Matching) -> np.ndarray:

@@ -13,6 +13,7 @@ from posellm_assets.actions.recogniser import RECORD
 from posellm_assets.cli import app
 from posellm_assets.files import write_json
 from posellm_assets.lake import Lake
+from posellm_assets_tests.releases import put_in_use
 from posellm_assets_tests.unit.actions.rendered import write_grey_video
 from posellm_assets_tests.unit.texts.athletes import MOVEMENTS
 
@@ -34,7 +35,7 @@ def lake(tmp_path: Path) -> Lake:
         "ensemble": ensemble.model_dump(mode="json"),
     }
     write_json(folder / RECORD, record)
-    write_json(lake.current_recogniser, {"snapshot": "all-0001"})
+    put_in_use(lake, "recogniser", "all-0001")
     return lake
 
 

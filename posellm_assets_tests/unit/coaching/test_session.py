@@ -25,7 +25,6 @@ from posellm_assets.coaching.streaming.scores import Message
 from posellm_assets.commands.coach import hold_session, stopped_by_ctrl_c
 from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets.demo.footage import render_clip
-from posellm_assets.files import write_json
 from posellm_assets.footage.live import Playback
 from posellm_assets.footage.video import Frame, UnreadableVideo, frames, probe
 from posellm_assets.footage.writing import write_timed_video
@@ -37,6 +36,7 @@ from posellm_assets.motion.skeletons import BODY
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.settings import load_settings
 from posellm_assets_tests.coaching_clips import planted
+from posellm_assets_tests.releases import put_in_use
 from posellm_assets_tests.unit.motion.test_tokenizer import SMALL, untrained
 
 SHALLOW = DemoRepetition("shallow")
@@ -107,7 +107,7 @@ def test_the_coach_in_use_in_the_lake_speaks_and_needs_no_exercise(short: Path, 
     record = CoachRecord(messages=["Go on."], inputs=inputs, hidden_size=8, threshold=0.0, cooldown_s=0.5,
                          no_repeat_s=0.5, fps=20.0, delay_s=0.5, lineage=lineage)  # fmt: skip
     Coach(CoachModel(inputs, 1, 8, 0.0), record).save(lake.streaming_coach("all-0001") / "final")
-    write_json(lake.current_coach, {"snapshot": "all-0001"})
+    put_in_use(lake, "coach", "all-0001", lineage=lineage)
     report, _ = hold_session(lake, load_settings(lake), short, None, None, None, by_rules=False, aloud=False)
     assert "trained on all-0001" in report.coach
     assert len(report.messages) == 3 and {one.text for one in report.messages} == {"Go on."}

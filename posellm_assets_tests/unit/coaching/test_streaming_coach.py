@@ -30,6 +30,7 @@ from posellm_assets.coaching.streaming.timing import decide
 from posellm_assets.coaching.streaming.train import train
 from posellm_assets.endpoint import EndpointConfig
 from posellm_assets.files import write_json
+from posellm_assets.generations.gate import Rival
 from posellm_assets.motion.live import LiveWindow
 from posellm_assets.training.checkpoints import CheckpointMismatch
 from posellm_assets_tests.endpoint_server import endpoint, says
@@ -169,7 +170,7 @@ def test_the_report_has_every_baseline_beside_the_coach(folder: Path, calm: Coac
         report = StreamingReportJob(
             coach=calm.out / "final",
             dataset=folder / "data",
-            rival=calm.out / "final",
+            rival=Rival(name="all-0001", folder=calm.out / "final"),
             out=folder / "report",
             text_metrics=TextMetricsConfig(judge=EndpointConfig(url=served.url, model="judge")),
         )
@@ -186,7 +187,7 @@ def test_the_report_has_every_baseline_beside_the_coach(folder: Path, calm: Coac
     assert own["optimal"]["n"] == metrics["sessions"] == 2
     assert metrics["texts"]["silence"]["figures"]["rouge_l_covered"]["value"] == 0.0
     assert metrics["texts"][COACH]["figures"]["rouge_l_covered"]["value"] > 0.6
-    assert metrics["decision"]["use"] and "Not worse" in metrics["decision"]["reasons"][0]
+    assert metrics["decision"]["promote"] and "Not worse" in metrics["decision"]["reasons"][0]
     assert metrics["latency"]["delay_s"] == DELAY_S and metrics["latency"]["median_ms"] > 0
     assert json.loads((folder / "report" / "metrics.json").read_text()) == json.loads(json.dumps(metrics))
     page = (folder / "report" / "index.html").read_text()
@@ -201,12 +202,12 @@ def answers(*times_s: float) -> list[Session]:
 
 def test_a_coach_comes_into_use_only_where_it_beats_the_baselines_and_is_no_worse_than_the_one_in_use() -> None:
     good, poor, silent = answers(10.2, 30.1), answers(10.2), answers()
-    assert decide(good, {"silence": silent}, None).use
-    assert not decide(silent, {"silence": silent}, None).use
-    assert not decide(poor, {"random times": good}, None).use
-    assert decide(good, {"silence": silent}, poor).use
-    worse = decide(poor, {"silence": silent}, good)
-    assert not worse.use and worse.reasons[0].startswith("Worse: T-F-Score 0.667 against 1.000")
+    assert decide(good, {"silence": silent}, None, None).promote
+    assert not decide(silent, {"silence": silent}, None, None).promote
+    assert not decide(poor, {"random times": good}, None, None).promote
+    assert decide(good, {"silence": silent}, poor, "all-0001").promote
+    worse = decide(poor, {"silence": silent}, good, "all-0001")
+    assert not worse.promote and worse.reasons[0].startswith("Worse: T-F-Score 0.667 against 1.000")
 
 
 def test_a_coach_whose_weights_are_of_another_one_is_refused(coach: Coach, tmp_path: Path) -> None:

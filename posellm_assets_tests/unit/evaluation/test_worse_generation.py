@@ -18,11 +18,12 @@ from posellm_assets.evaluation.config import (
 )
 from posellm_assets.evaluation.evaluate import run
 from posellm_assets.evaluation.train_evaluator import run as train_evaluator
-from posellm_assets.generations.champion import promote, read_champion
+from posellm_assets.generations.releases import in_use
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob
 from posellm_assets.language.train import train as train_stage
 from posellm_assets.training.backends import choose
+from posellm_assets_tests.releases import put_in_use
 from posellm_assets_tests.unit.evaluation.world import CODES, quiet
 
 
@@ -77,12 +78,12 @@ def test_a_generation_with_shuffled_labels_is_refused_by_name_and_a_release_is_u
     )
 
     lake = Lake(tmp_path / "lake")
-    for key, of, before in (("all-0001", model, None), ("all-0002", wrong.out / "final", "all-0001")):
+    for key, of in (("all-0001", model), ("all-0002", wrong.out / "final")):
         shutil.copytree(of, lake.finished_model(key, "stage3"))
-        promote(lake, snapshot=key, stage="stage3", lineage="vq", reasons=[], by="ana", instead_of=before)
-    command = [Path(sys.executable).with_name("posellm"), "champion", "rollback", "--lake", str(lake.root)]
+        put_in_use(lake, "language", key)
+    command = [Path(sys.executable).with_name("posellm"), "release", "rollback", "--lake", str(lake.root)]
     done = subprocess.run([*map(str, command), "--by", "ana"], capture_output=True, text=True, check=True)
     assert "all-0001: rolled back to on" in done.stdout
-    released = read_champion(lake)
-    assert released and released.snapshot == "all-0001" and released.promoted_by == "ana"
-    assert released.model(lake).joinpath("config.json").is_file()
+    released = in_use(lake, "language")
+    assert released and released.name == "all-0001" and released.promoted_by == "ana"
+    assert released.path(lake).joinpath("config.json").is_file()

@@ -5,6 +5,7 @@ from posellm_assets.commands.status import overview
 from posellm_assets.files import write_json
 from posellm_assets.lake import Lake
 from posellm_assets.motion.drift import MIN_HELD_OUT_CLIPS, drifting_sports, error_limit_mm
+from posellm_assets_tests.releases import put_in_use
 from posellm_assets_tests.tokens import write_held_out, write_tokens
 
 
@@ -40,7 +41,7 @@ def test_known_sports_seldom_raise_an_alarm():
 @pytest.fixture
 def lake(tmp_path):
     lake = Lake(tmp_path)
-    write_json(lake.current_tokenizer, {"lineage": "vq-1"})
+    put_in_use(lake, "tokenizer", "vq-1")
     write_held_out(lake, "vq-1", 80.0)
     for number, (sport, error_mm) in enumerate(
         [("walking", 40.0), ("walking", 90.0), ("walking", 45.0), ("diving", 140.0), ("diving", 120.0)]
@@ -66,7 +67,7 @@ def test_status_names_what_is_new_to_the_tokenizer_until_another_is_trained(lake
     seen = [f"walking.clip.{number:08x}.parquet" for number in range(3)]
     write_json(lake.tokenizer("vq-1") / "job.json", {"train": seen, "held_out": known})
     assert [(d["sport"], d["clips"]) for d in overview(lake)["drift"]] == [("walking", 1)], "others do not dilute it"
-    write_json(lake.current_tokenizer, {"lineage": "vq-2"})
+    put_in_use(lake, "tokenizer", "vq-2")
     write_held_out(lake, "vq-2", 80.0)
     assert overview(lake)["drift"] == []
 
