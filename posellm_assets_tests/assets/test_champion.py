@@ -4,13 +4,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from posellm_assets.generations.champion import promote, read_champion, read_history, roll_back
 
 from posellm_assets.defs.evaluation import champion
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.files import write_json
+from posellm_assets.generations.releases import history, in_use, roll_back
 from posellm_assets.generations.snapshots import Snapshot
 from posellm_assets.lake import Lake
+from posellm_assets_tests.releases import put_in_use
 
 KEYS = ["all-0001", "all-0002", "all-0003"]
 
@@ -55,41 +56,39 @@ def test_what_the_gate_said_is_done_and_recorded_as_the_gates(lake: Lake) -> Non
     assert (refused["released"], refused["champion"]) == (False, "all-0001")
     assert refused["reasons"] == "- all-0002 was measured."
     assert metadata(materialize(lake, "all-0003"))["champion"] == "all-0003"
-    released = read_champion(lake)
+    released = in_use(lake, "language")
     assert released and released.promoted_by.startswith("gate, run ")
-    assert [release.snapshot for release in read_history(lake)] == ["all-0001", "all-0003"]
+    assert [release.name for release in history(lake, "language")] == ["all-0001", "all-0003"]
 
 
 def test_a_generation_that_is_the_champion_already_is_recognised(lake: Lake) -> None:
     for key in ("all-0001", "all-0001", "all-0003", "all-0003"):
         again = metadata(materialize(lake, key))
     assert again["released"] is False and "all-0003" in str(again["champion"])
-    assert "It is the champion already, since 20" in str(again["reasons"])
-    assert [release.snapshot for release in read_history(lake)] == ["all-0001", "all-0003"]
+    assert "It is in use already, since 20" in str(again["reasons"])
+    assert [release.name for release in history(lake, "language")] == ["all-0001", "all-0003"]
 
 
 def test_what_a_person_rolled_back_the_gate_does_not_release_again(lake: Lake) -> None:
     for key in ("all-0001", "all-0003"):
         materialize(lake, key)
-    roll_back(lake, by="ana")
+    roll_back(lake, "language", by="ana")
     again = metadata(materialize(lake, "all-0003"))
     assert (
         again["released"] is False and "rolled back on" in str(again["reasons"]) and "by ana" in str(again["reasons"])
     )
-    assert read_history(lake)[-1].snapshot == "all-0001"
+    assert history(lake, "language")[-1].name == "all-0001"
 
 
 def test_a_report_against_another_champion_than_todays_releases_nothing(lake: Lake) -> None:
     materialize(lake, "all-0001")
-    promote(
-        lake, snapshot="all-0002", stage="stage3", lineage="vq-1", reasons=[], by="ana", instead_of="all-0001"
-    )  # fmt: skip
+    put_in_use(lake, "language", "all-0002", by="ana")
     result = materialize(lake, "all-0003")
     assert not result.success
     (failure,) = [event for event in result.all_events if event.is_step_failure]
-    description = failure.step_failure_data.user_failure_data.description
-    assert description == (
-        "the report of all-0003 compares it with all-0001, but the champion is all-0002 by now: materialize "
-        "evaluation_report again"
+    error = failure.step_failure_data.error.cause  # type: ignore[union-attr]
+    assert error and (
+        "the report of all-0003 compares it with all-0001, but all-0002 is in use by now: make the report again"
+        in error.message
     )
-    assert read_history(lake)[-1].snapshot == "all-0002"
+    assert history(lake, "language")[-1].name == "all-0002"
