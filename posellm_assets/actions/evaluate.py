@@ -74,7 +74,7 @@ def evaluate(job: ReportJob, report: Report) -> dict[str, Any]:
             "recogniser": str(job.recogniser),
             "dataset": str(job.dataset),
             "seed": job.seed,
-            **{key: recogniser.record[key] for key in ("training_clips", "validation_clips", "cpu_seconds")},
+            **recogniser.record.model_dump(include={"training_clips", "validation_clips", "cpu_seconds"}),
         },
     }
     write_json(job.out / METRICS, metrics)

@@ -1,17 +1,16 @@
 """From a video to a list of actions: the subject's motion, the moments or windows to look at, and what each shows."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from posellm_assets.actions.config import Method, RecognitionConfig
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.classifier import MotionClassifier
-from posellm_assets.actions.members.ensemble import Ensemble, EnsembleAnswer
+from posellm_assets.actions.members.ensemble import EnsembleAnswer
 from posellm_assets.actions.members.members import (
     ActionClip,
     LanguageMember,
@@ -27,7 +26,7 @@ from posellm_assets.actions.moments.shots import cuts, motions_of_shots
 from posellm_assets.actions.moments.sound import onsets
 from posellm_assets.actions.moments.windows import merged, window_spans
 from posellm_assets.actions.recognition import HitRecord, Recognition, SegmentRecord
-from posellm_assets.files import read_json
+from posellm_assets.actions.record import RecogniserRecord
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.config import PoseConfig
@@ -35,8 +34,6 @@ from posellm_assets.poses.extract import poses_of
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.poses.subjects import subject_of
 from posellm_assets.vision.frames import box_of
-
-RECORD = "recogniser.json"
 
 
 class ActionRecogniser:
@@ -50,21 +47,16 @@ class ActionRecogniser:
         poses: PoseConfig | None = None,
     ):
         """Load the members. Raises FileNotFoundError where there is no recogniser or a member's model is gone."""
-        if not (folder / RECORD).exists():
-            raise FileNotFoundError(
-                f"{folder} holds no recogniser; label some footage and materialize the asset action_recogniser"
-            )
-        record = read_json(folder / RECORD)
+        record = RecogniserRecord.read(folder)
         self.folder, self.record = folder, record
         self.config, self.motion, self.poses = (
             config or RecognitionConfig(),
             motion or MotionConfig(),
             poses or PoseConfig(),
         )
-        self.label_set = LabelSet.model_validate(record["label_set"])
-        self.absent: dict[str, str] = record["absent"]
-        self.members = load_members(folder, record["members"], self.label_set)
-        self.ensemble = Ensemble.model_validate(record["ensemble"]).model_copy(
+        self.label_set, self.absent = record.label_set, record.absent
+        self.members = load_members(folder, record.members, self.label_set)
+        self.ensemble = record.ensemble.model_copy(
             update={"rule": self.config.rule, "threshold": self.config.threshold, "members": self._order()}
         )
 
@@ -193,7 +185,7 @@ class ActionRecogniser:
         return ActionClip(start_s, end_s, video, part_of(shot, start_s, end_s), box=box_of(subject, start_s, end_s))
 
 
-def load_members(folder: Path, about: dict[str, Any], label_set: LabelSet) -> list[Member]:
+def load_members(folder: Path, about: Mapping[str, Mapping[str, str]], label_set: LabelSet) -> list[Member]:
     """The members that a record names, their models by paths from its folder."""
     members: list[Member] = []
     for name, models in about.items():

@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from posellm_assets.actions.config import RecogniserJob
 from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample, read_dataset
@@ -17,12 +16,12 @@ from posellm_assets.actions.members.classifier import MotionClassifier
 from posellm_assets.actions.members.ensemble import Ensemble
 from posellm_assets.actions.members.members import ActionClip, cases_of, labelled_motions
 from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VIDEO_MAE, VISION
-from posellm_assets.actions.recogniser import RECORD, load_members
-from posellm_assets.files import write_json
+from posellm_assets.actions.recogniser import load_members
+from posellm_assets.actions.record import RecogniserRecord
 from posellm_assets.program import Report, run_program
 
 
-def train(job: RecogniserJob, report: Report) -> dict[str, Any]:
+def train(job: RecogniserJob, report: Report) -> RecogniserRecord:
     """Write the recogniser to `job.out` and return its record. Raises ValueError where nobody could learn anything."""
     started = time.process_time()
     dataset = read_dataset(job.dataset)
@@ -35,17 +34,17 @@ def train(job: RecogniserJob, report: Report) -> dict[str, Any]:
     truth = [example.class_id for example in held_out]
     said = {member.name: member.opinions(asked) for member in members}
     ensemble = Ensemble.fit(said, truth, job.config.rule, job.config.threshold)
-    record = {
-        "label_set": dataset.label_set.model_dump(mode="json"),
-        "members": models,
-        "absent": absent,
-        "ensemble": ensemble.model_dump(mode="json"),
-        "training_clips": len(fit),
-        "validation_clips": len(held_out),
-        "seed": job.seed,
-        "cpu_seconds": round(time.process_time() - started, 2),
-    }
-    write_json(job.out / RECORD, record)
+    record = RecogniserRecord(
+        label_set=dataset.label_set,
+        members=models,
+        absent=absent,
+        ensemble=ensemble,
+        training_clips=len(fit),
+        validation_clips=len(held_out),
+        seed=job.seed,
+        cpu_seconds=round(time.process_time() - started, 2),
+    )
+    record.write(job.out)
     weights = ", ".join(f"{name} {weight:.2f}" for name, weight in ensemble.weights.items())
     report(f"weights on {len(held_out)} validation clips: {weights}")
     return record

@@ -9,6 +9,7 @@ from posellm_assets.actions.config import ActionJob, RecogniserJob, ReportJob
 from posellm_assets.actions.dataset.sources import from_lake
 from posellm_assets.actions.dataset.writing import write_dataset
 from posellm_assets.actions.recognition import Recognition
+from posellm_assets.actions.record import RecogniserRecord
 from posellm_assets.defs.common import OWNERS, every_video, listed, spec, table
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.poses import POSES, is_video
@@ -75,13 +76,13 @@ def recogniser_asset(last_stage: str) -> dg.AssetsDefinition:
     def action_recogniser(ran: Ran[RecogniserJob]) -> dg.MaterializeResult:
         """Who names actions: the vision-language model, the language model and a motion classifier, calibrated and
         weighted by their validation likelihood."""
-        record = read_json(ran.out / "recogniser.json")
+        record = RecogniserRecord.read(ran.out)
         return dg.MaterializeResult(
             metadata={
-                "members": record["ensemble"],
-                "absent": record["absent"],
-                "training clips": record["training_clips"],
-                "validation clips": record["validation_clips"],
+                "members": record.ensemble.model_dump(mode="json"),
+                "absent": record.absent,
+                "training clips": record.training_clips,
+                "validation clips": record.validation_clips,
                 "folder": ran.out,
             }
         )

@@ -1,7 +1,7 @@
 """The vision-language model: building the tiny one, loading Qwen2.5-VL or Qwen3-VL, LoRA, the finished folder.
 
 A finished model is a plain Hugging Face folder with a file beside it that says what it is shown and asked
-(`recogniser.json` where it names actions).
+(`vision_recogniser.json` where it names actions).
 """
 
 from dataclasses import dataclass

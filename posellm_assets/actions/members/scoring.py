@@ -22,7 +22,7 @@ from posellm_assets.vision.frames import read_frames
 from posellm_assets.vision.inputs import Seen, answer_ids, model_inputs, see
 from posellm_assets.vision.model import LoadedVision, load
 
-RECOGNISER = "recogniser.json"
+RECOGNISER = "vision_recogniser.json"
 """Beside a finished model: which frames it sees, and which classes it names in which language."""
 
 _CLIPS_AT_ONCE = 8

@@ -9,9 +9,8 @@ from typer.testing import CliRunner
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
 from posellm_assets.actions.members.ensemble import Ensemble
-from posellm_assets.actions.recogniser import RECORD
+from posellm_assets.actions.record import RecogniserRecord
 from posellm_assets.cli import app
-from posellm_assets.files import write_json
 from posellm_assets.lake import Lake
 from posellm_assets_tests.releases import put_in_use
 from posellm_assets_tests.unit.actions.rendered import write_grey_video
@@ -28,13 +27,16 @@ def lake(tmp_path: Path) -> Lake:
     ]
     MotionClassifier.fit(examples, ["squat", "bow"]).save(folder / "motion")
     ensemble = Ensemble(members=("motion",), temperatures={"motion": 1}, weights={"motion": 1})
-    record = {
-        "label_set": LabelSet.of_labels("gym", ["squat", "bow"]).model_dump(mode="json"),
-        "members": {"motion": {"model": "motion"}},
-        "absent": {},
-        "ensemble": ensemble.model_dump(mode="json"),
-    }
-    write_json(folder / RECORD, record)
+    RecogniserRecord(
+        label_set=LabelSet.of_labels("gym", ["squat", "bow"]),
+        members={"motion": {"model": "motion"}},
+        absent={},
+        ensemble=ensemble,
+        training_clips=len(examples),
+        validation_clips=0,
+        seed=0,
+        cpu_seconds=0.0,
+    ).write(folder)
     put_in_use(lake, "recogniser", "all-0001")
     return lake
 

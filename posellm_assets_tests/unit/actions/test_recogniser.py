@@ -12,10 +12,10 @@ from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
 from posellm_assets.actions.members.ensemble import Ensemble
 from posellm_assets.actions.moments.shots import motions_of_shots
-from posellm_assets.actions.recogniser import RECORD, ActionRecogniser
+from posellm_assets.actions.recogniser import ActionRecogniser
+from posellm_assets.actions.record import RecogniserRecord
 from posellm_assets.actions.timeline import write_annotated, write_timeline
 from posellm_assets.demo.footage import FPS
-from posellm_assets.files import write_json
 from posellm_assets.footage.video import frames, probe
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets_tests.unit.actions.rendered import cycles, seen, takes, write_grey_video
@@ -34,13 +34,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     MotionClassifier.fit(examples, KNOWN).save(folder / "motion")
     ensemble = Ensemble(members=("motion",), temperatures={"motion": 1.0}, weights={"motion": 1.0})
-    record = {
-        "label_set": label_set.model_dump(mode="json"),
-        "members": {"motion": {"model": "motion"}},
-        "absent": {"video-mae": "recognition.video_mae names no folder with its weights"},
-        "ensemble": ensemble.model_dump(mode="json"),
-    }
-    write_json(folder / RECORD, record)
+    RecogniserRecord(
+        label_set=label_set,
+        members={"motion": {"model": "motion"}},
+        absent={"video-mae": "recognition.video_mae names no folder with its weights"},
+        ensemble=ensemble,
+        training_clips=len(examples),
+        validation_clips=0,
+        seed=0,
+        cpu_seconds=0.0,
+    ).write(folder)
     return folder
 
 
@@ -108,7 +111,7 @@ def test_somebody_out_of_sight_a_folder_without_recogniser_and_a_lost_model_are_
         ActionRecogniser(folder).recognise_poses(video, unseen)
     with pytest.raises(FileNotFoundError, match="materialize the asset action_recogniser"):
         ActionRecogniser(tmp_path)
-    write_json(tmp_path / RECORD, {**json.loads((folder / RECORD).read_text())})
+    RecogniserRecord.read(folder).write(tmp_path)
     with pytest.raises(FileNotFoundError, match="which is gone"):
         ActionRecogniser(tmp_path)
 

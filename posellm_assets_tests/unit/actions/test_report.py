@@ -57,8 +57,8 @@ def test_the_report_has_every_figure_with_its_baselines_and_says_who_was_absent(
     job: RecogniserJob, tmp_path: Path
 ) -> None:
     record = train(job, quiet)
-    assert set(record["absent"]) == {"vision-language", "video-mae", "language"}
-    assert (record["training_clips"], record["validation_clips"]) == (9, 3)
+    assert set(record.absent) == {"vision-language", "video-mae", "language"}
+    assert (record.training_clips, record.validation_clips) == (9, 3)
     metrics = report_on(job, tmp_path)
     assert metrics["members"]["motion"]["accuracy"]["value"] == 1.0
     assert metrics["baselines"]["majority"]["value"] == pytest.approx(1 / 3)
@@ -108,9 +108,9 @@ def test_video_mae_joins_where_its_weights_are_and_another_model_is_refused(job:
     transformers.VideoMAEModel(config).save_pretrained(tmp_path / "weights")
     asked = RecognitionConfig(video_mae=tmp_path / "weights")
     record = train(job.model_copy(update={"config": asked, "out": tmp_path / "recogniser"}), quiet)
-    assert "video-mae" not in record["absent"] and set(record["members"]) == {"motion", "video-mae"}
+    assert "video-mae" not in record.absent and set(record.members) == {"motion", "video-mae"}
     # Its pictures show nothing, so it knows nothing: validation finds that out.
-    assert record["ensemble"]["weights"]["motion"] > record["ensemble"]["weights"]["video-mae"]
+    assert record.ensemble.weights["motion"] > record.ensemble.weights["video-mae"]
     assert len(ActionRecogniser(tmp_path / "recogniser").members) == 2
     (tmp_path / "other").mkdir()
     transformers.BertConfig(hidden_size=16, num_attention_heads=2).save_pretrained(tmp_path / "other")
@@ -121,3 +121,16 @@ def test_video_mae_joins_where_its_weights_are_and_another_model_is_refused(job:
 def test_macro_f1_counts_every_class_alike() -> None:
     truth, named = np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0])
     assert macro_f1(truth, named) == pytest.approx((6 / 7 + 0) / 2)
+
+
+def test_a_damaged_recogniser_is_named_with_what_to_do(job: RecogniserJob, tmp_path: Path) -> None:
+    train(job.model_copy(update={"out": tmp_path}), quiet)
+    path = tmp_path / "recogniser.json"
+    content = json.loads(path.read_text())
+    content["ensemble"]["weights"]["motion"] = "much"
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=r"damaged \(ensemble\.weights\.motion: .*; materialize action_recogniser"):
+        ActionRecogniser(tmp_path)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(ValueError, match=r"recogniser\.json is damaged"):
+        ActionRecogniser(tmp_path)
