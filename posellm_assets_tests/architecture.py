@@ -26,9 +26,15 @@ ORDER = (
 )
 """From the ground up: a module imports only what stands in its own room or before it."""
 SUBJECTS = ("language", "vision", "evaluation", "actions", "coaching")
-"""Rooms beside each other: each import from one of them to another is a tie that holds both."""
-HEAVY = frozenset({"torch", "transformers", "peft", "mediapipe", "matplotlib", "pandas", "scipy", "cv2", "av"})
-"""Libraries that cost the code server a second or a gigabyte: it starts without them."""
+"""Rooms beside each other, whatever their order: an import from one to another is a tie that holds both."""
+TORCH = (
+    *("training", "motion", "language", "vision", "evaluation"),
+    *("actions.members", "coaching.model", "coaching.streaming"),
+)
+"""The only rooms in which a module may import torch by itself, or a library that does."""
+LOADS_TORCH = ("torch", "transformers", "peft", "safetensors.torch", "vector_quantize_pytorch", "unsloth")
+HEAVY = ("torch", "transformers", "peft", "mediapipe", "matplotlib", "pandas", "scipy", "cv2")
+"""What the code server and the command line start without: each costs seconds or memory in every process."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ def main() -> None:
     for (room, used), count in sorted(house.sideways().items()):
         print(f"  {room} -> {used}: {count}")
     torch = [module for module in house.modules if "torch" in house.libraries(module)]
-    heavy = HEAVY & house.libraries("definitions")
+    heavy = set(HEAVY) & house.libraries("definitions")
     print(f"{len(torch)} modules load torch when they are imported")
     print(f"definitions loads {len(house.reaches('definitions'))} modules and of heavy libraries {sorted(heavy)}")
 

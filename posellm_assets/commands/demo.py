@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
@@ -16,7 +15,7 @@ from rich.table import Table
 from posellm_assets.commands.generate import generate_motions
 from posellm_assets.commands.status import overview
 from posellm_assets.definitions import build_defs
-from posellm_assets.defs.catch_up import News, bring_up_to_date
+from posellm_assets.defs.catch_up import News, bring_up_to_date, home_instance
 from posellm_assets.demo.footage import plan, render_footage
 from posellm_assets.files import read_json
 from posellm_assets.footage.scan import drop_zone
@@ -48,7 +47,7 @@ def run_demo(lake: Lake, console: Console) -> None:
     if "DAGSTER_HOME" not in os.environ:
         raise ValueError("DAGSTER_HOME is not set, so nothing would be kept; run `make demo`, which sets it")
     log = Path(os.environ["DAGSTER_HOME"]) / "demo.log"
-    with dg.DagsterInstance.get() as instance, _output_to(log, console) as quiet, _progress(quiet) as progress:
+    with home_instance() as instance, _output_to(log, console) as quiet, _progress(quiet) as progress:
         task = progress.add_task("starting", total=None)
         _render(lake, settings, progress, task)
         reason = bring_up_to_date(build_defs(), lake, settings, instance, lambda news: _show(news, progress, task))

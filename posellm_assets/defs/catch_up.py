@@ -38,6 +38,11 @@ class RunFailed(RuntimeError):
     """A job that did not succeed."""
 
 
+def home_instance() -> dg.DagsterInstance:
+    """The instance of DAGSTER_HOME, for a `with` statement: where runs and materializations are recorded."""
+    return dg.DagsterInstance.get()
+
+
 def bring_up_to_date(
     definitions: dg.Definitions,
     lake: Lake,
