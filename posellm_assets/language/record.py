@@ -35,7 +35,7 @@ def plan(job: StageJob) -> Plan:
         max_gradient_norm=stage.max_gradient_norm,
         seed=job.seed,
         threads=job.threads,
-        card=lambda position, losses: stage_card(job, position["step"], position["about"]["val_before"], losses),
+        card=lambda position, losses: stage_card(job, position.step, position.about["val_before"], losses),
         checkpoint_every=stage.checkpoint_every,
         checkpoint_minutes=stage.checkpoint_minutes,
     )

@@ -61,7 +61,7 @@ def train(
         held_out = read_clips(job.val, job.codebook_size, job.layers) if job.val else []
         participants = {clip.participant for clip in clips if clip.participant}
         if run.checkpoint:
-            participants = set(run.checkpoint.position["about"]["participants"])
+            participants = set(run.checkpoint.position.about["participants"])
 
         # --- Vocabulary and model
         bf16 = processes.in_bf16(job.model.precision)
@@ -70,7 +70,7 @@ def train(
         model, masked = loaded.model, loaded.masked
         tokens_hash = record.vocabulary_hash(vocabulary)
         if run.checkpoint:
-            before = run.checkpoint.position["about"]["vocabulary"]
+            before = run.checkpoint.position.about["vocabulary"]
             check_identity({"vocabulary": before}, {"vocabulary": tokens_hash}, str(job.out))
         if stage.gradient_checkpointing:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
@@ -138,7 +138,7 @@ def train(
                 "parent": str(job.parent) if job.parent else None,
                 "base": origin.base,
                 "epochs": rows.epoch + 1,
-                "val_before": run.position["about"]["val_before"],
+                "val_before": run.position.about["val_before"],
                 "val": val,
                 "clips": len(clips),
                 "new_clips": len(rows.source.new),

@@ -153,7 +153,7 @@ def plan(job: TokenizerJob) -> Plan:
         max_gradient_norm=1.0,
         seed=job.seed,
         threads=config.threads,
-        card=lambda position, _: f"# A motion tokenizer in training\n\nStep {position['step']} of {config.steps}.\n",
+        card=lambda position, _: f"# A motion tokenizer in training\n\nStep {position.step} of {config.steps}.\n",
         checkpoint_every=config.checkpoint_every,
         checkpoint_minutes=config.checkpoint_minutes,
         replaces_others=True,

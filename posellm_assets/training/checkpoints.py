@@ -12,8 +12,11 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from posellm_assets import files
 from posellm_assets.program import Refusal
+from posellm_assets.training.position import Position
 
 KEEP = 2
 MANIFEST, POSITION = "manifest.json", "position.json"
@@ -122,12 +125,13 @@ def read_manifest(content: bytes) -> dict[str, str]:
     return manifest
 
 
-def read_position(folder: Path) -> dict[str, Any]:
-    """`position.json`; raises ValueError where it does not say what it belongs to."""
-    position = files.read_json(folder / POSITION)
-    if not isinstance(position, dict) or not isinstance(position.get("identity"), dict):
-        raise ValueError(f"{folder / POSITION} does not say which job it belongs to")
-    return position
+def read_position(folder: Path) -> Position:
+    """`position.json`; raises ValueError where it is none."""
+    path = folder / POSITION
+    try:
+        return Position.model_validate(files.read_json(path))
+    except ValidationError as error:
+        raise ValueError(f"{path} does not say where a training is ({error}); remove {folder}") from error
 
 
 def newest_valid(out: Path, report: Callable[[str], None]) -> Path | None:

@@ -33,8 +33,9 @@ from posellm_assets import files
 from posellm_assets.lake import FINAL, LOSSES, RESULT
 from posellm_assets.program import Preempted, Refusal, Report
 from posellm_assets.training import checkpoints, record, state
-from posellm_assets.training.curves import entries_of
+from posellm_assets.training.curves import Entry, entries_of
 from posellm_assets.training.plan import Evaluation, Place, Plan
+from posellm_assets.training.position import Best, Position
 from posellm_assets.training.processes import Processes
 from posellm_assets.training.saving import PREEMPTION_S, SavePoints, Saves
 from posellm_assets.training.state import Trained
@@ -87,8 +88,7 @@ class Run:
     """What `result.json` holds, where the job is finished already."""
     checkpoint: state.Checkpoint | None = None
     """What is resumed from."""
-    position: dict[str, Any] = field(default_factory=dict)
-    losses: list[dict[str, Any]] = field(default_factory=list)
+    losses: list[Entry] = field(default_factory=list)
     _unread: list[_Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -114,13 +114,11 @@ class Run:
             self.say(f"{path} is of another job and is replaced: {checkpoints.named(different)}")
             return None
         self.say(f"{self.plan.name} is finished already: {self.plan.out / FINAL}")
-        if self.processes.first and self._saves.is_behind(result["store"], result["steps"]):
-            newest = checkpoints.newest_valid(self.plan.out, self.say)
-            if newest:
-                position, losses = checkpoints.read_position(newest), entries_of(newest / LOSSES)
-                self._saves.copy(self.plan.card(position, losses))
-                result["store"] = self._saves.finish()
-                files.write_json(path, result)
+        behind = self.processes.first and self._saves.is_behind(result["store"], result["steps"])
+        if behind and (newest := checkpoints.newest_valid(self.plan.out, self.say)):
+            self._saves.copy(self.plan.card(checkpoints.read_position(newest), entries_of(newest / LOSSES)))
+            result["store"] = self._saves.finish()
+            files.write_json(path, result)
         return result
 
     def _find(self) -> Path | None:
@@ -132,9 +130,9 @@ class Run:
         self.processes.wait()
         return newest
 
-    def _unfit(self, position: dict[str, Any], where: str) -> str | None:
-        different = checkpoints.differences(position["identity"], self.plan.identity)
-        if position["broke"]:
+    def _unfit(self, position: Position, where: str) -> str | None:
+        different = checkpoints.differences(position.identity, self.plan.identity)
+        if position.broke:
             # What broke a step may have been put right since; what makes the model what it is may not have changed.
             different = {name: what for name, what in different.items() if not re.match(self.plan.cures, name)}
         if different and self.plan.replaces_others:
@@ -154,7 +152,7 @@ class Run:
     ) -> None:
         """Set all that is trained to where the checkpoint left it; without one, all stays as it is.
 
-        `about()` is what the trainer wants to find in `position["about"]` ever after; it is asked once, before the
+        `about()` is what the trainer wants to find in `position.about` ever after; it is asked once, before the
         first step. `start(folder)` writes into a checkpoint what training began from.
         """
         self._trained, self._data, self._evaluation, self._start = trained, data, evaluation, start
@@ -162,37 +160,25 @@ class Run:
         if self.checkpoint:
             self._resume(self.checkpoint)
         else:
-            self.position = {
-                "identity": self.plan.identity,
-                "code": self.plan.code,
-                "step": 0,
-                "counts": {},
-                "seconds": 0.0,
-                "cpu_seconds": 0.0,
-                "about": about(),
-                "best": {"step": 0, "score": None, "about": None},
-                "evaluations_since_best": 0,
-                "broke": False,
-                "changed": [],
-            }
+            self.position = Position(identity=self.plan.identity, code=self.plan.code, about=about())
         self.losses = record.restore_losses(self._newest, self.plan.out, write=self.processes.first)
         if self.checkpoint and self.processes.first:
             self._saves.copy(self._card(), self._kept())  # what was killed before it had arrived
 
     def _resume(self, checkpoint: state.Checkpoint) -> None:
         before, identity = checkpoint.position, self.plan.identity
-        changed = list(checkpoints.differences(before["identity"], identity).values())
-        self.position = {**before, "identity": identity, "code": self.plan.code, "broke": False}
-        self.position["changed"] = before["changed"] + changed
-        if before["code"] != self.plan.code:
+        changed = list(checkpoints.differences(before.identity, identity).values())
+        now = {"identity": identity, "code": self.plan.code, "broke": False, "changed": [*before.changed, *changed]}
+        self.position = before.model_copy(update=now)
+        if before.code != self.plan.code:
             changed.append("the code that trains is another than that of the checkpoint")
-        if self._keeps_best and before["best"]["step"] and self.processes.first:
-            self._saves.bring(before["best"]["step"])
+        if self._keeps_best and before.best.step and self.processes.first:
+            self._saves.bring(before.best.step)
         self.processes.wait()
         self._trained.restore(checkpoint)
         if self._data:
-            self._data.seek(before["place"])
-        self.say("; ".join([f"resumes from step {before['step']} of {self.plan.steps}", *changed]))
+            self._data.seek(before.place)
+        self.say("; ".join([f"resumes from step {before.step} of {self.plan.steps}", *changed]))
 
     # --- Steps
 
@@ -204,7 +190,7 @@ class Run:
         after saving where `stop()` says so.
         """
         points = SavePoints(self.plan.steps, self.plan.checkpoint_every, self.plan.checkpoint_minutes)
-        self._began_s, self._began_at = time.perf_counter(), self.position["step"]
+        self._began_s, self._began_at = time.perf_counter(), self.position.step
         said_s, read_next, step = -math.inf, self._began_at + 1, self._began_at
         while step < self.plan.steps and not self._out_of_patience():
             # Several processes ask one another where they read their losses: a question between waits for the device.
@@ -223,11 +209,11 @@ class Run:
             if scored or step == self.plan.steps or time.perf_counter() - said_s >= SAY_EVERY_S:
                 said_s = time.perf_counter()
                 self.say(f"{self.plan.name} step {step}/{self.plan.steps}: {record.in_words(self.losses[-1])}")
-            is_best = self._keeps_best and self.position["best"]["step"] == step
+            is_best = self._keeps_best and self.position.best.step == step
             if due or is_best or self._out_of_patience():
                 self._save()
-        if self._keeps_best and self.position["best"]["step"]:
-            self._trained.restore_weights(state.read_step(self.plan.out, self.position["best"]["step"]))
+        if self._keeps_best and self.position.best.step:
+            self._trained.restore_weights(state.read_step(self.plan.out, self.position.best.step))
 
     def update(
         self, loss: torch.Tensor, keys: Collection[str], logged: Mapping[str, torch.Tensor] | None = None, **counts: int
@@ -244,7 +230,7 @@ class Run:
         self._broken = torch.maximum(self._broken, (~torch.isfinite(loss + norm)).to(self._broken))
         self._trained.step(self._broken)
         numbers = {"loss": loss, "grad_norm": norm, **(logged or {})}
-        number = self.position["step"] + len(self._unread) + 1
+        number = self.position.step + len(self._unread) + 1
         self._unread.append(_Step(number, self._learning_rate, numbers, tuple(keys), counts, self._before))
 
     def _now(self) -> _Before:
@@ -263,11 +249,11 @@ class Run:
             if not math.isfinite(numbers["loss"] + numbers["grad_norm"]):
                 self._break(step, numbers)
             position = self.position
-            position["step"] = step.number
-            position["seconds"] += seconds
-            position["cpu_seconds"] += cpu_seconds
+            position.step = step.number
+            position.seconds += seconds
+            position.cpu_seconds += cpu_seconds
             for name, count in step.counts.items():
-                position["counts"][name] = position["counts"].get(name, 0) + count
+                position.counts[name] = position.counts.get(name, 0) + count
             entry = {
                 "step": step.number,
                 "loss": numbers.pop("loss"),
@@ -285,12 +271,12 @@ class Run:
 
     def _evaluate(self) -> Mapping[str, float]:
         assert self._evaluation
-        found, best = self._evaluation.score(), self.position["best"]
-        if best["score"] is None or found.value < best["score"]:
-            self.position["best"] = {"step": self.position["step"], "score": found.value, "about": found.about}
-            self.position["evaluations_since_best"] = 0
+        found, best = self._evaluation.score(), self.position.best
+        if best.score is None or found.value < best.score:
+            self.position.best = Best(step=self.position.step, score=found.value, about=found.about)
+            self.position.evaluations_since_best = 0
         else:
-            self.position["evaluations_since_best"] += 1
+            self.position.evaluations_since_best += 1
         return found.logged
 
     def _left_s(self, step: int) -> float:
@@ -300,7 +286,7 @@ class Run:
     def _steps_between_readings(self) -> float:
         if self.processes.device.type == "cpu" or self._trained.has_memory:
             return 1.0  # nothing is waited for; and memory is kept of one step only
-        step_s = self.position["seconds"] / self.position["step"]
+        step_s = self.position.seconds / self.position.step
         return min(max(1.0, _READ_EVERY_S // step_s), _MOST_UNREAD)
 
     @property
@@ -309,30 +295,31 @@ class Run:
 
     def _out_of_patience(self) -> bool:
         patience = self._evaluation.patience if self._evaluation else None
-        return patience is not None and self.position["evaluations_since_best"] >= patience
+        return patience is not None and self.position.evaluations_since_best >= patience
 
     # --- Saving, stopping, breaking
 
     def _kept(self) -> list[int]:
-        return [self.position["best"]["step"]] if self._keeps_best else []
+        return [self.position.best.step] if self._keeps_best else []
 
     def _card(self) -> str:
         return self.plan.card(self.position, self.losses)
 
     def _save(self) -> None:
         if self.processes.first:
-            now = self._trained.checkpoint({**self.position, "place": self._data.place() if self._data else None})
+            self.position.place = self._data.place() if self._data else None
+            now = self._trained.checkpoint(self.position)
 
             def fill(folder: Path) -> None:
                 state.fill(folder, now, self.plan.out / LOSSES, self._start)
 
-            self._saves.write(self.position["step"], fill, self._card(), self._kept())
+            self._saves.write(self.position.step, fill, self._card(), self._kept())
         self.processes.wait()
 
     def _preempt(self) -> None:
         if self._unread:
             self._read(scored=False)
-        if self.processes.any(self.processes.first and self._saves.saved != self.position["step"]):
+        if self.processes.any(self.processes.first and self._saves.saved != self.position.step):
             self._save()
         self._saves.finish(PREEMPTION_S)
         where = "could not save: the same command begins again"
@@ -344,7 +331,7 @@ class Run:
         if self._data:
             self._data.seek(step.before.place)
         self._trained.remember(step.before.memory)
-        self.position["broke"] = True
+        self.position.broke = True
         self._save()
         self._saves.finish(PREEMPTION_S)
         raise NonFiniteLoss(
@@ -365,17 +352,17 @@ class Run:
         tail = [entry["loss"] for entry in self.losses[-max(1, len(self.losses) // 10) :]]
         told: dict[str, Any] = {
             "identity": self.plan.identity,
-            "changed": position["changed"],
+            "changed": position.changed,
             "seed": self.plan.seed,
-            "steps": position["step"],
-            "best_step": (position["best"]["step"] if self._keeps_best else 0) or position["step"],
+            "steps": position.step,
+            "best_step": (position.best.step if self._keeps_best else 0) or position.step,
             "first_loss": self.losses[0]["loss"],
             "final_loss": sum(tail) / len(tail),
             "final_loss_steps": len(tail),
-            "counts": position["counts"],
-            **{f"{name}_per_s": round(count / position["seconds"], 1) for name, count in position["counts"].items()},
-            "step_seconds": round(position["seconds"], 2),
-            "step_cpu_seconds": round(position["cpu_seconds"], 2),
+            "counts": position.counts,
+            **{f"{name}_per_s": round(count / position.seconds, 1) for name, count in position.counts.items()},
+            "step_seconds": round(position.seconds, 2),
+            "step_cpu_seconds": round(position.cpu_seconds, 2),
             "seconds_of_last_start": round(time.perf_counter() - self.started_s, 2),
             "peak_memory_mb": record.peak_memory_mb(self.processes.device),
             "trained_parameters": sum(weight.numel() for weight in self._trained.weights.values()),

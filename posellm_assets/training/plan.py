@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from posellm_assets.training.curves import Entry
+from posellm_assets.training.position import Position
+
 
 class Place(Protocol):
     """Where a training is in its data, for data that is not a function of the step alone."""
@@ -39,7 +42,7 @@ class Plan:
     max_gradient_norm: float
     seed: int
     threads: int
-    card: Callable[[dict[str, Any], list[dict[str, Any]]], str]
+    card: Callable[[Position, list[Entry]], str]
     """The card beside the checkpoints in the store, from `position` and losses."""
     checkpoint_every: int | None = None
     checkpoint_minutes: float | None = None

@@ -14,6 +14,7 @@ from typing import Any
 
 from posellm_assets.program import Refusal, Report
 from posellm_assets.training import checkpoints
+from posellm_assets.training.position import Position
 from posellm_assets.training.store import CheckpointStore, StoreError, open_store, without_token
 
 # Machines that are taken away give half a minute; the rest is for the save itself.
@@ -61,7 +62,7 @@ class Saves:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def newest(self, unfit: Callable[[dict[str, Any], str], str | None]) -> Path | None:
+    def newest(self, unfit: Callable[[Position, str], str | None]) -> Path | None:
         """The newest valid checkpoint among those here and in the store, put into `out`; None where there is none.
 
         `unfit(position, where)` says why one is passed over, or raises. Raises Refusal where the store cannot be asked
@@ -152,12 +153,16 @@ class Saves:
         """Whether the store lacks the last checkpoint, of `step`, of a training whose `finish` left `record`."""
         return self.url is not None and (record is None or (record["url"], record["newest"]) != (self.url, step))
 
-    def _newest_here(self, unfit: Callable[[dict[str, Any], str], str | None]) -> Path | None:
+    def _newest_here(self, unfit: Callable[[Position, str], str | None]) -> Path | None:
         checkpoints.clear(self.out)
         here = checkpoints.newest_valid(self.out, self.report)
         if here is None:
             return None
-        reason = unfit(checkpoints.read_position(here), str(self.out))
+        try:
+            position = checkpoints.read_position(here)
+        except ValueError as error:
+            raise checkpoints.CheckpointMismatch(str(error)) from error
+        reason = unfit(position, str(self.out))
         if reason is None:
             return here
         self.report(f"{here.name} in {self.out} is passed over: {reason}")
@@ -165,7 +170,7 @@ class Saves:
             checkpoints.remove(checkpoints.folder_of(self.out, step))
         return None
 
-    def _newest_in_store(self, newer_than: int, unfit: Callable[[dict[str, Any], str], str | None]) -> Path | None:
+    def _newest_in_store(self, newer_than: int, unfit: Callable[[Position, str], str | None]) -> Path | None:
         for step in self._store.steps() if self._store else []:
             if step <= newer_than:
                 if step == newer_than:
@@ -179,7 +184,7 @@ class Saves:
             self.report(f"checkpoint-{step} of {self.url} is passed over: {problem}")
         return None
 
-    def _fetch(self, step: int, unfit: Callable[[dict[str, Any], str], str | None]) -> str | None:
+    def _fetch(self, step: int, unfit: Callable[[Position, str], str | None]) -> str | None:
         """Put a checkpoint of the store into `out`, or say why not."""
         assert self._store and self.url
         temporary = self.out / f".checkpoint-{step}.tmp"

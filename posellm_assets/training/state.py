@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -18,6 +17,7 @@ from posellm_assets import files
 from posellm_assets.lake import LOSSES
 from posellm_assets.training import checkpoints
 from posellm_assets.training.checkpoints import CheckpointMismatch
+from posellm_assets.training.position import Position
 from posellm_assets.training.record import START
 
 _WEIGHTS, _STATE = "weights.safetensors", "state.safetensors"
@@ -31,7 +31,7 @@ class Checkpoint:
 
     weights: dict[str, torch.Tensor]
     state: dict[str, torch.Tensor]
-    position: dict[str, Any]
+    position: Position
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Trained:
             buffer.copy_(_fitting(memory, f"{_MEMORY}{name}", buffer))
         torch.set_rng_state(memory[_RANDOM])
 
-    def checkpoint(self, position: dict[str, Any]) -> Checkpoint:
+    def checkpoint(self, position: Position) -> Checkpoint:
         """Everything as it is now, and the place."""
         moments = {
             f"{kind}/{name}": self.optimizer.state[weight][kind]
@@ -123,7 +123,7 @@ def fill(folder: Path, checkpoint: Checkpoint, losses: Path, save_start: Callabl
             save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, folder / name)
         except SafetensorError as error:  # what its writer makes of a full disk
             raise OSError(f"{name} could not be written: {error}") from error
-    files.write_json(folder / checkpoints.POSITION, checkpoint.position)
+    files.write_json(folder / checkpoints.POSITION, checkpoint.position.model_dump(mode="json"))
     if losses.is_file():
         shutil.copyfile(losses, folder / LOSSES)
     save_start(folder / START)

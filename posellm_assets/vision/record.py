@@ -7,6 +7,7 @@ from typing import Any
 from posellm_assets import files
 from posellm_assets.training.optimizer import learning_rate
 from posellm_assets.training.plan import Plan
+from posellm_assets.training.position import Position
 from posellm_assets.training.record import code_hash
 from posellm_assets.vision.config import VisionJob
 from posellm_assets.vision.learning import Questions, Schedule
@@ -47,13 +48,13 @@ def identity(job: VisionJob, questions: Questions) -> dict[str, Any]:
     return {**settings, "examples": questions.sha256}
 
 
-def card(job: VisionJob, questions: Questions, position: dict[str, Any], steps: int) -> str:
+def card(job: VisionJob, questions: Questions, position: Position, steps: int) -> str:
     """The card beside the checkpoints: what is trained, how far it is, and how well it does on held-out clips."""
-    val = position["best"]["about"]
+    val = position.best.about
     best = f"{val['accuracy']:.0%} of {val['clips']} held-out clips right" if val else "not evaluated yet"
     return (
-        f"# Checkpoints of a model that {questions.purpose}\n\nStep {position['step']} of {steps}; base "
-        f"{Path(job.model.base).name}, {job.model.trained}; best so far at step {position['best']['step']}: {best}. "
+        f"# Checkpoints of a model that {questions.purpose}\n\nStep {position.step} of {steps}; base "
+        f"{Path(job.model.base).name}, {job.model.trained}; best so far at step {position.best.step}: {best}. "
         "Training resumes from the newest checkpoint whose files have the sha256 of its manifest.\n"
     )
 

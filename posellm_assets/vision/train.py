@@ -93,7 +93,7 @@ def train_on(
             write,
             {
                 "epochs": training.epochs,
-                "val": run.position["best"]["about"],
+                "val": run.position.best.about,
                 "clips": questions.clips,
                 "backend": {"name": loaded.backend.name, "reason": loaded.backend.reason},
                 "precision": "bf16" if bf16 else "float32",

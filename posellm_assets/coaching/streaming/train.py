@@ -114,14 +114,14 @@ def train(job: CoachJob, report: Report, stop: Callable[[], bool] = lambda: Fals
         run.update(loss, keys, rows=len(keys))
 
     # --- The finished coach
-    tried = run.position["best"]["about"] or tried_thresholds(Coach(model, untried), fit)
+    tried = run.position.best.about or tried_thresholds(Coach(model, untried), fit)
     threshold, _ = best_threshold(tried)
     coach = Coach(model, untried).at(threshold)
     run.say(f"threshold {threshold} chosen on {len(held_out or fit)} {'val' if held_out else 'train'} sessions")
     return run.finish(
         coach.save,
         {
-            "val_score": None if run.position["best"]["score"] is None else -run.position["best"]["score"],
+            "val_score": None if run.position.best.score is None else -run.position.best.score,
             "threshold": coach.record.threshold,
             "threshold_chosen_on": "val" if held_out else "train",
             "thresholds": tried,
@@ -148,7 +148,7 @@ def plan(job: CoachJob) -> Plan:
         max_gradient_norm=config.max_gradient_norm,
         seed=job.seed,
         threads=job.threads,
-        card=lambda position, _: f"# Checkpoints of a streaming coach\n\nStep {position['step']} of {config.steps}.\n",
+        card=lambda position, _: f"# Checkpoints of a streaming coach\n\nStep {position.step} of {config.steps}.\n",
         checkpoint_every=config.checkpoint_every,
         checkpoint_minutes=config.checkpoint_minutes,
     )

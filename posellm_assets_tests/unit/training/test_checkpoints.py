@@ -6,12 +6,13 @@ import torch
 from posellm_assets.training import checkpoints
 from posellm_assets.training import state as stage
 from posellm_assets.training.checkpoints import CheckpointMismatch
+from posellm_assets.training.position import Position
 from posellm_assets.training.state import Checkpoint
 
 
 def checkpoint(step: int) -> Checkpoint:
     weights = {"layer": torch.full((4, 4), float(step))}
-    return Checkpoint(weights, {"random/cpu": torch.get_rng_state()}, {"step": step, "identity": {"seed": 0}})
+    return Checkpoint(weights, {"random/cpu": torch.get_rng_state()}, Position(step=step, identity={"seed": 0}))
 
 
 def written(out: Path, *steps: int) -> None:
@@ -31,7 +32,7 @@ def test_what_was_written_is_read_back_and_only_the_newest_two_stay(tmp_path: Pa
     written(tmp_path, 5, 90, 100)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-100", "checkpoint-90"]
     found = newest(tmp_path, [])
-    assert found is not None and found.position["step"] == 100
+    assert found is not None and found.position.step == 100
     assert torch.equal(found.weights["layer"], torch.full((4, 4), 100.0))
 
 
@@ -44,7 +45,7 @@ def test_a_checkpoint_with_a_flipped_byte_is_passed_over_and_the_older_one_taken
     path.write_bytes(content)
     said: list[str] = []
     found = newest(tmp_path, said)
-    assert found is not None and found.position["step"] == 10
+    assert found is not None and found.position.step == 10
     assert len(said) == 1 and "checkpoint-20" in said[0] and file in said[0]
 
 

@@ -14,6 +14,7 @@ from upath import UPath
 from posellm_assets.lake import Lake
 from posellm_assets.program import Refusal
 from posellm_assets.training import checkpoints, store
+from posellm_assets.training.position import Position
 from posellm_assets.training.saving import SavePoints, Saves
 from posellm_assets.training.store import CheckpointStore, url_of
 from posellm_assets_tests.hub_server import DROP, Fault, Hub, Repository, serving
@@ -62,11 +63,11 @@ class Training:
     def resume(self) -> int | None:
         """The step that it goes on from."""
         newest = self.saves.newest(self.unfit)
-        return checkpoints.read_position(newest)["step"] if newest else None
+        return checkpoints.read_position(newest).step if newest else None
 
-    def unfit(self, position: dict[str, Any], where: str) -> None:
+    def unfit(self, position: Position, where: str) -> None:
         """Refuse a checkpoint of another seed."""
-        checkpoints.check_identity(position["identity"], {"seed": self.seed}, where)
+        checkpoints.check_identity(position.identity, {"seed": self.seed}, where)
 
 
 def stored(hub: Hub) -> Repository:
