@@ -42,9 +42,9 @@ from posellm_assets.demo.footage import plan, render_footage
 from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
 from posellm_assets.lake import FINAL, Lake
 from posellm_assets.motion.config import MotionConfig
-from posellm_assets.motion.from_capture import motion_from_capture
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.retarget import motion_from_capture
 from posellm_assets.motion.sources import declared, motion_from_joints
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig

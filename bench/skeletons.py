@@ -26,8 +26,8 @@ from posellm_assets.motion.bvh import motion_from_bvh
 from posellm_assets.motion.bvh_out import write_bvh
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig, TokenizerJob
 from posellm_assets.motion.errors import mpjpe_mm
+from posellm_assets.motion.formats import read_motions
 from posellm_assets.motion.from_poses import motion_from_poses
-from posellm_assets.motion.importing import read_motions
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import decode, encode, placed
 from posellm_assets.motion.resampling import resample

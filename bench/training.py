@@ -31,7 +31,7 @@ from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.lake import FINAL
 from posellm_assets.language.clips import read_clips
 from posellm_assets.language.config import STAGES, ModelConfig, StageConfig, StageJob, TinyConfig
-from posellm_assets.language.rows import Rows
+from posellm_assets.language.packing import Rows
 from posellm_assets.language.tasks import fit_texts
 from posellm_assets.language.train import train
 from posellm_assets.language.vocabulary import Vocabulary

@@ -18,7 +18,7 @@ from posellm_assets.lake import Lake
 from posellm_assets.language.formats.card import model_card, public_name
 from posellm_assets.language.formats.export import export_dataset
 from posellm_assets.language.origin import Origin
-from posellm_assets.motion.exporting import write_motion
+from posellm_assets.motion.formats import write_motion
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.rendering import PICTURES
 from posellm_assets.motion.representation import placed

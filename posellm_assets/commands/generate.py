@@ -10,7 +10,7 @@ from posellm_assets.lake import Lake
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.sampling import LengthControl
 from posellm_assets.motion.config import FRAMES_PER_TOKEN
-from posellm_assets.motion.exporting import ENDINGS, write_motion
+from posellm_assets.motion.formats import WRITTEN_ENDINGS, write_motion
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.rendering import PICTURES, motion_to_json
 from posellm_assets.motion.tokenizer import MotionTokenizer
@@ -45,8 +45,8 @@ def generate_motions(
         raise ValueError("the text is empty: say which movement to generate")
     if ends and participant:
         raise ValueError("a participant goes with a text; a clip says itself how somebody moves")
-    if out.suffix not in (*ENDINGS, ".json"):
-        raise ValueError(f"{out}: a motion is written as {', '.join(ENDINGS)} or .json")
+    if out.suffix not in (*WRITTEN_ENDINGS, ".json"):
+        raise ValueError(f"{out}: a motion is written as {', '.join(WRITTEN_ENDINGS)} or .json")
     champion = required(lake, "language")
     given = [_stretches(lake, champion.lineage, key) for key in ends]
     model = MotionLM.load(champion.path(lake))

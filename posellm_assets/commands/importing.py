@@ -12,7 +12,7 @@ from posellm_assets.keys import slug
 from posellm_assets.lake import Lake
 from posellm_assets.language.formats.adopt import adopt
 from posellm_assets.language.plan import find_hardware, settled
-from posellm_assets.motion.importing import Import, motion_files, read_motions
+from posellm_assets.motion.formats import Import, motion_files, read_motions
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.sources import Declaration
 from posellm_assets.settings import Settings

@@ -19,12 +19,12 @@ from posellm_assets.generations.tokenizers import adopt_tokenizer, lineage_in_us
 from posellm_assets.jobs.motion import tokenizer_job
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import REPORT, Lake
-from posellm_assets.motion.batches import tokenise_batch
 from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
-from posellm_assets.motion.from_capture import motion_from_capture
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.held_out import HeldOut, MotionErrors
 from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.retarget import motion_from_capture
+from posellm_assets.motion.tokenise import tokenise as tokenise_job
 from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.pool import shares
 from posellm_assets.poses.poses import Poses
@@ -145,7 +145,7 @@ def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]
         TokeniseJob(tokenizer=tokenizer, items=[_token_item(tools.lake, lineage, key) for key in share])
         for share in shares(keys, tools.pool.workers)
     ]
-    for job, summary in tools.pool.map(tokenise_batch, jobs):
+    for job, summary in tools.pool.map(tokenise_job, jobs):
         for key in (item.motion.stem for item in job.items):
             reason = str(summary) if isinstance(summary, Exception) else summary["failed"].get(key)
             yield key, reason or _tokens_done(tools.lake, lineage, key)

@@ -2,18 +2,25 @@
 
 Rows restart `position_ids` at every example. Most models of transformers >= 5 read the boundaries from that, as long as
 there is no attention mask and no cache; `isolates` measures whether a loaded model does. For the others the boundaries
-are given as an explicit mask.
+are given as an explicit mask. `Rows` are all the rows of a training, in an order that depends on the seed alone.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from posellm_assets.language.tasks import TokenExample
+from posellm_assets.language.clips import TrainingClip, UnusableData
+from posellm_assets.language.config import Replay, StageConfig
+from posellm_assets.language.replay import ClipSource
+from posellm_assets.language.tasks import TokenExample, draw_epoch
+from posellm_assets.language.vocabulary import Vocabulary
 
 IGNORE = -100
+
+Row = list[TokenExample]
 
 
 @dataclass(frozen=True)
@@ -39,9 +46,9 @@ class PackedBatch:
         return hidden.masked_fill(~visible, torch.finfo(dtype).min)[:, None]
 
 
-def pack(examples: Sequence[TokenExample], row_tokens: int) -> list[list[TokenExample]]:
+def pack(examples: Sequence[TokenExample], row_tokens: int) -> list[Row]:
     """Best-fit decreasing: each example, longest first, goes into the fullest row that still has room for it."""
-    rows: list[list[TokenExample]] = []
+    rows: list[Row] = []
     rows_by_room: list[list[int]] = [[] for _ in range(row_tokens + 1)]
     for example in sorted(examples, key=len, reverse=True):
         if len(example) > row_tokens:
@@ -57,7 +64,7 @@ def pack(examples: Sequence[TokenExample], row_tokens: int) -> list[list[TokenEx
     return rows
 
 
-def collate(rows: Sequence[Sequence[TokenExample]], row_tokens: int, pad: int) -> PackedBatch:
+def collate(rows: Sequence[Row], row_tokens: int, pad: int) -> PackedBatch:
     """Packed rows as tensors. Padding at the end of a row counts as an example of its own, without labels."""
     ids = torch.full((len(rows), row_tokens), pad)
     positions = torch.zeros_like(ids)
@@ -98,3 +105,44 @@ def hidden_states(body: Any, batch: PackedBatch, masked: bool) -> torch.Tensor:
     """(rows, tokens, size): the last hidden states of packed rows."""
     mask = {"attention_mask": batch.mask(next(body.parameters()).dtype)} if masked else {}
     return body(input_ids=batch.ids, position_ids=batch.positions, use_cache=False, **mask).last_hidden_state
+
+
+class Rows:
+    """Packed rows without end. An epoch is drawn from the seed and its number: (epoch, row) is a place in them."""
+
+    def __init__(
+        self,
+        clips: Sequence[TrainingClip],
+        stage: StageConfig,
+        vocabulary: Vocabulary,
+        seed: int,
+        replay: Replay | None = None,
+    ):
+        self.source = ClipSource(clips, replay)
+        self._stage, self._vocabulary, self._seed = stage, vocabulary, seed
+        self.seek((0, 0))
+
+    def place(self) -> tuple[int, int]:
+        """(epoch, row) of the row that is taken next."""
+        return self.epoch, self.row
+
+    def seek(self, place: Sequence[int]) -> None:
+        """Go to a place that a checkpoint remembers."""
+        epoch, self.row = place
+        self.epoch = epoch
+        generator = random.Random(f"{self._seed}/{self._stage.name}/{epoch}")
+        clips = self.source.draw(generator)
+        self._rows = pack(draw_epoch(clips, self._stage, self._vocabulary, generator), self._stage.row_tokens)
+        if not self._rows:
+            raise UnusableData(f"none of {len(clips)} clips can be used by the tasks {self._stage.tasks}")
+        generator.shuffle(self._rows)
+
+    def take(self, count: int) -> list[Row]:
+        """The next `count` rows, from the next epoch too where this one ends."""
+        taken: list[Row] = []
+        while len(taken) < count:
+            if self.row >= len(self._rows):
+                self.seek((self.epoch + 1, 0))
+            taken.append(self._rows[self.row])
+            self.row += 1
+        return taken

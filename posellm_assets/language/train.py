@@ -31,8 +31,7 @@ def train(
     from posellm_assets.language.lengths import Lengths
     from posellm_assets.language.losses import check_can_evaluate, mean_loss, summed_loss, validate
     from posellm_assets.language.origin import Origin
-    from posellm_assets.language.packing import collate
-    from posellm_assets.language.rows import Rows
+    from posellm_assets.language.packing import Rows, collate
     from posellm_assets.language.start import start
     from posellm_assets.language.tasks import fit_texts
     from posellm_assets.training.checkpoints import check_identity

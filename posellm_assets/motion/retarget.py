@@ -1,4 +1,4 @@
-"""A motion on another skeleton, joint by joint of the same name.
+"""A motion on another skeleton, joint by joint of the same name: how motion capture becomes the motion of the lake.
 
 A joint keeps the place that it has in the source, so directions and lengths of bones stay those of the person who
 moved. A joint that the source lacks is derived by a rule below and then noted in the motion's `unknown`, or, where no
@@ -10,7 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.resampling import resample
 from posellm_assets.motion.skeletons import BODY, Skeleton
 
 Joints = dict[str, np.ndarray]
@@ -54,6 +56,23 @@ def retarget(motion: Motion, target: Skeleton = BODY) -> Motion:
         skeleton=target,
         unknown=(*motion.unknown, *derived),
     )
+
+
+def motion_from_capture(capture: Motion, config: MotionConfig) -> Motion:
+    """The motion on the BODY skeleton, or its own where `config.skeleton` is "source", at `config.fps`.
+
+    Nothing else is changed: motion capture knows the size of a body and its way over the floor. Raises ValueError where
+    joints are missing or there is no stretch of `config.min_segment_s`.
+    """
+    motion = resample(retarget(capture) if config.skeleton == "body" else capture, config.fps)
+    if not motion.segments(config.min_segment_s):
+        longest_s = max((segment.duration_s for segment in motion.segments(0.0)), default=0.0)
+        raise ValueError(
+            f"the longest stretch without a gap is {longest_s:.2f} s, of {config.min_segment_s} s that a motion needs "
+            "(motion.min_segment_s)"
+        )
+    made = {"source_skeleton": capture.skeleton.name, "settings": config.model_dump()}
+    return replace(motion, parameters={**motion.parameters, **made})
 
 
 def _derived(name: str, source: Joints) -> np.ndarray | None:

@@ -1,15 +1,15 @@
 """Write motions as code ids: each video gets a JSON file of its own, and one that fails stops no other.
 
-Loads torch; `batches.py` hands the work to processes of a pool.
+Who hands out the work imports this too: torch is loaded where the work is done.
 """
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from posellm_assets.keys import check_video_key
 from posellm_assets.motion.augment import add_noise, change_speed, mirror, shift_phase, warp_time
@@ -17,9 +17,10 @@ from posellm_assets.motion.config import TokeniseItem, TokeniseJob
 from posellm_assets.motion.errors import mpjpe_mm
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import placed
-from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.motion.tokens import ORIGINAL, MotionTokens, TokenSegment, TokenVariant
-from posellm_assets.program import Report
+
+if TYPE_CHECKING:
+    from posellm_assets.motion.tokenizer import MotionTokenizer
 
 _ITEMS_AT_ONCE = 32
 
@@ -33,7 +34,7 @@ class Variant:
     motion: Motion
 
 
-def variants_of(segment: Motion, tokenizer: MotionTokenizer) -> list[Variant]:
+def variants_of(segment: Motion, tokenizer: "MotionTokenizer") -> list[Variant]:
     """The original first, every other mix of mirroring, speed and phase that is long enough, then what is asked for."""
     config = tokenizer.config
     variants = [Variant(ORIGINAL, False, segment)]
@@ -59,12 +60,17 @@ def variants_of(segment: Motion, tokenizer: MotionTokenizer) -> list[Variant]:
     return variants
 
 
-def tokenise(job: TokeniseJob, report: Report) -> dict[str, Any]:
+def tokenise(job: TokeniseJob) -> dict[str, Any]:
     """Do the job and return the summary: `written`, a list of keys, and `failed`, a reason by key.
 
     Raises ValueError where the tokenizer cannot be read.
     """
+    import torch
+
+    from posellm_assets.motion.tokenizer import MotionTokenizer
+
     torch.set_num_threads(1)
+    report = partial(print, flush=True)
     tokenizer = MotionTokenizer.load(job.tokenizer)
     written: list[str] = []
     failed: dict[str, str] = {}
@@ -85,7 +91,7 @@ def tokenise(job: TokeniseJob, report: Report) -> dict[str, Any]:
     return {"lineage": tokenizer.lineage, "written": written, "failed": failed}
 
 
-def _segments(item: TokeniseItem, tokenizer: MotionTokenizer) -> list[list[Variant]]:
+def _segments(item: TokeniseItem, tokenizer: "MotionTokenizer") -> list[list[Variant]]:
     motion = Motion.read(item.motion)
     tokenizer.check(motion)
     min_frames = tokenizer.config.min_frames
@@ -99,7 +105,7 @@ def _segments(item: TokeniseItem, tokenizer: MotionTokenizer) -> list[list[Varia
 
 
 def _tokens_of(
-    batch: Sequence[tuple[TokeniseItem, list[list[Variant]]]], tokenizer: MotionTokenizer
+    batch: Sequence[tuple[TokeniseItem, list[list[Variant]]]], tokenizer: "MotionTokenizer"
 ) -> list[MotionTokens]:
     """The tokens of each item. All variants of all items are encoded at once, which makes it fast."""
     motions = [variant.motion for _, segments in batch for segment in segments for variant in segment]

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from posellm_assets.motion.config import MotionConfig
-from posellm_assets.motion.from_capture import motion_from_capture
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import decode, encode, placed
 from posellm_assets.motion.resampling import resample
-from posellm_assets.motion.retarget import retarget
+from posellm_assets.motion.retarget import motion_from_capture, retarget
 from posellm_assets.motion.skeletons import BODY, skeleton_from_tree, usual_parents
 from posellm_assets.texts.facts import measure
 from posellm_assets_tests.unit.motion.people import FPS, moving_person

@@ -10,7 +10,7 @@ import pytest
 from posellm_assets.footage.labels import Labels
 from posellm_assets.motion.arrays import write_npy
 from posellm_assets.motion.bvh_out import write_bvh
-from posellm_assets.motion.importing import read_motions
+from posellm_assets.motion.formats import read_motions
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.sources import Declaration, UnusableSource, declared, motion_from_joints
 from posellm_assets_tests.unit.motion.people import moving_person

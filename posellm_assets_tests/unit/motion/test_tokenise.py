@@ -3,7 +3,6 @@ import json
 import numpy as np
 import pytest
 
-from posellm_assets.motion.batches import tokenise_batch
 from posellm_assets.motion.config import TokeniseItem, TokeniseJob
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenise import tokenise
@@ -31,7 +30,7 @@ def test_the_codes_of_each_stretch_are_written_with_their_times(folder):
     motion.joints[40:60] = np.nan
     motion.write(path)
     job = job_for(folder, [path])
-    assert tokenise(job, print)["failed"] == {}
+    assert tokenise(job)["failed"] == {}
     content = json.loads(job.items[0].tokens.read_text())
     tokenizer = MotionTokenizer.load(folder / "tokenizer")
     assert (content["key"], content["lineage"], content["fps"]) == (path.stem, tokenizer.lineage, 20.0)
@@ -46,7 +45,7 @@ def test_the_codes_of_each_stretch_are_written_with_their_times(folder):
 def test_variants_are_the_original_and_its_guises(folder):
     (path,) = write_people(folder / "motion", 1, 80)
     job = job_for(folder, [path], variants=True)
-    tokenise(job, print)
+    tokenise(job)
     (segment,) = json.loads(job.items[0].tokens.read_text())["segments"]
     variants = {variant["name"]: variant for variant in segment["variants"]}
     assert next(iter(variants)) == "original"
@@ -63,7 +62,7 @@ def test_one_bad_file_is_named_and_the_others_are_written(folder):
     moving_person(8).write(paths[2])
     missing = paths[0].with_name("walking.gone.00000000.parquet")
     job = job_for(folder, [*paths, missing])
-    summary = tokenise_batch(job)
+    summary = tokenise(job)
     assert summary["written"] == [paths[0].stem, paths[3].stem]
     assert set(summary["failed"]) == {paths[1].stem, paths[2].stem, missing.stem}
     assert "make it again" in summary["failed"][paths[1].stem]
@@ -73,4 +72,4 @@ def test_one_bad_file_is_named_and_the_others_are_written(folder):
 
 def test_without_a_tokenizer_it_says_so(tmp_path):
     with pytest.raises(ValueError, match="not a finished motion tokenizer"):
-        tokenise(job_for(tmp_path, []), print)
+        tokenise(job_for(tmp_path, []))

@@ -1,4 +1,4 @@
-"""Motion files of any kind as motions with what is said about them: one function for everything that comes in."""
+"""Motion in files of other programs: one function for everything that is read, and one for everything written."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +10,15 @@ import pyarrow.parquet as pq
 
 from posellm_assets.footage.capture import METADATA_KEY
 from posellm_assets.footage.labels import LabelError, Labels
-from posellm_assets.motion.arrays import NAME_COLUMNS, TEXT_COLUMNS, motion_from_npy, motions_from_parquet
+from posellm_assets.motion.arrays import NAME_COLUMNS, TEXT_COLUMNS, motion_from_npy, motions_from_parquet, write_npy
 from posellm_assets.motion.bvh import motion_from_bvh
+from posellm_assets.motion.bvh_out import write_bvh
 from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.rendering import PICTURES
 from posellm_assets.motion.sources import Declaration, UnusableSource, read_declaration
 
-ENDINGS = (".bvh", ".npy", ".parquet")
+READ_ENDINGS = (".bvh", ".npy", ".parquet")
+WRITTEN_ENDINGS = (".bvh", ".npy", *PICTURES)
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,9 @@ def motion_files(paths: list[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        inside = sorted(f for f in path.rglob("*") if f.suffix.lower() in ENDINGS) if path.is_dir() else [path]
+        inside = sorted(f for f in path.rglob("*") if f.suffix.lower() in READ_ENDINGS) if path.is_dir() else [path]
         if not inside or not inside[0].is_file():
-            raise FileNotFoundError(f"{path}: there is no motion file ({', '.join(ENDINGS)})")
+            raise FileNotFoundError(f"{path}: there is no motion file ({', '.join(READ_ENDINGS)})")
         found += inside
     return found
 
@@ -62,9 +65,24 @@ def read_motions(path: Path, by_hand: Declaration) -> Iterator[Import]:
                 name = next((str(row[column]) for column in NAME_COLUMNS if row.get(column)), f"{path.stem}-{number}")
                 yield Import(name, motion, labels.over(_labels(row, f"row {number}")))
         else:
-            raise UnusableSource(f"motion comes in as {', '.join(ENDINGS)}; a video goes in with `posellm add`")
+            raise UnusableSource(f"motion comes in as {', '.join(READ_ENDINGS)}; a video goes in with `posellm add`")
     except (UnusableSource, LabelError) as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def write_motion(motion: Motion, out: Path, title: str) -> None:
+    """Write `motion` as `.bvh`, `.npy` (with its declaration beside it), `.mp4` or `.gif`; pictures carry the title.
+
+    Raises ValueError for another ending, or where the format cannot hold the motion.
+    """
+    if out.suffix == ".bvh":
+        write_bvh(motion, out)
+    elif out.suffix == ".npy":
+        write_npy(motion, out)
+    elif out.suffix in PICTURES:
+        PICTURES[out.suffix]([motion], out, [title])
+    else:
+        raise ValueError(f"{out}: a motion is written as {', '.join(WRITTEN_ENDINGS)}")
 
 
 def _check_only_labels(said: Declaration) -> None:
