@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from posellm_assets.files import write_json
-from posellm_assets.lake import REPORT, Lake
+from posellm_assets.files import write_bytes, write_json
+from posellm_assets.lake import FINAL, JOB, LOSSES, REPORT, RESULT, Lake
 from posellm_assets.motion.codebook import Codebook
-from posellm_assets.motion.config import TokenizerConfig
+from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.held_out import HeldOut
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokens import ORIGINAL, MotionTokens, TokenSegment, TokenVariant
@@ -33,12 +33,26 @@ def write_tokens(
 
 def write_codebook(lake: Lake, lineage: str, **config: int) -> None:
     """Write the description of a tokenizer of the body skeleton, without weights, to its place in the lake."""
-    Codebook(
-        lineage=lineage, fps=20.0, seed=0, unknown=(), skeleton=BODY.to_json(), config=TokenizerConfig(**config)
-    ).write(lake.tokenizer(lineage))
+    _codebook(lineage, **config).write(lake.tokenizer(lineage))
+
+
+def write_tokenizer_training(lake: Lake, lineage: str, train: Sequence[str] = (), held_out: Sequence[str] = ()) -> None:
+    """Write what a finished training on these videos leaves where tokenizers are trained; the error limit is 80 mm."""
+    out = lake.tokenizer_in_training
+    _codebook(lineage).write(out / FINAL)
+    figures = HeldOut(clips=20, frames=0, error_limit_mm=80.0)
+    write_json(out / RESULT, {"lineage": lineage, "held_out": figures.model_dump(mode="json")})
+    write_bytes(out / LOSSES, b"{}\n")
+    motions = {"train": [lake.motion(key) for key in train], "held_out": [lake.motion(key) for key in held_out]}
+    write_json(out / JOB, TokenizerJob(out=out, **motions).model_dump(mode="json"))
 
 
 def write_held_out(lake: Lake, lineage: str, error_limit_mm: float | None = None) -> None:
     """Write the report of a tokenizer to its place in the lake; without a limit no clip was held out."""
     held_out = HeldOut(clips=0 if error_limit_mm is None else 20, frames=0, error_limit_mm=error_limit_mm)
     write_json(lake.tokenizer(lineage) / REPORT, {"held_out": held_out.model_dump(mode="json")})
+
+
+def _codebook(lineage: str, **config: int) -> Codebook:
+    settings = TokenizerConfig(**config)
+    return Codebook(lineage=lineage, fps=20.0, seed=0, unknown=(), skeleton=BODY.to_json(), config=settings)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from posellm_assets.files import read_json
 from posellm_assets.generations.releases import in_use, promote
-from posellm_assets.lake import FINAL, LOSSES, REPORT, RESULT, Lake
+from posellm_assets.lake import FINAL, JOB, LOSSES, REPORT, RESULT, Lake
 
 
 def lineage_in_use(lake: Lake) -> str | None:
@@ -15,8 +15,8 @@ def lineage_in_use(lake: Lake) -> str | None:
 
 
 def adopt_tokenizer(lake: Lake, *, reasons: Sequence[str], by: str) -> str:
-    """Give the tokenizer that has just been trained its own folder, with report and losses, and promote it; returns its
-    lineage.
+    """Give the tokenizer that has just been trained its own folder, with report, losses and job (which says
+    what it was trained on), and promote it; returns its lineage.
 
     Where the same weights were trained before, their folder is kept, and where they are in use nothing is recorded.
     """
@@ -25,8 +25,8 @@ def adopt_tokenizer(lake: Lake, *, reasons: Sequence[str], by: str) -> str:
     home = lake.tokenizer(lineage)
     if not home.exists():
         trained = training / FINAL
-        shutil.copyfile(training / RESULT, trained / REPORT)
-        shutil.copyfile(training / LOSSES, trained / LOSSES)
+        for name, kept_as in ((RESULT, REPORT), (LOSSES, LOSSES), (JOB, JOB)):
+            shutil.copyfile(training / name, trained / kept_as)
         trained.rename(home)
     shutil.rmtree(training)
     now = lineage_in_use(lake)

@@ -7,13 +7,13 @@ out of its training; a sport drifts where the median of its new clips does. Torc
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 
 import numpy as np
 
-from posellm_assets.files import read_json
+from posellm_assets.files import read_record
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import JOB, Lake
+from posellm_assets.motion.config import TokenizerJob
 from posellm_assets.motion.held_out import HeldOut
 from posellm_assets.motion.tokens import MotionTokens
 
@@ -74,5 +74,7 @@ def drifting_sports(lake: Lake, lineage: str, keys: Iterable[str]) -> list[Drift
 def _videos_of_tokenizer(lake: Lake, lineage: str) -> set[str]:
     """The videos that a lineage was trained and measured on; none where it does not say so."""
     path = lake.tokenizer(lineage) / JOB
-    job = read_json(path) if path.exists() else {"train": [], "held_out": []}
-    return {PurePath(file).name.removesuffix(".parquet") for file in (*job["train"], *job["held_out"])}
+    if not path.exists():
+        return set()
+    job = read_record(path, TokenizerJob, "copy the tokenizer's folder again, or train it again")
+    return {motion.stem for motion in (*job.train, *job.held_out)}

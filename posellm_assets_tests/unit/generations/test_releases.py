@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -34,7 +33,7 @@ from posellm_assets.generations.releases import (
 from posellm_assets.generations.snapshots import Snapshot
 from posellm_assets.generations.tokenizers import adopt_tokenizer, lineage_in_use
 from posellm_assets.lake import Lake
-from posellm_assets_tests.tokens import write_codebook
+from posellm_assets_tests.tokens import write_codebook, write_tokenizer_training
 
 NAMES = ("all-0001", "all-0002", "all-0003")
 GATED = tuple(kind for kind in KINDS if ABOUT[kind].report)
@@ -42,7 +41,7 @@ TURNS = """
 import itertools, sys
 from posellm_assets.generations.releases import promote
 from posellm_assets.lake import Lake
-from posellm_assets_tests.tokens import write_codebook
+from posellm_assets_tests.tokens import write_codebook, write_tokenizer_training
 lake, kind = Lake(sys.argv[1]), sys.argv[2]
 for turn in itertools.count(1):
     promote(lake, kind, f"all-{turn + 1:04d}", folder=lake.raw, lineage="vq-1", reasons=["x" * 1000], by="gate",
@@ -52,7 +51,7 @@ RACE = """
 import sys
 from posellm_assets.generations.releases import in_use, promote
 from posellm_assets.lake import Lake
-from posellm_assets_tests.tokens import write_codebook
+from posellm_assets_tests.tokens import write_codebook, write_tokenizer_training
 lake, kind, prefix, won = Lake(sys.argv[1]), sys.argv[2], int(sys.argv[3]), 0
 while won < 20:
     now = in_use(lake, kind)
@@ -237,13 +236,12 @@ def test_a_tokenizer_that_was_trained_is_promoted_with_its_reason_and_once(tmp_p
     lake = Lake(tmp_path)
 
     def train(lineage: str) -> str:
-        write_codebook(lake, lineage)
-        lake.tokenizer(lineage).rename(lake.tokenizer_in_training)
+        write_tokenizer_training(lake, lineage)
         return adopt_tokenizer(lake, reasons=["Trained on 9 clips."], by="run 1")
 
     assert lineage_in_use(lake) is None
     assert [train(lineage) for lineage in ("vq-1", "vq-2")] == ["vq-1", "vq-2"]
-    shutil.copytree(lake.tokenizer("vq-2"), lake.tokenizer_in_training)
+    write_tokenizer_training(lake, "vq-2")
     assert adopt_tokenizer(lake, reasons=["Trained on 9 clips."], by="run 2") == "vq-2", "the same weights once more"
     assert [(one.name, one.reasons, one.gate) for one in history(lake, "tokenizer")] == [
         ("vq-1", ("Trained on 9 clips.",), "none"), ("vq-2", ("Trained on 9 clips.",), "none"),

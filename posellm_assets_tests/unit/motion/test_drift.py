@@ -3,10 +3,11 @@ import pytest
 
 from posellm_assets.commands.status import overview
 from posellm_assets.files import write_json
+from posellm_assets.generations.tokenizers import adopt_tokenizer
 from posellm_assets.lake import Lake
 from posellm_assets.motion.drift import MIN_HELD_OUT_CLIPS, drifting_sports, error_limit_mm
 from posellm_assets_tests.releases import put_in_use
-from posellm_assets_tests.tokens import write_held_out, write_tokens
+from posellm_assets_tests.tokens import write_held_out, write_tokenizer_training, write_tokens
 
 
 def lognormal(rng, clips, median_mm=40.0, spread=0.35):
@@ -62,14 +63,23 @@ def test_status_names_what_is_new_to_the_tokenizer_until_another_is_trained(lake
     assert [drift["sport"] for drift in overview(lake)["drift"]] == ["diving"]
     known = [f"/elsewhere/{key}.parquet" for key in lake.tokenised_videos("vq-1") if key.startswith("diving.")]
     write_tokens(lake, "vq-1", "walking.clip.00000009", mpjpe_mm=85.0)
-    write_json(lake.tokenizer("vq-1") / "job.json", {"train": known[:1], "held_out": known[1:]})
+    write_json(lake.tokenizer("vq-1") / "job.json", {"train": known[:1], "held_out": known[1:], "out": "/elsewhere"})
     assert overview(lake)["drift"] == [], "the tokenizer was trained on that"
     seen = [f"walking.clip.{number:08x}.parquet" for number in range(3)]
-    write_json(lake.tokenizer("vq-1") / "job.json", {"train": seen, "held_out": known})
+    write_json(lake.tokenizer("vq-1") / "job.json", {"train": seen, "held_out": known, "out": "/elsewhere"})
     assert [(d["sport"], d["clips"]) for d in overview(lake)["drift"]] == [("walking", 1)], "others do not dilute it"
     put_in_use(lake, "tokenizer", "vq-2")
     write_held_out(lake, "vq-2", 80.0)
     assert overview(lake)["drift"] == []
+
+
+def test_what_a_tokenizer_was_just_trained_on_is_not_new_to_it(lake):
+    trained, held_out = "diving.clip.00000003", "diving.clip.00000004"
+    write_tokenizer_training(lake, "vq-2", train=[trained], held_out=[held_out])
+    adopt_tokenizer(lake, reasons=["More sports."], by="run 1")
+    for key, error_mm in ((trained, 140.0), (held_out, 120.0), ("diving.clip.00000009", 130.0)):
+        write_tokens(lake, "vq-2", key, mpjpe_mm=error_mm)
+    assert [(d["sport"], d["clips"]) for d in overview(lake)["drift"]] == [("diving", 1)]
 
 
 def test_without_a_limit_nothing_is_said(lake):
