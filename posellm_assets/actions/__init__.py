@@ -1,0 +1,1 @@
+"""Which action a clip shows: several members are asked, and their opinions weighed."""

@@ -18,7 +18,7 @@ def train(
 ) -> dict[str, Any]:
     """Train `job` to name actions; as `train_on`. Raises UnreadableVideo naming the clip, too."""
     # Imported here, because Unsloth patches transformers and `backends.choose` must have imported it before.
-    from posellm_assets.actions.members.naming import NamingQuestions
+    from posellm_assets.actions.members.vision_language import NamingQuestions
 
     return train_on(NamingQuestions(job), job, backend, report, stop)
 

@@ -1,0 +1,1 @@
+"""Videos and motion capture as they come: found, registered, split, decoded; what their owners say of them."""

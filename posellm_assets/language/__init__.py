@@ -1,0 +1,1 @@
+"""The motion language model: vocabulary, tasks, training, decoding."""

@@ -1,0 +1,1 @@
+"""Movement in body coordinates, from any source, and its codes."""

@@ -1,0 +1,1 @@
+"""What every report uses: figures with intervals, tables, the frame of a page."""

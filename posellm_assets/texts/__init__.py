@@ -1,0 +1,1 @@
+"""What measured movement is in words, in several languages."""

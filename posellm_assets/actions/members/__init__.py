@@ -1,0 +1,1 @@
+"""Who is asked about a clip, and how their opinions become one."""

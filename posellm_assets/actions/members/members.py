@@ -21,7 +21,7 @@ from posellm_assets.motion.motion import Motion
 from posellm_assets.vision.frames import Box
 
 if TYPE_CHECKING:
-    from posellm_assets.actions.members.scoring import VisionModel
+    from posellm_assets.actions.members.vision_language import VisionModel
     from posellm_assets.language.decoding import MotionLM
     from posellm_assets.motion.tokenizer import MotionTokenizer
 
@@ -113,7 +113,7 @@ class VisionMember:
     @classmethod
     def load(cls, folder: Path, label_set: LabelSet) -> "VisionMember":
         """The model that `posellm_assets.actions.train` finished."""
-        from posellm_assets.actions.members.scoring import VisionModel
+        from posellm_assets.actions.members.vision_language import VisionModel
 
         return cls(VisionModel.load(folder), label_set)
 

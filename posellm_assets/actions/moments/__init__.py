@@ -1,0 +1,1 @@
+"""Where in a video to look: hits, shots, windows, repetitions."""

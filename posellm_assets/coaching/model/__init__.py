@@ -1,0 +1,1 @@
+"""Models that learn to answer as the labels do, from movement or from pictures."""

@@ -1,0 +1,1 @@
+"""The coach that speaks while somebody exercises, and what it learns from."""

@@ -1,0 +1,1 @@
+"""The data sets and models of others, and ours in their formats."""

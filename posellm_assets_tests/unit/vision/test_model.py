@@ -9,7 +9,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 
 from posellm_assets.actions.dataset.clips import UnusableDataset
 from posellm_assets.actions.dataset.label_set import LabelSet
-from posellm_assets.actions.members.scoring import Scorer, VisionModel
+from posellm_assets.actions.members.vision_language import Scorer, VisionModel
 from posellm_assets.language.bases import UnsupportedModel
 from posellm_assets.vision.config import VisionModelConfig
 from posellm_assets.vision.frames import augmented

@@ -12,7 +12,7 @@ import pytest
 from posellm_assets.actions.config import ActionJob
 from posellm_assets.actions.dataset.clips import UnusableDataset, read_dataset
 from posellm_assets.actions.members.opinions import VISION
-from posellm_assets.actions.members.scoring import VisionModel
+from posellm_assets.actions.members.vision_language import VisionModel
 from posellm_assets.actions.train import train
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.language.bases import UnsupportedModel
