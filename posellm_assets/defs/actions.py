@@ -10,8 +10,7 @@ from posellm_assets.actions.dataset.sources import from_lake
 from posellm_assets.actions.dataset.writing import write_dataset
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.actions.record import RecogniserRecord
-from posellm_assets.defs.common import OWNERS, every_video, listed, spec, table
-from posellm_assets.defs.partitions import snapshots
+from posellm_assets.defs.common import every_video, listed, snapshot_asset, spec, table
 from posellm_assets.defs.poses import POSES, is_video
 from posellm_assets.defs.program_assets import Ran, program_asset, trained
 from posellm_assets.defs.resources import LakeResource, PoolResource
@@ -26,14 +25,7 @@ from posellm_assets.lake import METRICS, PAGE, STATS, Lake
 from posellm_assets.pool import shares
 
 
-@dg.asset(
-    group_name="actions",
-    partitions_def=snapshots,
-    deps=every_video("footage", "poses"),
-    kinds={"json"},
-    owners=OWNERS,
-    code_version="2",
-)
+@snapshot_asset("actions", deps=every_video("footage", "poses"), kinds={"json"}, code_version="2")
 def action_dataset(context: dg.AssetExecutionContext, lake: LakeResource, pool: PoolResource) -> dg.MaterializeResult:
     """The labelled clips of a snapshot with questions about them, in the formats of Qwen-VL and of chat messages."""
     here, settings = lake.opened()

@@ -11,7 +11,7 @@ from posellm_assets.coaching.model.answers import write_language_rows
 from posellm_assets.coaching.model.config import CoachingReportJob, CoachingVisionJob
 from posellm_assets.coaching.model.dataset import write_dataset
 from posellm_assets.coaching.model.dataset_sources import from_lake
-from posellm_assets.defs.common import OWNERS, every_video, spec
+from posellm_assets.defs.common import every_video, snapshot_asset, spec
 from posellm_assets.defs.motion import MOTION
 from posellm_assets.defs.partitions import snapshots, videos
 from posellm_assets.defs.poses import POSES, is_video
@@ -86,14 +86,7 @@ COACHING_LABELS = VideoAsset(
 )
 
 
-@dg.asset(
-    group_name="coaching",
-    partitions_def=snapshots,
-    deps=every_video("coaching_labels", "motion_tokens"),
-    kinds={"json", "parquet"},
-    owners=OWNERS,
-    code_version="1",
-)
+@snapshot_asset("coaching", deps=every_video("coaching_labels", "motion_tokens"), kinds={"json", "parquet"})
 def coaching_dataset(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
     """The coaching labels of a snapshot's videos, split by participant: as chat messages, in words and with pictures,
     and with motion codes for a language model of our own."""

@@ -1,11 +1,14 @@
 """What every asset shares: owners, the house style of a spec, columns and pictures for the UI."""
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+
+from posellm_assets.defs.partitions import snapshots
+from posellm_assets.reports import markdown
 
 OWNERS = ["team:posellm"]
 
@@ -20,6 +23,21 @@ def figures(record: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in record.items() if isinstance(value, int | float | str)}
 
 
+def snapshot_asset(
+    group: str, *, deps: Iterable[str | dg.AssetDep], kinds: set[str], code_version: str = "1", pool: str | None = None
+) -> Callable[[Callable[..., dg.MaterializeResult]], dg.AssetsDefinition]:
+    """An asset with a partition per snapshot that is made in the process of its run."""
+    return dg.asset(
+        group_name=group,
+        partitions_def=snapshots,
+        deps=deps,
+        kinds=kinds,
+        owners=OWNERS,
+        code_version=code_version,
+        pool=pool,
+    )
+
+
 def columns(schema: Any) -> dg.TableSchema:
     """The columns of a pyarrow schema, for `dagster/column_schema`."""
     return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
@@ -32,14 +50,12 @@ def picture(content: bytes, kind: str) -> dg.MarkdownMetadataValue:
 
 def listed(points: Iterable[str]) -> dg.MarkdownMetadataValue:
     """Sentences under one another."""
-    return dg.MetadataValue.md("\n".join(f"- {point}" for point in points))
+    return dg.MetadataValue.md("\n".join(f"- {markdown.escaped(point)}" for point in points))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
-    """A table that the UI shows, whatever its cells hold."""
-    cells = [[str(cell).replace("|", "\\|").replace("\n", " ") for cell in row] for row in rows]
-    lines = [header, ["---"] * len(header), *cells]
-    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    """A table that the UI shows."""
+    return dg.MetadataValue.md(markdown.table(header, rows))
 
 
 def jpeg(path: Path) -> dg.MarkdownMetadataValue:

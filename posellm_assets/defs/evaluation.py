@@ -2,8 +2,7 @@
 
 import dagster as dg
 
-from posellm_assets.defs.common import OWNERS, every_video, listed
-from posellm_assets.defs.partitions import snapshots
+from posellm_assets.defs.common import every_video, listed, snapshot_asset
 from posellm_assets.defs.program_assets import Ran, program_asset
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.evaluation.config import EvaluateJob, EvaluatorJob
@@ -37,15 +36,7 @@ def report_asset(last_stage: str) -> dg.AssetsDefinition:
     return evaluation_report
 
 
-@dg.asset(
-    group_name="evaluation",
-    partitions_def=snapshots,
-    deps=["evaluation_report"],
-    kinds={"huggingface"},
-    owners=OWNERS,
-    code_version="1",
-    pool="train",
-)
+@snapshot_asset("evaluation", deps=["evaluation_report"], kinds={"huggingface"}, pool="train")
 def champion(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
     """The released model. It moves to this generation only if the generation is not worse than what it replaces."""
     here, settings = lake.opened()

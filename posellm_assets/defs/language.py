@@ -5,8 +5,7 @@ from functools import partial
 
 import dagster as dg
 
-from posellm_assets.defs.common import OWNERS, columns, every_video
-from posellm_assets.defs.partitions import snapshots
+from posellm_assets.defs.common import columns, every_video, snapshot_asset
 from posellm_assets.defs.program_assets import Ran, program_asset, trained
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.files import read_json, sha256_of
@@ -17,15 +16,7 @@ from posellm_assets.lake import RESULT
 from posellm_assets.language.config import StageConfig, StageJob
 
 
-@dg.asset(
-    group_name="language",
-    partitions_def=snapshots,
-    deps=every_video("motion_tokens", "captions"),
-    kinds={"parquet"},
-    owners=OWNERS,
-    code_version="1",
-    pool="train",
-)
+@snapshot_asset("language", deps=every_video("motion_tokens", "captions"), kinds={"parquet"}, pool="train")
 def stage_dataset(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
     """Examples of a snapshot: captions and motion tokens, split by participant, nobody on both sides."""
     here = lake.lake()

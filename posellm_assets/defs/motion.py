@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from posellm_assets.defs.common import every_video, figures, spec, stored, table
+from posellm_assets.defs.common import every_video, figures, spec, stored
 from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.poses import POSES
@@ -29,6 +29,7 @@ from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.pool import shares
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import subject_of
+from posellm_assets.reports.markdown import table
 
 
 def make_motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -130,7 +131,7 @@ def _held_out_table(held_out: HeldOut) -> str:
     of_all |= {f"skeleton {name}": errors for name, errors in held_out.by_skeleton.items()}
     rows = [(name, *(getattr(errors, one) for one in _HELD_OUT_COLUMNS.values())) for name, errors in of_all.items()]
     used = f"{held_out.codes_used} of {held_out.codebook_size} codes used in {held_out.codes}"
-    return f"{table(('', *_HELD_OUT_COLUMNS), rows).value}\n\n{used}; perplexity by layer {list(held_out.perplexity)}"
+    return f"{table(('', *_HELD_OUT_COLUMNS), rows)}\n\n{used}; perplexity by layer {list(held_out.perplexity)}"
 
 
 def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:

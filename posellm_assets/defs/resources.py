@@ -57,6 +57,8 @@ class Programs(dg.ConfigurableResource):
     A crash, an out-of-memory kill or a CUDA fault ends that process and fails the step; the code server lives on.
     """
 
+    progress_every_s: float = Field(default=20.0, gt=0, description="seconds until a training first shows its progress")
+
     def run(
         self,
         context: dg.AssetExecutionContext,
@@ -70,7 +72,7 @@ class Programs(dg.ConfigurableResource):
         """
         path = job.out / JOB
         write_json(path, job.model_dump(mode="json"))
-        with observed(context, progress):
+        with observed(context, progress, self.progress_every_s):
             status = _exit_status(context, [sys.executable, "-m", job.program, str(path)])
         if status == PREEMPTED:
             raise dg.RetryRequested(max_retries=2, seconds_to_wait=10)
@@ -100,7 +102,7 @@ def _exit_status(context: dg.AssetExecutionContext, command: list[str]) -> int:
 
 @contextmanager
 def observed(
-    context: dg.AssetExecutionContext, progress: Callable[[], dict[str, Any]], every_s: float = 20.0
+    context: dg.AssetExecutionContext, progress: Callable[[], dict[str, Any]], every_s: float
 ) -> Iterator[None]:
     """Meanwhile, record the metadata that `progress` gives as observations of the asset, for the UI to show.
 
