@@ -9,7 +9,7 @@ import numpy as np
 from posellm_assets.actions.config import ReportJob
 from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample, read_dataset
 from posellm_assets.actions.gate import Named, decide
-from posellm_assets.actions.members.calibration import calibration_error, coverage, reliability, resampled
+from posellm_assets.actions.members.calibration import calibration_error, coverage, reliability
 from posellm_assets.actions.members.classifier import summary
 from posellm_assets.actions.members.ensemble import NAME as ENSEMBLE
 from posellm_assets.actions.members.ensemble import EnsembleAnswer
@@ -21,7 +21,7 @@ from posellm_assets.files import write_bytes, write_json
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import METRICS, PAGE
 from posellm_assets.program import Report, run_program
-from posellm_assets.reports.metrics import Figure, accuracy, confusion, majority_label
+from posellm_assets.reports.metrics import Figure, accuracy, confusion, majority_label, resampled
 
 _MISTAKES = 12
 

@@ -1,18 +1,16 @@
 """Whether a confidence means what it says: temperatures fitted on validation, and how far off confidences are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from posellm_assets.actions.members.opinions import Opinion
-from posellm_assets.reports.metrics import Figure
 
 BINS = 10
 # How far a temperature is from 1 before any clip has been seen, as a standard deviation of its logarithm. Without it
 # ten clips that are all right would ask for absolute certainty.
 _PRIOR_DEVIATION = 0.5
-_DRAWS = 1000
 
 
 def fit_temperature(opinions: Sequence[Opinion], truth: Sequence[str]) -> float:
@@ -83,11 +81,3 @@ def coverage(confidence: Sequence[float], right: Sequence[bool]) -> list[tuple[f
     sure, running = sure[order], np.cumsum(correct[order])
     ends = np.flatnonzero(np.append(np.diff(sure) != 0, True))
     return [(float((end + 1) / len(sure)), float(running[end] / (end + 1))) for end in ends]
-
-
-def resampled(measure: Callable[[np.ndarray], float], cases: int, seed: int = 0) -> Figure:
-    """`measure` of all cases (given their indices) with its 95 % bootstrap interval (percentiles of 1,000 draws)."""
-    rng = np.random.default_rng(seed)
-    drawn = [measure(rng.integers(cases, size=cases)) for _ in range(_DRAWS)]
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    return Figure(value=measure(np.arange(cases)), n=cases, interval=(float(low), float(high)))

@@ -1,6 +1,6 @@
 """A coach measured on sessions: what it says to them, how well the times fit, and whether it is promoted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +9,7 @@ from posellm_assets.coaching.streaming.coach import Coach
 from posellm_assets.coaching.streaming.scores import Matching, Session, TimedF, match_best, match_greedily, timed_f
 from posellm_assets.coaching.streaming.sessions import CoachedSession
 from posellm_assets.generations.gate import GateOutcome
-from posellm_assets.reports.metrics import Figure
-
-RESAMPLES = 1000
+from posellm_assets.reports.metrics import Figure, resampled
 
 
 def heard(coach: Coach, session: CoachedSession) -> Session:
@@ -29,10 +27,8 @@ def scored(coach: Coach, sessions: Sequence[CoachedSession]) -> tuple[TimedF, Ti
 
 def timed_figure(sessions: Sequence[Session], match: Matching, seed: int = 0) -> Figure:
     """The T-F-Score with the 95 % interval of resampled sessions, which are the independent cases."""
-    if len(sessions) < 2:
-        return Figure(value=timed_f(sessions, match).f, n=len(sessions))
-    drawn = np.quantile(_resampled([_counts(sessions, match)], lambda f: f[0], seed), [0.025, 0.975])
-    return Figure(value=timed_f(sessions, match).f, n=len(sessions), interval=(float(drawn[0]), float(drawn[1])))
+    counts = _counts(sessions, match)
+    return resampled(lambda chosen: _f(counts[chosen]), len(sessions), seed)
 
 
 def decide(
@@ -55,8 +51,9 @@ def decide(
             reasons.append(f"T-F-Score {f:.3f} is not better than {timed_f(answers, match_best).f:.3f} of {name}.")
     if rival is not None:
         other = timed_f(rival, match_best).f
-        counts = [_counts(own, match_best), _counts(rival, match_best)]
-        low, high = np.quantile(_resampled(counts, lambda f: f[0] - f[1], 0), [0.025, 0.975])
+        new, old = _counts(own, match_best), _counts(rival, match_best)
+        gain = resampled(lambda chosen: _f(new[chosen]) - _f(old[chosen]), len(own))
+        low, high = gain.interval or (gain.value, gain.value)
         said = f"T-F-Score {f:.3f} against {other:.3f} of the coach in use (difference {low:+.3f} to {high:+.3f})."
         if high < 0:
             promote = False
@@ -77,15 +74,8 @@ def _counts(sessions: Sequence[Session], match: Matching) -> np.ndarray:
     return np.array(rows)
 
 
-def _resampled(
-    counts: Sequence[np.ndarray], measure: Callable[[list[np.ndarray]], np.ndarray], seed: int
-) -> np.ndarray:
-    """`measure` of the T-F-Scores of each list of sessions, the same sessions drawn with replacement for all."""
-    rng = np.random.default_rng(seed)
-    drawn = rng.integers(len(counts[0]), size=(RESAMPLES, len(counts[0])))
-    scores = []
-    for one in counts:
-        found, right, said, references = np.moveaxis(one[drawn].sum(axis=1), -1, 0)
-        precision, recall = right / np.maximum(said, 1), found / np.maximum(references, 1)
-        scores.append(2 * precision * recall / np.maximum(precision + recall, 1e-12))
-    return np.asarray(measure(scores))
+def _f(counts: np.ndarray) -> float:
+    """The T-F-Score of sessions, from their counts (N, 4)."""
+    found, right, said, references = counts.sum(axis=0)
+    precision, recall = right / max(said, 1), found / max(references, 1)
+    return float(2 * precision * recall / max(precision + recall, 1e-12))

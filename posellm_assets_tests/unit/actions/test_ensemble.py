@@ -10,7 +10,6 @@ from posellm_assets.actions.members.calibration import (
     coverage,
     fit_temperature,
     reliability,
-    resampled,
 )
 from posellm_assets.actions.members.ensemble import Ensemble
 from posellm_assets.actions.members.opinions import Opinion, log_probabilities
@@ -66,16 +65,6 @@ def test_accuracy_over_coverage_begins_with_the_surest_and_keeps_equals_together
         (0.75, pytest.approx(2 / 3)),
         (1.0, 0.5),
     ]
-
-
-def test_an_interval_holds_the_figure_and_shrinks_with_the_cases() -> None:
-    few, many = (
-        resampled(lambda chosen, right=right: float(right[chosen].mean()), len(right))
-        for right in (np.tile([1.0, 0.0], 10), np.tile([1.0, 0.0], 500))
-    )
-    assert few.interval and many.interval
-    assert few.interval[0] < 0.5 < few.interval[1]
-    assert many.interval[1] - many.interval[0] < 0.3 * (few.interval[1] - few.interval[0])
 
 
 def test_the_better_member_weighs_more_and_the_ensemble_is_not_behind_it_on_other_clips() -> None:

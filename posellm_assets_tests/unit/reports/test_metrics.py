@@ -12,6 +12,7 @@ from posellm_assets.reports.metrics import (
     length_error,
     majority_label,
     named_label,
+    resampled,
     share,
 )
 
@@ -43,6 +44,17 @@ def test_the_interval_of_an_average_covers_the_truth_about_nineteen_times_in_twe
     rng = np.random.default_rng(0)
     intervals = [average(rng.normal(3.0, 2.0, 60).tolist()).interval for _ in range(400)]
     assert 0.92 < np.mean([low <= 3.0 <= high for low, high in filter(None, intervals)]) < 0.98
+
+
+def test_a_bootstrap_interval_holds_the_figure_and_shrinks_with_the_cases() -> None:
+    few, many = (
+        resampled(lambda chosen, right=right: float(right[chosen].mean()), len(right))
+        for right in (np.tile([1.0, 0.0], 10), np.tile([1.0, 0.0], 500))
+    )
+    assert few.interval and many.interval
+    assert few.interval[0] < 0.5 < few.interval[1]
+    assert many.interval[1] - many.interval[0] < 0.3 * (few.interval[1] - few.interval[0])
+    assert resampled(lambda chosen: 0.5, 1).interval is None
 
 
 def test_edit_distance_is_levenshteins_over_the_longer_length():
