@@ -11,6 +11,8 @@ _WORD = r"[a-z0-9]+(?:-[a-z0-9]+)*"
 _VIDEO_KEY = re.compile(rf"({_WORD})\.({_WORD})\.([0-9a-f]{{8}})")
 _SNAPSHOT_KEY = re.compile(rf"({_WORD})-(\d{{4,}})")
 SLUG_LENGTH = 40
+ALL_SPORTS = "all"
+"""The scope of a generation that is of no sport by itself."""
 
 
 class InvalidKey(ValueError):
@@ -43,7 +45,7 @@ def sport_of(key: str) -> str:
 
 def snapshot_key(scope: str, number: int) -> str:
     """The partition key of a snapshot: `all` or a sport, and a running number."""
-    return check_snapshot_key(f"{slug(scope, 'all')}-{number:04d}")
+    return check_snapshot_key(f"{slug(scope, ALL_SPORTS)}-{number:04d}")
 
 
 def check_snapshot_key(key: str) -> str:

@@ -24,7 +24,7 @@ from posellm_assets.coaching.streaming.config import StreamingConfig
 from posellm_assets.evaluation.config import EvaluationConfig
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.generations.retraining import RetrainingRule
-from posellm_assets.keys import slug
+from posellm_assets.keys import ALL_SPORTS, slug
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import STAGES, GenerationConfig, ModelConfig, SamplingConfig, StageConfig
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig
@@ -39,7 +39,7 @@ class AutomationConfig(Record):
     """When the graph trains by itself."""
 
     rules: dict[str, RetrainingRule] = Field(
-        default={"all": RetrainingRule()},
+        default={ALL_SPORTS: RetrainingRule()},
         description="What starts a generation, by scope: 'all' sports, or a sport that gets models of its own",
     )
     max_videos_per_run: int = Field(default=200, ge=1, description="videos of one range run")

@@ -9,7 +9,6 @@ import typer
 from posellm_assets.commands.console import JsonOption, LakeOption, console, print_table
 from posellm_assets.generations.releases import (
     ABOUT,
-    ALL,
     KINDS,
     Kind,
     Release,
@@ -19,6 +18,7 @@ from posellm_assets.generations.releases import (
     promote_by_hand,
     roll_back,
 )
+from posellm_assets.keys import ALL_SPORTS
 from posellm_assets.lake import PAGE, Lake
 
 app = typer.Typer(no_args_is_help=True, help="The models in use: show them, promote others, go back.")
@@ -33,7 +33,7 @@ WhyOption = Annotated[str | None, typer.Option(help="Why, for the record.")]
 def show(
     lake: LakeOption = "data_lake",
     kind: Annotated[Kind | None, typer.Option(help="Only this kind of model.")] = None,
-    scope: ScopeOption = ALL,
+    scope: ScopeOption = ALL_SPORTS,
     as_json: JsonOption = False,
 ) -> None:
     """The model in use of each kind, and those that were measured and not promoted, with the reasons."""
@@ -61,7 +61,10 @@ def show(
 
 @app.command("history")
 def show_history(
-    lake: LakeOption = "data_lake", kind: KindOption = "language", scope: ScopeOption = ALL, as_json: JsonOption = False
+    lake: LakeOption = "data_lake",
+    kind: KindOption = "language",
+    scope: ScopeOption = ALL_SPORTS,
+    as_json: JsonOption = False,
 ) -> None:
     """Every promotion and rollback, oldest first."""
     releases = history(Lake(lake), kind, scope)
@@ -93,7 +96,7 @@ def promote(
 def rollback(
     lake: LakeOption = "data_lake",
     kind: KindOption = "language",
-    scope: ScopeOption = ALL,
+    scope: ScopeOption = ALL_SPORTS,
     by: ByOption = None,
     why: WhyOption = None,
 ) -> None:

@@ -25,6 +25,7 @@ from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.jobs.coaching import coaching_job, coaching_report_job
 from posellm_assets.lake import METRICS, SUMMARY, Lake
 from posellm_assets.language.config import StageJob
+from posellm_assets.reports.markdown import escaped
 
 
 def label(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -42,13 +43,13 @@ def label(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
 def _done(lake: Lake, made: CoachingLabel) -> Done:
     path = lake.coaching_label(made.key)
     points = "\n".join(
-        f"- *{point.mistake_timestamp_ms / 1000:.1f} s, {point.severity}*: {point.coaching_script}"
+        f"- *{point.mistake_timestamp_ms / 1000:.1f} s, {point.severity}*: {escaped(point.coaching_script)}"
         for point in made.feedback_points
     )
     rejected = ", ".join(f"{check} {count}" for check, count in sorted(made.rejections.items())) or "nothing"
     return Done(
         metadata={
-            "points": dg.MetadataValue.md(points or made.error_message or made.positive_note or "none"),
+            "points": dg.MetadataValue.md(points or escaped(made.error_message or made.positive_note or "none")),
             "status": made.status,
             "teacher": made.teacher,
             "rejected": rejected,

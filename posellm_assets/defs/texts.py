@@ -12,6 +12,7 @@ from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.motion.motion import Motion
+from posellm_assets.reports.markdown import escaped
 from posellm_assets.texts.captions import captions_for, write_captions
 from posellm_assets.texts.glossary import glossary_of
 
@@ -38,7 +39,7 @@ def caption(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
         )
         write_captions(tools.lake, captions)
         lines = "\n".join(
-            f"- *{text.kind}, {text.language or 'language not said'}*: {text.text}" for text in captions.texts
+            f"- *{text.kind}, {text.language or 'language not said'}*: {escaped(text.text)}" for text in captions.texts
         )
         metadata = {
             "texts": dg.MetadataValue.md(lines),

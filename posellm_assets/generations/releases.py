@@ -16,14 +16,13 @@ from typing import Literal, get_args
 from posellm_assets.files import lock_at, read_json, read_record, write_json
 from posellm_assets.generations.gate import GateOutcome, Rival
 from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
-from posellm_assets.keys import snapshot_scope
+from posellm_assets.keys import ALL_SPORTS, snapshot_scope
 from posellm_assets.lake import FINAL, METRICS, Lake
 from posellm_assets.motion.codebook import Codebook
 from posellm_assets.records import Record
 
 Kind = Literal["language", "recogniser", "coach", "tokenizer"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Releases(Record):
 
 def scope_of(kind: Kind, name: str) -> str:
     """The scope in which a model stands to be in use."""
-    return snapshot_scope(name) if kind == "language" else ALL
+    return snapshot_scope(name) if kind == "language" else ALL_SPORTS
 
 
 def history(lake: Lake, kind: Kind, scope: str | None = None) -> list[Release]:
@@ -120,7 +119,7 @@ def history(lake: Lake, kind: Kind, scope: str | None = None) -> list[Release]:
     return [release for release in found.releases if scope in (None, release.scope)]
 
 
-def in_use(lake: Lake, kind: Kind, scope: str = ALL) -> Release | None:
+def in_use(lake: Lake, kind: Kind, scope: str = ALL_SPORTS) -> Release | None:
     """The model in use, or None where none was promoted yet."""
     return _last(standing(history(lake, kind, scope)))
 
@@ -150,7 +149,7 @@ def rival(lake: Lake, kind: Kind, name: str) -> Release | None:
     return rival_of(history(lake, kind, scope_of(kind, name)), name)
 
 
-def candidates(lake: Lake, kind: Kind, scope: str = ALL) -> dict[str, GateOutcome]:
+def candidates(lake: Lake, kind: Kind, scope: str = ALL_SPORTS) -> dict[str, GateOutcome]:
     """The models that were measured and never released, with what the gate said of them, oldest first."""
     if ABOUT[kind].report is None:
         return {}
@@ -306,7 +305,7 @@ def promote(
     return _append(lake, kind, scope_of(kind, name), next_release)
 
 
-def roll_back(lake: Lake, kind: Kind, *, by: str, scope: str = ALL, why: str | None = None) -> Release:
+def roll_back(lake: Lake, kind: Kind, *, by: str, scope: str = ALL_SPORTS, why: str | None = None) -> Release:
     """Put the model in use again that the one in use replaced.
 
     Raises ValueError where it replaced none, FileNotFoundError where that model is gone.

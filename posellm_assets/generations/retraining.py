@@ -7,10 +7,9 @@ from datetime import datetime, timezone
 from pydantic import Field, model_validator
 
 from posellm_assets.footage.splits import Split
-from posellm_assets.keys import sport_of
+from posellm_assets.keys import ALL_SPORTS, sport_of
 from posellm_assets.records import Record
 
-ALL = "all"
 ATTEMPTS = 2
 """Runs that a generation gets before it is left for a person."""
 
@@ -163,7 +162,7 @@ def _due(
     now_s: float,
 ) -> Freeze | Wait:
     """Whether `rule` asks for a generation of `scope`."""
-    mine = sorted(key for key in usable if scope in (ALL, sport_of(key)))
+    mine = sorted(key for key in usable if scope in (ALL_SPORTS, sport_of(key)))
     known = set(state.in_snapshot)
     new = [key for key in mine if key not in known]
     counted, waits_since_s, due = f"{scope}: {len(new)} new videos", None, False

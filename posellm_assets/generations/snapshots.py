@@ -24,7 +24,7 @@ from posellm_assets import __version__
 from posellm_assets.files import link_or_copy, read_json, sha256_of, whole_folder, write_atomic, write_json
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.splits import SPLITS, Split
-from posellm_assets.keys import snapshot_key, snapshot_scope
+from posellm_assets.keys import ALL_SPORTS, snapshot_key, snapshot_scope
 from posellm_assets.lake import Lake
 from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.records import Record
@@ -106,7 +106,7 @@ def motions_of(lake: Lake, snapshot: Snapshot) -> dict[str, Path]:
     return {video.key: lake.motion(video.key) for video in snapshot.videos}
 
 
-def snapshot_keys(lake: Lake, scope: str | None = "all") -> list[str]:
+def snapshot_keys(lake: Lake, scope: str | None = ALL_SPORTS) -> list[str]:
     """The snapshots of a scope in this lake, or of all scopes, oldest first."""
     names = [path.parent.name for path in lake.snapshots.glob("*/manifest.json")] if lake.snapshots.exists() else []
     return sorted(
@@ -115,7 +115,7 @@ def snapshot_keys(lake: Lake, scope: str | None = "all") -> list[str]:
     )
 
 
-def videos_of_last_snapshot(lake: Lake, lineage: str, scope: str = "all") -> set[str]:
+def videos_of_last_snapshot(lake: Lake, lineage: str, scope: str = ALL_SPORTS) -> set[str]:
     """The videos that the newest snapshot of a scope holds; none where it speaks other codes than `lineage`.
 
     A snapshot takes over the videos of its predecessor, so that the newest holds all that were in one.
@@ -132,7 +132,7 @@ def freeze(
     *,
     parent: str | None,
     settings: dict[str, Any],
-    scope: str = "all",
+    scope: str = ALL_SPORTS,
     reason: str = "",
 ) -> Snapshot:
     """Write the next snapshot of `scope` over the videos `keys`, which must have captions, motion and tokens.

@@ -18,7 +18,7 @@ from posellm_assets.footage.manifest import normalised_participant, read_manifes
 from posellm_assets.footage.scan import IGNORED_ENDINGS
 from posellm_assets.footage.splits import split_of
 from posellm_assets.footage.video import VideoInfo
-from posellm_assets.keys import slug, sport_of
+from posellm_assets.keys import ALL_SPORTS, slug, sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import subject_of
@@ -79,7 +79,7 @@ def found_in(lake: Lake, source: Path | None, sport: str | None, match: str | No
     """
     if source is None:
         own = (key for key in lake.registered_videos() if sport in (None, sport_of(key)))
-        return from_lake(lake, own, sport or "all")
+        return from_lake(lake, own, sport or ALL_SPORTS)
     if sport is None:
         raise UnusableDataset("say with --sport whose classes these are; without a label set, any name will do")
     if source.is_dir():
