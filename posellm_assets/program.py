@@ -146,9 +146,17 @@ def asked_to_stop() -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def reporting() -> Iterator[Report]:
-    """A function that logs a line: to the Dagster run where there is one, else to standard output."""
+    """A function that logs a line: to the Dagster run where there is one, else to standard output.
+
+    A sentence that the program ends with is what the run is told of its failure.
+    """
     if PipesEnvVarParamsLoader().is_dagster_pipes_process():
         with open_dagster_pipes() as pipes:
-            yield lambda message: pipes.log.info(message)
+            try:
+                yield lambda message: pipes.log.info(message)
+            except SystemExit as end:
+                if isinstance(end.code, str):
+                    pipes.report_custom_message(end.code)
+                raise
     else:
         yield lambda message: print(message, flush=True)

@@ -73,31 +73,34 @@ class Programs(dg.ConfigurableResource):
         path = job.out / JOB
         write_json(path, job.model_dump(mode="json"))
         with observed(context, progress, self.progress_every_s):
-            status = _exit_status(context, [sys.executable, "-m", job.program, str(path)])
+            status, told = _run(context, [sys.executable, "-m", job.program, str(path)])
         if status == PREEMPTED:
             raise dg.RetryRequested(max_retries=2, seconds_to_wait=10)
         if status:
-            raise dg.Failure(f"{job.program} ended with status {status}; the last lines of its standard error say why")
+            unsaid = f"{job.program} ended with status {status}; the last lines of its standard error say why"
+            raise dg.Failure("; ".join(told) or unsaid)
 
 
-def _exit_status(context: dg.AssetExecutionContext, command: list[str]) -> int:
-    """Run a command that reports through Pipes, until it has ended; where the run is cancelled, it is asked to stop.
+def _run(context: dg.AssetExecutionContext, command: list[str]) -> tuple[int, list[str]]:
+    """Run a command that reports through Pipes; how it ended, and what it told of that.
 
-    `dg.PipesSubprocessClient` does the same, but of the exit status it tells no more than that there was one.
+    Where the run is cancelled meanwhile, the command is asked to stop and waited for. `dg.PipesSubprocessClient` does
+    the same, but tells no exit status.
     """
     with dg.open_pipes_session(
         context=context.op_execution_context,
         context_injector=dg.PipesTempFileContextInjector(),
         message_reader=dg.PipesTempFileMessageReader(),
     ) as session:
-        told = {"PYTHONUNBUFFERED": "1", **session.get_bootstrap_env_vars()}
-        process = subprocess.Popen(command, env={**os.environ, **told})
+        own = {"PYTHONUNBUFFERED": "1", **session.get_bootstrap_env_vars()}
+        process = subprocess.Popen(command, env={**os.environ, **own})
         try:
-            return process.wait()
+            status = process.wait()
         except BaseException:  # whatever ends the step; a cancelled run raises an error of Dagster's own in here
             process.terminate()
             process.wait(timeout=_SAVING_S)
             raise
+    return status, [str(message) for message in session.get_custom_messages()]
 
 
 @contextmanager

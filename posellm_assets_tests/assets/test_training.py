@@ -15,19 +15,19 @@ from posellm_assets.defs.common import stored
 from posellm_assets.defs.program_assets import Ran, program_asset
 from posellm_assets.defs.resources import LakeResource, Programs
 from posellm_assets.lake import LOSSES
-from posellm_assets.program import PREEMPTED, Job
+from posellm_assets.program import Job
 from posellm_assets_tests.assets.stoppable import Stoppable
 
 STORE = {"store": {"url": "hf://me/x/all-0001", "newest": None, "warnings": ["checkpoint-6 could not be stored"]}}
 SNAPSHOTS = dg.StaticPartitionsDefinition(["all-0001"])
 
 
-def training(out: Path, status: int) -> dg.AssetsDefinition:
-    """An asset of a program that ends with `status`."""
+def training(out: Path, ends: str) -> dg.AssetsDefinition:
+    """An asset of a program and how that ends."""
 
     @program_asset(
         "language",
-        job=lambda lake, settings, key: Stoppable(out=out, status=status),
+        job=lambda lake, settings, key: Stoppable.model_validate({"out": out, "ends": ends}),
         deps=[],
         kinds={"pytorch"},
         partitions_def=SNAPSHOTS,
@@ -84,7 +84,7 @@ def test_a_training_shows_its_step_and_curves_while_it_runs_and_a_lost_upload_as
         (out / "stop").touch()
 
     once(out / LOSSES, stop)
-    run = materialize(training(out, status=0), instance, tmp_path / "lake")
+    run = materialize(training(out, "well"), instance, tmp_path / "lake")
     assert run.success
     (made,) = run.asset_materializations_for_node("model")
     assert made.metadata["checkpoints"].value == "hf://me/x/all-0001"
@@ -111,17 +111,25 @@ def test_a_program_that_saved_and_stopped_is_started_again(tmp_path: Path, insta
             except dg.RetryRequested as again:
                 asked.append(again)
 
-    materialize(training(out, status=PREEMPTED), instance, tmp_path / "lake", Noted())
+    materialize(training(out, "preempted"), instance, tmp_path / "lake", Noted())
     assert [again.max_retries for again in asked] == [2]
 
 
-def test_a_program_that_fails_is_named_with_its_status(tmp_path: Path, instance: dg.DagsterInstance) -> None:
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [
+        ("refused", "a training: clip 7 has no picture: remove it"),
+        ("broken", "posellm_assets_tests.assets.stoppable ended with status 1; the last lines of its standard error"),
+    ],
+)
+def test_a_run_fails_with_the_sentence_that_its_program_ended_with(
+    tmp_path: Path, instance: dg.DagsterInstance, ends: str, told: str
+) -> None:
     out = tmp_path / "out"
     (out / "stop").mkdir(parents=True)
-    run = materialize(training(out, status=3), instance, tmp_path / "lake")
+    run = materialize(training(out, ends), instance, tmp_path / "lake")
     (failure,) = [event for event in run.all_events if event.is_step_failure]
-    told = failure.step_failure_data.user_failure_data.description
-    assert told.startswith("posellm_assets_tests.assets.stoppable ended with status 3")
+    assert failure.step_failure_data.user_failure_data.description.startswith(told)
 
 
 def test_a_run_that_is_cancelled_waits_until_its_program_has_saved(
@@ -129,5 +137,5 @@ def test_a_run_that_is_cancelled_waits_until_its_program_has_saved(
 ) -> None:
     out = tmp_path / "out"
     once(out / LOSSES, lambda: os.kill(os.getpid(), signal.SIGINT))
-    run = materialize(training(out, status=PREEMPTED), instance, tmp_path / "lake")
+    run = materialize(training(out, "preempted"), instance, tmp_path / "lake")
     assert not run.success and (out / "saved").exists()
