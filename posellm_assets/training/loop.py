@@ -272,7 +272,7 @@ class Run:
     def _evaluate(self) -> Mapping[str, float]:
         assert self._evaluation
         found, best = self._evaluation.score(), self.position.best
-        if best.score is None or found.value < best.score:
+        if math.isfinite(found.value) and (best.score is None or found.value < best.score):
             self.position.best = Best(step=self.position.step, score=found.value, about=found.about)
             self.position.evaluations_since_best = 0
         else:

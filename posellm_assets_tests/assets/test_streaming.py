@@ -1,12 +1,15 @@
 """Dataset, coach and report through the real assets, on athletes whose poses are known without a network."""
 
 import importlib
+import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 import pytest
 
+from posellm_assets.coaching.streaming.config import CoachJob
 from posellm_assets.coaching.streaming.dataset import write_dataset
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs
@@ -92,3 +95,39 @@ def test_a_snapshot_becomes_a_coach_and_a_report_that_says_whether_it_comes_into
     metrics = read_json(lake.streaming_report("all-0001") / "metrics.json")
     assert report.metadata["promoted"].value == metrics["decision"]["promote"] == (in_use(lake, "coach") is not None)
     assert "constant chatter" in str(report.metadata["summary"].value)
+
+
+class OverflowingJob(CoachJob):
+    """A coach trained on a machine whose losses overflow where it learns too fast."""
+
+    program: ClassVar[str] = "posellm_assets_tests.assets.overflowing"
+
+
+class OnSuchAMachine(Programs):
+    """Runs the program of coaches, in a process of its own, with losses that overflow."""
+
+    def run(self, context: dg.AssetExecutionContext, job: Job, progress: Callable[[], dict[str, Any]] = dict) -> None:
+        """See `Programs.run`."""
+        super().run(context, OverflowingJob.model_validate(job.model_dump()), progress)
+
+
+def test_a_loss_that_is_no_number_is_repaired_by_a_lower_learning_rate_in_the_folder_of_the_graph(lake: Lake) -> None:
+    out, settings = lake.streaming_coach("all-0001"), lake.root.with_name("posellm.yaml")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions(snapshots.name or "", ["all-0001"])
+        given: dict[str, Any] = {"partition_key": "all-0001", "instance": instance}
+        here = {"lake": LakeResource(root=str(lake.root))}
+        dg.materialize([feedback_dataset], **given, resources={**here, "programs": InThisProcess()})
+        there = {**here, "programs": OnSuchAMachine()}
+        calm = "steps: 6, evaluations: 2, hidden_size: 8, rows_per_batch: 2"
+        settings.write_text(f"streaming: {{{calm}, learning_rate: 0.02}}\n")
+        broken = dg.materialize([streaming_coach], **given, resources=there, raise_on_error=False)
+        assert not broken.success and not (out / "final").exists()
+        assert read_json(out / "checkpoint-2" / "position.json")["broke"]
+        settings.write_text(f"streaming: {{{calm}, learning_rate: 0.003}}\n")
+        repaired = dg.materialize([streaming_coach], **given, resources=there)
+    assert repaired.success and (out / "final").is_dir()
+    result = read_json(out / "result.json")
+    assert result["changed"] == ["config.learning_rate was 0.02 and is now 0.003"]
+    rates = [json.loads(line)["lr"] for line in (out / "losses.jsonl").read_text().splitlines()]
+    assert len(rates) == 6 and rates[0] > 0.01 > rates[2], "two steps of the old training, and the rest of the new one"
