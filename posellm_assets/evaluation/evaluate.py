@@ -58,8 +58,9 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
 
     motion_to_text.likelihood(figures, model, test, [example.codes for example in train], size)
     said = model.text_from_motion([clip.codes for clip in test]) if test else []
-    motion_to_text.naming(figures, model, train, test, said, size)
-    motion_to_text.wording(figures, evaluator, filmed, test, said, reconstructed, size, job.seed)
+    told = motion_to_text.Told(test, said, reconstructed)
+    motion_to_text.naming(figures, model, train, told, size)
+    motion_to_text.wording(figures, evaluator, filmed, told, size, job.seed)
     report(f"evaluation: {len(test)} held-out clips described")
 
     labels = sorted({example.label for example in train if example.label})

@@ -5,6 +5,7 @@ Each function takes clips and fills `Figures`; a figure that cannot be measured 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from posellm_assets.evaluation.baselines import CodeStatistics, nearest_by_codes
 from posellm_assets.evaluation.clips import FilmedExample, MotionExample
@@ -16,6 +17,26 @@ from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.motion import Motion
 from posellm_assets.reports.metrics import Figure, average, confusion, majority_label, named_label
 from posellm_assets.reports.text_metrics import bleu, chrf, rouge_l
+
+WORDING = ("bleu", "rouge_l", "chrf")
+
+
+@dataclass(frozen=True)
+class Told:
+    """Held-out clips, the model's text about each, and their motions after the tokenizer."""
+
+    clips: Sequence[FilmedExample]
+    said: Sequence[str]
+    reconstructed: Sequence[Motion]
+
+    def with_texts(self) -> "Told":
+        """Only those of the clips that have texts of their own."""
+        kept = [index for index, clip in enumerate(self.clips) if clip.texts]
+        return Told(
+            clips=[self.clips[index] for index in kept],
+            said=[self.said[index] for index in kept],
+            reconstructed=[self.reconstructed[index] for index in kept],
+        )
 
 
 def likelihood(
@@ -43,8 +64,7 @@ def naming(
     figures: Figures,
     model: MotionLM,
     train: Sequence[MotionExample],
-    test: Sequence[FilmedExample],
-    said: Sequence[str],
+    told: Told,
     size: int,
 ) -> None:
     """Whether the text that the model writes about held-out motion names its label, and no other.
@@ -55,14 +75,13 @@ def naming(
         figures: to fill.
         model: chooses among the labels.
         train: examples whose labels are known.
-        test: held-out clips.
-        said: the model's text about each of them.
+        told: held-out clips and what the model says of them.
         size: of the codebook.
     """
     names = ("naming_accuracy", "scoring_accuracy", "naming_nearest_neighbour", "naming_majority", "naming_chance")
-    if not test:
+    if not told.clips:
         return figures.skip(names, NO_TEST)
-    labelled = [(clip, text) for clip, text in zip(test, said, strict=True) if clip.label]
+    labelled = [(clip, text) for clip, text in zip(told.clips, told.said, strict=True) if clip.label]
     taught = [(example.label, example.codes) for example in train if example.label]
     known = sorted({label for label, _ in taught})
     if not labelled or len(known) < 2:
@@ -86,14 +105,7 @@ def naming(
 
 
 def wording(
-    figures: Figures,
-    evaluator: Evaluator,
-    train: Sequence[MotionExample],
-    test: Sequence[FilmedExample],
-    said: Sequence[str],
-    reconstructed: Sequence[Motion],
-    size: int,
-    seed: int,
+    figures: Figures, evaluator: Evaluator, train: Sequence[MotionExample], told: Told, size: int, seed: int
 ) -> None:
     """How near the model's texts come to the texts of the clips (BLEU, ROUGE-L, chrF), and to their motions in the
     space of the evaluator.
@@ -106,62 +118,64 @@ def wording(
         figures: to fill.
         evaluator: measures how near a text lies to a motion.
         train: examples to look for the nearest in.
-        test: held-out clips.
-        said: the model's text about each of them.
-        reconstructed: their motions after the tokenizer.
+        told: held-out clips and what the model says of them.
         size: of the codebook.
         seed: of batches and of the shuffle.
     """
-    rows = ("said", "said_real", "said_nearest", "said_shuffled")
-    names = [f"{name}_{row}" for row in rows for name in ("bleu", "rouge_l", "chrf", *MATCHING)]
-    kept = [index for index, clip in enumerate(test) if clip.texts]
-    clips = [test[index] for index in kept]
+    held_out = told.with_texts()
+    clips, own = held_out.clips, [clip.texts[-1] for clip in held_out.clips]
     known = [example for example in train if example.texts]
-    if len({clip.texts[-1] for clip in clips}) < 2 or not known:
-        return figures.skip(names, ONE_TEXT if test else NO_TEST)
-    own = [clip.texts[-1] for clip in clips]
-    order = shuffled(len(clips), 1, seed)[0]
-    nearest = nearest_by_codes([example.codes for example in known], [clip.codes for clip in clips], size)
-    texts = {
-        "said": [said[index] for index in kept],
-        "said_real": own,
-        "said_nearest": [known[index].texts[-1] for index in nearest],
-        "said_shuffled": [own[index] for index in order],
-    }
-    references = [clip.texts[:-1] or clip.texts for clip in clips]
+    if len(set(own)) < 2 or not known:
+        rows = ("said", "said_real", "said_nearest", "said_shuffled")
+        names = [f"{name}_{row}" for row in rows for name in (*WORDING, *MATCHING)]
+        return figures.skip(names, ONE_TEXT if told.clips else NO_TEST)
     labels = sorted({example.label for example in (*train, *clips) if example.label})
     motions = evaluator.embed_motions([clip.motion for clip in clips])[None]
-    for row, of_clips in texts.items():
-        # A clip with a single text has no other one to compare that text with.
-        alone = row == "said_real" and any(len(clip.texts) < 2 for clip in clips)
-        if alone:
-            figures.skip([f"{name}_{row}" for name in ("bleu", "rouge_l", "chrf")], "some clips have a single text")
-        else:
-            _add_wording(figures, row, clips, of_clips, references)
-        labelled = [(clip, named_label(text, labels)) for clip, text in zip(clips, of_clips, strict=True) if clip.label]
-        if labelled and len(labels) > 1:
-            of_label, named = zip(*labelled, strict=True)
-            figures.add_accuracy(f"label_{row}", of_label, named)
-        add_matching(figures, row, clips, motions, evaluator.embed_texts(of_clips), own, seed)
-    after = evaluator.embed_motions([reconstructed[index] for index in kept])[None]
+    for row, texts in _texts_by_row(held_out, known, size, seed).items():
+        _add_wording(figures, row, clips, texts)
+        _add_label_named(figures, row, clips, texts, labels)
+        add_matching(figures, row, clips, motions, evaluator.embed_texts(texts), own, seed)
+    after = evaluator.embed_motions(held_out.reconstructed)[None]
     add_matching(figures, "said_reconstructed", clips, after, evaluator.embed_texts(own), own, seed)
     for k in RANKS:
         figures.overall[f"r_precision_{k}_said_chance"] = Figure(value=chance_of_precision(own, k), n=len(own))
     return None
 
 
-def _add_wording(
-    figures: Figures,
-    row: str,
-    clips: Sequence[FilmedExample],
-    texts: Sequence[str],
-    references: Sequence[Sequence[str]],
-) -> None:
+def _texts_by_row(told: Told, known: Sequence[MotionExample], size: int, seed: int) -> dict[str, Sequence[str]]:
+    """A text for each clip, by where it comes from: the model, the clip, the nearest of `known`, another clip."""
+    own = [clip.texts[-1] for clip in told.clips]
+    nearest = nearest_by_codes([example.codes for example in known], [clip.codes for clip in told.clips], size)
+    return {
+        "said": told.said,
+        "said_real": own,
+        "said_nearest": [known[index].texts[-1] for index in nearest],
+        "said_shuffled": [own[index] for index in shuffled(len(own), 1, seed)[0]],
+    }
+
+
+def _add_wording(figures: Figures, row: str, clips: Sequence[FilmedExample], texts: Sequence[str]) -> None:
+    """BLEU, ROUGE-L and chrF of `texts` to the texts of the clips but the last, which stands in `said_real`."""
+    names = [f"{name}_{row}" for name in WORDING]
+    if row == "said_real" and any(len(clip.texts) < 2 for clip in clips):  # it would be compared with itself
+        return figures.skip(names, "some clips have a single text")
+    references = [clip.texts[:-1] or clip.texts for clip in clips]
+
     def measure(members: list[int]) -> list[Figure]:
         chosen, wanted = [texts[index] for index in members], [references[index] for index in members]
         return [bleu(chosen, wanted), rouge_l(chosen, wanted), chrf(chosen, wanted)]
 
-    figures.add_together([f"{name}_{row}" for name in ("bleu", "rouge_l", "chrf")], clips, measure)
+    return figures.add_together(names, clips, measure)
+
+
+def _add_label_named(
+    figures: Figures, row: str, clips: Sequence[FilmedExample], texts: Sequence[str], labels: Sequence[str]
+) -> None:
+    """Whether the texts name the labels of their clips, where there are several to name."""
+    labelled = [(clip, named_label(text, labels)) for clip, text in zip(clips, texts, strict=True) if clip.label]
+    if labelled and len(labels) > 1:
+        of_label, named = zip(*labelled, strict=True)
+        figures.add_accuracy(f"label_{row}", of_label, named)
 
 
 def _prompt(clip: FilmedExample) -> str:

@@ -4,8 +4,8 @@ Each function takes clips and fills `Figures`; a figure that cannot be measured 
 """
 
 import random
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +20,7 @@ from posellm_assets.evaluation.distributions import (
     multimodality,
 )
 from posellm_assets.evaluation.evaluator import Evaluator
-from posellm_assets.evaluation.figures import NO_LABELS, NO_TEST, ONE_LABEL, ONE_TEXT, Figures
+from posellm_assets.evaluation.figures import NO_LABELS, NO_TEST, ONE_LABEL, ONE_TEXT, Figures, Labelled
 from posellm_assets.language.config import SamplingConfig
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.motion import Motion
@@ -28,6 +28,8 @@ from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.reports.metrics import Figure, average, confusion, distinct_n, edit_distance, length_error, share
 
 MATCHING = (*(f"r_precision_{k}" for k in RANKS), "mm_dist")
+AGREEMENT = ("length_error", "edit_distance")
+N_GRAMS = (1, 2)
 SHUFFLES = 10
 
 
@@ -65,6 +67,16 @@ class Asked:
     def texts(self) -> list[str]:
         """What is asked for: the last text of each clip, which says most."""
         return [clip.texts[-1] for clip in self.clips]
+
+    def labelled(self) -> "Asked":
+        """Only those of the clips that have a label, with the motions that answer them."""
+        kept = [index for index, clip in enumerate(self.clips) if clip.label]
+        return Asked(
+            clips=[self.clips[index] for index in kept],
+            draws=[[draw[index] for index in kept] for draw in self.draws],
+            nearest=[self.nearest[index] for index in kept],
+            reconstructed=[self.reconstructed[index] for index in kept],
+        )
 
 
 def label_prompts(train: Sequence[MotionExample], samples_per_label: int) -> list[tuple[str, str, str | None]]:
@@ -222,47 +234,69 @@ def agreement_with_held_out(
     Only held-out takes are references: beside training takes, a model that repeats them by heart looks best. `real` is
     the floor, what training takes of the same label (other people's) reach; `shuffled` are real takes of other labels.
     """
-    n_grams = (1, 2)
-    rows = ("generated", "real", "nearest", "shuffled")
-    names = [f"{name}_{row}" for row in rows for name in ("length_error", "edit_distance")]
-    names += [f"distinct_{n}_{row}" for n in n_grams for row in ("generated", "real", "nearest")]
-    references = {label: [clip.codes for clip in test if clip.label == label] for label in {c.label for c in test}}
-    kept = [index for index, clip in enumerate(asked.clips) if clip.label]
-    takes = [clip for clip in train if clip.label and clip.label in references]
-    if not kept:
+    labelled = asked.labelled()
+    if not labelled.clips:
+        rows = ("generated", "real", "nearest", "shuffled")
+        names = [f"{name}_{row}" for row in rows for name in AGREEMENT]
+        names += [f"distinct_{n}_{row}" for n in N_GRAMS for row in rows[:-1]]
         return figures.skip(names, NO_LABELS if test else NO_TEST)
-    clips = [asked.clips[index] for index in kept]
-    drawn = [draw[index] for draw in asked.draws for index in kept]
-    order = shuffled(len(clips), 1, seed)[0]
-    cases: dict[str, list[tuple[FilmedExample | Sample | MotionExample, tuple[int, ...]]]] = {
-        "generated": [(sample, sample.codes) for sample in drawn if sample.codes],
-        "real": [(clip, clip.codes) for clip in takes],
-        "nearest": [(clip, asked.nearest[index].codes) for clip, index in zip(clips, kept, strict=True)],
-        "shuffled": [(clip, clips[other].codes) for clip, other in zip(clips, order, strict=True)
-                     if clips[other].label != clip.label],
-    }  # fmt: skip
-    for row, pairs in cases.items():
-        if not pairs:
-            figures.skip(
-                [f"{name}_{row}" for name in ("length_error", "edit_distance")],
-                f"no clip of the labels asked for can stand in the row {row!r}",
-            )
-            continue
-        about = [case for case, _ in pairs]
-        wanted = [(codes, references[case.label]) for case, codes in pairs]
-        lengths = [length_error(len(codes), [len(other) for other in held_out]) for codes, held_out in wanted]
-        distances = [min(edit_distance(codes, other) for other in held_out) for codes, held_out in wanted]
-        figures.add(f"length_error_{row}", about, lengths, average)
-        figures.add(f"edit_distance_{row}", about, distances, average)
-    for n in n_grams:
-        for row, codes in (
-            ("generated", [sample.codes for sample in asked.draws[0]]),
-            ("real", [clip.codes for clip in asked.clips]),
-            ("nearest", [clip.codes for clip in asked.nearest]),
-        ):
+    references: dict[str | None, list[tuple[int, ...]]] = defaultdict(list)
+    for clip in test:
+        references[clip.label].append(clip.codes)
+    takes = [clip for clip in train if clip.label and clip.label in references]
+    for row, compared in _compared(labelled, takes, seed).items():
+        _add_agreement(figures, row, compared, references)
+    _add_variety(figures, asked)
+    return None
+
+
+def _compared(
+    asked: Asked, takes: Sequence[MotionExample], seed: int
+) -> dict[str, list[tuple[Labelled, tuple[int, ...]]]]:
+    """By row, codes and what stands for them in the figures: something of the label whose takes they are held to."""
+    clips, order = asked.clips, shuffled(len(asked.clips), 1, seed)[0]
+    return {
+        "generated": [(sample, sample.codes) for draw in asked.draws for sample in draw if sample.codes],
+        "real": [(take, take.codes) for take in takes],
+        "nearest": [(clip, nearest.codes) for clip, nearest in zip(clips, asked.nearest, strict=True)],
+        "shuffled": [
+            (clip, clips[other].codes)
+            for clip, other in zip(clips, order, strict=True)
+            if clips[other].label != clip.label
+        ],
+    }
+
+
+def _add_agreement(
+    figures: Figures,
+    row: str,
+    compared: Sequence[tuple[Labelled, tuple[int, ...]]],
+    references: Mapping[str | None, Sequence[tuple[int, ...]]],
+) -> None:
+    """How far codes are from the nearest of the `references` of their label, in length and in edits."""
+    names = [f"{name}_{row}" for name in AGREEMENT]
+    if not compared:
+        return figures.skip(names, f"no clip of the labels asked for can stand in the row {row!r}")
+    cases = [case for case, _ in compared]
+    wanted = [(codes, references[case.label]) for case, codes in compared]
+    lengths = [length_error(len(codes), [len(other) for other in others]) for codes, others in wanted]
+    distances = [min(edit_distance(codes, other) for other in others) for codes, others in wanted]
+    for name, values in zip(names, (lengths, distances), strict=True):
+        figures.add(name, cases, values, average)
+    return None
+
+
+def _add_variety(figures: Figures, asked: Asked) -> None:
+    """distinct-n of the codes of each row; absent where no sequence is so long."""
+    rows = {
+        "generated": [sample.codes for sample in asked.draws[0]],
+        "real": [clip.codes for clip in asked.clips],
+        "nearest": [clip.codes for clip in asked.nearest],
+    }
+    for n in N_GRAMS:
+        for row, codes in rows.items():
             if any(len(sequence) >= n for sequence in codes):
                 figures.overall[f"distinct_{n}_{row}"] = distinct_n(codes, n)
-    return None
 
 
 def shuffled(count: int, times: int, seed: int) -> np.ndarray:
