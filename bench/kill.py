@@ -194,7 +194,7 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
     from posellm_assets.generations.snapshots import build_examples, freeze, read_snapshot, snapshot_keys
     from posellm_assets.generations.tokenizers import adopt_tokenizer, lineage_in_use
     from posellm_assets.jobs.language import stage_job
-    from posellm_assets.lake import Lake
+    from posellm_assets.lake import JOB, Lake
     from posellm_assets.language import train
     from posellm_assets.motion import train_tokenizer
     from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
@@ -206,8 +206,8 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
     settings = load_settings(lake)
 
     def program(main: Callable[[], None], job: Any, out: Path) -> None:
-        write_json(out / "job.json", job.model_dump(mode="json"))
-        sys.argv = ["program", str(out / "job.json")]
+        write_json(out / JOB, job.model_dump(mode="json"))
+        sys.argv = ["program", str(out / JOB)]
         main()
 
     def extraction() -> None:

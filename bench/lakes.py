@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from posellm_assets.generations.tokenizers import lineage_in_use
-from posellm_assets.lake import Lake
+from posellm_assets.lake import CARD, Lake
+from posellm_assets.training.checkpoints import MANIFEST
 
 VOLATILE = {
     *("registered_at", "created_at", "promoted_at", "seconds", "cpu_seconds", "step_seconds", "step_cpu_seconds"),
@@ -15,7 +16,7 @@ VOLATILE = {
 }
 """What says when or how fast something was done."""
 
-DERIVED = {"manifest.json", "README.md"}
+DERIVED = {MANIFEST, CARD}
 """Hashes and cards of files that hold such figures; `torn` looks at their being whole."""
 
 
@@ -47,7 +48,7 @@ def torn(lake: Path) -> list[str]:
                     raise ValueError("no safetensors file")
         except (ValueError, KeyError) as error:
             # In a store a checkpoint counts from its manifest on, which is written last.
-            if path.relative_to(lake).parts[0] != "hub" or (path.parent / "manifest.json").exists():
+            if path.relative_to(lake).parts[0] != "hub" or (path.parent / MANIFEST).exists():
                 found.append(f"{path.relative_to(lake)}: {error}")
     return found
 

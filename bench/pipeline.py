@@ -74,7 +74,7 @@ def train_tokenizer(
         config=config,
         seed=seed,
     )
-    return Trained(job.out / "final", run_program("motion.train_tokenizer", job, job.out))
+    return Trained(job.out / FINAL, run_program("motion.train_tokenizer", job, job.out))
 
 
 def write_examples(takes: Sequence[Take], tokenizer: MotionTokenizer, path: Path, *, augmented: bool) -> None:

@@ -35,7 +35,7 @@ from rich.console import Console
 from rich.table import Table
 
 from posellm_assets import files
-from posellm_assets.lake import FINAL
+from posellm_assets.lake import FINAL, RESULT
 from posellm_assets.language.config import STAGES as DEFAULT_STAGES
 from posellm_assets.language.config import GenerationConfig, ModelConfig, Replay
 from posellm_assets.language.decoding import MotionLM
@@ -155,7 +155,7 @@ def prepare(
             write_examples(takes, tokenizer, folder / f"{name}.parquet", augmented=True)
     decoded = tokenizer.decode_many(tokenizer.encode_many([take.motion for take in asked]))
     errors_mm = [mpjpe_mm(motion, take.motion.cut(0, len(motion))) for motion, take in zip(decoded, asked, strict=True)]
-    limit_mm = files.read_json(trained.folder.with_name("result.json"))["held_out"]["error_limit_mm"]
+    limit_mm = files.read_json(trained.folder.with_name(RESULT))["held_out"]["error_limit_mm"]
     console.print(f"{len(old)} clips of the first half, {len(fit) - len(old)} of the second; {sorted(first_labels)}")
     for name, inside in (("first", True), ("second", False)):
         of_half = [e for e, take in zip(errors_mm, asked, strict=True) if (take.label in first_labels) == inside]

@@ -37,7 +37,7 @@ from posellm_assets.evaluation.baselines import CodeStatistics, nearest_by_codes
 from posellm_assets.evaluation.clips import MotionExample, read_examples
 from posellm_assets.evaluation.config import EvaluatorConfig
 from posellm_assets.evaluation.evaluator import Evaluator
-from posellm_assets.lake import FINAL
+from posellm_assets.lake import FINAL, RESULT
 from posellm_assets.language.config import ModelConfig, SamplingConfig, StageConfig, TinyConfig
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.augment import shift_phase
@@ -154,7 +154,7 @@ def prepare(fit: list[Take], asked: list[Take], folder: Path, console: Console) 
     """Train the tokenizer and write the clips to train on as codes, in all their variants."""
     trained = train_tokenizer(fit, asked, folder, TOKENIZER, seed=0)
     tokenizer = MotionTokenizer.load(trained.folder)
-    report = files.read_json(trained.folder.with_name("result.json"))["held_out"]
+    report = files.read_json(trained.folder.with_name(RESULT))["held_out"]
     console.print(
         f"tokenizer, a budget of its own: {trained.cpu_s:.0f} CPU s, {tokenizer.codebook_size} codes for 4 frames, "
         f"root-aligned MPJPE {report['mpjpe_mm']} mm held out; perplexity {report['perplexity']} of "

@@ -33,6 +33,7 @@ import pyarrow.parquet as pq
 from forks import came_to_its_end, fork
 
 from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
+from posellm_assets.lake import FINAL, LOSSES
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob, TinyConfig
 from posellm_assets.language.train import train
 from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
@@ -106,7 +107,7 @@ def _kill(losses: Path, lines: int, later_s: float) -> None:
 
 def outcome(out: Path) -> dict[str, Any]:
     """What must be the same: the log but for speeds, and the weights."""
-    lines = [json.loads(line) for line in (out / "losses.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (out / LOSSES).read_text().splitlines()]
     weights = {path.relative_to(out): path.read_bytes() for path in out.rglob("*.safetensors")}
     kept = {path: content for path, content in weights.items() if not path.parts[0].startswith("checkpoint-")}
     return {"losses": [{name: line[name] for name in SAME if name in line} for line in lines], "weights": kept}
@@ -151,7 +152,7 @@ def endure(name: str, calm: tuple[Path, Work], killed: tuple[Path, Work], kills:
     (calm_out, calm_work), (out, work) = calm, killed
     log = out.parent / f"{out.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    losses = out / "losses.jsonl"
+    losses = out / LOSSES
     in_fork(calm_work, log.with_name("calm.log"), losses, None)
     expected, done, emptied, ends, same = outcome(calm_out), 0, 0, 0, True
     lines = len(expected["losses"])
@@ -197,7 +198,7 @@ def main() -> int:
                     stage_work(folder, stage, method, parent, bool(hub)) for hub, parent in enumerate(parents)
                 )
                 same.append(endure(f"{stage}, {method}", calm, killed, arguments.kills, draw))
-                parents = [calm[0] / "final", killed[0] / "final"]
+                parents = [calm[0] / FINAL, killed[0] / FINAL]
     print(f"{sum(same)} of {len(same)} cases end with the same bits (claim: all)")
     return 0 if all(same) else 1
 

@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from posellm_assets.keys import slug
+from posellm_assets.lake import FINAL
 from posellm_assets.motion.bvh import motion_from_bvh
 from posellm_assets.motion.bvh_out import write_bvh
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig, TokenizerJob
@@ -86,7 +87,7 @@ def through_tokens(files: list[Path], folder: Path) -> tuple[list[float], int, f
     config = TokenizerConfig(steps=STEPS, width=128, windows=(16, 32, 64))
     job = TokenizerJob(train=train_files, held_out=[], out=folder / "tokenizer", config=config)
     train(job, lambda message: None)
-    tokenizer = MotionTokenizer.load(folder / "tokenizer" / "final")
+    tokenizer = MotionTokenizer.load(folder / "tokenizer" / FINAL)
     own, whole, moved = [], [], []
     for name in test:
         rebuilt = tokenizer.decode(tokenizer.encode(motions[name]))

@@ -71,7 +71,7 @@ def write_examples(folder: Path) -> Path:
     train_tokenizer(
         TokenizerJob(train=motions["train"], held_out=motions["val"], out=folder / "tokenizer", config=config), quiet
     )
-    tokenizer = MotionTokenizer.load(folder / "tokenizer" / "final")
+    tokenizer = MotionTokenizer.load(folder / "tokenizer" / FINAL)
     rows = [
         {
             "key": take.key,

@@ -29,6 +29,10 @@ SUMMARY = "report.md"
 STATS = "dataset_stats.json"
 """Of a data set: what is in it, and what is not and why."""
 
+CARD = "README.md"
+"""Of what others are to find their way in, such as a data set: what it is, in words and figures."""
+
+_MANIFEST = "manifest.json"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
@@ -37,6 +41,11 @@ def checked_name(name: str) -> str:
     if not _NAME.fullmatch(name) or ".." in name:
         raise ValueError(f"{name!r} cannot name a folder of the lake: use lower-case letters, digits, '.', '_' and '-'")
     return name
+
+
+def split_file(folder: Path, split: str) -> Path:
+    """The rows of one split in the folder of a data set (parquet); `split` is train, val or test."""
+    return folder / f"{checked_name(split)}.parquet"
 
 
 class Lake:
@@ -128,11 +137,15 @@ class Lake:
 
     def snapshot(self, snapshot: str) -> Path:
         """The frozen manifest of a snapshot (JSON)."""
-        return self.snapshots / check_snapshot_key(snapshot) / "manifest.json"
+        return self.snapshots / check_snapshot_key(snapshot) / _MANIFEST
+
+    def frozen_snapshots(self) -> list[str]:
+        """The names of all snapshots that have a manifest, in no order."""
+        return [path.parent.name for path in self.snapshots.glob(f"*/{_MANIFEST}")]
 
     def examples(self, snapshot: str, split: str) -> Path:
         """The examples of one split of a snapshot (a folder of parquet files); `split` is train, val or test."""
-        return self.snapshots / check_snapshot_key(snapshot) / f"{checked_name(split)}.parquet"
+        return split_file(self.snapshots / check_snapshot_key(snapshot), split)
 
     def stage(self, snapshot: str, stage: str) -> Path:
         """The folder of a training stage: checkpoints, the finished model, losses."""
@@ -234,6 +247,17 @@ class Lake:
         """Why one video, or the generation of a snapshot, did not get through `step` (JSON)."""
         group = sport_of(key) if "." in key else snapshot_scope(key)
         return self.problems / checked_name(step) / group / f"{key}.json"
+
+    def recorded_problems(self) -> list[Path]:
+        """The files of all problems, by step and key."""
+        return sorted(self.problems.glob("*/*/*.json"))
+
+    @property
+    def grounds_to_train(self) -> dict[Path, int]:
+        """The folders on whose files it rests whether to train, but for the drop zone, each with the number of levels
+        of folders in it."""
+        depths = {"captions": 1, "motion_tokens": 2, "problems": 2, "snapshots": 1, "reports": 1, "releases": 0, "": 0}
+        return {self.root / name: depth for name, depth in depths.items()}
 
     def _of_video(self, folder: str, key: str, suffix: str) -> Path:
         return self.root / folder / sport_of(key) / f"{check_video_key(key)}{suffix}"

@@ -35,9 +35,9 @@ def find_problem(lake: Lake, step: str, key: str) -> Problem | None:
 
 def troubled(lake: Lake) -> set[str]:
     """The keys of everything with a recorded problem, from the names in the lake."""
-    return {path.name.removesuffix(".json") for path in lake.problems.glob("*/*/*.json")}
+    return {path.stem for path in lake.recorded_problems()}
 
 
 def all_problems(lake: Lake) -> list[Problem]:
     """Every recorded problem, by step and key."""
-    return [Problem.model_validate(read_json(path)) for path in sorted(lake.problems.glob("*/*/*.json"))]
+    return [Problem.model_validate(read_json(path)) for path in lake.recorded_problems()]

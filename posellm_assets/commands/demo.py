@@ -22,7 +22,7 @@ from posellm_assets.footage.scan import drop_zone
 from posellm_assets.footage.splits import SPLITS
 from posellm_assets.generations.releases import in_use
 from posellm_assets.generations.snapshots import read_snapshot
-from posellm_assets.lake import Lake
+from posellm_assets.lake import METRICS, PAGE, RESULT, Lake
 from posellm_assets.motion.held_out import HeldOut
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.quality import Quality
@@ -109,14 +109,14 @@ def _print_figures(lake: Lake, settings: Settings, console: Console) -> None:
     if champion is None:
         console.print("No model has been released yet.")
         return
-    metrics = read_json(lake.report(champion.name) / "metrics.json")
+    metrics = read_json(lake.report(champion.name) / METRICS)
     table = Table("figure", "value", title=f"{champion.name}, the released model", title_justify="left")
     for name, value in _rows(lake, settings, champion.name, champion.lineage, metrics):
         table.add_row(name, value)
     console.print(table)
     out = lake.report(champion.name) / "generated.mp4"
     (motion,) = generate_motions(lake, settings, PROMPT, out, settings.seed)
-    report = out.with_name("index.html").absolute()
+    report = out.with_name(PAGE).absolute()
     console.print(
         f"generated {motion.duration_s:.1f} s of motion for {PROMPT!r}: {out}", highlight=False, soft_wrap=True
     )
@@ -136,7 +136,7 @@ def _rows(
         ("tokenizer error", _tokenizer_row(HeldOut.of(lake, lineage))),
     ]
     for stage in settings.language.stages:
-        result = read_json(lake.stage(snapshot_key, stage.name) / "result.json")
+        result = read_json(lake.stage(snapshot_key, stage.name) / RESULT)
         held_out = ", ".join(f"{task} {figure['loss']:.2f}" for task, figure in result["val"].items())
         rows.append((f"{stage.name} loss", f"{result['final_loss']:.2f} (held out: {held_out})"))
     return rows + [(title, _figure_row(metrics, *names)) for title, *names in FIGURES]

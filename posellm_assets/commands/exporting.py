@@ -14,7 +14,7 @@ from posellm_assets.generations.releases import required
 from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
 from posellm_assets.generations.tokenizers import lineage_in_use
 from posellm_assets.keys import check_snapshot_key, check_video_key
-from posellm_assets.lake import Lake
+from posellm_assets.lake import CARD, JOB, LOSSES, METRICS, RESULT, Lake
 from posellm_assets.language.formats.card import model_card, public_name
 from posellm_assets.language.formats.export import export_dataset
 from posellm_assets.language.origin import Origin
@@ -45,7 +45,7 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
     final = lake.finished_model(snapshot, manifest.last_stage)
     if not final.is_dir():
         raise ValueError(f"{final} is not there: the training of {snapshot} has not finished")
-    result = read_json(final.parent / "result.json")
+    result = read_json(final.parent / RESULT)
     origin = Origin.read(final)
     base = _base_of_adapter(final) if adapter else origin.base
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -60,12 +60,12 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
         # Where the base lies on this machine is nobody's business.
         origin.model_copy(update={"base": public_name(origin.base)}).write(folder)
         # Its job names paths of this machine.
-        own = shutil.ignore_patterns("job.json", "losses.jsonl", "checkpoint*")
+        own = shutil.ignore_patterns(JOB, LOSSES)
         shutil.copytree(lake.tokenizer(manifest.lineage), folder / "motion_tokenizer", ignore=own)
-        report = lake.report(snapshot) / "metrics.json"
+        report = lake.report(snapshot) / METRICS
         figures = read_json(report)["figures"] if report.exists() else {}
         card = model_card(snapshot, base, adapter, result["clips"], manifest.lineage, figures)
-        write_bytes(folder / "README.md", card.encode())
+        write_bytes(folder / CARD, card.encode())
         os.replace(folder, out)
 
 

@@ -21,7 +21,7 @@ from posellm_assets.generations.releases import promote_if_passed, required
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.jobs.actions import action_job, action_report_job, recogniser_job
 from posellm_assets.keys import sport_of
-from posellm_assets.lake import METRICS, PAGE, STATS, Lake
+from posellm_assets.lake import CARD, METRICS, PAGE, STATS, Lake
 from posellm_assets.pool import shares
 
 
@@ -43,7 +43,7 @@ def action_dataset(context: dg.AssetExecutionContext, lake: LakeResource, pool: 
             "refused": len(refused),
             "motion capture left out": len(found.without_pictures),
             "splits": read_json(out / STATS)["splits"],
-            "card": dg.MetadataValue.md((out / "README.md").read_text().split("---\n", 2)[2]),
+            "card": dg.MetadataValue.md((out / CARD).read_text().split("---\n", 2)[2]),
             "folder": out,
         }
     )

@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from posellm_assets.coaching.streaming.config import CoachJob, FeedbackJob, StreamingReportJob
+from posellm_assets.coaching.streaming.sessions import read_dataset_record
 from posellm_assets.defs.common import every_video, listed, table
 from posellm_assets.defs.program_assets import Ran, program_asset, trained
 from posellm_assets.files import read_json
@@ -17,22 +18,21 @@ from posellm_assets.lake import METRICS, PAGE
 @program_asset("coaching", job=feedback_job, deps=every_video("footage", "poses", "motion_tokens"), kinds={"numpy"})
 def feedback_dataset(ran: Ran[FeedbackJob]) -> dg.MaterializeResult:
     """The videos of a snapshot with timed feedback, as windows of live motion under the snapshot's tokenizer."""
-    record = read_json(ran.out / "dataset.json")
-    for key, reason in record["refused"].items():
+    record = read_dataset_record(ran.out)
+    for key, reason in record.refused.items():
         ran.context.log.warning(f"{key}: {reason}")
-    sessions = record["sessions"]
     splits: dict[str, Any] = {}
     for split in SPLITS:
-        own = [session for session in sessions if session["split"] == split]
+        own = [session for session in record.sessions if session.split == split]
         splits[split] = {
             "sessions": len(own),
-            "messages": sum(not one["transition"] for session in own for one in session["feedback"]),
-            "minutes": round(sum(session["duration_s"] for session in own) / 60, 1),
+            "messages": sum(not one.transition for session in own for one in session.feedback),
+            "minutes": round(sum(session.duration_s for session in own) / 60, 1),
         }
     return dg.MaterializeResult(
         metadata={
-            "sessions": len(sessions),
-            "refused": len(record["refused"]),
+            "sessions": len(record.sessions),
+            "refused": len(record.refused),
             "splits": splits,
             "folder": ran.out,
         }

@@ -100,7 +100,7 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     files.write_bytes(job.out / PAGE, page.encode())
     write_cases(job.out / FILE, figures.cases)
     files.write_json(job.out / METRICS, metrics)
-    report(f"evaluation: report written to {job.out / 'index.html'} after {metrics['seconds']} s")
+    report(f"evaluation: report written to {job.out / PAGE} after {metrics['seconds']} s")
     return metrics
 
 

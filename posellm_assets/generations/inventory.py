@@ -38,16 +38,15 @@ def stamp_of(lake: Lake, settings: str, now_s: float) -> str:
     many files they hold. A time that has just been (or lies ahead, where a clock was set back) says nothing: what comes
     next could get the same one.
     """
-    times = sorted(_folder_times(lake.root))
+    times = sorted(_folder_times(lake))
     if any(time_ns > (now_s - _SETTLED_S) * 1e9 for _, time_ns in times):
         return ""
     return hashlib.sha256(repr((settings, times)).encode()).hexdigest()
 
 
-def _folder_times(root: Path) -> Iterator[tuple[str, int]]:
-    depths = {"captions": 1, "motion_tokens": 2, "problems": 2, "snapshots": 1, "reports": 1, "releases": 0, "": 0}
-    for name, depth in depths.items():
-        level = [root / name] if (root / name).is_dir() else []
+def _folder_times(lake: Lake) -> Iterator[tuple[str, int]]:
+    for top, depth in lake.grounds_to_train.items():
+        level = [top] if top.is_dir() else []
         for remaining in range(depth, -1, -1):
             yield from ((str(folder), os.stat(folder).st_mtime_ns) for folder in level)
             level = [Path(entry.path) for folder in level for entry in _folders(folder)] if remaining else []

@@ -108,9 +108,8 @@ def motions_of(lake: Lake, snapshot: Snapshot) -> dict[str, Path]:
 
 def snapshot_keys(lake: Lake, scope: str | None = ALL_SPORTS) -> list[str]:
     """The snapshots of a scope in this lake, or of all scopes, oldest first."""
-    names = [path.parent.name for path in lake.snapshots.glob("*/manifest.json")] if lake.snapshots.exists() else []
     return sorted(
-        (name for name in names if scope in (None, snapshot_scope(name))),
+        (name for name in lake.frozen_snapshots() if scope in (None, snapshot_scope(name))),
         key=lambda name: (snapshot_scope(name), int(name.rsplit("-", 1)[1])),
     )
 

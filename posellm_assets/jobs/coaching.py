@@ -6,7 +6,7 @@ from posellm_assets.coaching.streaming.config import CoachJob, FeedbackItem, Fee
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.generations.releases import rival
 from posellm_assets.generations.snapshots import Snapshot, read_snapshot
-from posellm_assets.lake import FINAL, Lake
+from posellm_assets.lake import FINAL, Lake, split_file
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.plan import find_hardware, settled
 from posellm_assets.motion.codebook import Codebook
@@ -27,8 +27,8 @@ def coaching_report_job(lake: Lake, settings: Settings, snapshot_key: str) -> Co
     return CoachingReportJob(
         kind=kind,
         model=lake.coaching_model(snapshot_key) / FINAL,
-        train=picture_rows(dataset, "train") if kind == "vision" else dataset / "train.parquet",
-        test=picture_rows(dataset, "test") if kind == "vision" else dataset / "test.parquet",
+        train=picture_rows(dataset, "train") if kind == "vision" else split_file(dataset, "train"),
+        test=picture_rows(dataset, "test") if kind == "vision" else split_file(dataset, "test"),
         out=lake.coaching_report(snapshot_key),
     )
 
@@ -75,8 +75,8 @@ def _language_job(lake: Lake, settings: Settings, snapshot_key: str) -> StageJob
     codebook = Codebook.of(lake, snapshot.lineage)
     dataset = lake.coaching_dataset(snapshot_key)
     return StageJob(
-        train=dataset / "train.parquet",
-        val=dataset / "val.parquet",
+        train=split_file(dataset, "train"),
+        val=split_file(dataset, "val"),
         out=lake.coaching_model(snapshot_key),
         stage=stage,
         model=model,

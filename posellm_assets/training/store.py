@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from upath import UPath
 
 from posellm_assets import files
-from posellm_assets.lake import Lake, checked_name
+from posellm_assets.lake import CARD, Lake, checked_name
 from posellm_assets.training import checkpoints
 from posellm_assets.training.checkpoints import MANIFEST
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
 HUB = "hf://"
-CARD = "README.md"
 _REPOSITORY = "posellm-{stage}"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _WAITS_S = (1.0, 4.0, 15.0)

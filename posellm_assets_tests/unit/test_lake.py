@@ -1,7 +1,9 @@
+import ast
 from pathlib import Path
 
 import pytest
 
+from posellm_assets import lake as layout
 from posellm_assets.keys import InvalidKey
 from posellm_assets.lake import Lake
 
@@ -45,3 +47,24 @@ def test_a_stage_counts_as_a_finished_model_once_its_model_is_there(tmp_path: Pa
     model.mkdir()
     (model / "config.json").write_text("{}")
     assert lake.finished_models() == [model]
+
+
+def test_what_lies_in_the_lake_is_named_in_one_module() -> None:
+    names = {value for name, value in vars(layout).items() if name.isupper() and not name.startswith("_")}
+    assert {"final", "metrics.json", "losses.jsonl"} <= names
+    package = Path(layout.__file__).parent
+    for module in sorted(set(package.rglob("*.py")) - {Path(layout.__file__)}):
+        for node in ast.walk(ast.parse(module.read_text())):
+            if isinstance(node, ast.Constant):
+                assert node.value not in names, f"{module.relative_to(package)}:{node.lineno} says {node.value!r}"
+
+
+def test_snapshots_and_problems_are_found_by_their_files(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    assert (lake.frozen_snapshots(), lake.recorded_problems()) == ([], [])
+    for path in (lake.snapshot("all-0001"), lake.snapshot("tennis-0002"), lake.problem("poses", KEY)):
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    (lake.snapshots / "all-0003").mkdir()
+    assert sorted(lake.frozen_snapshots()) == ["all-0001", "tennis-0002"]
+    assert lake.recorded_problems() == [lake.problem("poses", KEY)]

@@ -21,7 +21,7 @@ from posellm_assets.footage import video
 from posellm_assets.footage.splits import SPLITS
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.footage.writing import write_timed_video
-from posellm_assets.lake import STATS
+from posellm_assets.lake import CARD, STATS
 from posellm_assets.pool import Pool
 
 
@@ -65,7 +65,7 @@ def write_dataset(
         write_messages(out / f"{split}.jsonl", dataset.of(split), label_set, config, seed)
     stats = statistics(used, refused, label_set)
     write_json(out / STATS, stats)
-    write_bytes(out / "README.md", card(stats, label_set, config).encode())
+    write_bytes(out / CARD, card(stats, label_set, config).encode())
     records = [example.as_record() for example in used]
     content = {"label_set": label_set.model_dump(), "languages": config.languages, "examples": records}
     write_json(out / EXAMPLES, content)

@@ -22,7 +22,7 @@ from posellm_assets.coaching.model.dataset import CoachingExample, balanced
 from posellm_assets.coaching.model.images import LeftOut
 from posellm_assets.files import write_atomic
 from posellm_assets.footage.splits import SPLITS
-from posellm_assets.lake import Lake
+from posellm_assets.lake import Lake, split_file
 from posellm_assets.motion.tokens import ORIGINAL, MotionTokens
 from posellm_assets.records import Record
 
@@ -182,5 +182,5 @@ def write_language_rows(
             answer = answer_to(one.answer.feedback_points)
             rows.append(row(one.id, one.activity, one.question, answer, codes[one.id], turns[one.id]))
             turns[one.id] += 1
-        write_rows(out / f"{split}.parquet", rows)
+        write_rows(split_file(out, split), rows)
     return left_out

@@ -14,7 +14,7 @@ import numpy as np
 
 from posellm_assets.coaching.streaming.config import StreamingConfig
 from posellm_assets.coaching.streaming.scores import Message
-from posellm_assets.files import read_json
+from posellm_assets.files import read_record
 from posellm_assets.footage.labels import Feedback
 from posellm_assets.footage.splits import Split
 from posellm_assets.records import Record
@@ -83,10 +83,10 @@ class CoachedSession:
 
 
 def read_dataset_record(folder: Path) -> DatasetRecord:
-    """What a dataset holds; raises UnusableSessions where there is none."""
+    """What a dataset holds; raises UnusableSessions where there is none, ValueError where it is damaged."""
     if not (folder / RECORD).is_file():
         raise UnusableSessions(f"{folder} holds no {RECORD}; materialize feedback_dataset first")
-    return DatasetRecord.model_validate(read_json(folder / RECORD))
+    return read_record(folder / RECORD, DatasetRecord, "materialize feedback_dataset again")
 
 
 def read_sessions(folder: Path, record: DatasetRecord, split: Split) -> list[CoachedSession]:

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.splits import SPLITS, split_of
 from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
-from posellm_assets.lake import FINAL
+from posellm_assets.lake import FINAL, split_file
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob
 from posellm_assets.language.formats.export import SPLIT_NAMES
 from posellm_assets.language.formats.motion_llm import UNNAMED, Entry, read_entries
@@ -55,13 +55,13 @@ def adopt(
             seen[key] += 1
     for split in SPLITS:
         table = pa.Table.from_pylist(rows[split], schema=EXAMPLE_SCHEMA)
-        write_atomic(out / f"{split}.parquet", partial(pq.write_table, table))
+        write_atomic(split_file(out, split), partial(pq.write_table, table))
     jobs = []
     parent: Path | None = None
     for stage in stages:
         job = StageJob(
-            train=(out / "train.parquet").resolve(),
-            val=(out / "val.parquet").resolve() if rows["val"] else None,
+            train=split_file(out, "train").resolve(),
+            val=split_file(out, "val").resolve() if rows["val"] else None,
             out=(out / stage.name).resolve(),
             stage=stage,
             model=model,

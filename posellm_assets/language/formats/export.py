@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from posellm_assets.files import write_atomic, write_bytes
 from posellm_assets.footage.splits import SPLITS
 from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
+from posellm_assets.lake import CARD, split_file
 from posellm_assets.language.clips import View
 from posellm_assets.language.formats.card import card
 from posellm_assets.language.formats.motion_llm import UNNAMED, Entry, to_json
@@ -36,9 +37,7 @@ def export_dataset(source: Path, to: str, out: Path, about: dict[str, Any]) -> d
         raise ValueError(f"{to!r} is not a format; choose {', '.join(FORMATS)}")
     if out.exists() and any(out.iterdir()):
         raise ValueError(f"{out} is not empty; name a new folder, so that no files of two datasets get mixed")
-    tables = {
-        split: _examples(source / f"{split}.parquet") for split in SPLITS if (source / f"{split}.parquet").exists()
-    }
+    tables = {split: _examples(split_file(source, split)) for split in SPLITS if split_file(source, split).exists()}
     if not tables:
         raise ValueError(f"{source} holds no examples (train.parquet); name a snapshot or a folder of examples")
     suffix, write = FORMATS[to]
@@ -47,7 +46,7 @@ def export_dataset(source: Path, to: str, out: Path, about: dict[str, Any]) -> d
         if rows:
             counts[SPLIT_NAMES[split]] = write(out / f"{SPLIT_NAMES[split]}.{suffix}", rows)
     everything = {SPLIT_NAMES[split]: rows for split, rows in tables.items() if rows}
-    write_bytes(out / "README.md", card(to, suffix, everything, counts, about).encode())
+    write_bytes(out / CARD, card(to, suffix, everything, counts, about).encode())
     return counts
 
 
