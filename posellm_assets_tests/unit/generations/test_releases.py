@@ -32,7 +32,7 @@ from posellm_assets.generations.releases import (
 )
 from posellm_assets.generations.snapshots import Snapshot
 from posellm_assets.generations.tokenizers import adopt_tokenizer, lineage_in_use
-from posellm_assets.lake import Lake
+from posellm_assets.lake import METRICS, Lake
 from posellm_assets_tests.tokens import write_codebook, write_tokenizer_training
 
 NAMES = ("all-0001", "all-0002", "all-0003")
@@ -41,7 +41,6 @@ TURNS = """
 import itertools, sys
 from posellm_assets.generations.releases import promote
 from posellm_assets.lake import Lake
-from posellm_assets_tests.tokens import write_codebook, write_tokenizer_training
 lake, kind = Lake(sys.argv[1]), sys.argv[2]
 for turn in itertools.count(1):
     promote(lake, kind, f"all-{turn + 1:04d}", folder=lake.raw, lineage="vq-1", reasons=["x" * 1000], by="gate",
@@ -51,7 +50,6 @@ RACE = """
 import sys
 from posellm_assets.generations.releases import in_use, promote
 from posellm_assets.lake import Lake
-from posellm_assets_tests.tokens import write_codebook, write_tokenizer_training
 lake, kind, prefix, won = Lake(sys.argv[1]), sys.argv[2], int(sys.argv[3]), 0
 while won < 20:
     now = in_use(lake, kind)
@@ -90,7 +88,7 @@ def release(lake: Lake, kind: Kind, name: str, instead_of: str | None = None) ->
 def report(lake: Lake, kind: Kind, name: str, passed: bool, against: str | None = None) -> None:
     outcome = GateOutcome(promote=passed, reasons=(f"{name} was measured.",), against=against)
     folder = ABOUT[kind].report(lake, name)  # type: ignore[misc]
-    write_json(folder / "metrics.json", {"decision": outcome.model_dump(mode="json")})
+    write_json(folder / METRICS, {"decision": outcome.model_dump(mode="json")})
 
 
 def by_gate(lake: Lake, kind: Kind, name: str) -> tuple[bool, tuple[str, ...]]:
@@ -240,19 +238,24 @@ def test_a_tokenizer_that_was_trained_is_promoted_with_its_reason_and_once(tmp_p
         return adopt_tokenizer(lake, reasons=["Trained on 9 clips."], by="run 1")
 
     assert lineage_in_use(lake) is None
-    assert [train(lineage) for lineage in ("vq-1", "vq-2")] == ["vq-1", "vq-2"]
-    write_tokenizer_training(lake, "vq-2")
-    assert adopt_tokenizer(lake, reasons=["Trained on 9 clips."], by="run 2") == "vq-2", "the same weights once more"
+    assert [train(lineage) for lineage in ("vq-1", "vq-2", "vq-2")] == ["vq-1", "vq-2", "vq-2"], "the last one again"
     assert [(one.name, one.reasons, one.gate) for one in history(lake, "tokenizer")] == [
         ("vq-1", ("Trained on 9 clips.",), "none"), ("vq-2", ("Trained on 9 clips.",), "none"),
     ]  # fmt: skip
     assert roll_back(lake, "tokenizer", by="ana").path(lake) == lake.tokenizer("vq-1")
     assert lineage_in_use(lake) == "vq-1" and not lake.tokenizer_in_training.exists()
-    assert promote_by_hand(lake, "tokenizer", "vq-2", by="ana").lineage == "vq-2"
-    write_codebook(lake, "vq-3")
-    lake.tokenizer("vq-3").rename(lake.tokenizer_in_training)
-    with pytest.raises(ValueError, match="holds the tokenizer vq-3, not in-training"):
-        promote_by_hand(lake, "tokenizer", "in-training", by="ana")
+
+
+def test_by_hand_a_tokenizer_is_promoted_that_is_finished_and_what_it_is_called(tmp_path: Path) -> None:
+    lake = Lake(tmp_path)
+    write_codebook(lake, "vq-1")
+    assert promote_by_hand(lake, "tokenizer", "vq-1", by="ana").lineage == "vq-1"
+    shutil.copytree(lake.tokenizer("vq-1"), lake.tokenizer("vq-2"))
+    with pytest.raises(ValueError, match="holds the tokenizer vq-1, not vq-2"):
+        promote_by_hand(lake, "tokenizer", "vq-2", by="ana")
+    lake.tokenizer_in_training.mkdir()
+    with pytest.raises(FileNotFoundError, match="in-training"):
+        promote_by_hand(lake, "tokenizer", lake.tokenizer_in_training.name, by="ana")
 
 
 def test_a_damaged_history_is_named_and_nothing_is_promoted_over_it(lake: Lake) -> None:
