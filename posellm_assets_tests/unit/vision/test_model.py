@@ -108,7 +108,7 @@ def test_what_is_no_vision_model_is_refused(tmp_path: Path) -> None:
         load(str(tmp_path / "text"), HF, torch.float32, torch.device("cpu"))
     with pytest.raises(UnsupportedModel, match="there is no such folder"):
         load(str(tmp_path / "nothing"), HF, torch.float32, torch.device("cpu"))
-    with pytest.raises(UnusableDataset, match=r"holds no recogniser\.json"):
+    with pytest.raises(UnusableDataset, match=r"holds no vision_recogniser\.json"):
         VisionModel.load(tmp_path / "text")
     loaded = BUILDERS["qwen3_vl"](tmp_path / "tiny")
     with pytest.raises(UnsupportedModel, match=r"multiple of 16 pixels .*size_px \(40\)"):
