@@ -142,6 +142,13 @@ def load(source: str, backend: Backend, dtype: torch.dtype, device: torch.device
     return LoadedVision(model.to(device), tokenizer, mean, deviation, backend)
 
 
+def load_finished(folder: Path) -> LoadedVision:
+    """A model that `save` wrote, to be asked: in bf16 on a CUDA device where there is one. Errors as in `load`."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    return load(str(folder), Backend("hf", "only asked, not trained"), dtype, device)
+
+
 def _load_plain(source: str, dtype: torch.dtype) -> Any:
     model, info = AutoModelForImageTextToText.from_pretrained(
         source, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True

@@ -12,7 +12,7 @@ import pytest
 from posellm_assets_tests.architecture import HEAVY, LOADS_TORCH, ORDER, PACKAGE, TORCH, House
 
 HOUSE = House.read(PACKAGE)
-TIES = {("actions", "language"): 3, ("coaching", "language"): 2, ("coaching", "actions"): 1}
+TIES = {("actions", "language"): 1, ("coaching", "language"): 2, ("coaching", "actions"): 1}
 """How many modules of rooms that stand beside each other may import one of the other's."""
 
 

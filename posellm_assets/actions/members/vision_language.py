@@ -17,14 +17,12 @@ from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.opinions import VISION, Opinion, log_probabilities
 from posellm_assets.files import read_json, sha256_of, write_atomic
 from posellm_assets.footage.video import UnreadableVideo
-from posellm_assets.language.scoring import LabelTree
-from posellm_assets.language.stepping import left_padded
-from posellm_assets.training.backends import Backend
 from posellm_assets.vision.config import FramesConfig, VisionJob
 from posellm_assets.vision.frames import augmented, read_frames
-from posellm_assets.vision.inputs import Seen, answer_ids, model_inputs, see
+from posellm_assets.vision.inputs import answer_ids, see
 from posellm_assets.vision.learning import Asked, Learner
-from posellm_assets.vision.model import LoadedVision, load
+from posellm_assets.vision.model import LoadedVision, load_finished
+from posellm_assets.vision.scoring import AnswerScorer
 
 RECOGNISER = "vision_recogniser.json"
 """Beside a finished model: which frames it sees, and which classes it names in which language."""
@@ -40,47 +38,22 @@ class Scorer:
         self.question = phrasings()[language].questions[0]
         spelled = {spelling: one.id for one in label_set.classes for spelling in names_of(one, language)}
         self._owners = list(spelled.values())
-        self._tree = LabelTree([answer_ids(loaded, spelling) for spelling in spelled])
+        self._answers = AnswerScorer(loaded, list(spelled))
 
-    @torch.inference_mode()
     def log_probs(self, clips: Sequence[tuple[np.ndarray, np.ndarray]]) -> list[dict[str, float]]:
         """For each clip (frames, times_s) the log-probability of each class, by id.
 
         A class is answered by any of its names, so their probabilities add up: a mean over the names, each against the
         share of the answers that it had in training.
         """
-        self.loaded.model.eval()
         seen = [see(self.loaded, frames, times_s, self.question) for frames, times_s in clips]
         result = []
-        for scores in self._tree.scores_of(self.loaded.inner, self._hidden(seen)).tolist():
+        for scores in self._answers.scores(seen).tolist():
             by_class: dict[str, list[float]] = {}
             for owner, score in zip(self._owners, scores, strict=True):
                 by_class.setdefault(owner, []).append(score)
             result.append(log_probabilities({one: float(np.logaddexp.reduce(own)) for one, own in by_class.items()}))
         return result
-
-    def _hidden(self, seen: Sequence[Seen]) -> torch.Tensor:
-        """(clips, 1 + nodes of the tree, size): what predicts the beginnings of the names and how they go on."""
-        body = self.loaded.inner.base_model
-        device = self.loaded.inner.device
-        ids, read = left_padded([one.ids for one in seen])
-        nodes = self._tree.nodes.expand(len(ids), -1)
-        inputs = model_inputs(self.loaded, seen, torch.cat([ids, nodes], 1), device)
-        positions, _ = body.get_rope_index(
-            ids.to(device),
-            inputs["mm_token_type_ids"][:, : ids.shape[1]],
-            video_grid_thw=inputs["video_grid_thw"],
-            attention_mask=read.to(device),
-        )
-        after = positions[:, :, -1:] + self._tree.depths.to(device)
-        output = body(
-            **inputs,
-            attention_mask=self._tree.mask(read, self.loaded.inner.dtype).to(device),
-            position_ids=torch.cat([positions, after], 2),
-            use_cache=False,
-        )
-        hidden: torch.Tensor = output.last_hidden_state[:, ids.shape[1] - 1 :]
-        return hidden
 
 
 class VisionModel:
@@ -95,11 +68,8 @@ class VisionModel:
         if not (folder / RECOGNISER).is_file():
             raise UnusableDataset(f"{folder} holds no {RECOGNISER}: it is no finished model for recognising actions")
         about: dict[str, Any] = read_json(folder / RECOGNISER)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-        loaded = load(str(folder), Backend("hf", "scoring"), dtype, device)
         frames = FramesConfig.model_validate(about["frames"])
-        return cls(loaded, frames, about["language"], LabelSet.model_validate(about["label_set"]))
+        return cls(load_finished(folder), frames, about["language"], LabelSet.model_validate(about["label_set"]))
 
     def opinions(self, examples: Sequence[ActionExample], label_set: LabelSet) -> list[Opinion]:
         """An opinion on each example, of the classes of `label_set`. The seconds of a batch are shared out evenly.

@@ -11,12 +11,11 @@ import torch
 from posellm_assets.coaching.model.dataset import PictureRow, UnusableCoaching, picture_rows, read_picture_rows
 from posellm_assets.coaching.model.images import read_picture
 from posellm_assets.files import read_json, sha256_of
-from posellm_assets.training.backends import Backend
 from posellm_assets.vision.config import FramesConfig, VisionJob
 from posellm_assets.vision.frames import letterboxed
 from posellm_assets.vision.inputs import Seen, answer_ids, model_inputs, see
 from posellm_assets.vision.learning import Asked, Learner
-from posellm_assets.vision.model import LoadedVision, load
+from posellm_assets.vision.model import LoadedVision, load_finished
 
 VISION_COACH = "vision_coach.json"
 _MOST_TOKENS = 2048  # of an answer; one that is cut off there follows no schema
@@ -33,10 +32,7 @@ class VisionCoach:
         """The model that `vision_train` finished; raises UnusableCoaching where `folder` holds none."""
         if not (folder / VISION_COACH).is_file():
             raise UnusableCoaching(f"{folder} holds no {VISION_COACH}: it is no finished vision coaching model")
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-        loaded = load(str(folder), Backend("hf", "answering"), dtype, device)
-        return cls(loaded, FramesConfig.model_validate(read_json(folder / VISION_COACH)["frames"]))
+        return cls(load_finished(folder), FramesConfig.model_validate(read_json(folder / VISION_COACH)["frames"]))
 
     @torch.inference_mode()
     def answers(self, rows: Sequence[PictureRow]) -> list[str]:
