@@ -91,7 +91,7 @@ def program_asset(
 def progress(out: Path) -> dict[str, Any]:
     """The newest step of the training in `out` and its curves so far; nothing before its first step."""
     entries = entries_of(out / LOSSES)
-    return {**entries[-1], "losses": curves(out)} if entries else {}
+    return {**entries[-1], "losses": picture(training_png(entries), "png")} if entries else {}
 
 
 def curves(out: Path) -> dg.MarkdownMetadataValue:

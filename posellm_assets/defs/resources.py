@@ -25,7 +25,7 @@ _SAVING_S = 60.0
 class LakeResource(dg.ConfigurableResource):
     """The data lake and the settings that lie beside it; run config may override single settings."""
 
-    root: str = Field(default="data_lake", description="folder or fsspec URL of the data lake")
+    root: str = Field(default="data_lake", description="folder of the data lake")
     settings: dict[str, Any] = Field(default={}, description="settings that override posellm.yaml and POSELLM_*")
 
     def lake(self) -> Lake:
