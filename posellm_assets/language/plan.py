@@ -97,7 +97,7 @@ class NoPlan(ValueError):
 
 
 @dataclass(frozen=True)
-class Plan:
+class HardwarePlan:
     """How to train on a machine, how much memory that takes, and why it was chosen."""
 
     base: str
@@ -161,7 +161,7 @@ def _shape(config: dict[str, Any]) -> Shape:
     )
 
 
-def plan(hardware: Hardware, model: ModelConfig, stage: StageConfig) -> Plan:
+def plan(hardware: Hardware, model: ModelConfig, stage: StageConfig) -> HardwarePlan:
     """The best way to train a stage on `hardware` that `model` and `stage` leave open; what the user has set is kept.
 
     A base 'auto' is the largest known one of which at least four rows fit the GPU at once, or the built-in one where
@@ -195,7 +195,7 @@ def plan(hardware: Hardware, model: ModelConfig, stage: StageConfig) -> Plan:
                     chosen = "the largest that fits" if automatic else "as set"
                     reason = f"{where}; {chosen}: {needed / _GIB:.1f} of {room / _GIB:.1f} GiB"
                     steps = rows_per_step // rows
-                    return Plan(name, method, "bf16" if bf16 else "float32", rows, steps, needed, reason)
+                    return HardwarePlan(name, method, "bf16" if bf16 else "float32", rows, steps, needed, reason)
     raise NoPlan(
         f"{name} with method {method} needs {needed / _GIB:.1f} GiB, and {where} leaves {room / _GIB:.1f}: "
         "choose a smaller base, or model.method lora or qlora"

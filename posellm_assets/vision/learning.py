@@ -23,7 +23,7 @@ Asked = tuple[Seen, list[int]]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class VisionSchedule:
     """The steps of a training and how fast each learns, as the optimizer takes them."""
 
     steps: int
@@ -32,7 +32,7 @@ class Schedule:
     weight_decay: float
 
     @classmethod
-    def of(cls, training: VisionTrainingConfig, clips: int) -> "Schedule":
+    def of(cls, training: VisionTrainingConfig, clips: int) -> "VisionSchedule":
         """The schedule that goes through `clips` as often as asked for."""
         steps = math.ceil(training.epochs * clips / (training.clips_per_batch * training.batches_per_step))
         return cls(steps, training.learning_rate, training.warmup, training.weight_decay)

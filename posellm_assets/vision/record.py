@@ -10,11 +10,11 @@ from posellm_assets.training.plan import Plan
 from posellm_assets.training.position import Position
 from posellm_assets.training.record import code_hash
 from posellm_assets.vision.config import VisionJob
-from posellm_assets.vision.learning import Questions, Schedule
+from posellm_assets.vision.learning import Questions, VisionSchedule
 from posellm_assets.vision.model import LoadedVision, save
 
 
-def plan(job: VisionJob, questions: Questions, schedule: Schedule) -> Plan:
+def plan(job: VisionJob, questions: Questions, schedule: VisionSchedule) -> Plan:
     """What the loop is told of a training."""
     training = job.training
     return Plan(

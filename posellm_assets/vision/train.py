@@ -33,7 +33,7 @@ def train_on(
     from posellm_assets.training.processes import together
     from posellm_assets.training.record import save_start
     from posellm_assets.training.state import Trained
-    from posellm_assets.vision.learning import Learner, Schedule, start
+    from posellm_assets.vision.learning import Learner, VisionSchedule, start
     from posellm_assets.vision.record import plan, write_final
 
     with together() as processes:
@@ -41,7 +41,7 @@ def train_on(
         per_step = training.clips_per_batch * training.batches_per_step
         if per_step < processes.count:
             raise Refusal(f"{processes.count} processes cannot share {per_step} clips of a step: raise them")
-        schedule = Schedule.of(training, questions.clips)
+        schedule = VisionSchedule.of(training, questions.clips)
         run = Run(plan(job, questions, schedule), processes, report, stop)
         if run.result:
             return run.result

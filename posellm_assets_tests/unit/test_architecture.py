@@ -83,6 +83,15 @@ def test_no_file_outgrows_a_reader() -> None:
     assert {path: lines for path, lines in long.items() if lines > 400} == {}
 
 
+def test_a_class_has_a_name_of_its_own() -> None:
+    places: dict[str, list[str]] = {}
+    for path in sources():
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(path.relative_to(PACKAGE)))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
 def test_every_folder_with_code_is_a_package_so_that_a_wheel_holds_it_and_what_lies_beside_it() -> None:
     assert [path.parent for path in sources() if not (path.parent / "__init__.py").is_file()] == []
 
