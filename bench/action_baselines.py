@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from mocap import Take
+from rapidfuzz.distance import Levenshtein
 from torch.nn import functional
 
 from posellm_assets.motion.representation import encode
-from posellm_assets.reports.metrics import edit_distance
 
 
 def nearest_by_dtw(train: Sequence[Take], asked: Sequence[Take]) -> list[str]:
@@ -54,7 +54,9 @@ def nearest_by_edit_distance(
     train: Sequence[Sequence[int]], labels: Sequence[str], asked: Sequence[Sequence[int]]
 ) -> list[str]:
     """The label of the training code sequence with the smallest normalised Levenshtein distance."""
-    return [labels[int(np.argmin([edit_distance(codes, known) for known in train]))] for codes in asked]
+    return [
+        labels[int(np.argmin([Levenshtein.normalized_distance(codes, known) for known in train]))] for codes in asked
+    ]
 
 
 def linear_on_histograms(

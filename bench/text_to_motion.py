@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from mocap import Take
+from rapidfuzz.distance import Levenshtein
 
 from posellm_assets.evaluation.baselines import nearest_by_text
 from posellm_assets.evaluation.distributions import matching
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.motion.motion import Motion
-from posellm_assets.reports.metrics import edit_distance
 
 R_PRECISION_AT = 3
 
@@ -49,7 +49,7 @@ def agreement(
     distances = []
     for text, made in zip(texts, codes or [], strict=codes is not None):
         references = [row for take, row in zip(held_out, held_out_codes, strict=True) if take.text == text]
-        distances.append(min(edit_distance(made, row) for row in references))
+        distances.append(min(Levenshtein.normalized_distance(made, row) for row in references))
     valid = [motion is not None for motion in motions]
     made_of = evaluator.embed_motions([motion for motion in motions if motion is not None])
     embedded = np.full((len(motions), made_of.shape[1]), np.nan)

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from rapidfuzz.distance import Levenshtein
 
 from posellm_assets.evaluation.clips import FilmedExample, MotionExample
 from posellm_assets.evaluation.distributions import (
@@ -25,7 +26,7 @@ from posellm_assets.language.config import SamplingConfig
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenizer import MotionTokenizer
-from posellm_assets.reports.metrics import Figure, average, confusion, distinct_n, edit_distance, length_error, share
+from posellm_assets.reports.metrics import Figure, average, confusion, distinct_n, length_error, share
 
 MATCHING = (*(f"r_precision_{k}" for k in RANKS), "mm_dist")
 AGREEMENT = ("length_error", "edit_distance")
@@ -280,7 +281,7 @@ def _add_agreement(
     cases = [case for case, _ in compared]
     wanted = [(codes, references[case.label]) for case, codes in compared]
     lengths = [length_error(len(codes), [len(other) for other in others]) for codes, others in wanted]
-    distances = [min(edit_distance(codes, other) for other in others) for codes, others in wanted]
+    distances = [min(Levenshtein.normalized_distance(codes, other) for other in others) for codes, others in wanted]
     for name, values in zip(names, (lengths, distances), strict=True):
         figures.add(name, cases, values, average)
     return None

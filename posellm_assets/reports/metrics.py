@@ -76,20 +76,6 @@ def resampled(measure: Callable[[np.ndarray], float], cases: int, seed: int = 0)
     return Figure(value=value, n=cases, interval=(float(low), float(high)))
 
 
-def edit_distance(first: Sequence[int], second: Sequence[int]) -> float:
-    """Levenshtein distance of two code sequences over the longer length: 0 for the same, 1 for nothing shared."""
-    if not first and not second:
-        return 0.0
-    row = np.arange(len(second) + 1)
-    other = np.asarray(second)
-    for position, code in enumerate(first, start=1):
-        substituted = np.minimum(row[:-1] + (other != code), row[1:] + 1)
-        # Insertions run along the row: a cumulative minimum of cost minus position does them all at once.
-        costs = np.concatenate([[position], substituted]) - np.arange(len(row))
-        row = np.minimum.accumulate(costs) + np.arange(len(row))
-    return float(row[-1]) / max(len(first), len(second))
-
-
 def length_error(generated: int, references: Sequence[int]) -> float:
     """How far a generated length is from the median of the reference lengths, as a share of that median."""
     median = float(np.median(references))

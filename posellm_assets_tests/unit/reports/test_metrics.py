@@ -1,5 +1,3 @@
-import random
-
 import numpy as np
 import pytest
 
@@ -8,7 +6,6 @@ from posellm_assets.reports.metrics import (
     average,
     confusion,
     distinct_n,
-    edit_distance,
     length_error,
     majority_label,
     named_label,
@@ -55,31 +52,6 @@ def test_a_bootstrap_interval_holds_the_figure_and_shrinks_with_the_cases() -> N
     assert few.interval[0] < 0.5 < few.interval[1]
     assert many.interval[1] - many.interval[0] < 0.3 * (few.interval[1] - few.interval[0])
     assert resampled(lambda chosen: 0.5, 1).interval is None
-
-
-def test_edit_distance_is_levenshteins_over_the_longer_length():
-    def slow(first, second) -> int:
-        if not first or not second:
-            return len(first) + len(second)
-        return min(
-            slow(first[1:], second) + 1,
-            slow(first, second[1:]) + 1,
-            slow(first[1:], second[1:]) + (first[0] != second[0]),
-        )
-
-    rng = random.Random(1)
-    for _ in range(60):
-        first, second = ([rng.randint(0, 2) for _ in range(rng.randint(0, 6))] for _ in range(2))
-        longest = max(len(first), len(second)) or 1
-        assert edit_distance(first, second) == pytest.approx(slow(first, second) / longest)
-
-
-def test_edit_distance_ends_at_its_limits():
-    assert (
-        edit_distance([1, 2, 3], [1, 2, 3]) == 0
-        and edit_distance([1, 2], [3, 4, 5]) == 1
-        and edit_distance([], []) == 0
-    )
 
 
 def test_length_error_is_measured_against_the_median_reference():
