@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from posellm_assets.actions.batches import PredictItem, PredictJob, predict_batch
 from posellm_assets.actions.config import ActionJob, RecogniserJob, ReportJob
 from posellm_assets.actions.dataset.sources import from_lake
 from posellm_assets.actions.dataset.writing import write_dataset
+from posellm_assets.actions.predict import PredictItem, PredictJob, predict_batch
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.actions.record import RecogniserRecord
 from posellm_assets.defs.common import every_video, listed, snapshot_asset, spec, table
