@@ -6,6 +6,7 @@ The lake is a folder that every machine sees. What a file contains is the busine
 import os
 import re
 from pathlib import Path
+from typing import Literal
 
 from posellm_assets.keys import check_snapshot_key, check_video_key, snapshot_scope, sport_of
 
@@ -33,6 +34,10 @@ CARD = "README.md"
 """Of what others are to find their way in, such as a data set: what it is, in words and figures."""
 
 _MANIFEST = "manifest.json"
+
+ModelKind = Literal["language", "recogniser", "coach", "tokenizer"]
+"""The kinds of models of which one is in use, with a history of releases."""
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,99}")
 
 
@@ -229,9 +234,9 @@ class Lake:
         """The folder of an evaluation report (`index.html`, `metrics.json`)."""
         return self.root / "reports" / check_snapshot_key(snapshot)
 
-    def releases(self, kind: str) -> Path:
+    def releases(self, kind: ModelKind) -> Path:
         """What is and was in use of a kind of model, and how it came to be (JSON)."""
-        return self.root / "releases" / f"{checked_name(kind)}.json"
+        return self.root / "releases" / f"{kind}.json"
 
     @property
     def hub(self) -> Path:

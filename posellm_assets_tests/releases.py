@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from posellm_assets.generations.releases import ABOUT, Kind, Release, in_use, promote, scope_of
-from posellm_assets.lake import Lake
+from posellm_assets.generations.releases import ABOUT, Release, in_use, promote, scope_of
+from posellm_assets.lake import Lake, ModelKind
 
 
 def put_in_use(
-    lake: Lake, kind: Kind, name: str, *, folder: Path | None = None, lineage: str = "vq-1", by: str = "a test"
+    lake: Lake, kind: ModelKind, name: str, *, folder: Path | None = None, lineage: str = "vq-1", by: str = "a test"
 ) -> Release:
     """Promote `name` in the place of whatever is in use; its folder is made where it is not there.
 

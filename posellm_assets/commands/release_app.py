@@ -2,28 +2,20 @@
 
 import getpass
 import json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from posellm_assets.commands.console import JsonOption, LakeOption, console, print_table
-from posellm_assets.generations.releases import (
-    ABOUT,
-    KINDS,
-    Kind,
-    Release,
-    candidates,
-    history,
-    in_use,
-    promote_by_hand,
-    roll_back,
-)
 from posellm_assets.keys import ALL_SPORTS
-from posellm_assets.lake import PAGE, Lake
+from posellm_assets.lake import PAGE, Lake, ModelKind
+
+if TYPE_CHECKING:
+    from posellm_assets.generations.releases import Release
 
 app = typer.Typer(no_args_is_help=True, help="The models in use: show them, promote others, go back.")
 
-KindOption = Annotated[Kind, typer.Option(help="Which kind of model.")]
+KindOption = Annotated[ModelKind, typer.Option(help="Which kind of model.")]
 ScopeOption = Annotated[str, typer.Option(help="Of language models: all, or a sport that has generations of its own.")]
 ByOption = Annotated[str | None, typer.Option(help="Who does it, for the record; you if not given.")]
 WhyOption = Annotated[str | None, typer.Option(help="Why, for the record.")]
@@ -32,11 +24,13 @@ WhyOption = Annotated[str | None, typer.Option(help="Why, for the record.")]
 @app.command()
 def show(
     lake: LakeOption = "data_lake",
-    kind: Annotated[Kind | None, typer.Option(help="Only this kind of model.")] = None,
+    kind: Annotated[ModelKind | None, typer.Option(help="Only this kind of model.")] = None,
     scope: ScopeOption = ALL_SPORTS,
     as_json: JsonOption = False,
 ) -> None:
     """The model in use of each kind, and those that were measured and not promoted, with the reasons."""
+    from posellm_assets.generations.releases import ABOUT, KINDS, candidates, in_use
+
     here, kinds = Lake(lake), [kind] if kind else list(KINDS)
     used = {one: in_use(here, one, scope) for one in kinds}
     waiting = {one: candidates(here, one, scope) for one in kinds}
@@ -67,6 +61,8 @@ def show_history(
     as_json: JsonOption = False,
 ) -> None:
     """Every promotion and rollback, oldest first."""
+    from posellm_assets.generations.releases import ABOUT, history
+
     releases = history(Lake(lake), kind, scope)
     if as_json:
         print(json.dumps([release.model_dump(mode="json") for release in releases], ensure_ascii=False, indent=2))
@@ -88,6 +84,8 @@ def promote(
     why: WhyOption = None,
 ) -> None:
     """Put a model in use that was measured, whatever the gate said of it."""
+    from posellm_assets.generations.releases import promote_by_hand
+
     here = Lake(lake)
     _print_release(here, promote_by_hand(here, kind, name, by=by or getpass.getuser(), why=why))
 
@@ -101,11 +99,15 @@ def rollback(
     why: WhyOption = None,
 ) -> None:
     """Put the model in use again that the one in use replaced."""
+    from posellm_assets.generations.releases import roll_back
+
     here = Lake(lake)
     _print_release(here, roll_back(here, kind, by=by or getpass.getuser(), scope=scope, why=why))
 
 
-def _print_release(lake: Lake, release: Release) -> None:
+def _print_release(lake: Lake, release: "Release") -> None:
+    from posellm_assets.generations.releases import ABOUT
+
     what = "promoted" if release.change == "promotion" else "rolled back to"
     about = ABOUT[release.kind]
     _say(f"{about.noun} {release.name}: {what} on {release.promoted_at} by {release.promoted_by}")

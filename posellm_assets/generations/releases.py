@@ -17,12 +17,11 @@ from posellm_assets.files import lock_at, read_json, read_record, write_json
 from posellm_assets.generations.gate import GateOutcome, Rival
 from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
 from posellm_assets.keys import ALL_SPORTS, snapshot_scope
-from posellm_assets.lake import FINAL, METRICS, Lake
+from posellm_assets.lake import FINAL, METRICS, Lake, ModelKind
 from posellm_assets.motion.codebook import Codebook
 from posellm_assets.records import Record
 
-Kind = Literal["language", "recogniser", "coach", "tokenizer"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[ModelKind, ...] = get_args(ModelKind)
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ def _coach(lake: Lake, snapshot: str) -> Path:
     return lake.streaming_coach(snapshot) / FINAL
 
 
-ABOUT: dict[Kind, About] = {
+ABOUT: dict[ModelKind, About] = {
     "language": About(
         "language model",
         "run `make demo`, or add footage and run the job train_generation",
@@ -71,7 +70,7 @@ ABOUT: dict[Kind, About] = {
 class Release(Record):
     """A model that was put in use: why, when, and by whom or what."""
 
-    kind: Kind
+    kind: ModelKind
     name: str
     """The snapshot that it was made from; of a tokenizer its lineage."""
     folder: str
@@ -105,12 +104,12 @@ class Releases(Record):
     releases: tuple[Release, ...] = ()
 
 
-def scope_of(kind: Kind, name: str) -> str:
+def scope_of(kind: ModelKind, name: str) -> str:
     """The scope in which a model stands to be in use."""
     return snapshot_scope(name) if kind == "language" else ALL_SPORTS
 
 
-def history(lake: Lake, kind: Kind, scope: str | None = None) -> list[Release]:
+def history(lake: Lake, kind: ModelKind, scope: str | None = None) -> list[Release]:
     """All releases of a kind, or those of a scope, oldest first."""
     path = lake.releases(kind)
     found = (
@@ -119,12 +118,12 @@ def history(lake: Lake, kind: Kind, scope: str | None = None) -> list[Release]:
     return [release for release in found.releases if scope in (None, release.scope)]
 
 
-def in_use(lake: Lake, kind: Kind, scope: str = ALL_SPORTS) -> Release | None:
+def in_use(lake: Lake, kind: ModelKind, scope: str = ALL_SPORTS) -> Release | None:
     """The model in use, or None where none was promoted yet."""
     return _last(standing(history(lake, kind, scope)))
 
 
-def required(lake: Lake, kind: Kind) -> Release:
+def required(lake: Lake, kind: ModelKind) -> Release:
     """The model in use; ValueError, which says how to come to one, where there is none."""
     release = in_use(lake, kind)
     if release is None:
@@ -136,7 +135,7 @@ def required(lake: Lake, kind: Kind) -> Release:
     return release
 
 
-def newest_release(lake: Lake, kind: Kind, name: str) -> Release:
+def newest_release(lake: Lake, kind: ModelKind, name: str) -> Release:
     """The newest release of `name`, in use or not any more; ValueError where it was never released."""
     for release in reversed(history(lake, kind)):
         if release.name == name:
@@ -144,12 +143,12 @@ def newest_release(lake: Lake, kind: Kind, name: str) -> Release:
     raise ValueError(f"{lake.releases(kind)} knows no release of {name}")
 
 
-def rival(lake: Lake, kind: Kind, name: str) -> Release | None:
+def rival(lake: Lake, kind: ModelKind, name: str) -> Release | None:
     """What `name` is measured against: the model in use, or where that is `name` itself, the one that it replaced."""
     return rival_of(history(lake, kind, scope_of(kind, name)), name)
 
 
-def candidates(lake: Lake, kind: Kind, scope: str = ALL_SPORTS) -> dict[str, GateOutcome]:
+def candidates(lake: Lake, kind: ModelKind, scope: str = ALL_SPORTS) -> dict[str, GateOutcome]:
     """The models that were measured and never released, with what the gate said of them, oldest first."""
     if ABOUT[kind].report is None:
         return {}
@@ -159,7 +158,7 @@ def candidates(lake: Lake, kind: Kind, scope: str = ALL_SPORTS) -> dict[str, Gat
     return {name: outcome for name, outcome in outcomes.items() if outcome}
 
 
-def outcome_of(lake: Lake, kind: Kind, name: str) -> GateOutcome | None:
+def outcome_of(lake: Lake, kind: ModelKind, name: str) -> GateOutcome | None:
     """What the gate said in the report of `name`; None where there is no report."""
     report = ABOUT[kind].report
     path = report(lake, name) / METRICS if report else None
@@ -217,7 +216,7 @@ def ruling(releases: Sequence[Release], name: str, outcome: GateOutcome) -> tupl
 
 
 def promote_if_passed(
-    lake: Lake, kind: Kind, name: str, *, folder: Path, lineage: str, by: str
+    lake: Lake, kind: ModelKind, name: str, *, folder: Path, lineage: str, by: str
 ) -> tuple[bool, tuple[str, ...]]:
     """Do what the gate said in the report of `name`; returns whether it was promoted, and why or why not.
 
@@ -242,7 +241,7 @@ def promote_if_passed(
     return passed, reasons
 
 
-def promote_by_hand(lake: Lake, kind: Kind, name: str, *, by: str, why: str | None = None) -> Release:
+def promote_by_hand(lake: Lake, kind: ModelKind, name: str, *, by: str, why: str | None = None) -> Release:
     """Put a model in use that was measured, whatever the gate said of it, or a tokenizer that was trained.
 
     Raises ValueError where it was not measured, or the tokenizer is no finished one, else as `promote` does.
@@ -267,7 +266,7 @@ def promote_by_hand(lake: Lake, kind: Kind, name: str, *, by: str, why: str | No
 
 def promote(
     lake: Lake,
-    kind: Kind,
+    kind: ModelKind,
     name: str,
     *,
     folder: Path,
@@ -305,7 +304,7 @@ def promote(
     return _append(lake, kind, scope_of(kind, name), next_release)
 
 
-def roll_back(lake: Lake, kind: Kind, *, by: str, scope: str = ALL_SPORTS, why: str | None = None) -> Release:
+def roll_back(lake: Lake, kind: ModelKind, *, by: str, scope: str = ALL_SPORTS, why: str | None = None) -> Release:
     """Put the model in use again that the one in use replaced.
 
     Raises ValueError where it replaced none, FileNotFoundError where that model is gone.
@@ -327,7 +326,7 @@ def roll_back(lake: Lake, kind: Kind, *, by: str, scope: str = ALL_SPORTS, why: 
     return _append(lake, kind, scope, next_release)
 
 
-def _append(lake: Lake, kind: Kind, scope: str, next_release: Callable[[list[Release]], Release]) -> Release:
+def _append(lake: Lake, kind: ModelKind, scope: str, next_release: Callable[[list[Release]], Release]) -> Release:
     """Add a release, made of those of its scope so far, while nobody else writes. The lock of a process that dies is
     free at once."""
     path = lake.releases(kind)

@@ -11,13 +11,14 @@ import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from posellm_assets.cli import app
 from posellm_assets.files import write_json
 from posellm_assets.generations.gate import GateOutcome
 from posellm_assets.generations.releases import (
     ABOUT,
     KINDS,
-    Kind,
     Release,
     candidates,
     history,
@@ -33,7 +34,7 @@ from posellm_assets.generations.releases import (
 )
 from posellm_assets.generations.snapshots import Snapshot
 from posellm_assets.generations.tokenizers import adopt_tokenizer, lineage_in_use
-from posellm_assets.lake import METRICS, Lake
+from posellm_assets.lake import METRICS, Lake, ModelKind
 from posellm_assets_tests.tokens import write_codebook, write_tokenizer_training
 
 NAMES = ("all-0001", "all-0002", "all-0003")
@@ -79,27 +80,27 @@ def lake(tmp_path: Path) -> Lake:
     return here
 
 
-def release(lake: Lake, kind: Kind, name: str, instead_of: str | None = None) -> Release:
+def release(lake: Lake, kind: ModelKind, name: str, instead_of: str | None = None) -> Release:
     folder = ABOUT[kind].folder(lake, name)
     return promote(
         lake, kind, name, folder=folder, lineage="vq-1", reasons=["good"], by="gate, run 1", instead_of=instead_of
     )
 
 
-def report(lake: Lake, kind: Kind, name: str, passed: bool, against: str | None = None) -> None:
+def report(lake: Lake, kind: ModelKind, name: str, passed: bool, against: str | None = None) -> None:
     outcome = GateOutcome(promote=passed, reasons=(f"{name} was measured.",), against=against)
     folder = ABOUT[kind].report(lake, name)  # type: ignore[misc]
     write_json(folder / METRICS, {"decision": outcome.model_dump(mode="json")})
 
 
-def by_gate(lake: Lake, kind: Kind, name: str) -> tuple[bool, tuple[str, ...]]:
+def by_gate(lake: Lake, kind: ModelKind, name: str) -> tuple[bool, tuple[str, ...]]:
     return promote_if_passed(
         lake, kind, name, folder=ABOUT[kind].folder(lake, name), lineage="vq-1", by="gate, run 2"
     )  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_release_says_what_where_when_by_whom_and_why(lake: Lake, kind: Kind) -> None:
+def test_a_release_says_what_where_when_by_whom_and_why(lake: Lake, kind: ModelKind) -> None:
     assert in_use(lake, kind) is None
     release(lake, kind, "all-0001")
     now = in_use(lake, kind)
@@ -112,7 +113,7 @@ def test_a_release_says_what_where_when_by_whom_and_why(lake: Lake, kind: Kind) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_rollback_puts_in_use_what_was_before_and_forgets_nothing(lake: Lake, kind: Kind) -> None:
+def test_a_rollback_puts_in_use_what_was_before_and_forgets_nothing(lake: Lake, kind: ModelKind) -> None:
     release(lake, kind, "all-0001")
     release(lake, kind, "all-0002", "all-0001")
     release(lake, kind, "all-0003", "all-0002")
@@ -137,7 +138,7 @@ def test_a_lake_that_comes_to_lie_elsewhere_keeps_what_is_in_use(lake: Lake, tmp
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_was_rolled_back_is_known_until_it_is_promoted_again(lake: Lake, kind: Kind) -> None:
+def test_what_was_rolled_back_is_known_until_it_is_promoted_again(lake: Lake, kind: ModelKind) -> None:
     release(lake, kind, "all-0001")
     release(lake, kind, "all-0002", "all-0001")
     assert rolled_back(history(lake, kind), "all-0002") is None
@@ -162,7 +163,7 @@ def test_only_language_models_are_in_use_by_scope(lake: Lake) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_what_cannot_be_promoted_changes_nothing(lake: Lake, kind: Kind) -> None:
+def test_what_cannot_be_promoted_changes_nothing(lake: Lake, kind: ModelKind) -> None:
     release(lake, kind, "all-0001")
     before = lake.releases(kind).read_bytes()
     with pytest.raises(ValueError, match="all-0001 is in use already, since 20"):
@@ -177,7 +178,7 @@ def test_what_cannot_be_promoted_changes_nothing(lake: Lake, kind: Kind) -> None
 
 
 @pytest.mark.parametrize("kind", GATED)
-def test_nothing_is_in_use_before_its_report(lake: Lake, kind: Kind) -> None:
+def test_nothing_is_in_use_before_its_report(lake: Lake, kind: ModelKind) -> None:
     with pytest.raises(FileNotFoundError, match="all-0001 has no report yet"):
         by_gate(lake, kind, "all-0001")
     with pytest.raises(ValueError, match="all-0001 has no report in"):
@@ -193,7 +194,9 @@ def test_nothing_is_in_use_before_its_report(lake: Lake, kind: Kind) -> None:
 
 
 @pytest.mark.parametrize("kind", GATED)
-def test_what_the_gate_refuses_leaves_the_old_one_in_use_and_a_person_can_promote_it(lake: Lake, kind: Kind) -> None:
+def test_what_the_gate_refuses_leaves_the_old_one_in_use_and_a_person_can_promote_it(
+    lake: Lake, kind: ModelKind
+) -> None:
     report(lake, kind, "all-0001", passed=True)
     by_gate(lake, kind, "all-0001")
     report(lake, kind, "all-0002", passed=False, against="all-0001")
@@ -259,6 +262,29 @@ def test_by_hand_a_tokenizer_is_promoted_that_is_finished_and_what_it_is_called(
         promote_by_hand(lake, "tokenizer", lake.tokenizer_in_training.name, by="ana")
 
 
+@pytest.mark.parametrize("kind", GATED)
+def test_the_commands_show_promote_and_roll_back_every_kind(lake: Lake, kind: ModelKind) -> None:
+    def posellm(*arguments: str) -> str:
+        result = CliRunner().invoke(app, ["release", *arguments, "--kind", kind, "--lake", str(lake.root)])
+        assert result.exit_code == 0, result.exception
+        return result.output
+
+    assert f"{ABOUT[kind].noun}: none has been promoted yet" in posellm("show")
+    report(lake, kind, "all-0001", passed=True)
+    by_gate(lake, kind, "all-0001")
+    report(lake, kind, "all-0002", passed=False, against="all-0001")
+    shown = json.loads(posellm("show", "--json"))
+    assert list(shown) == [kind] and shown[kind]["in_use"]["name"] == "all-0001"
+    assert shown[kind]["candidates"] == {"all-0002": ["all-0002 was measured."]}
+    done = posellm("promote", "all-0002", "--by", "ana", "--why", "I looked at it")
+    assert f"{ABOUT[kind].noun} all-0002: promoted on" in done and "by ana" in done and "gate: refused" in done
+    assert f"{ABOUT[kind].noun} all-0001: rolled back to on" in posellm("rollback", "--by", "ben")
+    told = json.loads(posellm("history", "--json"))
+    assert [(one["name"], one["change"], one["promoted_by"]) for one in told] == [
+        ("all-0001", "promotion", "gate, run 2"), ("all-0002", "promotion", "ana"), ("all-0001", "rollback", "ben"),
+    ]  # fmt: skip
+
+
 def test_a_damaged_history_is_named_and_nothing_is_promoted_over_it(lake: Lake) -> None:
     release(lake, "coach", "all-0001")
     lake.releases("coach").write_text(lake.releases("coach").read_text()[:-20])
@@ -268,7 +294,7 @@ def test_a_damaged_history_is_named_and_nothing_is_promoted_over_it(lake: Lake) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_promotion_that_is_killed_leaves_the_old_release_or_the_new_one(lake: Lake, kind: Kind) -> None:
+def test_a_promotion_that_is_killed_leaves_the_old_release_or_the_new_one(lake: Lake, kind: ModelKind) -> None:
     release(lake, kind, "all-0001")
     command = [sys.executable, "-c", TURNS, str(lake.root), kind]
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
@@ -285,7 +311,7 @@ def test_a_promotion_that_is_killed_leaves_the_old_release_or_the_new_one(lake: 
 
 @pytest.mark.parametrize("kind", ["language", "recogniser"])
 def test_of_two_processes_that_promote_at_once_no_release_is_lost_and_each_replaces_the_one_before(
-    lake: Lake, kind: Kind
+    lake: Lake, kind: ModelKind
 ) -> None:
     """A writer that had read an old history would drop the other's release, or stand twice in one place."""
     command = [sys.executable, "-c", RACE, str(lake.root), kind]
