@@ -43,7 +43,7 @@ class Refusal(ValueError):
 
 
 class Preempted(Exception):
-    """Training that was asked to stop and has saved; the message says where the same command goes on."""
+    """Training that was asked to stop and has saved; the message says where the same command resumes."""
 
 
 class Report(Protocol):

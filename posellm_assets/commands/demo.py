@@ -38,7 +38,7 @@ FIGURES = (
 
 
 def run_demo(lake: Lake, console: Console) -> None:
-    """Render, take in, train, evaluate, release; then print what came of it. What is done already is not done again.
+    """Render, ingest, train, evaluate, release; then print what came of it. What is done already is not done again.
 
     Raises RunFailed where training fails, ValueError where settings do not fit.
     """
@@ -132,7 +132,7 @@ def _rows(
     rows = [
         ("clips", " ".join(f"{split} {len(snapshot.keys(split))}" for split in SPLITS)),
         ("frames", f"{frames}, the athlete found in {seen / frames:.1%}"),
-        ("left behind", str(len(overview(lake)["not_used"]))),
+        ("failed", str(len(overview(lake)["not_used"]))),
         ("tokenizer error", _tokenizer_row(HeldOut.of(lake, lineage))),
     ]
     for stage in settings.language.stages:

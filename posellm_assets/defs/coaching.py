@@ -61,7 +61,7 @@ def _done(lake: Lake, made: CoachingLabel) -> Done:
         data_version=sha256_of(path),
         checks=(
             CheckOutcome("exercise_has_label", made.status == "success", made.error_message or made.status),
-            CheckOutcome("all_borne_out", not made.rejected, f"rejected: {rejected}", dict(made.rejections)),
+            CheckOutcome("all_verified", not made.rejected, f"rejected: {rejected}", dict(made.rejections)),
         ),
     )
 
@@ -71,7 +71,7 @@ COACHING_LABELS = VideoAsset(
         "coaching_labels",
         "coaching",
         "What the athlete of a video could do better, when, and how it is shown; every point is held against the "
-        "measured pose, and what that does not bear out is kept apart. Motion capture has no picture, so it has none.",
+        "measured pose, and what fails is kept apart. Motion capture has no picture, so it has none.",
         kinds={"json"},
         deps=["poses", "motion"],
         code_version="1",
@@ -82,7 +82,7 @@ COACHING_LABELS = VideoAsset(
     applies=is_video,
     checks=(
         dg.AssetCheckSpec("exercise_has_label", asset="coaching_labels", partitions_def=videos),
-        dg.AssetCheckSpec("all_borne_out", asset="coaching_labels", partitions_def=videos),
+        dg.AssetCheckSpec("all_verified", asset="coaching_labels", partitions_def=videos),
     ),
 )
 

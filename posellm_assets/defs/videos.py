@@ -3,7 +3,7 @@
 Dagster marks a whole range as materialized when a step returns, and skips the steps behind one that fails. Neither
 fits footage, where one clip in a hundred is bad. So the assets from footage to captions are one step that walks a range
 through each asset in turn: every finished video is logged at once with its own materialization and checks, a video that
-fails is left behind with its reason, and at the end the step fails naming those, so that only good videos turn green.
+fails is listed with its reason, and at the end the step fails naming those, so that only good videos turn green.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -173,6 +173,6 @@ def _failure(reasons: dict[str, str], total: int) -> dg.Failure:
     listed = "\n".join(f"{key}: {why}" for key, why in list(reasons.items())[:20])
     return dg.Failure(
         description=f"{len(reasons)} of {total} videos did not get through; the others are done.\n{listed}",
-        metadata={"videos left behind": table(("video", "why"), reasons.items())},
+        metadata={"failed videos": table(("video", "why"), reasons.items())},
         allow_retries=False,
     )

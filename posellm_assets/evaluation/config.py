@@ -74,7 +74,7 @@ class ChampionReport(Record):
     snapshot: str = Field(description="Its key")
     manifest: Path = Field(description="The manifest of its snapshot (JSON): what it had to know")
     report: Path | None = Field(
-        description="Folder with its figures on the clips of the job; None where it speaks another tokenizer's codes"
+        description="Folder with its figures on the clips of the job; None where it uses another tokenizer"
     )
 
 

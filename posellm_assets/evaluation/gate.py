@@ -43,7 +43,7 @@ class ModelFigures:
 class Released:
     """The released model, and what it had to know: the videos and labels of its snapshot.
 
-    `measured` is None where it speaks other codes than the new model, so that they cannot be compared.
+    `measured` is None where it uses another tokenizer than the new model, so that they cannot be compared.
     """
 
     name: str
@@ -70,7 +70,7 @@ def decide(new: ModelFigures, champion: Released | None, gate: GateConfig) -> Ga
         return GateOutcome(promote=True, reasons=(reason,), against=None)
     if champion.measured is None:
         reason = (
-            f"{champion.name}, the champion, speaks the codes of another tokenizer, so their figures cannot be "
+            f"{champion.name}, the champion, uses another tokenizer, so their figures cannot be "
             "compared and it stays until a person promotes this one."
         )
         return GateOutcome(promote=False, reasons=(reason,), against=champion.name)

@@ -72,7 +72,7 @@ def register(lake: Lake, source: str) -> Outcome:
 
 
 def refresh_manifest(lake: Lake, key: str) -> FootageManifest:
-    """Check that a registered video is still there unchanged, and take in what is now said about it.
+    """Check that a registered video is still there unchanged, and read what is now said about it.
 
     Raises FileNotFoundError or ValueError where the file is gone or holds something else, LabelError where its labels
     cannot be used; the manifest is then as it was.

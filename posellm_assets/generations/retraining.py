@@ -149,7 +149,7 @@ def next_step(
 
 def _go_on(generation: Generation) -> Train:
     attempt = generation.failures + 1
-    said = "failed and goes on from its checkpoint" if generation.failures else "is frozen and has no run yet"
+    said = "failed and resumes from its checkpoint" if generation.failures else "is frozen and has no run yet"
     return Train(generation.snapshot, attempt, f"{generation.snapshot} {said}")
 
 

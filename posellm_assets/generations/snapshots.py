@@ -115,7 +115,7 @@ def snapshot_keys(lake: Lake, scope: str | None = ALL_SPORTS) -> list[str]:
 
 
 def videos_of_last_snapshot(lake: Lake, lineage: str, scope: str = ALL_SPORTS) -> set[str]:
-    """The videos that the newest snapshot of a scope holds; none where it speaks other codes than `lineage`.
+    """The videos that the newest snapshot of a scope holds; none where it is not of the codes of `lineage`.
 
     A snapshot takes over the videos of its predecessor, so that the newest holds all that were in one.
     """

@@ -53,7 +53,7 @@ def attach(model: Any, config: ModelConfig, vocabulary: Vocabulary, seed: int) -
 
 
 def base_of(folder: Path, config: ModelConfig) -> str | None:
-    """The base on which training goes on with the adapter of a finished model, or None where a new adapter is due.
+    """The base on which training continues with the adapter of a finished model, or None where a new adapter is due.
 
     None where the model has no adapter, or one of other rank or alpha, or one of a base other than `config.base` (or of
     the built-in one, which is kept nowhere): its merged weights are then what the new adapter is trained on.

@@ -74,8 +74,8 @@ class StageConfig(Record):
     passes: float = Field(
         default=0.35,
         gt=0,
-        description="Of a generation that goes on from another: its passes over the new clips, relative to those that "
-        "`steps` takes a model from the base",
+        description="Of a generation that continues from another: how often it sees the new clips, relative to how "
+        "often `steps` shows all clips to a model that starts from the base",
     )
     learning_rate: float = Field(default=2e-3, gt=0)
     warmup: float = Field(default=0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
@@ -127,7 +127,7 @@ STAGES: tuple[StageConfig, ...] = (
 
 
 class GenerationConfig(Record):
-    """What a model that goes on from a released one is trained on, and for how long."""
+    """What a model that continues from a released one is trained on, and for how long."""
 
     replay: float = Field(
         default=0.5,

@@ -1,4 +1,4 @@
-"""What a generation that goes on from another one is trained on: its new clips, and old ones replayed beside them.
+"""What a generation that continues from another one is trained on: its new clips, and old ones replayed beside them.
 
 A model that is trained on new clips alone forgets the old ones; some of these among the new ones prevent that
 (experience replay, Rolnick et al. 2019). The old clips are drawn afresh in every epoch, so that all of them come back

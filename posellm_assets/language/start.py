@@ -36,7 +36,7 @@ def start(
     """The vocabulary and the model that training starts from, its LoRA adapter attached.
 
     A resumed job finds the built-in base as it was built at first, whatever the clips are now. Raises UnusableData
-    where the parent speaks other codes.
+    where the parent uses another tokenizer's codes.
     """
     device = processes.device
     # A frozen base in bf16 takes half the memory; weights that are trained stay float32.

@@ -1,4 +1,4 @@
-"""The same movement in another guise: mirrored, faster or slower, at a bent tempo, begun later, seen less exactly."""
+"""Augmentation of a movement: mirrored, faster or slower, at a bent tempo, begun later, seen less exactly."""
 
 from dataclasses import replace
 

@@ -27,7 +27,7 @@ _ITEMS_AT_ONCE = 32
 
 @dataclass(frozen=True)
 class Variant:
-    """A segment in one guise; `original` is the segment itself."""
+    """A segment, augmented in one way; `original` is the segment itself."""
 
     name: str
     mirrored: bool
@@ -41,7 +41,7 @@ def variants_of(segment: Motion, tokenizer: "MotionTokenizer") -> list[Variant]:
     for speed in sorted(config.speeds, key=lambda speed: speed != 1.0):
         played = change_speed(segment, speed)
         for mirrored in (False, True):
-            guise = mirror(played) if mirrored else played
+            augmented = mirror(played) if mirrored else played
             for phase in config.phases:
                 parts = [
                     "mirrored" if mirrored else "",
@@ -49,14 +49,14 @@ def variants_of(segment: Motion, tokenizer: "MotionTokenizer") -> list[Variant]:
                     f"phase-{phase}" if phase else "",
                 ]
                 name = "_".join(part for part in parts if part)
-                if name and len(guise) - phase >= config.min_frames:
-                    variants.append(Variant(name, mirrored, shift_phase(guise, phase)))
+                if name and len(augmented) - phase >= config.min_frames:
+                    variants.append(Variant(name, mirrored, shift_phase(augmented, phase)))
     # The segment's own content is the seed: a variant is the same whenever and beside whatever it is made.
     rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(segment.joints).tobytes()))
     bent = [(f"warp-{strength:g}", warp_time(segment, strength, rng)) for strength in config.warps]
     noisy = [(f"noise-{noise_mm:g}", add_noise(segment, noise_mm, rng)) for noise_mm in config.noises_mm]
-    for name, guise in bent + noisy:
-        variants += [Variant(name, False, guise), Variant(f"mirrored_{name}", True, mirror(guise))]
+    for name, augmented in bent + noisy:
+        variants += [Variant(name, False, augmented), Variant(f"mirrored_{name}", True, mirror(augmented))]
     return variants
 
 

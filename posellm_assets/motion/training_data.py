@@ -58,8 +58,9 @@ def read_segments(paths: Sequence[Path], min_frames: int) -> Segments:
 
 def mirrored_features(segments: Sequence[Motion], min_frames: int) -> list[np.ndarray]:
     """The (T, D) float32 features of each segment with `min_frames`, as it is and mirrored."""
-    guises = (guise for segment in segments if len(segment) >= min_frames for guise in (segment, mirror(segment)))
-    return [representation.encode(guise).astype(np.float32) for guise in guises]
+    long_enough = [segment for segment in segments if len(segment) >= min_frames]
+    both = (view for segment in long_enough for view in (segment, mirror(segment)))
+    return [representation.encode(view).astype(np.float32) for view in both]
 
 
 def normalisation(features: Sequence[np.ndarray], skeleton: Skeleton) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,4 +1,4 @@
-"""When training saves, what becomes of a save, and from which one it goes on.
+"""When training saves, what becomes of a save, and from which one it resumes.
 
 A checkpoint is written to the training's own folder and copied to the store by a thread while training goes on. The
 store gets what the folder keeps: a copy that failed is made up for with the next one.

@@ -1,4 +1,4 @@
-"""The store: where checkpoints also go, so that another machine can go on from them.
+"""The store: where checkpoints also go, so that another machine can resume from them.
 
 Two homes behind one interface. A repository of the Hugging Face Hub takes each upload as one commit, which also removes
 what it supersedes; a folder (or bucket: any fsspec URL) takes a checkpoint as valid from the moment its manifest is

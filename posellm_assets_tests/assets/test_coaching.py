@@ -53,7 +53,7 @@ def test_videos_get_labels_with_their_points_score_and_gain_on_the_time_before(l
     assert (none.status, none.exercise) == ("no_rules", "serve")
     verdicts = {(one.check_name, one.partition): one.passed for one in run.get_asset_check_evaluations()}
     assert verdicts["exercise_has_label", served] is False
-    assert verdicts["exercise_has_label", first] is verdicts["all_borne_out", first] is True
+    assert verdicts["exercise_has_label", first] is verdicts["all_verified", first] is True
     shown = {one.partition: one.metadata for one in run.asset_materializations_for_node("label_videos")}
     assert "Your right arm" in shown[first]["points"].value
     assert "there are no rules for 'serve'" in shown[served]["points"].value

@@ -53,7 +53,7 @@ def label_clip(clip: MeasuredClip, teacher: Teacher, previous_score: int | None 
 def verified(
     clip: MeasuredClip, answer: Answer, repetitions: list[Repetition]
 ) -> tuple[tuple[FeedbackPoint, ...], tuple[Rejected, ...]]:
-    """The points that the measured pose bears out, in order of time, and everything else with its reasons."""
+    """The verified points, in order of time, and everything else with its reasons."""
     kept: list[FeedbackPoint] = []
     rejected = list(answer.rejected)
     for point in answer.points:

@@ -91,7 +91,7 @@ class Span(_LabelPart):
 
 
 class Rejected(_LabelPart):
-    """What a teacher said that the measured pose does not bear out: kept as it was said, with every reason."""
+    """What a teacher said that could not be verified: kept as it was said, with every reason."""
 
     reasons: tuple[str, ...] = Field(min_length=1)
     """`check: what was said, what was measured`."""

@@ -1,6 +1,6 @@
-"""Every point of every label is held against the measured pose before it is kept, whoever said it.
+"""Every point of every label is verified against the measured pose before it is kept, whoever said it.
 
-What is not borne out is rejected with all its reasons, each led by the name of the check: schema, timestamp, quantity,
+What fails is rejected with all its reasons, each led by the name of the check: schema, timestamp, quantity,
 visible, side, angle, mistake, script, vectors, focus.
 """
 

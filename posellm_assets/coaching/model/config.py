@@ -26,7 +26,7 @@ class CoachingDatasetConfig(Record):
     """How labels become rows to train on."""
 
     most_repeats: int = Field(
-        default=4, ge=1, description="How often a training row may come, so that rare activities are not left behind"
+        default=4, ge=1, description="How often a training row may come, so that rare activities are learned too"
     )
     max_characters: int = Field(default=32_000, ge=1000, description="Of a row; longer ones are left out")
 

@@ -29,7 +29,7 @@ class UnusableCoaching(ValueError):
 
 @dataclass(frozen=True)
 class CoachingExample:
-    """One clip or picture: what was measured of it, and what a teacher said that the measured pose bears out."""
+    """One clip or picture: what was measured of it, and what a teacher said that was verified."""
 
     id: str
     activity: str

@@ -31,7 +31,7 @@ from posellm_assets.poses.poses import SubjectPoses
 
 HELD_S, HELD_FPS = 0.5, 30.0
 SHOWN_PX = 1024  # longest side of a picture that a teacher looks at
-ALL_REJECTED = "the measured pose bears out nothing of what the teacher said"
+ALL_REJECTED = "nothing of what the teacher said could be verified against the measured pose"
 NO_TEACHER = (
     "the rules judge repetitions, and a picture shows none: name an endpoint that looks at pictures in "
     "coaching.teachers, alone or two of them"

@@ -44,7 +44,7 @@ class Lessons:
         self._number = {text: number for number, text in enumerate(self.texts)}
 
     def drawn(self, rows: Sequence[CoachedSession], rng: np.random.Generator) -> SessionBatch:
-        """Rows in another guise each time: mirrored, disturbed, messages a little earlier or later."""
+        """Rows, augmented anew each time: mirrored, disturbed, messages a little earlier or later."""
         return _stacked([self._row(row, rng) for row in rows])
 
     def plain(self, rows: Sequence[CoachedSession]) -> SessionBatch:

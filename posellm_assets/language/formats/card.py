@@ -97,7 +97,7 @@ def stage_card(job: StageJob, step: int, val_before: dict[str, dict[str, Any]], 
         f"# Checkpoints of {job.stage.name} ({job.snapshot or 'no snapshot'})",
         "",
         f"Step {step} of {job.stage.steps}; base {public_name(job.model.base)}, method {job.model.method}; "
-        f"tasks: {shares}; motion tokenizer: {job.lineage or 'not named'}; seed {job.seed}. Training goes on from the "
+        f"tasks: {shares}; motion tokenizer: {job.lineage or 'not named'}; seed {job.seed}. Training resumes from the "
         "newest checkpoint whose files have the sha256 of its manifest. Their vocabulary holds the names of "
         "participants: before you share them, make sure that these may be shown.",
         "",

@@ -51,7 +51,7 @@ def checks(clip: MeasuredClip, point: Any) -> set[str]:
     return set(judged.checks) if isinstance(judged, Rejected) else set()
 
 
-def test_every_point_of_the_rules_is_borne_out(clip: MeasuredClip) -> None:
+def test_every_point_of_the_rules_is_verified(clip: MeasuredClip) -> None:
     points = true_points(clip)
     assert set(points) == {"asymmetric arms", "knee valgus", "shallow"}
     assert all(checks(clip, point) == set() for point in points.values())

@@ -63,9 +63,9 @@ def test_in_a_mirror_a_raised_left_hand_is_a_raised_right_hand():
     path = real_data() / "motion" / "bvh" / "dataset-2_raise-up-left-hand_normal_001.bvh"
     motion = motion_from_bvh(path, Declaration())
     highest = {}
-    for name, guise in (("real", motion), ("mirrored", mirror(motion))):
+    for name, view in (("real", motion), ("mirrored", mirror(motion))):
         for side in ("left", "right"):
-            highest[name, side] = guise.joints[:, guise.skeleton.index(f"{side}_wrist"), 1].max()
+            highest[name, side] = view.joints[:, view.skeleton.index(f"{side}_wrist"), 1].max()
     assert highest["real", "left"] > highest["real", "right"] + 0.3
     assert highest["mirrored", "right"] == highest["real", "left"]
     np.testing.assert_array_equal(mirror(mirror(motion)).joints, motion.joints)

@@ -42,7 +42,7 @@ def test_the_codes_of_each_stretch_are_written_with_their_times(folder):
     assert content["mpjpe_mm"] > 0
 
 
-def test_variants_are_the_original_and_its_guises(folder):
+def test_variants_are_the_original_and_its_augmentations(folder):
     (path,) = write_people(folder / "motion", 1, 80)
     job = job_for(folder, [path], variants=True)
     tokenise(job)
