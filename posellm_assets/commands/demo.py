@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -17,12 +16,13 @@ from posellm_assets.commands.status import overview
 from posellm_assets.definitions import build_defs
 from posellm_assets.defs.catch_up import News, bring_up_to_date, home_instance
 from posellm_assets.demo.footage import plan, render_footage
+from posellm_assets.evaluation.figures import MeasuredFigures
 from posellm_assets.files import read_json
 from posellm_assets.footage.scan import drop_zone
 from posellm_assets.footage.splits import SPLITS
 from posellm_assets.generations.releases import in_use
 from posellm_assets.generations.snapshots import read_snapshot
-from posellm_assets.lake import METRICS, PAGE, RESULT, Lake
+from posellm_assets.lake import PAGE, RESULT, Lake
 from posellm_assets.motion.held_out import HeldOut
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.quality import Quality
@@ -109,9 +109,9 @@ def _print_figures(lake: Lake, settings: Settings, console: Console) -> None:
     if champion is None:
         console.print("No model has been released yet.")
         return
-    metrics = read_json(lake.report(champion.name) / METRICS)
+    measured = MeasuredFigures.read(lake.report(champion.name))
     table = Table("figure", "value", title=f"{champion.name}, the released model", title_justify="left")
-    for name, value in _rows(lake, settings, champion.name, champion.lineage, metrics):
+    for name, value in _rows(lake, settings, champion.name, champion.lineage, measured):
         table.add_row(name, value)
     console.print(table)
     out = lake.report(champion.name) / "generated.mp4"
@@ -124,7 +124,7 @@ def _print_figures(lake: Lake, settings: Settings, console: Console) -> None:
 
 
 def _rows(
-    lake: Lake, settings: Settings, snapshot_key: str, lineage: str, metrics: dict[str, Any]
+    lake: Lake, settings: Settings, snapshot_key: str, lineage: str, measured: MeasuredFigures
 ) -> list[tuple[str, str]]:
     snapshot = read_snapshot(lake, snapshot_key)
     qualities = [Quality.model_validate(read_json(lake.pose_quality(video.key))) for video in snapshot.videos]
@@ -139,7 +139,7 @@ def _rows(
         result = read_json(lake.stage(snapshot_key, stage.name) / RESULT)
         held_out = ", ".join(f"{task} {figure['loss']:.2f}" for task, figure in result["val"].items())
         rows.append((f"{stage.name} loss", f"{result['final_loss']:.2f} (held out: {held_out})"))
-    return rows + [(title, _figure_row(metrics, *names)) for title, *names in FIGURES]
+    return rows + [(title, _figure_row(measured, *names)) for title, *names in FIGURES]
 
 
 def _tokenizer_row(held_out: HeldOut) -> str:
@@ -147,11 +147,8 @@ def _tokenizer_row(held_out: HeldOut) -> str:
     return f"{held_out.mpjpe_mm:.0f} mm on {held_out.clips} held-out clips (mean pose {mean_pose_mm:.0f} mm)"
 
 
-def _figure_row(metrics: dict[str, Any], name: str, baseline: str, what: str) -> str:
-    figure = metrics["figures"].get(name)
+def _figure_row(measured: MeasuredFigures, name: str, baseline: str, what: str) -> str:
+    figure, beside = measured.figures.get(name), measured.figures.get(baseline)
     if figure is None:
-        return f"not measured: {metrics['absent'][name]}"
-    beside = metrics["figures"].get(baseline)
-    return (
-        f"{figure['value']:.2f} (n={figure['n']}, {what} {beside['value']:.2f})" if beside else f"{figure['value']:.2f}"
-    )
+        return f"not measured: {measured.absent[name]}"
+    return f"{figure.value:.2f} (n={figure.n}, {what} {beside.value:.2f})" if beside else f"{figure.value:.2f}"

@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Literal
 
+from posellm_assets.evaluation.figures import MeasuredFigures
 from posellm_assets.files import read_json, write_bytes
 from posellm_assets.generations.releases import required
 from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
@@ -62,8 +63,8 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
         # Its job names paths of this machine.
         own = shutil.ignore_patterns(JOB, LOSSES)
         shutil.copytree(lake.tokenizer(manifest.lineage), folder / "motion_tokenizer", ignore=own)
-        report = lake.report(snapshot) / METRICS
-        figures = read_json(report)["figures"] if report.exists() else {}
+        report = lake.report(snapshot)
+        figures = MeasuredFigures.read(report).figures if (report / METRICS).exists() else {}
         card = model_card(snapshot, base, adapter, result["clips"], manifest.lineage, figures)
         write_bytes(folder / CARD, card.encode())
         os.replace(folder, out)

@@ -86,7 +86,7 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
         "provenance": _provenance(job, tokenizer.lineage),
     }
     champion = _champion(job.champion) if job.champion else None
-    outcome = decide(ModelFigures(metrics["figures"], figures.absent, figures.cases), champion, job.config.gate)
+    outcome = decide(ModelFigures(figures.overall, figures.absent, figures.cases), champion, job.config.gate)
     metrics["decision"] = outcome.model_dump(mode="json")
     generations = {name: read_cases(folder / FILE) for name, folder in job.earlier.items()}
     metrics["retention"] = retention({**generations, job.generation: figures.cases}) if generations else []

@@ -2,9 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, Self, TypeVar
+
+from pydantic import ConfigDict
 
 from posellm_assets.evaluation.cases import Case
+from posellm_assets.files import read_record
+from posellm_assets.lake import METRICS
+from posellm_assets.records import Record
 from posellm_assets.reports.metrics import Figure, share
 
 Value = TypeVar("Value", bool, float, tuple[float, int])
@@ -31,6 +37,20 @@ class Labelled(Protocol):
 
     @property
     def label(self) -> str | None: ...
+
+
+class MeasuredFigures(Record):
+    """The figures of a model in the report of a generation, and why others are absent: a part of its `metrics.json`."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    figures: dict[str, Figure]
+    absent: dict[str, str]
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Read them from the report in `folder`; FileNotFoundError where there is none, ValueError where damaged."""
+        return read_record(folder / METRICS, cls, "materialize evaluation_report for its snapshot again")
 
 
 class Figures:

@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from posellm_assets.evaluation.cases import FILE, Case, read_cases
 from posellm_assets.evaluation.config import GateConfig
-from posellm_assets.files import read_json
+from posellm_assets.evaluation.figures import MeasuredFigures
 from posellm_assets.generations.gate import Comparison, GateOutcome, compared, verdict_of
-from posellm_assets.lake import METRICS
+from posellm_assets.reports.metrics import Figure
 
 ALL, NEW = "all that it knew", "new to it"
 _LOWER_IS_BETTER = ("nll_per_code", "length_error", "edit_distance", "fid", "mm_dist")
@@ -28,15 +27,15 @@ _LOWER_IS_BETTER = ("nll_per_code", "length_error", "edit_distance", "fid", "mm_
 class ModelFigures:
     """What a report holds of a model: its figures, why others are absent, and the cases behind them."""
 
-    figures: Mapping[str, Any]
+    figures: Mapping[str, Figure]
     absent: Mapping[str, str]
     cases: Sequence[Case]
 
     @classmethod
     def read(cls, folder: Path) -> "ModelFigures":
         """The report in `folder`."""
-        metrics = read_json(folder / METRICS)
-        return cls(metrics["figures"], metrics["absent"], read_cases(folder / FILE))
+        measured = MeasuredFigures.read(folder)
+        return cls(measured.figures, measured.absent, read_cases(folder / FILE))
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def decide(new: ModelFigures, champion: Released | None, gate: GateConfig) -> Ga
         elif name not in new.figures:
             why = new.absent.get(name, "no reason is given")
             refused.append(
-                f"{name} is {old.figures[name]['value']:.3f} for the champion and could not be measured here: {why}."
+                f"{name} is {old.figures[name].value:.3f} for the champion and could not be measured here: {why}."
             )
         else:
             comparisons += _retained(name, new, old, champion, gate)
@@ -153,17 +152,16 @@ def _compared(name: str, of: str, pairs: Sequence[tuple[Case, Case]], gate: Gate
     )
 
 
-def _unpaired(name: str, new: Mapping[str, Any], old: Mapping[str, Any], gate: GateConfig) -> Comparison:
-    gain = (new["value"] - old["value"]) * (-1 if lower_is_better(name) else 1)
-    interval = old.get("interval")
-    half = (interval[1] - interval[0]) / 2 if interval else 0.0
+def _unpaired(name: str, new: Figure, old: Figure, gate: GateConfig) -> Comparison:
+    gain = (new.value - old.value) * (-1 if lower_is_better(name) else 1)
+    half = (old.interval[1] - old.interval[0]) / 2 if old.interval else 0.0
     return Comparison(
         figure=name,
         of=ALL,
-        new=new["value"],
-        old=old["value"],
-        n=new["n"],
+        new=new.value,
+        old=old.value,
+        n=new.n,
         gain=gain,
-        interval=(gain - half, gain + half) if interval else None,
-        verdict=verdict_of(gain, half, gate.tolerance * abs(old["value"])),
+        interval=(gain - half, gain + half) if old.interval else None,
+        verdict=verdict_of(gain, half, gate.tolerance * abs(old.value)),
     )

@@ -8,6 +8,7 @@ from posellm_assets.evaluation.summary import HEADLINES, reasons
 from posellm_assets.footage.splits import SPLITS
 from posellm_assets.motion.held_out import HeldOut, MotionErrors
 from posellm_assets.reports.html import asset, filled
+from posellm_assets.reports.metrics import Figure
 from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, format_figure, model_figures, sample
 from posellm_assets.training.curves import Curve, smoothed
 
@@ -40,7 +41,7 @@ SHARES = frozenset(name for name, _, is_share, _ in HEADLINES if is_share) | {
 
 def render(
     metrics: Mapping[str, Any],
-    champion: Mapping[str, Any] | None,
+    champion: Mapping[str, Figure] | None,
     losses: Mapping[str, Curve],
     rows: Sequence[Mapping[str, Any]],
 ) -> str:
@@ -162,14 +163,14 @@ def _chart(stage: str, curve: Curve) -> dict[str, Any]:
     }
 
 
-def _comparison(figures: Mapping[str, Any], champion: Mapping[str, Any]) -> list[dict[str, str]]:
+def _comparison(figures: Mapping[str, Any], champion: Mapping[str, Figure]) -> list[dict[str, str]]:
     """Every figure of the models themselves that both have."""
     return [
         {
             "name": name,
             "better": column.better,
             "new": _with_sample(figures[name], column.is_share),
-            "old": _with_sample(champion[name], column.is_share),
+            "old": _with_sample(champion[name].model_dump(), column.is_share),
         }
         for name, column in model_figures().items()
         if name in figures and name in champion

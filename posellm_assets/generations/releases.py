@@ -13,7 +13,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Literal, get_args
 
-from posellm_assets.files import lock_at, read_json, read_record, write_json
+from pydantic import ConfigDict
+
+from posellm_assets.files import lock_at, read_record, write_json
 from posellm_assets.generations.gate import GateOutcome, Rival
 from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
 from posellm_assets.keys import ALL_SPORTS, snapshot_scope
@@ -162,7 +164,17 @@ def outcome_of(lake: Lake, kind: ModelKind, name: str) -> GateOutcome | None:
     """What the gate said in the report of `name`; None where there is no report."""
     report = ABOUT[kind].report
     path = report(lake, name) / METRICS if report else None
-    return GateOutcome.model_validate(read_json(path)["decision"]) if path and path.exists() else None
+    if path is None or not path.exists():
+        return None
+    return read_record(path, _Decided, f"make the report of {name} again").decision
+
+
+class _Decided(Record):
+    """The part of every report that a gate has written."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    decision: GateOutcome
 
 
 def standing(releases: Sequence[Release]) -> list[Release]:

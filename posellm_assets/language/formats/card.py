@@ -1,6 +1,7 @@
 """The cards of an exported dataset, of a model and of stored checkpoints: what is in them and where they come from."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import yaml
 
 from posellm_assets.language.config import StageJob
 from posellm_assets.reports.markdown import escaped, table
+from posellm_assets.reports.metrics import Figure
 
 # The base of a model that was made before bases were recorded.
 
@@ -57,14 +59,10 @@ def card(
     )
 
 
-def model_card(
-    snapshot: str, base: str, adapter: bool, clips: int, lineage: str, figures: dict[str, dict[str, Any]]
-) -> str:
+def model_card(snapshot: str, base: str, adapter: bool, clips: int, lineage: str, figures: Mapping[str, Figure]) -> str:
     """The card of a trained model with the figures of its evaluation report (name: value and n)."""
     opener = "AutoPeftModelForCausalLM" if adapter else "AutoModelForCausalLM"
-    rows = [
-        [name, f"{figure['value']:.4g}", figure["n"]] for name, figure in figures.items() if figure["value"] is not None
-    ]
+    rows = [[name, f"{figure.value:.4g}", figure.n] for name, figure in figures.items()]
     lines = [
         *_front("peft" if adapter else "transformers", base),
         f"# A motion language model ({snapshot})",

@@ -3,13 +3,17 @@ from collections.abc import Sequence
 from posellm_assets.evaluation.cases import Case, figure_of
 from posellm_assets.evaluation.config import GateConfig
 from posellm_assets.evaluation.gate import ModelFigures, Released, decide
+from posellm_assets.reports.metrics import Figure
 
 GATE = GateConfig(retained=("nll_per_code", "naming_accuracy"), improved=("nll_per_code",), tolerance=0.02)
 SPORTS = ("gym", "tennis")
 
 
 def measured(
-    named: Sequence[int], nll: Sequence[float] = (), figures: dict | None = None, fresh_nll: Sequence[float] = ()
+    named: Sequence[int],
+    nll: Sequence[float] = (),
+    figures: dict[str, Figure] | None = None,
+    fresh_nll: Sequence[float] = (),
 ) -> ModelFigures:
     """Cases that take turns in two sports, and cases of a new sport."""
     cases = [
@@ -19,8 +23,7 @@ def measured(
     ]
     cases += [Case("nll_per_code", f"golf{n}", f"golf.{n}", "golf", "putt", value) for n, value in enumerate(fresh_nll)]
     overall = {
-        name: figure_of([case for case in cases if case.figure == name]).model_dump(mode="json")
-        for name in {case.figure for case in cases}
+        name: figure_of([case for case in cases if case.figure == name]) for name in {case.figure for case in cases}
     }
     return ModelFigures(overall | (figures or {}), {"naming_accuracy": "no clip of the test split has a label"}, cases)
 
@@ -105,10 +108,10 @@ def test_generated_motion_is_retained_where_the_champion_knew_its_label() -> Non
 def test_a_figure_without_cases_is_compared_with_the_champions_own_interval() -> None:
     gate = GATE.model_copy(update={"retained": ("fid_generated",)})
 
-    def with_fid(value: float, interval: list[float] | None) -> ModelFigures:
-        return measured(NAMED, NLL, {"fid_generated": {"value": value, "n": 20, "interval": interval}})
+    def with_fid(value: float, interval: tuple[float, float] | None) -> ModelFigures:
+        return measured(NAMED, NLL, {"fid_generated": Figure(value=value, n=20, interval=interval)})
 
-    champion = released(with_fid(1.0, [0.8, 1.2]))
+    champion = released(with_fid(1.0, (0.8, 1.2)))
     assert decide(with_fid(1.15, None), champion, gate).promote
     refused = decide(with_fid(1.3, None), champion, gate)
     assert not refused.promote and "fid_generated" in refused.reasons[0]
