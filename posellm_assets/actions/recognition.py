@@ -1,6 +1,10 @@
 """What was recognised in a video, as its JSON holds it."""
 
+from pathlib import Path
+from typing import Self
+
 from posellm_assets.actions.members.ensemble import EnsembleAnswer
+from posellm_assets.files import read_record
 from posellm_assets.records import Record
 
 
@@ -50,3 +54,8 @@ class Recognition(Record):
     left_out: list[str]
     seconds: float
     """CPU seconds of this process, without extracting the poses."""
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read the predictions of a video; FileNotFoundError where there are none, ValueError where damaged."""
+        return read_record(path, cls, f"remove it and materialize action_predictions for {path.stem} again")

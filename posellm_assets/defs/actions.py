@@ -142,7 +142,7 @@ def _item(lake: Lake, key: str) -> PredictItem:
 
 def _predicted(lake: Lake, key: str) -> Done:
     path = lake.action_predictions(key)
-    found = Recognition.model_validate(read_json(path))
+    found = Recognition.read(path)
     rows = [(f"{one.timestamp:.2f}", one.answer.action, f"{one.answer.confidence:.2f}") for one in found.segments]
     return Done(
         metadata={

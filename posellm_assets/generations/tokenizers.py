@@ -3,9 +3,9 @@
 import shutil
 from collections.abc import Sequence
 
-from posellm_assets.files import read_json
 from posellm_assets.generations.releases import in_use, promote
 from posellm_assets.lake import FINAL, JOB, LOSSES, REPORT, RESULT, Lake
+from posellm_assets.motion.codebook import Codebook
 
 
 def lineage_in_use(lake: Lake) -> str | None:
@@ -21,7 +21,7 @@ def adopt_tokenizer(lake: Lake, *, reasons: Sequence[str], by: str) -> str:
     Where the same weights were trained before, their folder is kept, and where they are in use nothing is recorded.
     """
     training = lake.tokenizer_in_training
-    lineage: str = read_json(training / RESULT)["lineage"]
+    lineage = Codebook.read(training / FINAL).lineage
     home = lake.tokenizer(lineage)
     if not home.exists():
         trained = training / FINAL

@@ -13,7 +13,6 @@ from posellm_assets.coaching.labels.rules import rules_of
 from posellm_assets.coaching.labels.schema import CoachingLabel, read_label, write_label
 from posellm_assets.coaching.labels.teachers import Consensus, Teacher, asked
 from posellm_assets.endpoint import Endpoint, EndpointConfig
-from posellm_assets.files import read_json
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import FootageManifest, normalised_participant, read_manifest
 from posellm_assets.lake import Lake
@@ -72,7 +71,7 @@ def exercise_of(lake: Lake, manifest: FootageManifest) -> str | None:
     if manifest.label or not predictions.exists():
         return manifest.label
     lasted: dict[str, float] = defaultdict(float)
-    for segment in Recognition.model_validate(read_json(predictions)).segments:
+    for segment in Recognition.read(predictions).segments:
         lasted[segment.answer.action] += segment.end_s - segment.start_s
     return max(lasted, key=lambda action: lasted[action]) if lasted else None
 

@@ -13,6 +13,7 @@ from posellm_assets.actions.members.classifier import LabelledMotion, MotionClas
 from posellm_assets.actions.members.ensemble import Ensemble
 from posellm_assets.actions.moments.shots import motions_of_shots
 from posellm_assets.actions.recogniser import ActionRecogniser
+from posellm_assets.actions.recognition import Recognition
 from posellm_assets.actions.record import RecogniserRecord
 from posellm_assets.actions.timeline import write_annotated, write_timeline
 from posellm_assets.demo.footage import FPS
@@ -120,3 +121,10 @@ def test_settings_choose_the_threshold_rule(folder: Path) -> None:
     recogniser = ActionRecogniser(folder, RecognitionConfig(rule="threshold", threshold=0.5))
     assert (recogniser.ensemble.rule, recogniser.ensemble.threshold) == ("threshold", 0.5)
     assert recogniser.absent == {"video-mae": "recognition.video_mae names no folder with its weights"}
+
+
+def test_damaged_predictions_are_named_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "tennis.rally.0000000a.json"
+    path.write_text('{"video": "rally.mp4"}')
+    with pytest.raises(ValueError, match=r"damaged \(duration_s: .*predictions for tennis\.rally\.0000000a again"):
+        Recognition.read(path)
