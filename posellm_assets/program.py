@@ -58,8 +58,8 @@ def bf16_is_fast_on_cpu() -> bool:
     return flags.is_file() and "avx512_bf16" in flags.read_text()
 
 
-def read_config(model: type[Config], arguments: list[str] | None = None) -> Config:
-    """The configuration named on the command line; exits with what is wrong where it does not fit `model`.
+def claim_job(model: type[Config], arguments: list[str] | None = None) -> Config:
+    """The job in the file named on the command line, for this process alone; exits with what is wrong with it.
 
     Where another process works on the same file, this one waits for its end: a run that was killed may have left the
     program that it had started, and two that save into one folder would tear what each other writes.
@@ -94,7 +94,7 @@ def run_program(name: str, model: type[Config], run: Callable[[Config, Report], 
     """
     import torch  # not at the top: the code server imports this module and loads no torch
 
-    config = read_config(model)
+    config = claim_job(model)
     torch.set_num_threads(1)
     with reporting() as report, _ending(name, USERS_FAULTS):
         run(config, report)

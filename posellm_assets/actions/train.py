@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from posellm_assets.actions.config import ActionJob
-from posellm_assets.program import Report, read_config, run_training
+from posellm_assets.program import Report, claim_job, run_training
 from posellm_assets.training import backends
 from posellm_assets.vision.train import train_on
 
@@ -25,7 +25,7 @@ def train(
 
 def main() -> None:
     """Run the job named on the command line; exits with a sentence where the job itself is at fault."""
-    job = read_config(ActionJob)
+    job = claim_job(ActionJob)
 
     def run(report: Report, stop: Callable[[], bool]) -> None:
         import torch

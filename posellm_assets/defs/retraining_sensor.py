@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 
 import dagster as dg
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from posellm_assets.defs.jobs import NAMES, tokenise_motion, train_generation, train_tokenizer
 from posellm_assets.defs.partitions import PARTITION, snapshots, video_ranges
@@ -17,6 +17,7 @@ from posellm_assets.generations.retraining import ATTEMPTS, Freeze, Generation, 
 from posellm_assets.lake import Lake
 from posellm_assets.next_generation import decide, freeze_snapshot
 from posellm_assets.problems import Problem, clear_problem, find_problem, record_problem
+from posellm_assets.records import Record
 
 WORK = "posellm/work"
 """Tag of a run: what it is about, so that runs that failed at the same are counted."""
@@ -25,7 +26,7 @@ LOOK_AGAIN_S = 600.0
 in the folders that the stamp is made of."""
 
 
-class Idle(BaseModel):
+class Idle(Record):
     """The sensor's cursor: why there was nothing to do, and how the lake and the settings looked then."""
 
     stamp: str

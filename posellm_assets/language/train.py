@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from posellm_assets.language.config import StageJob, Task
-from posellm_assets.program import Refusal, Report, read_config, run_training
+from posellm_assets.program import Refusal, Report, claim_job, run_training
 from posellm_assets.training import backends
 
 
@@ -153,7 +153,7 @@ def train(
 
 def main() -> None:
     """Run the job named on the command line; exits with a sentence where the job itself is at fault."""
-    job = read_config(StageJob)
+    job = claim_job(StageJob)
     # A ValueError of a library is not the job's fault: it keeps its traceback.
     run_training(
         job.stage.name,

@@ -21,7 +21,7 @@ from posellm_assets.motion.objective import Objective
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.motion.tokenizer_report import held_out_figures
 from posellm_assets.motion.training_data import TrainingWindows, mirrored_features, normalisation, read_segments
-from posellm_assets.program import Report, bf16_is_fast_on_cpu, read_config, run_training
+from posellm_assets.program import Report, bf16_is_fast_on_cpu, claim_job, run_training
 from posellm_assets.training.loop import Run
 from posellm_assets.training.optimizer import adamw
 from posellm_assets.training.plan import Plan
@@ -167,7 +167,7 @@ def _schedule(progress: float) -> float:
 
 def main() -> None:
     """Run the job named on the command line."""
-    job = read_config(TokenizerJob)
+    job = claim_job(TokenizerJob)
     run_training("tokenizer", lambda report, stop: train(job, report, stop))
 
 

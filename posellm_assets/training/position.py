@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from posellm_assets.records import Record
 
 
-class Best(BaseModel):
+class Best(Record):
     """The step with the best score so far; step 0 where nothing was scored yet."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     step: int = 0
     score: float | None = None
@@ -16,10 +16,10 @@ class Best(BaseModel):
     """What the evaluation keeps of it."""
 
 
-class Position(BaseModel):
+class Position(Record):
     """How far a training is, what it belongs to, and what has come of it so far. It changes as training goes."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(frozen=False)
 
     identity: dict[str, Any]
     """What decides the outcome of the job: see `Plan`."""
@@ -28,15 +28,15 @@ class Position(BaseModel):
     step: int = Field(default=0, ge=0)
     place: Any = None
     """Where it is in its data."""
-    counts: dict[str, int] = {}
+    counts: dict[str, int] = Field(default_factory=dict)
     """What was trained on: tokens, clips."""
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    about: dict[str, Any] = {}
+    about: dict[str, Any] = Field(default_factory=dict)
     """What the trainer found before the first step."""
     best: Best = Best()
     evaluations_since_best: int = 0
     broke: bool = False
     """Whether the next step gave a loss that is not a number."""
-    changed: list[str] = []
+    changed: list[str] = Field(default_factory=list)
     """What was changed after such steps, as sentences."""

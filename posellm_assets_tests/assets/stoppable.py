@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import ClassVar, Literal
 
 from posellm_assets.lake import LOSSES
-from posellm_assets.program import Job, Preempted, Refusal, Report, read_config, run_training
+from posellm_assets.program import Job, Preempted, Refusal, Report, claim_job, run_training
 
 
 class Stoppable(Job):
@@ -33,5 +33,5 @@ def train(job: Stoppable, report: Report, stop: Callable[[], bool]) -> None:
 
 
 if __name__ == "__main__":
-    job = read_config(Stoppable)
+    job = claim_job(Stoppable)
     run_training("a training", lambda report, stop: train(job, report, stop))

@@ -7,12 +7,12 @@ PROGRAM = """
 import sys, time
 from pathlib import Path
 from pydantic import BaseModel
-from posellm_assets.program import read_config
+from posellm_assets.program import claim_job
 
 class Job(BaseModel):
     seconds: float
 
-job = read_config(Job)
+job = claim_job(Job)
 log = Path(sys.argv[1]).with_name("log")
 with log.open("a") as stream:
     stream.write("begins\\n")

@@ -27,7 +27,7 @@ from posellm_assets.coaching.streaming.sessions import (
     windows_path,
 )
 from posellm_assets.coaching.streaming.timing import scored
-from posellm_assets.program import Report, read_config, run_training
+from posellm_assets.program import Report, claim_job, run_training
 from posellm_assets.training.loop import Run
 from posellm_assets.training.optimizer import adamw, learning_rate
 from posellm_assets.training.plan import Evaluation, Plan, Score
@@ -193,7 +193,7 @@ def best_threshold(tried: dict[str, float]) -> tuple[float, float]:
 
 def main() -> None:
     """Run the job named on the command line; exits with a sentence where the job itself is at fault."""
-    job = read_config(CoachJob)
+    job = claim_job(CoachJob)
     run_training("coach", lambda report, stop: train(job, report, stop))
 
 
