@@ -41,7 +41,8 @@ def write_tokenizer_training(lake: Lake, lineage: str, train: Sequence[str] = ()
     out = lake.tokenizer_in_training
     _codebook(lineage).write(out / FINAL)
     figures = HeldOut(clips=20, frames=0, error_limit_mm=80.0)
-    write_json(out / RESULT, {"lineage": lineage, "held_out": figures.model_dump(mode="json")})
+    store = {"url": str(lake.hub), "warnings": []}
+    write_json(out / RESULT, {"lineage": lineage, "held_out": figures.model_dump(mode="json"), "store": store})
     write_bytes(out / LOSSES, b"{}\n")
     motions = {"train": [lake.motion(key) for key in train], "held_out": [lake.motion(key) for key in held_out]}
     write_json(out / JOB, TokenizerJob(out=out, **motions).model_dump(mode="json"))

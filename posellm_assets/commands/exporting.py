@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Literal
 
 from posellm_assets.evaluation.figures import MeasuredFigures
-from posellm_assets.files import read_json, write_bytes
+from posellm_assets.files import read_json, write_bytes, write_json
 from posellm_assets.generations.releases import required
 from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
 from posellm_assets.generations.tokenizers import lineage_in_use
 from posellm_assets.keys import check_snapshot_key, check_video_key
-from posellm_assets.lake import CARD, JOB, LOSSES, METRICS, RESULT, Lake
+from posellm_assets.lake import CARD, JOB, LOSSES, METRICS, REPORT, RESULT, Lake
 from posellm_assets.language.formats.card import model_card, public_name
 from posellm_assets.language.formats.export import export_dataset
 from posellm_assets.language.origin import Origin
 from posellm_assets.motion.formats import write_motion
+from posellm_assets.motion.held_out import HeldOut
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.rendering import PICTURES
 from posellm_assets.motion.representation import placed
@@ -60,9 +61,10 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
             shutil.copytree(final, folder, ignore=shutil.ignore_patterns("adapter"))
         # Where the base lies on this machine is nobody's business.
         origin.model_copy(update={"base": public_name(origin.base)}).write(folder)
-        # Its job names paths of this machine.
-        own = shutil.ignore_patterns(JOB, LOSSES)
-        shutil.copytree(lake.tokenizer(manifest.lineage), folder / "motion_tokenizer", ignore=own)
+        # Its job, and where its report says that checkpoints went, name paths of this machine.
+        own = shutil.ignore_patterns(JOB, LOSSES, REPORT)
+        tokenizer = shutil.copytree(lake.tokenizer(manifest.lineage), folder / "motion_tokenizer", ignore=own)
+        write_json(tokenizer / REPORT, {"held_out": HeldOut.of(lake, manifest.lineage).model_dump(mode="json")})
         report = lake.report(snapshot)
         figures = MeasuredFigures.read(report).figures if (report / METRICS).exists() else {}
         card = model_card(snapshot, base, adapter, result["clips"], manifest.lineage, figures)

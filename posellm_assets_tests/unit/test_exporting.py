@@ -1,5 +1,6 @@
 """A pushed model is the exported folder, private, and the token stays out of what is printed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,9 +9,15 @@ from pathlib import Path
 import pytest
 
 from posellm_assets.commands.exporting import export_model
+from posellm_assets.files import write_json
+from posellm_assets.generations.snapshots import Snapshot
+from posellm_assets.generations.tokenizers import adopt_tokenizer
 from posellm_assets.lake import Lake
+from posellm_assets.language.config import ModelConfig
 from posellm_assets.language.formats.card import model_card
+from posellm_assets.language.origin import Origin
 from posellm_assets_tests.hub_server import Hub, serving
+from posellm_assets_tests.tokens import write_tokenizer_training
 
 TOKEN = "hf_secret_of_the_test"
 CODE = """
@@ -46,6 +53,27 @@ def test_a_folder_is_pushed_in_one_commit_to_a_private_repository(tmp_path: Path
     assert refused.returncode == 1
     assert "me/model" in refused.stderr
     assert "hf_wrong" not in refused.stderr + refused.stdout and TOKEN not in done.stdout + done.stderr
+
+
+def test_an_exported_model_names_no_path_of_this_machine(tmp_path: Path) -> None:
+    lake, out = Lake(tmp_path / "lake"), tmp_path / "out"
+    write_tokenizer_training(lake, "vq-1", train=["gym.squat.0000000a"])
+    adopt_tokenizer(lake, reasons=["It is the first."], by="a test")
+    snapshot = Snapshot(
+        snapshot="all-0001", scope="all", created_at="2026-01-01T00:00:00+00:00", lineage="vq-1", parent=None,
+        videos=[], settings={"language": {"stages": [{"name": "stage1"}]}}, code_version="0",
+    )  # fmt: skip
+    write_json(lake.snapshot("all-0001"), snapshot.model_dump())
+    final = lake.finished_model("all-0001", "stage1")
+    final.mkdir(parents=True)
+    (final / "model.safetensors").write_bytes(b"weights")
+    Origin.of_base(ModelConfig(base=str(tmp_path / "bases" / "mine"))).write(final)
+    write_json(final.parent / "result.json", {"clips": 3})
+    export_model(lake, "all-0001", out, adapter=False)
+    exported = {path.relative_to(out).as_posix(): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert {"README.md", "model.safetensors", "motion_tokenizer/config.json"} <= set(exported)
+    assert json.loads(exported["motion_tokenizer/report.json"])["held_out"]["error_limit_mm"] == 80.0
+    assert [name for name, content in exported.items() if str(tmp_path).encode() in content] == []
 
 
 def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
