@@ -10,14 +10,14 @@ from posellm_assets.actions.dataset.writing import write_dataset
 from posellm_assets.actions.predict import PredictItem, PredictJob, predict_batch
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.actions.record import RecogniserRecord
-from posellm_assets.defs.common import every_video, listed, snapshot_asset, spec, table
+from posellm_assets.defs.common import every_video, snapshot_asset, spec, table
 from posellm_assets.defs.poses import POSES, is_video
-from posellm_assets.defs.program_assets import Ran, program_asset, trained
+from posellm_assets.defs.program_assets import Ran, program_asset, promoted, trained
 from posellm_assets.defs.resources import LakeResource, PoolResource
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
 from posellm_assets.files import read_json, sha256_of
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.generations.releases import promote_if_passed, required
+from posellm_assets.generations.releases import required
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.jobs.actions import action_job, action_report_job, recogniser_job
 from posellm_assets.keys import sport_of
@@ -86,14 +86,7 @@ def recogniser_asset(last_stage: str) -> dg.AssetsDefinition:
 def action_report(ran: Ran[ReportJob]) -> dg.MaterializeResult:
     """Every member and the ensemble on held-out clips: accuracy, calibration, confusions, worst mistakes. A recogniser
     that is not worse than the one in use on the same clips is promoted."""
-    promoted, reasons = promote_if_passed(
-        ran.lake,
-        "recogniser",
-        ran.context.partition_key,
-        folder=ran.job.recogniser,
-        lineage=read_snapshot(ran.lake, ran.context.partition_key).lineage,
-        by=f"gate, run {ran.context.run.run_id}",
-    )
+    lineage = read_snapshot(ran.lake, ran.context.partition_key).lineage
     rows = [
         (name, f"{one['accuracy']['value']:.3f}", f"{one['macro_f1']['value']:.3f}", one["accuracy"]["n"])
         for name, one in read_json(ran.out / METRICS)["members"].items()
@@ -102,8 +95,7 @@ def action_report(ran: Ran[ReportJob]) -> dg.MaterializeResult:
         metadata={
             "report": ran.out / PAGE,
             "summary": table(("", "accuracy", "macro F1", "n"), rows),
-            "promoted": promoted,
-            "reasons": listed(reasons),
+            **promoted(ran, "recogniser", ran.job.recogniser, lineage),
         }
     )
 

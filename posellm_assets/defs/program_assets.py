@@ -12,11 +12,12 @@ from typing import Any, Generic, TypeVar
 
 import dagster as dg
 
-from posellm_assets.defs.common import OWNERS, figures, picture, stored
+from posellm_assets.defs.common import OWNERS, figures, listed, picture, stored
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.files import read_json
-from posellm_assets.lake import FINAL, LOSSES, RESULT, Lake
+from posellm_assets.generations.releases import promote_if_passed
+from posellm_assets.lake import FINAL, LOSSES, RESULT, Lake, ModelKind
 from posellm_assets.program import Job
 from posellm_assets.settings import Settings
 from posellm_assets.training.curves import entries_of, training_png
@@ -109,3 +110,10 @@ def trained(ran: Ran[Any], model: str = "model") -> dict[str, Any]:
         "losses": curves(ran.out),
         model: ran.out / FINAL,
     }
+
+
+def promoted(ran: Ran[Any], kind: ModelKind, model: Path, lineage: str) -> dict[str, Any]:
+    """Put a model in use where its report, which has just been made, passed the gate; whether it did, and why."""
+    key, by = ran.context.partition_key, f"gate, run {ran.context.run.run_id}"
+    passed, reasons = promote_if_passed(ran.lake, kind, key, folder=model, lineage=lineage, by=by)
+    return {"promoted": passed, "reasons": listed(reasons)}

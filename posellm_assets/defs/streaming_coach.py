@@ -6,11 +6,10 @@ import dagster as dg
 
 from posellm_assets.coaching.streaming.config import CoachJob, FeedbackJob, StreamingReportJob
 from posellm_assets.coaching.streaming.sessions import read_dataset_record
-from posellm_assets.defs.common import every_video, listed, table
-from posellm_assets.defs.program_assets import Ran, program_asset, trained
+from posellm_assets.defs.common import every_video, table
+from posellm_assets.defs.program_assets import Ran, program_asset, promoted, trained
 from posellm_assets.files import read_json
 from posellm_assets.footage.splits import SPLITS
-from posellm_assets.generations.releases import promote_if_passed
 from posellm_assets.jobs.coaching import coach_job, coach_report_job, feedback_job
 from posellm_assets.lake import METRICS, PAGE
 
@@ -50,14 +49,6 @@ def streaming_report(ran: Ran[StreamingReportJob]) -> dg.MaterializeResult:
     """T-F-Score on participants that it has not seen, beside silence, chatter and random times; one that beats them,
     and is not worse than the coach in use, is promoted."""
     metrics = read_json(ran.out / METRICS)
-    promoted, reasons = promote_if_passed(
-        ran.lake,
-        "coach",
-        ran.context.partition_key,
-        folder=ran.job.coach,
-        lineage=metrics["provenance"]["lineage"],
-        by=f"gate, run {ran.context.run.run_id}",
-    )
     rows = [
         (name, f"{one['published']['value']:.3f}", f"{one['optimal']['value']:.3f}", one["optimal"]["n"])
         for name, one in metrics["speakers"].items()
@@ -66,7 +57,6 @@ def streaming_report(ran: Ran[StreamingReportJob]) -> dg.MaterializeResult:
         metadata={
             "report": ran.out / PAGE,
             "summary": table(("", "T-F-Score, published", "best matching", "sessions"), rows),
-            "promoted": promoted,
-            "reasons": listed(reasons),
+            **promoted(ran, "coach", ran.job.coach, metrics["provenance"]["lineage"]),
         }
     )
