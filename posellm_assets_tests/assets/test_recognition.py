@@ -10,7 +10,7 @@ from posellm_assets.actions.dataset.clips import EXAMPLES, read_dataset
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.defs.actions import ACTION_PREDICTIONS, action_dataset, action_report, recogniser_asset
 from posellm_assets.defs.partitions import snapshots, videos
-from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
+from posellm_assets.defs.resources import LakeResource, PoolResource
 from posellm_assets.defs.videos import video_assets
 from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.manifest import read_manifest
@@ -20,6 +20,7 @@ from posellm_assets.lake import METRICS, PAGE, Lake
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.poses.poses import Poses
+from posellm_assets_tests.in_process import InThisProcess
 from posellm_assets_tests.unit.actions.clips import PEOPLE, InProcess, freeze
 from posellm_assets_tests.unit.actions.rendered import cycles, seen, takes, write_grey_video
 
@@ -56,7 +57,7 @@ def lake(tmp_path: Path) -> Lake:
 def graph(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Iterator[Graph]:
     """Materializes assets of the lake for a partition; a failure is in the result."""
     monkeypatch.setattr(PoolResource, "pool", lambda self: InProcess())
-    resources = {"lake": LakeResource(root=str(lake.root)), "pool": PoolResource(), "programs": Programs()}
+    resources = {"lake": LakeResource(root=str(lake.root)), "pool": PoolResource(), "programs": InThisProcess()}
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(videos.name or "", lake.registered_videos())
         instance.add_dynamic_partitions(snapshots.name or "", ["all-0001", "all-0002"])

@@ -1,6 +1,5 @@
 """Dataset, coach and report through the real assets, on athletes whose poses are known without a network."""
 
-import importlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -24,21 +23,10 @@ from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.poses.poses import Poses
 from posellm_assets.program import Job
 from posellm_assets.settings import load_settings
+from posellm_assets_tests.in_process import InThisProcess
 from posellm_assets_tests.unit.actions.clips import PEOPLE, freeze
 from posellm_assets_tests.unit.actions.rendered import cycles, seen, takes, write_grey_video
 from posellm_assets_tests.unit.motion.test_tokenizer import SMALL, untrained
-
-FUNCTIONS = {"dataset": "write_dataset", "train": "train", "report": "evaluate"}
-
-
-class InThisProcess(Programs):
-    """Runs the programs here, each on its job as JSON, because a process of its own loads torch for seconds."""
-
-    def run(self, context: dg.AssetExecutionContext, job: Job, progress: Any = None) -> None:
-        """See `Programs.run`."""
-        program = importlib.import_module(job.program)
-        function = getattr(program, FUNCTIONS[job.program.rsplit(".", 1)[1]])
-        function(type(job).model_validate_json(job.model_dump_json()), context.log.info)
 
 
 @pytest.fixture
