@@ -235,7 +235,7 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
             TokeniseItem(motion=lake.motion(key), tokens=lake.motion_tokens(lineage, key), variants=True)
             for key in keys
         ]
-        tokenise(TokeniseJob(tokenizer=lake.tokenizer(lineage), items=items), lambda message: None)
+        tokenise(TokeniseJob(tokenizer=lake.tokenizer(lineage), items=items))
         if not snapshot_keys(lake):
             freeze(lake, keys, lineage, parent=None, settings={})
         build_examples(lake, read_snapshot(lake, "all-0001"))

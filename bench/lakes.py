@@ -12,7 +12,8 @@ from posellm_assets.training.checkpoints import MANIFEST
 
 VOLATILE = {
     *("registered_at", "created_at", "promoted_at", "seconds", "cpu_seconds", "step_seconds", "step_cpu_seconds"),
-    *("seconds_of_last_start", "tokens_per_s", "labels_per_s", "memory_mb", "peak_memory_mb", "cpu_s"),
+    *("seconds_of_last_start", "memory_mb", "peak_memory_mb", "cpu_s", "left_s"),
+    *("tokens_per_s", "labels_per_s", "frames_per_s", "clips_per_s", "rows_per_s"),
 }
 """What says when or how fast something was done."""
 
