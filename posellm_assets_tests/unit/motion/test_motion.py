@@ -111,7 +111,7 @@ def test_asking_for_an_unknown_joint_says_which_there_are():
 
 def test_what_the_code_server_imports_of_this_room_loads_no_torch():
     modules = ("config", "skeletons", "motion", "from_poses", "representation", "augment", "errors", "rendering")
-    imports = ", ".join(f"posellm_assets.motion.{name}" for name in (*modules, "lineage", "tokenise"))
+    imports = ", ".join(f"posellm_assets.motion.{name}" for name in (*modules, "drift", "retarget", "tokenise"))
     code = f"import sys, {imports}; print([name for name in ('torch', 'mediapipe') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
