@@ -56,7 +56,7 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
-def test_a_snapshot_becomes_a_coach_and_a_report_that_says_whether_it_comes_into_use(lake: Lake) -> None:
+def test_a_snapshot_becomes_a_coach_and_a_report_that_says_whether_it_is_promoted(lake: Lake) -> None:
     resources = {"lake": LakeResource(root=str(lake.root)), "programs": InThisProcess()}
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(snapshots.name or "", ["all-0001"])

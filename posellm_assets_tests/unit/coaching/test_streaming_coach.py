@@ -200,7 +200,7 @@ def answers(*times_s: float) -> list[Session]:
     return [Session(due, tuple(Message(time_s, "x") for time_s in times_s), 60)] * 4
 
 
-def test_a_coach_comes_into_use_only_where_it_beats_the_baselines_and_is_no_worse_than_the_one_in_use() -> None:
+def test_a_coach_is_promoted_only_where_it_beats_the_baselines_and_is_no_worse_than_the_one_in_use() -> None:
     good, poor, silent = answers(10.2, 30.1), answers(10.2), answers()
     assert decide(good, {"silence": silent}, None, None).promote
     assert not decide(silent, {"silence": silent}, None, None).promote

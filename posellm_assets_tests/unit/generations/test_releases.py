@@ -276,6 +276,8 @@ def test_the_commands_show_promote_and_roll_back_every_kind(lake: Lake, kind: Mo
     shown = json.loads(posellm("show", "--json"))
     assert list(shown) == [kind] and shown[kind]["in_use"]["name"] == "all-0001"
     assert shown[kind]["candidates"] == {"all-0002": ["all-0002 was measured."]}
+    status = CliRunner().invoke(app, ["status", "--json", "--lake", str(lake.root)])
+    assert json.loads(status.stdout)["in_use"][kind]["name"] == "all-0001"
     done = posellm("promote", "all-0002", "--by", "ana", "--why", "I looked at it")
     assert f"{ABOUT[kind].noun} all-0002: promoted on" in done and "by ana" in done and "gate: refused" in done
     assert f"{ABOUT[kind].noun} all-0001: rolled back to on" in posellm("rollback", "--by", "ben")
