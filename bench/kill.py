@@ -26,6 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,10 @@ def attempt(home: Home, command: Callable[[], None], at_write: int | None, after
     ended, _, _ = select.select([waiting], [], [], after_s)
     os.close(waiting)
     if not ended:
-        (os.killpg if group else os.kill)(child, signal.SIGKILL)
+        if group:
+            with suppress(ProcessLookupError):  # it does not lead its group yet
+                os.killpg(child, signal.SIGKILL)
+        os.kill(child, signal.SIGKILL)
     return came_to_its_end(child, lambda: home.log.read_text()[-6000:])
 
 
