@@ -17,10 +17,12 @@ from posellm_assets.defs.videos import video_assets
 
 def build_defs(**overrides: Any) -> dg.Definitions:
     """The whole code location; `overrides` replace resources by name (`lake`, `pool`, `programs`)."""
-    resources = {
+    resources: dict[str, Any] = {
         "lake": LakeResource(root=os.environ.get("POSELLM_LAKE", "data_lake")),
         "pool": PoolResource(),
         "programs": Programs(),
+        # Assets write to the lake themselves; the default would let run config name a folder of its own.
+        "io_manager": dg.InMemoryIOManager(),
     }
     unknown = set(overrides) - set(resources)
     if unknown:

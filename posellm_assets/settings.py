@@ -1,4 +1,4 @@
-"""All settings in one typed object: defaults, then `posellm.yaml` beside the lake, then `POSELLM_*`, then run config.
+"""All settings in one typed object: defaults, then `posellm.yaml` beside the lake, then `POSELLM_*`.
 
 Each room declares its own settings in its `config.py`; this module only puts them together. Nested names are joined
 by two underscores in the environment: `POSELLM_POSES__MAX_PEOPLE=3`.
@@ -110,7 +110,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Run config first, then the environment, then the file."""
+        """What the caller gives first, then the environment, then the file."""
         assert isinstance(init_settings, InitSettingsSource)
         given = dict(init_settings.init_kwargs)
         of_file = InitSettingsSource(settings_cls, given.pop(SETTINGS_FILE, {}))
@@ -118,7 +118,7 @@ class Settings(BaseSettings):
 
 
 def load_settings(lake: Lake, overrides: Mapping[str, Any] | None = None) -> Settings:
-    """The settings in force for `lake`.
+    """The settings in force for `lake`; `overrides` are those of a script or a test, never of Dagster's run config.
 
     Raises ValueError (pydantic's ValidationError among them) naming the file or field that does not fit.
     """
@@ -129,9 +129,7 @@ def load_settings(lake: Lake, overrides: Mapping[str, Any] | None = None) -> Set
     unknown = set(content or {}) | set(overrides or {})
     unknown -= set(Settings.model_fields)
     if unknown:
-        raise ValueError(
-            f"unknown settings {sorted(unknown)} (in {path} or the run config); known: {sorted(Settings.model_fields)}"
-        )
+        raise ValueError(f"unknown settings {sorted(unknown)} (in {path}); known: {sorted(Settings.model_fields)}")
     return Settings(**{SETTINGS_FILE: content or {}, **(overrides or {})})
 
 

@@ -26,7 +26,9 @@ from posellm_assets.pool import shares
 
 
 @snapshot_asset("actions", deps=every_video("footage", "poses"), kinds={"json"}, code_version="2")
-def action_dataset(context: dg.AssetExecutionContext, lake: LakeResource, pool: PoolResource) -> dg.MaterializeResult:
+def action_dataset(
+    context: dg.AssetExecutionContext, lake: dg.ResourceParam[LakeResource], pool: dg.ResourceParam[PoolResource]
+) -> dg.MaterializeResult:
     """The labelled clips of a snapshot with questions about them, in the formats of Qwen-VL and of chat messages."""
     here, settings = lake.opened()
     snapshot = read_snapshot(here, context.partition_key)

@@ -88,7 +88,7 @@ COACHING_LABELS = VideoAsset(
 
 
 @snapshot_asset("coaching", deps=every_video("coaching_labels", "motion_tokens"), kinds={"json", "parquet"})
-def coaching_dataset(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+def coaching_dataset(context: dg.AssetExecutionContext, lake: dg.ResourceParam[LakeResource]) -> dg.MaterializeResult:
     """The coaching labels of a snapshot's videos, split by participant: as chat messages, in words and with pictures,
     and with motion codes for a language model of our own."""
     here, settings = lake.opened()

@@ -37,7 +37,7 @@ def report_asset(last_stage: str) -> dg.AssetsDefinition:
 
 
 @snapshot_asset("evaluation", deps=["evaluation_report"], kinds={"huggingface"}, pool="train")
-def champion(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+def champion(context: dg.AssetExecutionContext, lake: dg.ResourceParam[LakeResource]) -> dg.MaterializeResult:
     """The released model. It moves to this generation only if the generation is not worse than what it replaces."""
     here, settings = lake.opened()
     snapshot = read_snapshot(here, context.partition_key)

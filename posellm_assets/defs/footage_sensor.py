@@ -25,7 +25,9 @@ FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagster
     minimum_interval_seconds=10,
     description="Registers footage dropped into raw/<sport>/ once it has settled, and takes it in.",
 )
-def new_footage_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
+def new_footage_sensor(
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[LakeResource]
+) -> dg.SensorResult | dg.SkipReason:
     """Make partitions and runs of the footage that was registered since the last tick."""
     here, settings = lake.opened()
     if not drop_zone(here).exists():

@@ -17,7 +17,7 @@ from posellm_assets.language.config import StageConfig, StageJob
 
 
 @snapshot_asset("language", deps=every_video("motion_tokens", "captions"), kinds={"parquet"}, pool="train")
-def stage_dataset(context: dg.AssetExecutionContext, lake: LakeResource) -> dg.MaterializeResult:
+def stage_dataset(context: dg.AssetExecutionContext, lake: dg.ResourceParam[LakeResource]) -> dg.MaterializeResult:
     """Examples of a snapshot: captions and motion tokens, split by participant, nobody on both sides."""
     here = lake.lake()
     snapshot = read_snapshot(here, context.partition_key)

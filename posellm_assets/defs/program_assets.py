@@ -74,7 +74,11 @@ def program_asset(
             check_specs=checks,
             pool="train",
         )
-        def asset(context: dg.AssetExecutionContext, lake: LakeResource, programs: Programs) -> dg.MaterializeResult:
+        def asset(
+            context: dg.AssetExecutionContext,
+            lake: dg.ResourceParam[LakeResource],
+            programs: dg.ResourceParam[Programs],
+        ) -> dg.MaterializeResult:
             here, settings = lake.opened()
             key = context.partition_key if context.has_partition_key else ""
             with retrying_transient_faults():

@@ -1,16 +1,20 @@
-"""What assets are given: the lake with its settings, the pool of workers, and a way to run a program."""
+"""What assets are given: the lake with its settings, the pool of workers, and a way to run a program.
+
+They are plain objects, so that run config sets nothing of them: who may start a run says neither where the lake and the
+hub are nor which endpoint is asked with which key. That is said in `posellm.yaml` and the environment alone.
+"""
 
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
-from pydantic import Field
 
 from posellm_assets.files import write_json
 from posellm_assets.lake import JOB, Lake
@@ -22,11 +26,12 @@ from posellm_assets.settings import Settings, load_settings
 _SAVING_S = 60.0
 
 
-class LakeResource(dg.ConfigurableResource):
-    """The data lake and the settings that lie beside it; run config may override single settings."""
+@dataclass(frozen=True)
+class LakeResource:
+    """The data lake at `root` and the settings beside it; `settings` override posellm.yaml and POSELLM_*."""
 
-    root: str = Field(default="data_lake", description="folder of the data lake")
-    settings: dict[str, Any] = Field(default={}, description="settings that override posellm.yaml and POSELLM_*")
+    root: str = "data_lake"
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     def lake(self) -> Lake:
         """The lake at `root`."""
@@ -41,23 +46,26 @@ class LakeResource(dg.ConfigurableResource):
         return self.lake(), self.load_settings()
 
 
-class PoolResource(dg.ConfigurableResource):
-    """Where work over many clips is spread: worker processes of this machine."""
+@dataclass(frozen=True)
+class PoolResource:
+    """Where work over many clips is spread: worker processes of this machine; 0 means one for each core."""
 
-    workers: int = Field(default=0, ge=0, description="worker processes; 0 means one for each core")
+    workers: int = 0
 
     def pool(self) -> Pool:
         """A pool that starts its workers when it is first used."""
         return LocalPool(self.workers or None)
 
 
-class Programs(dg.ConfigurableResource):
+@dataclass(frozen=True)
+class Programs:
     """Runs the training and evaluation programs in processes of their own, through Dagster Pipes.
 
     A crash, an out-of-memory kill or a CUDA fault ends that process and fails the step; the code server lives on.
+    A training first shows its progress after `progress_every_s` seconds.
     """
 
-    progress_every_s: float = Field(default=20.0, gt=0, description="seconds until a training first shows its progress")
+    progress_every_s: float = 20.0
 
     def run(
         self,

@@ -40,7 +40,9 @@ class Idle(Record):
     minimum_interval_seconds=20,
     description="Trains the next generation when enough new footage has passed its checks.",
 )
-def retraining_sensor(context: dg.SensorEvaluationContext, lake: LakeResource) -> dg.SensorResult | dg.SkipReason:
+def retraining_sensor(
+    context: dg.SensorEvaluationContext, lake: dg.ResourceParam[LakeResource]
+) -> dg.SensorResult | dg.SkipReason:
     """Start the next step towards a model that knows all usable footage, or say why not."""
     (here, settings), now_s = lake.opened(), time.time()
     # Before the look, so that whatever comes during it is looked at by the next tick.

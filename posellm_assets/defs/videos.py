@@ -99,7 +99,10 @@ def video_assets(name: str, assets: Sequence[VideoAsset], max_videos_per_run: in
         pool=name,
     )
     def step(
-        context: dg.AssetExecutionContext, lake: LakeResource, pool: PoolResource, programs: Programs
+        context: dg.AssetExecutionContext,
+        lake: dg.ResourceParam[LakeResource],
+        pool: dg.ResourceParam[PoolResource],
+        programs: dg.ResourceParam[Programs],
     ) -> Iterator[dg.MaterializeResult]:
         tools = Tools(context, *lake.opened(), pool.pool(), programs)
         selected = [asset for asset in assets if asset.spec.key in context.selected_asset_keys]

@@ -29,7 +29,7 @@ def lake(tmp_path: Path) -> Lake:
     return Lake(tmp_path / "lake")
 
 
-def materialize(lake: Lake, keys: list[str]) -> dg.ExecuteInProcessResult:
+def materialize(lake: Lake, keys: list[str], run_config: dict[str, object] | None = None) -> dg.ExecuteInProcessResult:
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(videos.name or "", keys)
         return dg.materialize(
@@ -37,6 +37,7 @@ def materialize(lake: Lake, keys: list[str]) -> dg.ExecuteInProcessResult:
             instance=instance,
             tags={"dagster/asset_partition_range_start": keys[0], "dagster/asset_partition_range_end": keys[-1]},
             resources={"lake": LakeResource(root=str(lake.root)), "pool": PoolResource(), "programs": Programs()},
+            run_config=run_config,
             raise_on_error=False,
         )
 
@@ -123,3 +124,16 @@ def test_a_video_that_is_not_there_or_has_no_poses_yet_is_said_plainly(lake: Lak
         labeller.label(key)
     with pytest.raises(FileNotFoundError, match="nobody"):
         labeller.label("gym.nobody.01234567")
+
+
+def test_a_run_config_with_a_teacher_and_a_lake_of_its_own_reaches_neither(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    key = add(lake, 1, "squat", (CLEAN, LAGS, CLEAN), "2026-01-01T10:00:00Z")
+    with endpoint(says({})) as stranger:
+        teacher = {"url": stranger.url, "model": "m", "key_variable": "HF_TOKEN"}
+        ours = {"root": str(tmp_path / "elsewhere"), "settings": {"coaching": {"teachers": [teacher]}}}
+        run = materialize(lake, [key], {"resources": {"lake": {"config": ours}}})
+    assert run.success and read_label(lake.coaching_label(key)).feedback_points
+    assert stranger.requests == [] and not (tmp_path / "elsewhere").exists()

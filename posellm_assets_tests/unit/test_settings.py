@@ -6,7 +6,7 @@ from posellm_assets.lake import Lake
 from posellm_assets.settings import load_settings
 
 
-def test_run_config_wins_over_the_environment_and_that_over_the_file(
+def test_a_script_wins_over_the_environment_and_that_over_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lake = Lake(tmp_path / "lake")
