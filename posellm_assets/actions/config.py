@@ -59,7 +59,7 @@ class RecogniserJob(Job):
     motions: dict[str, Path] = Field(description="The motion file of each video of the lake, by key")
     out: Path = Field(description="Folder of the finished recogniser")
     language_model: Path | None = Field(default=None, description="Finished model of a language stage")
-    tokenizer: Path | None = Field(default=None, description="Folder of the tokenizer whose codes that model speaks")
+    tokenizer: Path | None = Field(default=None, description="Folder of the tokenizer whose codes that model uses")
     vision_model: Path | None = Field(default=None, description="Finished vision-language model")
     config: RecognitionConfig = RecognitionConfig()
     seed: int = 0

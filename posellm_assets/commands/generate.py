@@ -91,5 +91,5 @@ def _stretches(lake: Lake, lineage: str, key: str) -> list[list[int]]:
     """The codes of each stretch of a clip as it was filmed; FileNotFoundError where it has none."""
     path = lake.motion_tokens(lineage, check_video_key(key))
     if not path.exists():
-        raise FileNotFoundError(f"{key} has no tokens of {lineage}, which the released model speaks: {path}")
+        raise FileNotFoundError(f"{key} has no tokens of {lineage}, which the released model uses: {path}")
     return MotionTokens.read(path).originals

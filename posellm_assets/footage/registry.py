@@ -64,7 +64,7 @@ class Registry:
         self._lock = threading.RLock()
 
     def refresh(self) -> None:
-        """Take in what was appended since the last call. A last line that is still being written waits.
+        """Read what was appended since the last call. A last line that is still being written waits.
 
         Raises ValueError where a finished line is not an outcome.
         """

@@ -78,7 +78,7 @@ class Release(Record):
     folder: str
     """Where it lies, from the root of the lake."""
     lineage: str
-    """The codes that it reads or speaks."""
+    """The codes that it reads or writes."""
     gate: Literal["passed", "refused", "none"] = "none"
     """What the gate said of it; none where none was asked."""
     reasons: tuple[str, ...]

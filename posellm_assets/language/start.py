@@ -53,7 +53,7 @@ def start(
         spoken = (vocabulary.codebook_size, vocabulary.lineage, vocabulary.layers)
         if spoken != codes:
             raise UnusableData(
-                f"{job.parent} speaks {spoken[0]} codes in {spoken[2]} layers of lineage {spoken[1]!r}, the examples "
+                f"{job.parent} uses {spoken[0]} codes in {spoken[2]} layers of lineage {spoken[1]!r}, the examples "
                 f"have {codes[0]} in {codes[2]} of {codes[1]!r}: new codes need a model that starts from the base"
             )
         base = adapters.base_of(job.parent, job.model)

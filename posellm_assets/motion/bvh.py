@@ -206,7 +206,7 @@ def _values(lines: _Lines, frames: int, channels: int) -> np.ndarray:
     rows: list[np.ndarray] = []
     while line := lines.next():
         if len(rows) == frames:
-            raise lines.error(f"goes on after the {frames} frames that the file declares")
+            raise lines.error(f"has more lines than the {frames} frames that the file declares")
         rows.append(_numbers(lines, line, channels))
     if len(rows) != frames or not rows:
         raise UnusableSource(f"it declares {frames} frames and holds {len(rows)}; copy or export it again")

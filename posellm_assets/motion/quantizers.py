@@ -2,7 +2,7 @@
 
 Each takes (B, N, code_size) float32 latents and answers with the vectors that stand for them, int64 indices (B, N,
 layers) below `codes`, and the commitment loss. `vectors` is the way back. All state is in buffers, so that a training
-can be taken up again exactly.
+can be resumed exactly.
 """
 
 import torch

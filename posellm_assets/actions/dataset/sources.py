@@ -48,7 +48,7 @@ class SourceExamples:
         hit_s: float | None = None,
         box: Box | None = None,
     ) -> None:
-        """Take in a clip of `class_id`; `group` is its participant or match."""
+        """Add a clip of `class_id`; `group` is its participant or match."""
         name = f"{class_id}_{key or slug(path.stem)}" + (f"-{round(1000 * span_s[0])}" if span_s[0] else "")
         self.names[name] += 1
         who = normalised_participant(group)

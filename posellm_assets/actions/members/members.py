@@ -76,7 +76,7 @@ class LanguageMember:
 
     @classmethod
     def load(cls, model: Path, tokenizer: Path, label_set: LabelSet) -> "LanguageMember":
-        """The finished model of a stage, and the tokenizer whose codes it speaks."""
+        """The finished model of a stage, and the tokenizer whose codes it uses."""
         from posellm_assets.language.decoding import MotionLM
         from posellm_assets.motion.tokenizer import MotionTokenizer
 

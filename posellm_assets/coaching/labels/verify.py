@@ -27,7 +27,7 @@ PERCENT = re.compile(r"(-?\d+(?:\.\d+)?)\s*(?:%|percent\b|per cent\b)", re.IGNOR
 
 
 def verify(clip: MeasuredClip, point: Any, repetitions: Sequence[Repetition]) -> FeedbackPoint | Rejected:
-    """The point (JSON values), typed, where the measured pose bears it out; else what was rejected and why."""
+    """The point (JSON values), typed, where the measured pose verifies it; else what was rejected and why."""
     try:
         typed = FeedbackPoint.model_validate(point)
     except ValidationError as error:

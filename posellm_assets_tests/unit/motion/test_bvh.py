@@ -162,7 +162,7 @@ WRONG = {
     "HIERARCHY\nMOTION": ("HIERARCHY\nMOTION\n", "line 2 has 'MOTION'"),
     "cut in the hierarchy": (TINY[:60], "ends before MOTION|opens|numbers|name as many"),
     "cut in the motion": (TINY[: TINY.index("1 2 3 90")], "declares 2 frames and holds 1"),
-    "too many frames": (TINY + "1 2 3 0 0 0 0 0 0\n", "goes on after the 2 frames"),
+    "too many frames": (TINY + "1 2 3 0 0 0 0 0 0\n", "has more lines than the 2 frames"),
     "frames of another world": (TINY.replace("Frames: 2", "Frames: 999999999999"), "declares 999999999999 frames"),
     "a short row": (TINY.replace("90 0 0 90 0 0", "90 0 0"), "line 20 has 6 numbers where 9 belong"),
     "nan": (TINY.replace("90 0 0 90", "nan 0 0 90"), "line 20 has a number that is not finite"),
