@@ -16,7 +16,7 @@ from posellm_assets.lake import Lake
 from posellm_assets.poses.extract import PoseItem, PoseSummary, extract_clips
 
 BLOCKING = ("schema", "person_coverage", "lower_body_visibility")
-WARNING = ("left_right_swaps", "jitter", "bone_length_stability")
+WARNING = ("left_right_swaps", "jitter", "bone_length_stability", "frame_rate", "damaged_packets")
 
 
 def extract_poses(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:

@@ -31,6 +31,8 @@ class FootageManifest(Record):
     feedback: list[Feedback] = Field(default_factory=list)
     """What a coach said, and when, verbatim."""
     participant: str | None
+    mirrored: bool = False
+    """The camera stored the picture as a mirror shows it."""
     source: str
     """Path of the file below `lake.raw`, with forward slashes."""
     sha256: str

@@ -29,16 +29,19 @@ def write_video(path: Path, pictures: Iterable[np.ndarray], fps: float, layout: 
     write_atomic(path, partial(encode, pictures=enumerate(pictures)))
 
 
-def write_timed_video(path: Path, pictures: Iterable[tuple[float, np.ndarray]], fps: float, crf: int = 25) -> None:
+def write_timed_video(
+    path: Path, pictures: Iterable[tuple[float, np.ndarray]], fps: float, crf: int = 25, end_s: float | None = None
+) -> None:
     """Write (time in s, RGB picture) as `write_video` does. Times may be uneven; `fps` is about how many a second there
-    are.
+    are, and the last picture is shown until `end_s` where that is given.
 
     With a lower `crf` the pictures are truer and the file is larger: 22 makes it about 1.4 times as large as 25.
     """
     ticks = ((round(time_s / _TICK_S), rgb) for time_s, rgb in pictures)
     rate = Fraction(max(1, round(fps)))
     # On two threads a picture is encoded while a live session looks at the next one.
-    write_atomic(path, partial(_encode, pictures=ticks, rate=rate, tick_s=_TICK_S, crf=crf, threads=2, layout="rgb24"))
+    encode = partial(_encode, rate=rate, tick_s=_TICK_S, crf=crf, threads=2, layout="rgb24")
+    write_atomic(path, partial(encode, pictures=ticks, end=None if end_s is None else round(end_s / _TICK_S)))
 
 
 def _encode(
@@ -49,6 +52,7 @@ def _encode(
     crf: int,
     threads: int,
     layout: Layout,
+    end: int | None = None,
 ) -> None:
     """Encode pictures, each with its time in ticks. The number of threads changes the bytes: never leave it to x264."""
     with av.open(stream, "w", format="mp4") as container:
@@ -61,10 +65,13 @@ def _encode(
                 track.codec_context.time_base = track.time_base = tick_s
                 # x264's macroblock tree reads memory that it has not written: with it the bytes change now and then.
                 options = {"crf": str(crf), "preset": "veryfast", "threads": str(threads)}
-                track.options = {**options, "x264-params": "mbtree=0"}
+                track.options = {**options, "x264-params": "mbtree=0", **({} if end is None else {"bf": "0"})}
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb[:height, :width]), format=layout)
             picture.pts, picture.time_base = ticks, tick_s
             container.mux(track.encode(picture))
         if track is None:
             raise ValueError("there is no picture to make a video of")
-        container.mux(track.encode())
+        packets = track.encode()
+        if end is not None and packets:
+            packets[-1].duration = end - packets[-1].pts  # without B-frames this is the last picture's
+        container.mux(packets)

@@ -28,7 +28,9 @@ class MotionConfig(Record):
     )
     min_segment_s: float = Field(default=0.8, gt=0, description="The longest stretch without a gap is at least this")
     smoothing_frames: int = Field(
-        default=7, ge=3, description="Footage frames under the Savitzky-Golay window (quadratic, odd number)"
+        default=7,
+        ge=3,
+        description="Footage frames under the Savitzky-Golay window (quadratic, odd number); fewer below 20 frames/s",
     )
 
     @field_validator("smoothing_frames")

@@ -3,6 +3,7 @@
 Choosing the person and judging the landmarks is the poses' business.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +21,9 @@ UNKNOWN = ("global_translation", "scale", "heading", "gravity_direction")
 
 # Pelvis to neck, hip to knee and knee to ankle of an adult of about 1.75 m.
 REFERENCE_SIZE_M = 1.36
+# The window of the smoothing holds so many frames from this rate on; of rarer frames it holds fewer, or it would flatten
+# the movement: at 6 frames/s seven frames are more than a second.
+_FULL_WINDOW_FPS = 20.0
 _SIZE_BONES = (
     (("pelvis", "neck"), ("pelvis", "neck")),
     (("left_hip", "left_knee"), ("right_hip", "right_knee")),
@@ -46,7 +50,7 @@ def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
     frames = int((observed_s[-1] - start_s) * config.fps + 1e-6) + 1
     wanted_s = start_s + np.arange(frames) / config.fps
     scale = REFERENCE_SIZE_M / size_m(bone_lengths_m(observed))
-    joints = joints_at(observed_s, observed, wanted_s, frame_s, config) * scale
+    joints = joints_at(observed_s, observed, wanted_s, frame_s, config, subject.cuts_s) * scale
     known = np.isfinite(joints).all(axis=(1, 2))
     first_heading = heading(joints[known], BODY)[0]
     joints = turn(joints, -first_heading)
@@ -89,17 +93,40 @@ def body_of(world: np.ndarray) -> np.ndarray:
 
 
 def joints_at(
-    observed_s: np.ndarray, observed: np.ndarray, wanted_s: np.ndarray, frame_s: float, config: MotionConfig
+    observed_s: np.ndarray,
+    observed: np.ndarray,
+    wanted_s: np.ndarray,
+    frame_s: float,
+    config: MotionConfig,
+    cuts_s: Sequence[float] = (),
 ) -> np.ndarray:
     """(M, J, 3) smoothed joints at the times `wanted_s` (M,), of (T, J, 3) observed at `observed_s` (T,).
 
-    NaN outside what was observed and in gaps longer than `config.gap_s`; `frame_s` is the step between two frames.
+    NaN outside what was observed, in gaps longer than `config.gap_s`, and in the frame before each of `cuts_s`, across
+    which nothing moves; `frame_s` is the step between two frames.
     """
     joints = np.full((len(wanted_s), *observed.shape[1:]), np.nan)
-    for run in _runs(observed_s, frame_s + config.gap_s):
+    for run in _runs(observed_s, frame_s + config.gap_s, cuts_s):
         inside = (wanted_s >= observed_s[run.start] - 1e-6) & (wanted_s <= observed_s[run.stop - 1] + 1e-6)
-        joints[inside] = savitzky_golay_at(observed_s[run], observed[run], wanted_s[inside], config.smoothing_frames)
+        joints[inside] = _smoothed(observed_s[run], observed[run], wanted_s[inside], config.smoothing_frames)
+    for cut_s in cuts_s:
+        joints[(wanted_s < cut_s) & (wanted_s >= cut_s - 1 / config.fps)] = np.nan
     return joints
+
+
+def _smoothed(time_s: np.ndarray, values: np.ndarray, wanted_s: np.ndarray, window: int) -> np.ndarray:
+    """`savitzky_golay_at` with a window that lasts no longer where frames are rare than at _FULL_WINDOW_FPS."""
+    window = min(window, len(time_s))
+    sizes = np.full(len(wanted_s), window)
+    if window > 3:
+        steps_s = np.diff(time_s)[_around(time_s, wanted_s, window)[:, :-1]]
+        frames = window / (_FULL_WINDOW_FPS * np.median(steps_s, axis=1))
+        sizes = np.clip(2 * np.round((frames - 1) / 2).astype(int) + 1, 3, window)
+    smoothed = np.empty((len(wanted_s), *values.shape[1:]))
+    for size in np.unique(sizes):
+        here = sizes == size
+        smoothed[here] = savitzky_golay_at(time_s, values, wanted_s[here], int(size))
+    return smoothed
 
 
 def standing_at_origin(joints: np.ndarray) -> np.ndarray:
@@ -118,9 +145,7 @@ def savitzky_golay_at(time_s: np.ndarray, values: np.ndarray, wanted_s: np.ndarr
     time_s: (N,), values: (N, ...), wanted_s: (M,). Returns (M, ...).
     """
     window = min(window, len(time_s))
-    nearest = np.searchsorted((time_s[1:] + time_s[:-1]) / 2, wanted_s)
-    first = np.clip(nearest - window // 2, 0, len(time_s) - window)
-    around = first[:, None] + np.arange(window)
+    around = _around(time_s, wanted_s, window)
     offset_s = time_s[around] - wanted_s[:, None]
     span_s = np.maximum(np.abs(offset_s).max(axis=1, initial=0), 1e-9)
     powers = (offset_s / span_s[:, None])[..., None] ** np.arange(min(3, window))
@@ -128,10 +153,17 @@ def savitzky_golay_at(time_s: np.ndarray, values: np.ndarray, wanted_s: np.ndarr
     return np.einsum("mw,mw...->m...", weights, values[around])
 
 
-def _runs(observed_s: np.ndarray, longest_step_s: float) -> list[slice]:
-    """The observations between which no step in time is longer than `longest_step_s`."""
+def _around(time_s: np.ndarray, wanted_s: np.ndarray, window: int) -> np.ndarray:
+    """(M, window) the samples around each wanted time."""
+    nearest = np.searchsorted((time_s[1:] + time_s[:-1]) / 2, wanted_s)
+    first = np.clip(nearest - window // 2, 0, len(time_s) - window)
+    return first[:, None] + np.arange(window)
+
+
+def _runs(observed_s: np.ndarray, longest_step_s: float, cuts_s: Sequence[float] = ()) -> list[slice]:
+    """The observations between which no step in time is longer than `longest_step_s`, nor a cut."""
     ends = np.flatnonzero(np.diff(observed_s) > longest_step_s + 1e-6) + 1
-    edges = [0, *ends.tolist(), len(observed_s)]
+    edges = np.unique([0, *ends, *np.searchsorted(observed_s, cuts_s), len(observed_s)]).astype(int).tolist()
     return [slice(start, stop) for start, stop in pairwise(edges)]
 
 

@@ -46,6 +46,9 @@ class PoseConfig(Record):
     max_jitter: float = Field(
         default=0.02, ge=0, description="Warning: median frame-to-frame shake of the landmarks, in torso lengths."
     )
+    min_fps: float = Field(
+        default=14.5, ge=0, description="Warning: frames a second, in the slowest tenth of the clip."
+    )
     max_bone_variation: float = Field(
         default=0.25, ge=0, description="Warning: median variation (robust, relative) of the lengths of limbs."
     )

@@ -9,6 +9,7 @@ import ctypes
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -114,10 +115,15 @@ def extract_clips(
 
 @dataclass(frozen=True)
 class _Followed:
-    """What one piece gave: T frames, (T, P, 33, 8) values with NaN where there is nobody, and its tiles."""
+    """What one piece gave: T frames, (T, P, 33, 8) values with NaN where there is nobody, and its tiles.
+
+    Also when the picture changed its shape, and where packets were damaged.
+    """
 
     time_s: np.ndarray
     values: np.ndarray
+    cuts_s: list[float]
+    damaged_s: list[float]
     tiles: "list[Tile]"
 
 
@@ -184,8 +190,17 @@ def _follow(piece: _Piece, model: Model, people: int) -> _Followed | None:
     time_s: list[float] = []
     found: list[np.ndarray] = []
     tiles: list[Tile] = []
-    with VideoLandmarker(model.path, people, config.min_confidence) as landmarker:
-        for frame in frames(piece.clip.video, start_s - lead_s, end_s):
+    shot = 0
+    cuts_s: list[float] = []
+    damaged_s: list[float] = []
+    with ExitStack() as stack:
+        landmarker = stack.enter_context(VideoLandmarker(model.path, people, config.min_confidence))
+        for frame in frames(piece.clip.video, start_s - lead_s, end_s, damaged_s):
+            if frame.shot != shot:  # whoever was followed is elsewhere now
+                shot = frame.shot
+                stack.close()
+                landmarker = stack.enter_context(VideoLandmarker(model.path, people, config.min_confidence))
+                cuts_s += [frame.time_s] if frame.time_s >= start_s else []
             if looks and frame.time_s >= looks[0]:
                 looks.pop(0)
                 if len(_looker(model, config).landmarks(frame.rgb)) > 1:
@@ -201,7 +216,8 @@ def _follow(piece: _Piece, model: Model, people: int) -> _Followed | None:
     values = np.full((len(found), max(map(len, found), default=0), COUNT, len(CHANNELS)), np.nan, np.float32)
     for frame_index, landmarks in enumerate(found):
         values[frame_index, : len(landmarks)] = landmarks
-    return _Followed(np.array(time_s), values, tiles)
+    own_damaged_s = [damage_s for damage_s in damaged_s if start_s <= damage_s < end_s]
+    return _Followed(np.array(time_s), values, cuts_s, own_damaged_s, tiles)
 
 
 def _look_times(start_s: float, end_s: float) -> list[float]:
@@ -226,7 +242,7 @@ def _finish(piece: _Piece, parts: list[_Followed]) -> PoseSummary:
     clip, info, config = piece.clip, piece.info, piece.config
     poses = _joined(parts, info, config)
     subject = choose_subject(poses)
-    quality = assess(poses.of(subject.person), config)
+    quality = assess(poses.of(subject.person), config, sorted(time_s for part in parts for time_s in part.damaged_s))
     tiles = sorted((tile for part in parts for tile in part.tiles), key=lambda tile: tile.time_s)
     write_bytes(clip.contact_sheet, contact_sheet(tiles, poses, subject))
     write_json(clip.quality, quality.model_dump())
@@ -262,4 +278,5 @@ def _joined(parts: list[_Followed], info: VideoInfo, config: PoseConfig) -> Pose
         fps=info.fps,
         model_sha256=model_named(config.network).sha256,
         parameters=config.model_dump(),
+        cuts_s=tuple(cut_s for part in parts for cut_s in part.cuts_s),
     )

@@ -39,7 +39,7 @@ def sights(frames: Iterable[Frame], config: PoseConfig) -> Iterator[Sight]:
     ModelUnavailable.
     """
     model = ensure_model(config.network)
-    size_px, settled_s = 0.0, 0.0
+    size_px, settled_s, shot = 0.0, 0.0, 0
     with VideoLandmarker(model.path, 1, config.min_confidence) as landmarker:
         for frame in frames:
             people = landmarker.landmarks(frame.rgb, frame.time_s)
@@ -47,7 +47,8 @@ def sights(frames: Iterable[Frame], config: PoseConfig) -> Iterator[Sight]:
                 yield Sight(frame, None)
                 continue
             before_px, size_px = size_px, _size_px(people[0], *frame.rgb.shape[:2])
-            is_cut = before_px > 0 and abs(np.log(size_px / before_px)) > _CUT
+            is_cut = before_px > 0 and abs(np.log(size_px / before_px)) > _CUT or frame.shot != shot
+            shot = frame.shot
             settled_s = frame.time_s + _SETTLING_S if is_cut else settled_s
             yield Sight(frame, people[0] if frame.time_s >= settled_s else None, is_cut)
 

@@ -32,7 +32,8 @@ class SubjectPoses:
 
     time_s (T,) float64 seconds; landmarks (T, 33, 3) float32, x and y as shares of the picture's width and height
     (y down), z in the scale of x; visibility, presence (T, 33) float32; world (T, 33, 3) float32 metres, x right,
-    y down, z away from the camera, origin between the hips.
+    y down, z away from the camera, origin between the hips. `cuts_s` are the times at which the picture changed its
+    shape: nobody moves across them.
     """
 
     time_s: np.ndarray
@@ -43,6 +44,7 @@ class SubjectPoses:
     width: int
     height: int
     fps: float
+    cuts_s: tuple[float, ...] = ()
 
     @property
     def seen(self) -> np.ndarray:
@@ -74,6 +76,7 @@ class Poses:
     fps: float
     model_sha256: str
     parameters: dict[str, Any] = field(default_factory=dict)
+    cuts_s: tuple[float, ...] = ()
 
     @property
     def seen(self) -> np.ndarray:
@@ -108,6 +111,7 @@ class Poses:
             self.width,
             self.height,
             self.fps,
+            self.cuts_s,
         )
 
     def write(self, path: Path) -> None:
@@ -141,6 +145,7 @@ class Poses:
             "fps": self.fps,
             "model_sha256": self.model_sha256,
             "parameters": self.parameters,
+            "cuts_s": self.cuts_s,
         }
         table = pa.Table.from_arrays(columns, schema=_SCHEMA.with_metadata({_METADATA: json.dumps(about)}))
         # Neighbouring floats share their high bytes: split into streams of bytes they take a third less.
@@ -199,6 +204,7 @@ class Poses:
             about["fps"],
             about["model_sha256"],
             about["parameters"],
+            tuple(about.get("cuts_s", ())),
         )
 
 

@@ -3,6 +3,8 @@
 Blocking checks keep a clip out; warnings are shown and change nothing.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from pydantic import ConfigDict, computed_field
 
@@ -10,6 +12,9 @@ from posellm_assets.poses import landmarks as lm
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.records import Record
+
+
+_MOST_NAMED = 5
 
 
 class Check(Record):
@@ -51,8 +56,11 @@ class Quality(Record):
         return [check.reason for check in self.checks if not check.blocking and not check.passed]
 
 
-def assess(poses: SubjectPoses, config: PoseConfig) -> Quality:
-    """Check the subject of a clip. Figures are over the frames in which the subject is seen."""
+def assess(poses: SubjectPoses, config: PoseConfig, damaged_s: Sequence[float] = ()) -> Quality:
+    """Check the subject of a clip. Figures are over the frames in which the subject is seen.
+
+    `damaged_s` are the times (s) of packets of the video that could not be decoded.
+    """
     seen, schema = poses.seen, _schema(poses)
     if not schema.passed:
         checks = [_unmeasured(name, blocking, "the poses are malformed") for name, blocking in _NAMES]
@@ -62,7 +70,8 @@ def assess(poses: SubjectPoses, config: PoseConfig) -> Quality:
     else:
         checks = [_coverage(seen, config)]
         checks += [measure(poses, config) for measure in (_lower_body, _swaps, _jitter, _bone_lengths)]
-    return Quality(frames=len(seen), seen_frames=int(seen.sum()), checks=[schema, *checks])
+    checks = [schema, *checks, _frame_rate(poses, config), _damage(damaged_s)]
+    return Quality(frames=len(seen), seen_frames=int(seen.sum()), checks=checks)
 
 
 _NAMES = (
@@ -180,6 +189,35 @@ def _bone_lengths(poses: SubjectPoses, config: PoseConfig) -> Check:
         value <= config.max_bone_variation,
         False,
         f"The limbs change their length by {value:.0%}: depth is unsure, angles out of the picture plane are not firm.",
+    )
+
+
+def _frame_rate(poses: SubjectPoses, config: PoseConfig) -> Check:
+    # The slowest tenth: a phone in the dark goes from 30 frames/s to 8 in the middle of a clip.
+    steps_s = np.diff(poses.time_s)
+    value = float(1 / max(np.percentile(steps_s, 90), 1e-3)) if len(steps_s) else 0.0
+    return _check(
+        "frame_rate",
+        value,
+        config.min_fps,
+        value >= config.min_fps,
+        False,
+        f"The clip has {value:.0f} frames/s, at least in part: of a fast movement the extremes lie between two frames, "
+        "so that speeds and angles come out too small. Film with 24 frames/s or more, in more light.",
+    )
+
+
+def _damage(damaged_s: Sequence[float]) -> Check:
+    where = ", ".join(f"{time_s:.2f}" for time_s in damaged_s[:_MOST_NAMED])
+    more = f" and {len(damaged_s) - _MOST_NAMED} more" if len(damaged_s) > _MOST_NAMED else ""
+    return _check(
+        "damaged_packets",
+        len(damaged_s),
+        0,
+        not damaged_s,
+        False,
+        f"{len(damaged_s)} packets of the video are damaged, at {where} s{more}: frames there are missing or smeared. "
+        "Copy or export it again.",
     )
 
 

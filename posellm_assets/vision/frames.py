@@ -31,7 +31,7 @@ def read_frames(
     times = start_s + (np.arange(config.count) + 0.5) / config.count * (end_s - start_s)
     taken: list[np.ndarray] = []
     shown: np.ndarray | None = None
-    for frame in video.frames(path, start_s, end_s):
+    for frame in video.shown_frames(path, start_s, end_s):
         while shown is not None and len(taken) < len(times) and frame.time_s > times[len(taken)]:
             taken.append(letterboxed(shown, config.size_px))
         shown = inside(frame.rgb, box) if box else frame.rgb

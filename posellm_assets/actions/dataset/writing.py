@@ -79,6 +79,7 @@ def _place(example: ActionExample, out: Path) -> ActionExample:
     """
     info = video.probe(example.video)
     whole = example.start_s <= 0 and example.end_s >= info.duration_s
+    whole = whole and not video.is_mirrored(example.video)  # the copy has no sidecar that says so
     example = dataclasses.replace(
         example,
         start_s=max(0.0, example.start_s),
@@ -98,10 +99,10 @@ def _place(example: ActionExample, out: Path) -> ActionExample:
 
 
 def _cut(example: ActionExample, fps: float, target: Path) -> None:
-    """Write the frames of the action as a video of their own."""
-    shown = video.frames(example.video, example.start_s, example.end_s)
+    """Write what is on the screen during the action as a video of its own, as long as the action."""
+    shown = video.shown_frames(example.video, example.start_s, example.end_s)
     first = next(shown, None)
     if first is None:
         raise UnreadableVideo(f"it has no frame between {example.start_s:.2f} and {example.end_s:.2f} s")
-    timed = ((frame.time_s - first.time_s, frame.rgb) for frame in chain([first], shown))
-    write_timed_video(target, timed, fps, crf=22)
+    timed = ((max(0.0, frame.time_s - example.start_s), frame.rgb) for frame in chain([first], shown))
+    write_timed_video(target, timed, fps, crf=22, end_s=example.end_s - example.start_s)

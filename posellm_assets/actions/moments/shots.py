@@ -25,19 +25,20 @@ _SETTLING_S = 0.1
 
 def cuts(video: Path) -> list[float]:
     """The times (s) of the first pictures after a cut. Raises UnreadableVideo where a frame cannot be decoded."""
-    times, pictures = [], []
+    times, pictures, shots = [], [], []
     for frame in frames(video):
         height, width = frame.rgb.shape[:2]
         rows, columns = (
             np.linspace(0, size - 1, count).astype(int) for size, count in zip((height, width), _GRID, strict=True)
         )
         times.append(frame.time_s)
+        shots.append(frame.shot)
         pictures.append(frame.rgb[rows][:, columns].mean(axis=2))
     change = np.abs(np.diff(np.stack(pictures), axis=0)).mean(axis=(1, 2)) if len(pictures) > 1 else np.zeros(0)
     found = []
     for index, value in enumerate(change):
         around = np.delete(change, index)[max(0, index - _AROUND_FRAMES) : index + _AROUND_FRAMES]
-        if value >= _LEAST_CHANGE and value >= _SUDDEN * (np.median(around) if len(around) else 0.0):
+        if shots[index + 1] != shots[index] or value >= _LEAST_CHANGE and value >= _SUDDEN * (np.median(around) if len(around) else 0.0):
             found.append(times[index + 1])
     return found
 

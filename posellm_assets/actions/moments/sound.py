@@ -6,7 +6,8 @@ import av
 import numpy as np
 from scipy.signal import butter, find_peaks, sosfilt
 
-from posellm_assets.footage.video import CONTAINERS, UnreadableVideo
+from posellm_assets.footage.containers import CONTAINERS
+from posellm_assets.footage.video import UnreadableVideo
 
 _RATE_HZ = 16_000
 _RANGE_HZ = (1_000, 7_000)

@@ -144,7 +144,8 @@ def test_a_cut_keeps_the_uneven_times_of_its_frames(tmp_path: Path) -> None:
     (tmp_path / "strokes.csv").write_text("file,start_s,end_s,label,match\ncall.mp4,0.15,1.05,up,b\n")
     dataset, _ = written(tmp_path / "out", from_segments(tmp_path / "strokes.csv", "ways"))
     cut = dataset.clip_of(dataset.examples[0]).video
-    assert [frame.time_s for frame in frames(cut)] == pytest.approx([0.0, 0.3, 0.4, 0.8], abs=1e-3)
+    assert [frame.time_s for frame in frames(cut)] == pytest.approx([0.0, 0.05, 0.35, 0.45, 0.85], abs=1e-3)
+    assert probe(cut).duration_s == pytest.approx(0.9), "what is on the screen from 0.15 to 1.05 s"
 
 
 def test_frames_are_evenly_spaced_lie_around_the_hit_and_are_never_stretched(tmp_path: Path) -> None:
