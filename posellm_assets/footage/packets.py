@@ -94,9 +94,7 @@ def check_clock(times_s: np.ndarray) -> None:
         )
 
 
-def _refuse_if_cut_short(
-    path: Path, container: InputContainer, stream: VideoStream, count: int, held_s: float
-) -> None:
+def _refuse_if_cut_short(path: Path, container: InputContainer, stream: VideoStream, count: int, held_s: float) -> None:
     """Compare what the container promises with what is there; how exactly that can be done depends on its kind."""
     formats = set(container.format.name.split(","))
     if "mp4" in formats and stream.frames:
