@@ -1,7 +1,6 @@
-"""What a file holds, read from its packets without decoding: its clock, its key frames, and whether its end is there."""
+"""What a file holds, read from its packets without decoding: its clock, its key frames, whether its end is there."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -55,9 +54,10 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
             continue
         if packet.dts is not None:
             if last_dts is not None and (last_dts - packet.dts) * base > _JUMP_BACK_S:
+                back_s = (last_dts - packet.dts) * base
                 raise UnreadableVideo(
-                    f"the clock jumps back by {(last_dts - packet.dts) * base:.1f} s after frame {len(stamps)}, as where"
-                    " recordings were strung together; write them anew: ffmpeg -i FILE -c copy FILE.mp4"
+                    f"the clock jumps back by {back_s:.1f} s after frame {len(stamps)}, as where recordings were strung "
+                    "together; write them anew: ffmpeg -i FILE -c copy FILE.mp4"
                 )
             last_dts = packet.dts
         stamps.append(stamp)
@@ -84,8 +84,8 @@ def check_clock(times_s: np.ndarray) -> None:
     widest = int(gaps.argmax())
     if gaps[widest] > _LONGEST_STILL_S:
         raise UnreadableVideo(
-            f"the clock jumps by {gaps[widest]:.0f} s after frame {widest + 1} (at {times_s[widest] - times_s[0]:.2f} s);"
-            " cut the video there, or export it again"
+            f"the clock jumps by {gaps[widest]:.0f} s after frame {widest + 1}, at {times_s[widest] - times_s[0]:.2f} "
+            "s; cut the video there, or export it again"
         )
     if len(times_s) < _FEWEST_FPS * span_s - 1:
         raise UnreadableVideo(

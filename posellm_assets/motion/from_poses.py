@@ -21,14 +21,14 @@ UNKNOWN = ("global_translation", "scale", "heading", "gravity_direction")
 
 # Pelvis to neck, hip to knee and knee to ankle of an adult of about 1.75 m.
 REFERENCE_SIZE_M = 1.36
-# The window of the smoothing holds so many frames from this rate on; of rarer frames it holds fewer, or it would flatten
-# the movement: at 6 frames/s seven frames are more than a second.
-_FULL_WINDOW_FPS = 20.0
 _SIZE_BONES = (
     (("pelvis", "neck"), ("pelvis", "neck")),
     (("left_hip", "left_knee"), ("right_hip", "right_knee")),
     (("left_knee", "left_ankle"), ("right_knee", "right_ankle")),
 )
+# From this rate on the smoothing's window holds all its frames, of rarer frames fewer, or it would flatten the movement:
+# at 6 frames/s, seven frames are more than a second.
+_FULL_WINDOW_FPS = 20.0
 
 
 def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:

@@ -47,7 +47,7 @@ def sights(frames: Iterable[Frame], config: PoseConfig) -> Iterator[Sight]:
                 yield Sight(frame, None)
                 continue
             before_px, size_px = size_px, _size_px(people[0], *frame.rgb.shape[:2])
-            is_cut = before_px > 0 and abs(np.log(size_px / before_px)) > _CUT or frame.shot != shot
+            is_cut = (before_px > 0 and abs(np.log(size_px / before_px)) > _CUT) or frame.shot != shot
             shot = frame.shot
             settled_s = frame.time_s + _SETTLING_S if is_cut else settled_s
             yield Sight(frame, people[0] if frame.time_s >= settled_s else None, is_cut)

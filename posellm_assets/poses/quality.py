@@ -13,7 +13,6 @@ from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.records import Record
 
-
 _MOST_NAMED = 5
 
 
@@ -216,7 +215,7 @@ def _damage(damaged_s: Sequence[float]) -> Check:
         0,
         not damaged_s,
         False,
-        f"{len(damaged_s)} packets of the video are damaged, at {where} s{more}: frames there are missing or smeared. "
+        f"Damaged packets in the video: {len(damaged_s)}, at {where} s{more}. Frames there are missing or smeared. "
         "Copy or export it again.",
     )
 

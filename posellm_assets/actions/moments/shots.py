@@ -38,10 +38,8 @@ def cuts(video: Path) -> list[float]:
     found = []
     for index, value in enumerate(change):
         around = np.delete(change, index)[max(0, index - _AROUND_FRAMES) : index + _AROUND_FRAMES]
-        if (
-            shots[index + 1] != shots[index]
-            or value >= _LEAST_CHANGE
-            and value >= _SUDDEN * (np.median(around) if len(around) else 0.0)
+        if shots[index + 1] != shots[index] or (
+            value >= _LEAST_CHANGE and value >= _SUDDEN * (np.median(around) if len(around) else 0.0)
         ):
             found.append(times[index + 1])
     return found
