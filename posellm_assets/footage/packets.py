@@ -56,7 +56,7 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
             if last_dts is not None and (last_dts - packet.dts) * base > _JUMP_BACK_S:
                 back_s = (last_dts - packet.dts) * base
                 raise UnreadableVideo(
-                    f"the clock jumps back by {back_s:.1f} s after frame {len(stamps)}, as where recordings were strung "
+                    f"the clock jumps back by {back_s:.1f} s after frame {len(stamps)}, as where recordings were put "
                     "together; write them anew: ffmpeg -i FILE -c copy FILE.mp4"
                 )
             last_dts = packet.dts

@@ -26,7 +26,7 @@ _SIZE_BONES = (
     (("left_hip", "left_knee"), ("right_hip", "right_knee")),
     (("left_knee", "left_ankle"), ("right_knee", "right_ankle")),
 )
-# From this rate on the smoothing's window holds all its frames, of rarer frames fewer, or it would flatten the movement:
+# From this rate on the window of the smoothing holds all its frames, of rarer ones fewer, or it would flatten movement:
 # at 6 frames/s, seven frames are more than a second.
 _FULL_WINDOW_FPS = 20.0
 
