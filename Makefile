@@ -34,7 +34,7 @@ demo: setup
 	@$(BIN)/posellm demo
 
 ui: setup
-	$(BIN)/dagster dev --host 127.0.0.1 --port $(or $(PORT),3000) --workspace workspace.yaml
+	$(BIN)/python -m posellm_assets.defs.ui --host 127.0.0.1 --port $(or $(PORT),3000) --workspace workspace.yaml
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -70,6 +70,16 @@ class LanguageConfig(Record):
         return stages
 
 
+class UiConfig(Record):
+    """The Dagster UI as `make ui` serves it."""
+
+    hosts: tuple[str, ...] = Field(
+        default=(),
+        description="Names besides localhost that it is called by, such as that of a proxy before it that asks for a "
+        "login: it has none of its own",
+    )
+
+
 class Settings(BaseSettings):
     """Everything that can be set, with defaults that serve the demo."""
 
@@ -100,6 +110,7 @@ class Settings(BaseSettings):
     streaming: StreamingConfig = StreamingConfig()
     coaching: CoachingConfig = CoachingConfig()
     automation: AutomationConfig = AutomationConfig()
+    ui: UiConfig = UiConfig()
 
     @classmethod
     def settings_customise_sources(

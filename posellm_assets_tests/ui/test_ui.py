@@ -1,63 +1,29 @@
 """A real browser on the real UI, over the instance of a finished demo."""
 
-import os
-import shutil
-import signal
-import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import dagster as dg
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from posellm_assets.lake import Lake
-from posellm_assets_tests.conftest import ROOT, Demo, free_port
+from posellm_assets_tests.conftest import Demo
+from posellm_assets_tests.ui.serving import browsing, needs_chromium, serving
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-OFFLINE = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; install Debian's chromium")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def ui(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`make ui` on a free port; yields its address once it answers."""
-    log = tmp_path_factory.mktemp("ui") / "ui.log"
-    port = free_port()
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            ["make", "ui", f"PORT={port}"],
-            cwd=ROOT,
-            env=demo.environment,
-            stdout=stream,
-            stderr=stream,
-            start_new_session=True,
-        )
-        try:
-            address = f"http://127.0.0.1:{port}"
-            _wait_until_served(address, process, log)
-            yield address
-        finally:
-            os.killpg(process.pid, signal.SIGINT)
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:  # a run that is in progress keeps the code server
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(30)
+    with serving(demo.environment, tmp_path_factory.mktemp("ui") / "ui.log") as address:
+        yield address
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=OFFLINE)
-        page = browser.new_page(viewport={"width": 1500, "height": 1000})
-        page.set_default_timeout(60_000)
+    with browsing() as page:
         yield page
-        browser.close()
 
 
 def test_the_graph_shows_its_groups(ui: str, page: Page) -> None:
@@ -112,14 +78,3 @@ def _last_captions(demo: Demo) -> dict[str, int]:
                 dg.AssetKey("captions"), dg.DagsterEventType.ASSET_MATERIALIZATION
             )
         )
-
-
-def _wait_until_served(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            urllib.request.urlopen(f"{address}/server_info", timeout=5).close()
-            return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(1)
-    raise AssertionError(f"the UI did not come up:\n{log.read_text()[-3000:]}")
