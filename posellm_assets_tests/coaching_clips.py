@@ -35,7 +35,22 @@ def planted(label: str, repetitions: Sequence[DemoRepetition], azimuth_deg: floa
 @cache
 def measured(label: str, repetitions: tuple[DemoRepetition, ...], azimuth_deg: float = 10.0) -> MeasuredClip:
     """The clip as it would be measured without error, every joint visible."""
-    clip = planted(label, repetitions, azimuth_deg)
+    return _measured(planted(label, repetitions, azimuth_deg), label)
+
+
+@cache
+def raised(*arms: str) -> MeasuredClip:
+    """Arm raises, one after the other, by whom: "left", "right" or "both" at once."""
+    clip = planted("arm raise", (DemoRepetition(),))
+    up, places = {"left": {"l_arm": 166.0}, "right": {"r_arm": 166.0}, "both": {"b_arm": 166.0}}, len(arms)
+    poses = [pose for arm in arms for pose in ({}, up[arm])]
+    poses[0] = clip.movement.keys[0][1]
+    keys = tuple((place / (2 * places), pose) for place, pose in enumerate(poses))
+    movement = clip.movement.model_copy(update={"keys": keys, "cycle_s": clip.movement.cycle_s / 2 * places})
+    return _measured(with_faults(replace(clip, movement=movement), (DemoRepetition(),)), "arm raise")
+
+
+def _measured(clip: ClipPlan, label: str) -> MeasuredClip:
     points = landmarks(rendered_athlete(clip).bones)
     centred = points - points[:, 23:25].mean(1, keepdims=True)
     image = clip.camera.project(points)[0] / SIZE_PX

@@ -6,11 +6,11 @@ one thing. What is right or wrong is the business of `rules`.
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
 
 from posellm_assets.coaching.labels.picture import SIDES, VISIBLE, Signals, signals_of, turn_deg
+from posellm_assets.coaching.labels.sides import Moved, Span, put_together
 from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.landmarks import NAMES
 from posellm_assets.poses.poses import SubjectPoses
@@ -25,7 +25,10 @@ WHOLE = 0.25  # it is whole where its signal comes from and returns to the lowes
 
 @dataclass(frozen=True)
 class Repetition:
-    """One repetition: frames of the motion from `start` to `end`, `peak` its farthest point, and their times (s)."""
+    """One repetition: frames of the motion from `start` to `end`, `peak` its farthest point, and their times (s).
+
+    `side` is the only side that moves in it, None for both; `in_turn` says that they move one after the other.
+    """
 
     number: int
     start: int
@@ -34,6 +37,8 @@ class Repetition:
     start_s: float
     peak_s: float
     end_s: float
+    side: str | None = None
+    in_turn: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,34 +117,29 @@ class MeasuredClip:
         )
         return self._repetition(0, start, peak, end)
 
-    def repetitions(self, quantity: str, smallest: float, alternating: bool = False) -> list[Repetition]:
+    def repetitions(self, quantity: str, smallest: float, each_side: bool = False) -> list[Repetition]:
         """The stretches in which the signal of `quantity` rises by `smallest` and comes back, in order.
 
-        Alternating ones begin with the side that moves first and end when the other side has come back; a last one
-        without the other side is left out.
+        With `each_side` the two sides may move together, in turn or alone: `put_together` says what is one repetition.
         """
-        if not alternating:
-            signal = self.signals.get((quantity, "both"))
-            spans = [] if signal is None else self._excursions(signal, smallest)
-            return [self._repetition(number, *span) for number, span in enumerate(spans, start=1)]
-        by_side = [self._excursions(self.signals[quantity, side], smallest) for side in SIDES]
-        if not all(by_side):
-            return []
-        first, then = sorted(by_side, key=lambda spans: spans[0][1])
-        ends = [*(after[0] for _, after in pairwise(first)), len(self.time_s) - 1]
-        found = []
-        for (start, peak, end), limit in zip(first, ends, strict=True):
-            others = [other_end for _, other_peak, other_end in then if peak < other_peak <= limit]
-            if others or limit < ends[-1]:
-                found.append((start, peak, min(max([end, *others]), limit)))
-        return [self._repetition(number, *span) for number, span in enumerate(found, start=1)]
+        if each_side:
+            signals = [self.signals[quantity, side] for side in SIDES]
+            swings = [np.subtract(*np.nanpercentile(one, (98, 2))) for one in signals if np.isfinite(one).any()]
+            # An arm that hangs sways: that is small beside what the other one does.
+            smallest = max([smallest, *(PROMINENT * swing for swing in swings)])
+            left, right = (self._excursions(signal, smallest) for signal in signals)
+            found = put_together(left, right, len(self.time_s))
+        else:
+            both = self.signals.get((quantity, "both"))
+            found = [] if both is None else [Moved(*span, None) for span in self._excursions(both, smallest)]
+        return [self._repetition(number, *moved) for number, moved in enumerate(found, start=1)]
 
-    def _excursions(self, signal: np.ndarray, smallest: float) -> list[tuple[int, int, int]]:
+    def _excursions(self, signal: np.ndarray, smallest: float) -> list[Span]:
         """(start, peak, end) frames of each whole rise and fall."""
         from scipy.ndimage import gaussian_filter1d  # here, because the code server starts without SciPy
         from scipy.signal import find_peaks
 
-        spans: list[tuple[int, int, int]] = []
+        spans: list[Span] = []
         if not np.isfinite(signal).any():
             return spans
         low, high = np.nanpercentile(signal, (2, 98))
@@ -157,9 +157,11 @@ class MeasuredClip:
                               first + top + int(np.flatnonzero(falling)[0])))  # fmt: skip
         return spans
 
-    def _repetition(self, number: int, start: int, peak: int, end: int) -> Repetition:
+    def _repetition(
+        self, number: int, start: int, peak: int, end: int, side: str | None = None, in_turn: bool = False
+    ) -> Repetition:
         start_s, peak_s, end_s = (round(float(self.time_s[frame]), 3) for frame in (start, peak, end))
-        return Repetition(number, int(start), int(peak), int(end), start_s, peak_s, end_s)
+        return Repetition(number, int(start), int(peak), int(end), start_s, peak_s, end_s, side, in_turn)
 
 
 def _landmarks_of(joint: str, side: str) -> list[int]:

@@ -50,6 +50,8 @@ def _at_depth(clip: MeasuredClip, side: str, repetition: Repetition) -> float | 
 
 
 def _lag(clip: MeasuredClip, side: str, repetition: Repetition) -> float | None:
+    if repetition.side:
+        return None  # the other arm was not to be raised
     other = "right" if side == "left" else "left"
     own, others = (_most("arm_raise")(clip, one, repetition) for one in (side, other))
     return None if own is None or others is None else others - own

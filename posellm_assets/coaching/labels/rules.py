@@ -28,7 +28,8 @@ class RepetitionSignal(Record):
 
     quantity: str
     smallest: float = Field(gt=0)
-    alternating: bool = False
+    each_side: bool = False
+    """The arms may move together, in turn or alone."""
 
 
 class Rule(Record):
@@ -44,6 +45,8 @@ class Rule(Record):
     """The limit is a share of the median repetition of the clip (for `repetition_s`)."""
     target: float
     """What to say that it should be; as a share of the median too where `of_median` is set."""
+    in_turn: bool | None = None
+    """Only of repetitions in which one side moves after the other (true), or only of the others (false)."""
     seen_within_deg: float = Field(default=90, gt=0, le=90)
     """Only where the camera looks from within this many degrees of the front or the back: it cannot be seen from
     farther to the side."""
@@ -60,6 +63,10 @@ class Rule(Record):
         if self.quantity not in QUANTITIES:
             raise ValueError(f"{self.fault}: there is no quantity {self.quantity!r}, only {', '.join(QUANTITIES)}")
         return self
+
+    def is_about(self, repetition: Repetition) -> bool:
+        """Whether the rule speaks of repetitions of this kind."""
+        return self.in_turn is None or self.in_turn == repetition.in_turn
 
     def excess(self, value: float, scale: float = 1.0) -> float:
         """How far `value` is past the limit; negative where it is within."""
@@ -131,7 +138,7 @@ def rules_of(exercise: str | None) -> ExerciseRules | None:
 def repetitions_of(clip: MeasuredClip, rules: ExerciseRules) -> list[Repetition]:
     """The repetitions of the exercise in a clip."""
     how = rules.repetition
-    return clip.repetitions(how.quantity, how.smallest, how.alternating)
+    return clip.repetitions(how.quantity, how.smallest, how.each_side)
 
 
 def unseen(clip: MeasuredClip, rules: ExerciseRules) -> list[str]:
@@ -148,7 +155,7 @@ def findings(clip: MeasuredClip, rules: ExerciseRules, repetitions: Sequence[Rep
         if rule.of_median and len(repetitions) < MIN_REPETITIONS_TO_COMPARE:
             continue
         scale = median_time_s(repetitions) if rule.of_median else 1.0
-        for repetition in repetitions:
+        for repetition in filter(rule.is_about, repetitions):
             for side in _sides(rule, clip):
                 value = measure_quantity(clip, rule.quantity, side, repetition)
                 if value is None or (excess := rule.excess(value, scale)) <= 0:

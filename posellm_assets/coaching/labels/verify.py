@@ -100,7 +100,7 @@ def _measured(
             yield f"angle: said {told}, measured {is_so} ({name}, {point.side})"
         return
     rules = rules_of(clip.exercise)
-    limits = [rule for rule in rules.rules if rule.quantity == name] if rules else []
+    limits = [rule for rule in rules.rules if rule.quantity == name and rule.is_about(moment)] if rules else []
     scales = [median_time_s(repetitions) if rule.of_median else 1.0 for rule in limits]
     if limits and all(rule.excess(value, scale) <= 0 for rule, scale in zip(limits, scales, strict=True)):
         yield f"mistake: {name} of {said(value, quantity.unit)} is within the limits of the {rules and rules.exercise}"

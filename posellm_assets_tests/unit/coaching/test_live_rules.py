@@ -14,7 +14,7 @@ from posellm_assets.footage.video import Frame
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.live import LatestPoses, Sight
-from posellm_assets_tests.coaching_clips import DEEP, measured
+from posellm_assets_tests.coaching_clips import DEEP, measured, raised
 
 BLACK = np.zeros((8, 8, 3), np.uint8)
 CLEAN = DemoRepetition()
@@ -56,6 +56,16 @@ def test_repetitions_are_counted_and_judged_soon_after_they_end(name: str, fault
     assert [[(point.fault, point.side) for point in one.points] for _, one in live] == [
         [(fault.fault, side)] if one.number == 2 else [] for _, one in live
     ]
+
+
+@pytest.mark.parametrize(
+    ("arms", "count"),
+    [(("left",) * 5, 5), (("both",) * 5, 5), (("left",) * 5 + ("right",) * 5, 10), (("left", "right") * 4, 4)],
+)
+def test_arm_raises_are_counted_live_whichever_arms_rise(arms: tuple[str, ...], count: int) -> None:
+    live = lived(raised(*arms), LiveRules("arm raise", None, MotionConfig()), over=True)
+    assert [one.number for _, one in live] == list(range(1, count + 1))
+    assert not [point for _, one in live for point in one.points]
 
 
 def test_the_last_repetition_counts_when_the_session_ends_and_none_counts_twice() -> None:

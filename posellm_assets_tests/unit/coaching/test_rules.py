@@ -15,7 +15,7 @@ from posellm_assets.coaching.labels.schema import CoachingLabel
 from posellm_assets.demo.faults import FAULTS_OF, DemoRepetition, timed
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
-from posellm_assets_tests.coaching_clips import DEEP, measured, planted
+from posellm_assets_tests.coaching_clips import DEEP, measured, planted, raised
 
 CLEAN, LAGS = DemoRepetition(), DemoRepetition("asymmetric arms", "right")
 
@@ -183,3 +183,20 @@ def test_a_cut_to_a_closer_camera_ends_a_shot_and_changes_no_finding() -> None:
     assert told(found) == told(label_clip(clip, RuleTeacher())) == {
         ("asymmetric arms", "right", (2,)), ("shallow", "both", (5,))
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arms", "count"),
+    [
+        (("left",) * 5, 5),
+        (("right",) * 3, 3),
+        (("both",) * 5, 5),
+        (("left",) * 5 + ("right",) * 5, 10),
+        (("right", "right", "left", "left"), 4),
+        (("both", "both", "left", "left", "left"), 5),
+        (("left", "right") * 4, 4),
+    ],
+)
+def test_arm_raises_are_counted_whichever_arms_rise_and_none_is_faulted(arms: tuple[str, ...], count: int) -> None:
+    found = label_clip(raised(*arms), RuleTeacher())
+    assert (len(found.repetitions), found.feedback_points, found.progress_score) == (count, (), 100)
