@@ -74,7 +74,8 @@ class Pictures:
 
     Times count from the first picture that is shown: edit lists, and what precedes the first key frame, are not.
     `first` is that picture, wherever reading began, and `pixel_aspect` the shape of its pixels. `damaged_s` are the
-    times of the packets that could not be decoded, or not wholly. All are known as far as has been read.
+    times of the packets that could not be decoded, or not wholly. `is_sought` says whether a seek led to the
+    start, or all was read from the beginning. All are known as far as has been read.
     """
 
     def __init__(self, path: Path, start_s: float = 0.0, damaged_s: list[float] | None = None):
@@ -82,6 +83,7 @@ class Pictures:
         self.damaged_s = [] if damaged_s is None else damaged_s
         self.first: VideoFrame | None = None
         self.pixel_aspect: Fraction | None = None
+        self.is_sought = False
         self._packets = 0
 
     def __iter__(self) -> Iterator[tuple[float, VideoFrame]]:
@@ -92,10 +94,12 @@ class Pictures:
             if self.start_s > 0:
                 if next(pictures, None) is None:
                     return
-                back_s = 0.0
+                # In a program stream (MPG, VOB) the times are wrong for a while after a seek.
+                back_s = math.inf if container.format.name == "mpeg" else 0.0
                 while back_s < self.start_s:
                     sought = self._sought(container, stream, clock, back_s)
                     if sought is not None:
+                        self.is_sought = True
                         yield from sought
                         return
                     back_s = 2 * back_s or 1.0

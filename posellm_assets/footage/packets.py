@@ -99,7 +99,10 @@ def _refuse_if_cut_short(path: Path, container: InputContainer, stream: VideoStr
     formats = set(container.format.name.split(","))
     if "mp4" in formats and stream.frames:
         # Edit lists hide packets from the stream, and from this index as well.
-        _compare(len(stream.index_entries), count)
+        if (indexed := len(stream.index_entries)) > count:
+            raise UnreadableVideo(
+                f"the file is cut short: it announces {indexed} frames and holds {count}; copy it again"
+            )
         return
     if "matroska" in formats and (announced := _matroska_bytes(path)):
         if announced > path.stat().st_size:
@@ -107,7 +110,15 @@ def _refuse_if_cut_short(path: Path, container: InputContainer, stream: VideoStr
                 f"the file is cut short: it announces {announced} bytes and holds {path.stat().st_size}; copy it again"
             )
         return
-    _compare(stream.frames, count)
+    if "avi" in formats:
+        # Empty chunks, which hold the picture before, are counted in the header, and are no packets.
+        if stream.frames > held_s / float(stream.time_base or 1) + 0.5 and not _is_whole_riff(path):
+            raise UnreadableVideo(
+                f"the file is cut short: it announces {stream.frames} frames and holds {count}; copy it again"
+            )
+        return
+    if "mpegts" in formats and not _ends_with_packet(path):
+        raise UnreadableVideo(f"the file is cut short within a packet, after frame {count}; copy it again")
     if stream.duration and stream.time_base:
         announced_s = float(stream.duration * stream.time_base)
     elif container.duration and len(container.streams) == 1:
@@ -120,9 +131,31 @@ def _refuse_if_cut_short(path: Path, container: InputContainer, stream: VideoStr
         )
 
 
-def _compare(announced: int, held: int) -> None:
-    if announced > held:
-        raise UnreadableVideo(f"the file is cut short: it announces {announced} frames and holds {held}; copy it again")
+def _is_whole_riff(path: Path) -> bool:
+    """Whether an AVI is as long as each of its parts says that it is."""
+    size, position = path.stat().st_size, 0
+    with path.open("rb") as stream:
+        while position < size:
+            stream.seek(position)
+            head = stream.read(8)
+            if head[:4] != b"RIFF":
+                break
+            length = int.from_bytes(head[4:], "little")
+            position += 8 + length + length % 2
+            if not length:
+                return False
+    return 0 < position <= size + 1
+
+
+def _ends_with_packet(path: Path) -> bool:
+    """Whether a transport stream ends where one of its packets does; true where no packets are found."""
+    with path.open("rb") as stream:
+        head = stream.read(2048)
+    for length, before in ((188, 0), (192, 4), (204, 0)):
+        for start in range(length):
+            if head[start + before :: length][:4] == b"\x47" * 4:
+                return (path.stat().st_size - start) % length == 0
+    return True
 
 
 def _matroska_bytes(path: Path) -> int | None:

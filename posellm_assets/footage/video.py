@@ -26,6 +26,7 @@ class VideoInfo:
     """What a file holds. Width and height are as shown: rotated, with square pixels.
 
     `mirrored`: the container says that players are to mirror the picture, before it is turned by `rotation_deg`.
+    `seekable`: reading can begin in the middle; else whatever is before has to be decoded too.
     """
 
     width: int
@@ -38,6 +39,7 @@ class VideoInfo:
     pixel_format: str
     variable_frame_rate: bool
     mirrored: bool = False
+    seekable: bool = True
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,8 @@ def probe(path: Path) -> VideoInfo:
             raise UnreadableVideo("the video has a single frame; movement needs at least two")
         check_clock(times)
         last_key_s = float((packets.last_key - first) * time_base)
-        if last_key_s > 0 and next(frames(path, last_key_s), None) is None:
+        end = Pictures(path, last_key_s)
+        if last_key_s > 0 and not any(time_s >= last_key_s for time_s, _ in end):
             raise UnreadableVideo("the end of the video cannot be decoded; export or download it again")
         gaps, span_s = np.diff(times), float(times[-1] - times[0])
         width, height = shown_size(head[0], stream.sample_aspect_ratio)
@@ -83,7 +86,8 @@ def probe(path: Path) -> VideoInfo:
         rounding_s = 2 * max(float(time_base), 0.001)
         is_variable = bool(gaps.max() - gaps.min() > 0.1 * np.median(gaps) + rounding_s)
         duration_s = span_s * len(times) / len(gaps)
-        if is_variable and packets.last_s:  # held for longer, it is a picture that stands still
+        if packets.last_s and (is_variable or packets.last_s < 0.9 * span_s / len(gaps)):
+            # Held for longer, the last one is a picture that stands still.
             duration_s = span_s + min(packets.last_s, _LONGEST_LAST_S)
         return VideoInfo(
             width=width,
@@ -96,6 +100,7 @@ def probe(path: Path) -> VideoInfo:
             pixel_format=head[0].format.name,
             variable_frame_rate=is_variable,
             mirrored=orientation(head[0]).is_mirror,
+            seekable=last_key_s <= 0 or end.is_sought,
         )
 
 

@@ -154,7 +154,8 @@ def _pieces(clips: Iterable[PoseItem], config: PoseConfig, unreadable: list[tupl
         except (UnreadableVideo, OSError) as error:
             unreadable.append((clip.key, error))
             continue
-        of = 1 if info.duration_s <= 1.5 * config.piece_s else math.ceil(info.duration_s / config.piece_s)
+        is_whole = info.duration_s <= 1.5 * config.piece_s or not info.seekable
+        of = 1 if is_whole else math.ceil(info.duration_s / config.piece_s)
         yield from (_Piece(clip, info, config, index, of) for index in range(of))
 
 

@@ -190,3 +190,14 @@ def test_rare_classes_come_as_often_as_frequent_ones_and_every_clip_in_its_turn(
     assert len(ups) == 8 and max(ups.values()) <= 2
     assert balanced_epoch(examples, 0, 1) == balanced_epoch(examples, 0, 1) != balanced_epoch(examples, 1, 1)
     assert set(WAYS) == {one.class_id for one in examples}
+
+
+def test_a_clip_of_a_mirrored_selfie_is_written_as_it_was(tmp_path: Path) -> None:
+    tree = write_tree(tmp_path / "tree")
+    path = next((tree / "left").glob("*.mp4"))
+    path.with_name(path.name + ".json").write_text('{"mirrored": true}')
+    dataset, refused = written(tmp_path / "out", from_folders(tree, "ways"))
+    (clip,) = (dataset.clip_of(one).video for one in dataset.examples if one.video == path)
+    assert refused == [] and clip is not None
+    shown, mirrored_back = next(frames(clip)).rgb, next(frames(path)).rgb
+    assert np.abs(shown.astype(int) - mirrored_back).mean() < 4

@@ -253,3 +253,13 @@ def test_nothing_is_added_when_one_of_the_files_cannot_be(lake, tmp_path):
     add_files(lake, [good], "tennis", participant="Ana")
     with pytest.raises(FileExistsError, match="says something else already"):
         add_files(lake, [good], "tennis", participant="Bo")
+
+
+def test_a_selfie_can_be_declared_and_the_declaration_taken_back(lake):
+    path = drop(lake, "tennis/selfie.mp4")
+    sidecar = path.with_name("selfie.mp4.json")
+    sidecar.write_text('{"mirrored": true}')
+    key = register(lake, "tennis/selfie.mp4").key
+    assert read_manifest(lake, key).mirrored
+    sidecar.unlink()
+    assert not refresh_manifest(lake, key).mirrored

@@ -247,3 +247,22 @@ def test_a_missing_file_is_an_os_error(tmp_path: Path) -> None:
 def test_names_that_look_like_protocols_and_options_are_names(tmp_path: Path) -> None:
     for name in ("http:clip.mp4", "-i.mp4", "50%03d 'serve' ünï ☀.mp4"):
         assert probe(clip(tmp_path / "plain.mp4", 5).rename(tmp_path / name)).frame_count == 5
+
+
+def test_a_selfie_declared_as_mirrored_is_mirrored_back(tmp_path: Path) -> None:
+    path = write(tmp_path / "selfie.mp4", [quarters()[:, ::-1]] * 5)
+    (tmp_path / "selfie.mp4.json").write_text('{"mirrored": true}')
+    assert np.abs(corners(next(frames(path)).rgb) - corners(quarters())).max() <= 12
+
+
+def test_a_sidecar_that_cannot_be_used_is_not_passed_over(tmp_path: Path) -> None:
+    path = write(tmp_path / "selfie.mp4", [quarters()] * 5)
+    (tmp_path / "selfie.mp4.json").write_text('{"mirrored": "perhaps"}')
+    with pytest.raises(UnreadableVideo, match=r"selfie\.mp4\.json: mirrored"):
+        next(frames(path))
+
+
+def test_pictures_larger_than_8k_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "large.mkv", [np.zeros((9000, 4000, 3), np.uint8)] * 2, "ffv1", "gray")
+    with pytest.raises(UnreadableVideo, match="8K"):
+        probe(path)

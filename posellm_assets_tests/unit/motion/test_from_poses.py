@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.signal import savgol_filter
@@ -185,3 +187,34 @@ def test_too_short_a_view_says_how_short():
 def test_landmarks_all_in_one_point_are_not_a_person():
     with pytest.raises(ValueError, match="not a person"):
         motion_from_poses(filmed(standing(60) * 0.0), CONFIG)
+
+
+@pytest.mark.parametrize("fps", [6.0, 8.0, 10.0, 12.0, 15.0])
+def test_rare_frames_are_not_smoothed_flat(fps):
+    wrist = BODY.index("left_wrist")
+    reach = {
+        rate: np.ptp(motion_from_poses(filmed(wave(round(6 * rate), rate, 0.8), rate), CONFIG).joints[:, wrist, 1])
+        for rate in (24.0, fps)
+    }
+    assert reach[fps] == pytest.approx(reach[24.0], rel=0.12)
+
+
+def test_where_frames_become_rare_within_a_clip_the_window_holds_fewer_of_them():
+    time_s = np.concatenate([np.arange(60) / 30, 2 + np.arange(32) / 8])
+    joints = standing(len(time_s))
+    joints[:, BODY.index("left_wrist"), 1] += 0.3 * np.sin(2 * np.pi * 0.8 * time_s)
+    motion = motion_from_poses(filmed(joints, time_s=time_s), CONFIG)
+    height = motion.joints[:, BODY.index("left_wrist"), 1]
+    assert np.ptp(height[-60:]) == pytest.approx(np.ptp(height[:40]), rel=0.12)
+
+
+def test_across_a_cut_nothing_moves():
+    joints = standing(90)
+    joints[45:, BODY.index("left_wrist"), 1] += 0.5
+    subject = replace(filmed(joints), cuts_s=(1.5,))
+    motion = motion_from_poses(subject, CONFIG)
+    first, second = motion.segments(0.5)
+    wrist = BODY.index("left_wrist")
+    for segment in (first, second):
+        assert np.ptp(segment.joints[:, wrist, 1]) == pytest.approx(0, abs=1e-4)
+    assert second.joints[0, wrist, 1] - first.joints[0, wrist, 1] > 0.4
