@@ -3,16 +3,15 @@
 Commands of one word stand here; those of two, such as `posellm export motion`, in `commands/<first word>_app.py`.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
+from rich.text import Text
 
 from posellm_assets.commands import coaching_app, dataset_app, evaluate_app, export_app, import_app, release_app
-from posellm_assets.commands.console import JsonOption, LakeOption, console, print_table
+from posellm_assets.commands.console import JsonOption, LakeOption, console, print_error, print_json, print_table
 from posellm_assets.lake import Lake
 from posellm_assets.texts.config import Language
 
@@ -28,7 +27,6 @@ app.add_typer(evaluate_app.app, name="evaluate")
 app.add_typer(release_app.app, name="release")
 app.add_typer(coaching_app.app, name="coaching")
 app.add_typer(dataset_app.app, name="dataset")
-errors = Console(stderr=True)
 
 
 def main() -> None:
@@ -36,7 +34,7 @@ def main() -> None:
     try:
         app()
     except (ValueError, OSError, RuntimeError) as error:
-        errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+        print_error(error)
         sys.exit(1)
 
 
@@ -52,7 +50,7 @@ def add(
     from posellm_assets.footage.register import add_files
 
     for path in add_files(Lake(lake), files, sport, label, participant):
-        console.print(f"added {path}", highlight=False, soft_wrap=True)
+        console.print(f"added {path}", soft_wrap=True)
 
 
 @app.command()
@@ -63,20 +61,18 @@ def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
 
     found = overview(Lake(lake))
     if as_json:
-        print(json.dumps(found, ensure_ascii=False, indent=2))
+        print_json(found)
         return
     print_table("videos by sport", ["sport", "registered", "ready"], [list(row.values()) for row in found["sports"]])
     print_table("not used", ["what", "why"], [[row["what"], row["why"]] for row in found["not_used"]])
     console.print(f"waiting to be registered: {len(found['waiting'])}")
     for drift in found["drift"]:
-        console.print(
-            f"drift: {Drift(**drift)}; train another with `motion_tokenizer`", highlight=False, soft_wrap=True
-        )
+        console.print(f"drift: {Drift(**drift)}; train another with `motion_tokenizer`", soft_wrap=True)
     console.print(f"snapshots: {', '.join(found['snapshots']) or 'none'}")
     for snapshot, reason in found["left"].items():
-        console.print(f"generation {snapshot} {reason}", highlight=False, soft_wrap=True)
+        console.print(f"generation {snapshot} {reason}", soft_wrap=True)
     for kind, release in found["in_use"].items():
-        console.print(f"{kind} in use: {release['name'] if release else 'none yet'}", highlight=False)
+        console.print(f"{kind} in use: {release['name'] if release else 'none yet'}")
 
 
 @app.command()
@@ -92,10 +88,10 @@ def describe(
 
     result = describe_video(video, load_settings(Lake(lake)), language)
     if as_json:
-        print(json.dumps(result, ensure_ascii=False, indent=2))
+        print_json(result)
         return
     for sentence in result["sentences"]:
-        console.print(f"- {sentence}", highlight=False, soft_wrap=True)
+        console.print(f"- {sentence}", soft_wrap=True)
 
 
 @app.command()
@@ -124,7 +120,7 @@ def generate(
     motions = generate_motions(here, load_settings(here), text, out, seed, samples, length, participant, ends)
     seconds = ", ".join(f"{motion.duration_s:.1f}" for motion in motions)
     asked = " ... ".join(ends) if text is None else repr(text)
-    console.print(f"{out}: {seconds} s of motion for {asked}", highlight=False, soft_wrap=True)
+    console.print(f"{out}: {seconds} s of motion for {asked}", soft_wrap=True)
 
 
 @app.command()
@@ -145,7 +141,7 @@ def models(
     ]
     trained = [str(path) for path in Lake(lake).finished_models()]
     if as_json:
-        print(json.dumps({"poses": poses, "trained": trained}, indent=2))
+        print_json({"poses": poses, "trained": trained})
         return
     print_table("pose models", ["name", "present", "path"], [[m["name"], _yes(m["present"]), m["path"]] for m in poses])
     print_table("trained models", ["folder"], [[path] for path in trained])
@@ -158,12 +154,16 @@ def doctor(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
 
     findings = list(examine(Lake(lake)))
     if as_json:
-        print(json.dumps([vars(finding) for finding in findings], indent=2))
+        print_json([vars(finding) for finding in findings])
     else:
         rows = [
             [
                 finding.name,
-                "[green]ok[/]" if finding.ok else "[red]missing[/]" if finding.needed else "[yellow]optional[/]",
+                Text("ok", "green")
+                if finding.ok
+                else Text("missing", "red")
+                if finding.needed
+                else Text("optional", "yellow"),
                 finding.found,
                 "" if finding.ok else finding.remedy,
             ]
@@ -193,11 +193,11 @@ def coach(
     here = Lake(lake)
     report, page = hold_session(here, load_settings(here), video, camera, exercise, out, rules, aloud=not as_json)
     if as_json:
-        print(report.model_dump_json(indent=2))
+        print_json(report.model_dump(mode="json"))
     else:
         print_session(report, page)
     if report.ended:
-        errors.print(f"[red]error:[/] {report.ended}", highlight=False, soft_wrap=True)
+        print_error(report.ended)
         raise typer.Exit(1)
 
 
@@ -228,7 +228,7 @@ def recognise(
     for video, found in recognise_videos(here, load_settings(here), path, sport, method, out):  # type: ignore[arg-type]
         if isinstance(found, Exception):
             failed = True
-            errors.print(f"[red]error:[/] {found}", highlight=False, soft_wrap=True)
+            print_error(found)
         elif as_json:
             told.append(found.model_dump(mode="json"))
         else:
@@ -239,9 +239,9 @@ def recognise(
             ]
             print_table(f"{video} ({found.method})", ["s", "action", "confidence", "times"], rows)
             if not rows:
-                console.print(f"{video}: nothing found, looked at as {found.method}", highlight=False)
+                console.print(f"{video}: nothing found, looked at as {found.method}")
     if as_json:
-        print(json.dumps(told, ensure_ascii=False, indent=2))
+        print_json(told)
     if failed:
         raise typer.Exit(1)
 

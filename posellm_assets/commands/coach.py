@@ -121,7 +121,7 @@ def _aloud(moments: Iterator[Moment]) -> Iterator[Moment]:
 
 
 def _say(text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True, markup=False)
+    console.print(text, soft_wrap=True)
 
 
 @contextmanager

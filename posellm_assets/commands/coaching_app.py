@@ -1,19 +1,16 @@
 """`posellm coaching`: what athletes could do better."""
 
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from posellm_assets.commands.console import JsonOption, LakeOption, console, print_table
+from posellm_assets.commands.console import JsonOption, LakeOption, console, print_error, print_json, print_table
 from posellm_assets.lake import Lake
 
 if TYPE_CHECKING:
     from posellm_assets.coaching.labels.schema import CoachingLabel
 
 app = typer.Typer(no_args_is_help=True, help="Coaching: labels that were held against the measured pose.")
-errors = Console(stderr=True)
 
 
 @app.callback()
@@ -38,14 +35,14 @@ def label_videos(
         try:
             labels.append(labeller.label(key))
         except (ValueError, OSError, EndpointError) as error:
-            errors.print(f"[red]error:[/] {error}", highlight=False, soft_wrap=True)
+            print_error(error)
     if as_json:
-        print(json.dumps([label.model_dump(mode="json") for label in labels], ensure_ascii=False, indent=2))
+        print_json([label.model_dump(mode="json") for label in labels])
     else:
         for label in labels:
             _print(label)
         for endpoint in labeller.endpoints:
-            console.print(str(endpoint), highlight=False, soft_wrap=True)
+            console.print(str(endpoint), soft_wrap=True)
     if len(labels) < len(keys) or any(label.status != "success" for label in labels):
         raise typer.Exit(1)
 
@@ -59,8 +56,8 @@ def _print(label: "CoachingLabel") -> None:
     print_table(f"{label.key}: {label.exercise or 'no exercise'}{score}", ["s", "how grave", "what"], rows)
     if not rows:
         said = label.error_message or label.positive_note
-        console.print(f"{label.key}{score}: {said}", highlight=False, soft_wrap=True)
+        console.print(f"{label.key}{score}: {said}", soft_wrap=True)
     for fault in label.not_judged:
-        console.print(f"{fault} is not judged: it cannot be seen from there", highlight=False)
+        console.print(f"{fault} is not judged: it cannot be seen from there")
     for check, count in sorted(label.rejections.items()):
-        console.print(f"rejected by {check}: {count}", highlight=False)
+        console.print(f"rejected by {check}: {count}")

@@ -41,10 +41,10 @@ def dataset_of_actions(
     )
     counts = ", ".join(f"{split} {len(dataset.of(split))}" for split in SPLITS)
     classes = len({example.class_id for example in dataset.examples})
-    console.print(f"{out}: {counts} clips of {classes} classes", highlight=False, soft_wrap=True)
+    console.print(f"{out}: {counts} clips of {classes} classes", soft_wrap=True)
     if found.without_pictures:
         left_out = ", ".join(found.without_pictures)
-        console.print(f"left out, motion capture without pictures: {left_out}", highlight=False)
+        console.print(f"left out, motion capture without pictures: {left_out}")
     print_table("refused", ["what", "why"], [[one.what, one.reason] for one in refused])
     if refused:
         raise typer.Exit(1)
@@ -78,7 +78,7 @@ def dataset_of_coaching(
         found = from_lake(here, here.registered_videos())
     stats = write_dataset(out, *found, config.dataset)
     counts = ", ".join(f"{split} {of_split['examples']}" for split, of_split in stats["splits"].items())
-    console.print(f"{out}: {counts} examples, {stats['train_rows']} training rows", highlight=False, soft_wrap=True)
+    console.print(f"{out}: {counts} examples, {stats['train_rows']} training rows", soft_wrap=True)
     print_table("left out", ["what", "why"], [[one["what"], one["reason"]] for one in stats["left_out"]])
 
 
@@ -92,4 +92,4 @@ def from_kaggle(
     from posellm_assets.commands.kaggle import download
 
     download(handle, out)
-    console.print(f"{out}: write an activities.yaml that says what its folders show", highlight=False, soft_wrap=True)
+    console.print(f"{out}: write an activities.yaml that says what its folders show", soft_wrap=True)

@@ -10,7 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
+from rich.text import Text
 
+from posellm_assets.commands.console import PlainConsole
 from posellm_assets.commands.generate import generate_motions
 from posellm_assets.commands.status import overview
 from posellm_assets.definitions import build_defs
@@ -26,6 +28,7 @@ from posellm_assets.lake import PAGE, RESULT, Lake
 from posellm_assets.motion.held_out import HeldOut
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.quality import Quality
+from posellm_assets.reports.plain import visible
 from posellm_assets.settings import Settings, load_settings
 
 PROMPT = "a person does a squat"
@@ -53,7 +56,8 @@ def run_demo(lake: Lake, console: Console) -> None:
         reason = bring_up_to_date(build_defs(), lake, settings, instance, lambda news: _show(news, progress, task))
     console.print(f"Nothing left to do: {reason}. What the programs printed is in {log}.", soft_wrap=True)
     _print_figures(lake, settings, console)
-    console.print(f"[bold]{time.monotonic() - started:.0f} s[/] in all. `make ui` shows everything that was made.")
+    took = Text(f"{time.monotonic() - started:.0f} s", "bold")
+    console.print(took, "in all. `make ui` shows everything that was made.")
 
 
 def _render(lake: Lake, settings: Settings, progress: Progress, task: TaskID) -> None:
@@ -64,25 +68,31 @@ def _render(lake: Lake, settings: Settings, progress: Progress, task: TaskID) ->
         clips += 1
         progress.update(task, description=f"render footage: {path.name}", completed=clips, total=wanted)
     if clips:
-        progress.console.print(f"{'render footage':<18} {clips} clips [dim]{time.monotonic() - started:.0f} s[/]")
+        progress.console.print(
+            f"{'render footage':<18} {clips} clips", Text(f"{time.monotonic() - started:.0f} s", "dim")
+        )
 
 
 def _show(news: News, progress: Progress, task: TaskID) -> None:
     """A finished job becomes a line of its own; everything before moves the bar."""
     if news.seconds is not None:
-        progress.console.print(f"{news.job:<18} {news.message} [dim]{news.seconds:.0f} s[/]", highlight=False)
+        progress.console.print(f"{news.job:<18} {news.message}", Text(f"{news.seconds:.0f} s", "dim"))
         return
     counted = re.match(r"(\w+) (\d+)/(\d+): (.*)", news.message)
     if counted:
         asset, done, total, key = counted.groups()
         progress.update(task, description=f"{news.job}: {asset} {key}", completed=int(done), total=int(total))
     else:
-        progress.update(task, description=f"{news.job}: {news.message}", completed=0, total=None)
+        progress.update(task, description=visible(f"{news.job}: {news.message}"), completed=0, total=None)
 
 
 def _progress(console: Console) -> Progress:
     return Progress(
-        BarColumn(20), MofNCompleteColumn(), TextColumn("{task.description}"), console=console, transient=True
+        BarColumn(20),
+        MofNCompleteColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=console,
+        transient=True,
     )
 
 
@@ -97,7 +107,7 @@ def _output_to(log: Path, console: Console) -> Iterator[Console]:
         for descriptor in (1, 2):
             os.dup2(stream.fileno(), descriptor)
         try:
-            yield Console(file=terminal, width=console.width, force_terminal=console.is_terminal)
+            yield PlainConsole(file=terminal, width=console.width, force_terminal=console.is_terminal)
         finally:
             for descriptor, original in zip((1, 2), saved, strict=True):
                 os.dup2(original, descriptor)
@@ -117,10 +127,8 @@ def _print_figures(lake: Lake, settings: Settings, console: Console) -> None:
     out = lake.report(champion.name) / "generated.mp4"
     (motion,) = generate_motions(lake, settings, PROMPT, out, settings.seed)
     report = out.with_name(PAGE).absolute()
-    console.print(
-        f"generated {motion.duration_s:.1f} s of motion for {PROMPT!r}: {out}", highlight=False, soft_wrap=True
-    )
-    console.print(f"report: {report}", highlight=False, soft_wrap=True)
+    console.print(f"generated {motion.duration_s:.1f} s of motion for {PROMPT!r}: {out}", soft_wrap=True)
+    console.print(f"report: {report}", soft_wrap=True)
 
 
 def _rows(

@@ -1,11 +1,10 @@
 """`posellm evaluate`: what was trained, measured."""
 
-import json
 from typing import Annotated
 
 import typer
 
-from posellm_assets.commands.console import JsonOption, LakeOption, console, print_table
+from posellm_assets.commands.console import JsonOption, LakeOption, console, print_json, print_table
 from posellm_assets.lake import Lake
 
 app = typer.Typer(no_args_is_help=True, help="Measure what was trained.")
@@ -26,7 +25,7 @@ def evaluate_actions(
     here = Lake(lake)
     metrics, page = evaluate_recogniser(here, load_settings(here), split)  # type: ignore[arg-type]
     if as_json:
-        print(json.dumps(metrics, ensure_ascii=False, indent=2))
+        print_json(metrics)
         return
     rows = [
         [
@@ -41,5 +40,5 @@ def evaluate_actions(
     rows += [[name, f"{figure['value']:.3f}", "", ""] for name, figure in metrics["baselines"].items()]
     print_table(f"{metrics['clips']} clips, {split}", ["", "accuracy", "macro F1", "calibration error"], rows)
     for name, why in metrics["absent"].items():
-        console.print(f"{name} was not asked: {why}", highlight=False, soft_wrap=True)
-    console.print(f"report: {page}", highlight=False, soft_wrap=True)
+        console.print(f"{name} was not asked: {why}", soft_wrap=True)
+    console.print(f"report: {page}", soft_wrap=True)

@@ -29,7 +29,7 @@ def export_motion(
     path = out or Path(f"{key}.{to or 'bvh'}")
     if to and path.suffix != f".{to}":
         raise ValueError(f"--to {to} and --out {path} disagree: give one of them, or a file that ends in .{to}")
-    console.print(exporting.export_motion(Lake(lake), key, path, origin), highlight=False, soft_wrap=True)  # type: ignore[arg-type]
+    console.print(exporting.export_motion(Lake(lake), key, path, origin), soft_wrap=True)  # type: ignore[arg-type]
 
 
 @app.command("model")
@@ -47,9 +47,9 @@ def export_model(
     if push:
         exporting.check_token()
     exporting.export_model(Lake(lake), snapshot, out, adapter)
-    console.print(f"wrote {out}", highlight=False, soft_wrap=True)
+    console.print(f"wrote {out}", soft_wrap=True)
     if push:
-        console.print(f"pushed to {exporting.push(out, push, private=not public)}", highlight=False, soft_wrap=True)
+        console.print(f"pushed to {exporting.push(out, push, private=not public)}", soft_wrap=True)
 
 
 @app.command("dataset")
@@ -67,4 +67,4 @@ def export_dataset(
 
     counts = export_examples(Lake(lake), source, to, out)
     written = ", ".join(f"{split} {count}" for split, count in counts.items())
-    console.print(f"{out}: {written} records", highlight=False, soft_wrap=True)
+    console.print(f"{out}: {written} records", soft_wrap=True)

@@ -29,7 +29,7 @@ def import_motion(
 
     said = declared(unit=unit, up=up, handedness=handedness, fps=fps, label=label, participant=participant)
     for path, about in importing.import_motion(Lake(lake), paths, sport, said):
-        console.print(f"added {path} ({about})", highlight=False, soft_wrap=True)
+        console.print(f"added {path} ({about})", soft_wrap=True)
 
 
 @app.command("feedback")
@@ -42,7 +42,7 @@ def import_feedback(
     from posellm_assets.coaching.streaming.qevd import import_qevd
 
     for path, messages in import_qevd(Lake(lake), folder, sport):
-        console.print(f"added {path} ({messages} messages)", highlight=False, soft_wrap=True)
+        console.print(f"added {path} ({messages} messages)", soft_wrap=True)
 
 
 @app.command("dataset")
@@ -62,4 +62,4 @@ def import_dataset(
     counts, jobs = import_examples(dataset, codes, layers, out, load_settings(Lake(lake)))
     console.print(f"{out}: {', '.join(f'{split} {count}' for split, count in counts.items())} motions; train with")
     for job in jobs:
-        console.print(f"python -m posellm_assets.language.train {job}", highlight=False, soft_wrap=True)
+        console.print(f"python -m posellm_assets.language.train {job}", soft_wrap=True)

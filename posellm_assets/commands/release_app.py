@@ -1,12 +1,11 @@
 """`posellm release`: what is in use of each kind of model, what was, what is not and why, and changing it by hand."""
 
 import getpass
-import json
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from posellm_assets.commands.console import JsonOption, LakeOption, console, print_table
+from posellm_assets.commands.console import JsonOption, LakeOption, console, print_json, print_table
 from posellm_assets.keys import ALL_SPORTS
 from posellm_assets.lake import PAGE, Lake, ModelKind
 
@@ -42,7 +41,7 @@ def show(
             }
             for one, release in used.items()
         }
-        print(json.dumps(found, ensure_ascii=False, indent=2))
+        print_json(found)
         return
     for one, release in used.items():
         if release:
@@ -65,7 +64,7 @@ def show_history(
 
     releases = history(Lake(lake), kind, scope)
     if as_json:
-        print(json.dumps([release.model_dump(mode="json") for release in releases], ensure_ascii=False, indent=2))
+        print_json([release.model_dump(mode="json") for release in releases])
         return
     rows = [
         [one.promoted_at, one.change, one.name, one.promoted_by, one.gate, "\n".join(one.reasons)] for one in releases
@@ -120,4 +119,4 @@ def _print_release(lake: Lake, release: "Release") -> None:
 
 
 def _say(text: str) -> None:
-    console.print(text, highlight=False, soft_wrap=True, markup=False)
+    console.print(text, soft_wrap=True)

@@ -23,6 +23,7 @@ from posellm_assets.jobs.actions import action_job, action_report_job, recognise
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import CARD, METRICS, PAGE, STATS, Lake
 from posellm_assets.pool import shares
+from posellm_assets.reports.plain import visible
 
 
 @snapshot_asset("actions", deps=every_video("footage", "poses"), kinds={"json"}, code_version="2")
@@ -38,7 +39,7 @@ def action_dataset(
         out, found.examples, found.refused, found.label_set, settings.actions.dataset, pool.pool(), settings.seed
     )
     for one in refused:
-        context.log.warning(f"{one.what}: {one.reason}")
+        context.log.warning(visible(f"{one.what}: {one.reason}"))
     return dg.MaterializeResult(
         metadata={
             "clips": len(dataset.examples),

@@ -11,7 +11,7 @@ from posellm_assets.coaching.model.answers import write_language_rows
 from posellm_assets.coaching.model.config import CoachingReportJob, CoachingVisionJob
 from posellm_assets.coaching.model.dataset import write_dataset
 from posellm_assets.coaching.model.dataset_sources import from_lake
-from posellm_assets.defs.common import every_video, snapshot_asset, spec
+from posellm_assets.defs.common import every_video, listed, noted, snapshot_asset, spec
 from posellm_assets.defs.motion import MOTION
 from posellm_assets.defs.partitions import snapshots, videos
 from posellm_assets.defs.poses import POSES, is_video
@@ -25,7 +25,7 @@ from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.jobs.coaching import coaching_job, coaching_report_job
 from posellm_assets.lake import METRICS, SUMMARY, Lake
 from posellm_assets.language.config import StageJob
-from posellm_assets.reports.markdown import escaped
+from posellm_assets.reports.plain import visible
 
 
 def label(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -37,19 +37,19 @@ def label(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
         except (ValueError, OSError, EndpointError) as error:
             yield key, str(error)
     for endpoint in labeller.endpoints:
-        tools.context.log.info(str(endpoint))
+        tools.context.log.info(visible(endpoint))
 
 
 def _done(lake: Lake, made: CoachingLabel) -> Done:
     path = lake.coaching_label(made.key)
-    points = "\n".join(
-        f"- *{point.mistake_timestamp_ms / 1000:.1f} s, {point.severity}*: {escaped(point.coaching_script)}"
+    points = [
+        (f"{point.mistake_timestamp_ms / 1000:.1f} s, {point.severity}", point.coaching_script)
         for point in made.feedback_points
-    )
+    ]
     rejected = ", ".join(f"{check} {count}" for check, count in sorted(made.rejections.items())) or "nothing"
     return Done(
         metadata={
-            "points": dg.MetadataValue.md(points or escaped(made.error_message or made.positive_note or "none")),
+            "points": noted(points) if points else listed([made.error_message or made.positive_note or "none"]),
             "status": made.status,
             "teacher": made.teacher,
             "rejected": rejected,
@@ -101,7 +101,7 @@ def coaching_dataset(context: dg.AssetExecutionContext, lake: dg.ResourceParam[L
         *((one["what"], one["reason"]) for one in stats["left_out"]),
         *((one.what, one.reason) for one in without_codes),
     ]:
-        context.log.warning(f"{what}: {reason}")
+        context.log.warning(visible(f"{what}: {reason}"))
     return dg.MaterializeResult(
         metadata={
             "examples": sum(of_split["examples"] for of_split in stats["splits"].values()),

@@ -9,6 +9,7 @@ import dagster as dg
 
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.reports import markdown
+from posellm_assets.reports.plain import visible
 
 OWNERS = ["team:posellm"]
 
@@ -53,6 +54,11 @@ def listed(points: Iterable[str]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n".join(f"- {markdown.escaped(point)}" for point in points))
 
 
+def noted(points: Iterable[tuple[str, str]]) -> dg.MarkdownMetadataValue:
+    """Sentences under one another, each after what it is about; nothing where there are none."""
+    return dg.MetadataValue.md("\n".join(f"- *{markdown.escaped(a)}*: {markdown.escaped(b)}" for a, b in points))
+
+
 def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MarkdownMetadataValue:
     """A table that the UI shows."""
     return dg.MetadataValue.md(markdown.table(header, rows))
@@ -67,8 +73,8 @@ def stored(context: dg.AssetExecutionContext, result: dict[str, Any]) -> dict[st
     """Where the checkpoints of a training went, as metadata; what could not be stored is a warning there and logged."""
     store = result["store"]
     for warning in store["warnings"]:
-        context.log.warning(warning)
-    said = "\n".join(f"- **warning**: {warning}" for warning in store["warnings"])
+        context.log.warning(visible(warning))
+    said = "\n".join(f"- **warning**: {markdown.escaped(warning)}" for warning in store["warnings"])
     return {"checkpoints": store["url"], **({"not stored": dg.MetadataValue.md(said)} if said else {})}
 
 

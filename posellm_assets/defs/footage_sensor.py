@@ -14,6 +14,7 @@ from posellm_assets.defs.resources import LakeResource
 from posellm_assets.footage.intake import Look, WatchState, look
 from posellm_assets.footage.registry import Outcome
 from posellm_assets.footage.scan import drop_zone
+from posellm_assets.reports.plain import visible
 
 BATCH = "posellm/footage"
 FINISHED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
@@ -34,7 +35,7 @@ def new_footage_sensor(
         return dg.SkipReason(f"there is no drop zone yet; make {here.raw}/<sport>/ and put clips there")
     found = look(here, settings.footage, _state(context), time.time())
     for outcome in found.outcomes:
-        context.log.info(f"{outcome.path}: {outcome.status} {outcome.key or ''} {outcome.reason or ''}")
+        context.log.info(visible(f"{outcome.path}: {outcome.status} {outcome.key or ''} {outcome.reason or ''}"))
     keys = [outcome.key for outcome in found.announce if outcome.key]
     there = {key for key in keys if context.instance.has_dynamic_partition(videos.name or "", key)}
     added = [key for key in keys if key not in there]

@@ -29,7 +29,7 @@ from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.pool import shares
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import subject_of
-from posellm_assets.reports.markdown import table
+from posellm_assets.reports.markdown import escaped, table
 
 
 def make_motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -126,7 +126,7 @@ _HELD_OUT_COLUMNS = {
 def _held_out_table(held_out: HeldOut) -> str:
     """What the tokenizer keeps of clips of other people, in all, by sport and by skeleton, as markdown."""
     if not held_out.clips:
-        return str(held_out.reason)
+        return escaped(held_out.reason)
     of_all: dict[str, MotionErrors] = {"all": held_out, **held_out.by_sport}
     of_all |= {f"skeleton {name}": errors for name, errors in held_out.by_skeleton.items()}
     rows = [(name, *(getattr(errors, one) for one in _HELD_OUT_COLUMNS.values())) for name, errors in of_all.items()]

@@ -20,6 +20,7 @@ from posellm_assets.files import write_json
 from posellm_assets.lake import JOB, Lake
 from posellm_assets.pool import LocalPool, Pool
 from posellm_assets.program import PREEMPTED, Job
+from posellm_assets.reports.plain import visible
 from posellm_assets.settings import Settings, load_settings
 
 # How long a program that is asked to stop may take to save.
@@ -86,7 +87,7 @@ class Programs:
             raise dg.RetryRequested(max_retries=2, seconds_to_wait=10)
         if status:
             unsaid = f"{job.program} ended with status {status}; the last lines of its standard error say why"
-            raise dg.Failure("; ".join(told) or unsaid)
+            raise dg.Failure(visible("; ".join(told)) or unsaid)
 
 
 def _run(context: dg.AssetExecutionContext, command: list[str]) -> tuple[int, list[str]]:

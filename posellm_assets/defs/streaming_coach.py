@@ -12,6 +12,7 @@ from posellm_assets.files import read_json
 from posellm_assets.footage.splits import SPLITS
 from posellm_assets.jobs.coaching import coach_job, coach_report_job, feedback_job
 from posellm_assets.lake import METRICS, PAGE
+from posellm_assets.reports.plain import visible
 
 
 @program_asset("coaching", job=feedback_job, deps=every_video("footage", "poses", "motion_tokens"), kinds={"numpy"})
@@ -19,7 +20,7 @@ def feedback_dataset(ran: Ran[FeedbackJob]) -> dg.MaterializeResult:
     """The videos of a snapshot with timed feedback, as windows of live motion under the snapshot's tokenizer."""
     record = read_dataset_record(ran.out)
     for key, reason in record.refused.items():
-        ran.context.log.warning(f"{key}: {reason}")
+        ran.context.log.warning(visible(f"{key}: {reason}"))
     splits: dict[str, Any] = {}
     for split in SPLITS:
         own = [session for session in record.sessions if session.split == split]

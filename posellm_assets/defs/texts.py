@@ -2,9 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-import dagster as dg
-
-from posellm_assets.defs.common import spec
+from posellm_assets.defs.common import noted, spec
 from posellm_assets.defs.motion import MOTION
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
 from posellm_assets.files import sha256_of
@@ -12,7 +10,6 @@ from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.motion.motion import Motion
-from posellm_assets.reports.markdown import escaped
 from posellm_assets.texts.captions import captions_for, write_captions
 from posellm_assets.texts.glossary import glossary_of
 
@@ -38,11 +35,10 @@ def caption(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
             glossary=glossary,
         )
         write_captions(tools.lake, captions)
-        lines = "\n".join(
-            f"- *{text.kind}, {text.language or 'language not said'}*: {escaped(text.text)}" for text in captions.texts
-        )
         metadata = {
-            "texts": dg.MetadataValue.md(lines),
+            "texts": noted(
+                (f"{text.kind}, {text.language or 'language not said'}", text.text) for text in captions.texts
+            ),
             "facts": len(captions.facts),
             "captions": tools.lake.captions(key),
         }

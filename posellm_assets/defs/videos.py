@@ -19,6 +19,7 @@ from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, 
 from posellm_assets.lake import Lake
 from posellm_assets.pool import Pool
 from posellm_assets.problems import Problem, clear_problem, find_problem, record_problem
+from posellm_assets.reports.plain import visible
 from posellm_assets.settings import Settings
 
 
@@ -133,7 +134,7 @@ def _make(tools: Tools, asset: VideoAsset, keys: Sequence[str]) -> dict[str, str
         if problem:
             reasons[key] = f"{asset.name}: {problem}"
             record_problem(tools.lake, Problem(key=key, step=asset.name, reason=problem))
-            tools.context.log.warning(f"{asset.name} {number}/{len(wanted)}: {key}: {problem}")
+            tools.context.log.warning(visible(f"{asset.name} {number}/{len(wanted)}: {key}: {problem}"))
         else:
             clear_problem(tools.lake, asset.name, key)
             tools.context.log.info(f"{asset.name} {number}/{len(wanted)}: {key}")

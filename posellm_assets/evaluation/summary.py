@@ -90,7 +90,7 @@ def summary_markdown(metrics: Mapping[str, Any]) -> str:
     ]
     decision = metrics.get("decision")
     verdict = (
-        [f"\n{'Released' if decision['promote'] else 'Not released'}: {' '.join(decision['reasons'])}"]
+        [f"\n{'Released' if decision['promote'] else 'Not released'}: {escaped(' '.join(decision['reasons']))}"]
         if decision
         else []
     )

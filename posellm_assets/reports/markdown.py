@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from posellm_assets.reports.plain import visible
+
 _MARKUP = re.compile(r"[\\`*\[\]<>|~#&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
@@ -12,7 +14,7 @@ def escaped(text: object) -> str:
     >>> escaped("a_b ![x](http://y/z.png)\\n| c")
     'a_b !\\\\[x\\\\](http://y/z.png) \\\\| c'
     """
-    return _MARKUP.sub(r"\\\g<0>", " ".join(str(text).split()))
+    return _MARKUP.sub(r"\\\g<0>", visible(" ".join(str(text).split())))
 
 
 def table(heads: Sequence[object], rows: Iterable[Iterable[object]]) -> str:

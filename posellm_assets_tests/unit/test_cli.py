@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from posellm_assets.footage.register import register
+from posellm_assets.lake import Lake
 from posellm_assets_tests.clips import write_clip
 
 
@@ -52,6 +54,20 @@ def test_the_command_line_runs_as_a_module_too(module: str, tmp_path: Path) -> N
     command = [sys.executable, "-m", module, "status", "--json", "--lake", str(tmp_path)]
     result = subprocess.run(command, capture_output=True, text=True, check=True)
     assert json.loads(result.stdout) == json.loads(posellm("status", "--json", lake=tmp_path).stdout)
+
+
+def test_a_sidecar_with_markup_is_named_as_it_stands_and_status_lives_on(tmp_path: Path) -> None:
+    """`markup/x.mp4.json` of the cases, and a file whose name is a command to terminals."""
+    folder = tmp_path / "lake" / "raw" / "tennis"
+    clip = write_clip(folder / "x.mp4", 1)
+    clip.with_name("x.mp4.json").write_text('{"[/]": 1}')
+    (folder / "[h264]\x1b[2J.mp4").write_bytes(clip.read_bytes()[:200])
+    for file in ("x.mp4", "[h264]\x1b[2J.mp4"):
+        assert register(Lake(tmp_path / "lake"), f"tennis/{file}").status == "quarantined"
+    for _ in range(2):
+        status = posellm("status", lake=tmp_path / "lake", COLUMNS="200")
+        assert status.returncode == 0, status.stderr
+        assert "[/]" in status.stdout and "[h264]\\x1b[2J.mp4" in status.stdout and "\x1b" not in status.stdout
 
 
 def test_misuse_is_exit_code_2(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def card(
             ),
             "",
             f"Fields: {_FIELDS[to]}.\n",
-            f"Videos by sport: {', '.join(f'{sport} {count}' for sport, count in sorted(sports.items()))}.\n",
+            f"Videos by sport: {', '.join(f'{escaped(sport)} {count}' for sport, count in sorted(sports.items()))}.\n",
             *(f"- {name}: {escaped(value)}" for name, value in about.items()),
             "",
             "No participant is in two splits; where nobody is named, no video is. The train split holds mirrored and "
@@ -65,10 +65,11 @@ def model_card(snapshot: str, base: str, adapter: bool, clips: int, lineage: str
     rows = [[name, f"{figure.value:.4g}", figure.n] for name, figure in figures.items()]
     lines = [
         *_front("peft" if adapter else "transformers", base),
-        f"# A motion language model ({snapshot})",
+        f"# A motion language model ({escaped(snapshot)})",
         "",
-        f"Base: {public_name(base)}. Motion tokenizer: {lineage}, in `motion_tokenizer/`. Clips trained on: {clips}. "
-        f"Opens with `{opener}.from_pretrained`; `vocabulary.json` says which tokens are motion.",
+        f"Base: {escaped(public_name(base))}. Motion tokenizer: {escaped(lineage)}, in `motion_tokenizer/`. "
+        f"Clips trained on: {clips}. Opens with `{opener}.from_pretrained`; `vocabulary.json` says which tokens are "
+        "motion.",
         "",
         table(["figure, held out", "value", "n"], rows) if rows else "Not evaluated yet.",
         "",
@@ -89,13 +90,14 @@ def stage_card(job: StageJob, step: int, val_before: dict[str, dict[str, Any]], 
     ]
     rows += [[f"held out, step {entry['step']}", f"{entry['val_loss']:.4g}", "all tasks"] for entry in evaluated[-1:]]
     rows += [["training", f"{sum(tail) / len(tail):.4g}", f"the last {len(tail)} steps"]] if tail else []
-    shares = ", ".join(f"{task} {share:g}" for task, share in job.stage.tasks.items())
+    shares = ", ".join(f"{escaped(task)} {share:g}" for task, share in job.stage.tasks.items())
     lines = [
         *_front("transformers", job.model.base),
-        f"# Checkpoints of {job.stage.name} ({job.snapshot or 'no snapshot'})",
+        f"# Checkpoints of {escaped(job.stage.name)} ({escaped(job.snapshot or 'no snapshot')})",
         "",
-        f"Step {step} of {job.stage.steps}; base {public_name(job.model.base)}, method {job.model.method}; "
-        f"tasks: {shares}; motion tokenizer: {job.lineage or 'not named'}; seed {job.seed}. Training resumes from the "
+        f"Step {step} of {job.stage.steps}; base {escaped(public_name(job.model.base))}, method {job.model.method}; "
+        f"tasks: {shares}; motion tokenizer: {escaped(job.lineage or 'not named')}; seed {job.seed}. "
+        "Training resumes from the "
         "newest checkpoint whose files have the sha256 of its manifest. Their vocabulary holds the names of "
         "participants: before you share them, make sure that these may be shown.",
         "",
@@ -108,7 +110,7 @@ def _front(library: str, base: str) -> list[str]:
     """The front matter from which the Hub takes what kind of model it is."""
     head = ["---", f"library_name: {library}", "tags: [motion, text-to-motion]"]
     if public_name(base) == base and base != "tiny":
-        head.append(f"base_model: {base}")
+        head.append(yaml.safe_dump({"base_model": base}, width=1000).strip())
     return [*head, "---"]
 
 
