@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from posellm_assets.training.store import CheckpointStore
+from posellm_assets_tests.hub_server import Hub, serving
+
 ROOT = Path(__file__).parents[1]
 
 # Must be found in nothing that a run writes.
@@ -41,6 +44,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _of_demo(folder: str, file: str) -> bool:
     return folder.endswith("ui") or file in ("test_demo.py", "test_new_sport.py")
+
+
+@pytest.fixture
+def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that the environment points to, and a client that does not wait long."""
+    monkeypatch.setenv("HF_TOKEN", HF_TOKEN)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setattr(CheckpointStore, "waits_s", (0.01, 0.01))
+    with serving(HF_TOKEN) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        yield hub
 
 
 @dataclass(frozen=True)

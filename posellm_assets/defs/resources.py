@@ -107,7 +107,10 @@ def _run(context: dg.AssetExecutionContext, command: list[str]) -> tuple[int, li
             status = process.wait()
         except BaseException:  # whatever ends the step; a cancelled run raises an error of Dagster's own in here
             process.terminate()
-            process.wait(timeout=_SAVING_S)
+            try:
+                process.wait(timeout=_SAVING_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
             raise
     return status, [str(message) for message in session.get_custom_messages()]
 

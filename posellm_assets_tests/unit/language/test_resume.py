@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,12 @@ from posellm_assets.language import train as program
 from posellm_assets.language.config import ModelConfig, StageJob
 from posellm_assets.training.backends import Backend
 from posellm_assets.training.checkpoints import CheckpointMismatch
-from posellm_assets.training.store import CheckpointStore, open_store
-from posellm_assets_tests.hub_server import Hub, serving
+from posellm_assets.training.store import open_store
+from posellm_assets_tests.conftest import HF_TOKEN
+from posellm_assets_tests.hub_server import Hub
 from posellm_assets_tests.unit.language import samples
 from posellm_assets_tests.unit.language.test_train import trajectory
 
-TOKEN = "hf_secret_of_this_test"
 TASKS: dict[str, dict[str, float]] = {
     "stage1": {"motion": 1.0},
     "stage2": {"t2m": 0.5, "m2t": 0.3, "denoise": 0.2},
@@ -27,17 +27,6 @@ TASKS: dict[str, dict[str, float]] = {
 
 class Killed(BaseException):
     """What stands for a SIGKILL in this process: nothing is saved after it."""
-
-
-@pytest.fixture
-def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub that the environment points to, and a client that does not wait long."""
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setattr(CheckpointStore, "waits_s", (0.01, 0.01))
-    with serving(TOKEN) as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        yield hub
 
 
 def train(job: StageJob, said: list[str] | None = None, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
@@ -103,10 +92,10 @@ def test_every_stage_goes_on_to_the_bit_on_an_emptied_machine_and_leaves_no_toke
     train(moved, said)
     assert "resumes from step 12 of 12" in said
     assert trajectory(moved) == trajectory(calm) and weights(moved) == weights(calm)
-    found = [path for path in tmp_path.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]
-    assert not found and not any(TOKEN in line for line in said)
+    found = [path for path in tmp_path.rglob("*") if path.is_file() and HF_TOKEN.encode() in path.read_bytes()]
+    assert not found and not any(HF_TOKEN in line for line in said)
     kept = (content for repository in remote.repositories.values() for content in repository.files.values())
-    assert not any(TOKEN.encode() in content for content in kept)
+    assert not any(HF_TOKEN.encode() in content for content in kept)
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -4,7 +4,7 @@ import json
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,9 @@ from posellm_assets.files import read_json
 from posellm_assets.program import PREEMPTED, Preempted
 from posellm_assets.training.checkpoints import CheckpointMismatch
 from posellm_assets.training.loop import NonFiniteLoss, Run
-from posellm_assets.training.store import CheckpointStore, open_store
-from posellm_assets_tests.hub_server import Fault, Hub, serving
+from posellm_assets.training.store import open_store
+from posellm_assets_tests.hub_server import Fault, Hub
 from posellm_assets_tests.unit.training.trainings import ALL, STEPS, Training, losses, weights
-
-TOKEN = "hf_secret_of_this_test"
 
 
 @pytest.fixture(scope="module", params=ALL, ids=lambda training: training.name)
@@ -140,17 +138,6 @@ def test_losses_that_are_read_later_give_the_same_weights_and_the_same_log(
     job = training.job(folder, "later")
     training.train(job)
     assert losses(job) == losses(calm) and weights(job) == weights(calm)
-
-
-@pytest.fixture
-def remote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub that the environment points to, and a client that does not wait long."""
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-    monkeypatch.setattr(CheckpointStore, "waits_s", (0.01, 0.01))
-    with serving(TOKEN) as hub:
-        monkeypatch.setenv("HF_ENDPOINT", hub.url)
-        yield hub
 
 
 def test_a_store_that_lacks_the_last_checkpoint_is_a_warning_and_is_made_up_for_by_the_same_command(
