@@ -232,7 +232,7 @@ class Endpoint:
         try:
             said = json.loads(_unfenced(text))
             json.dumps(said, allow_nan=False)  # Python reads NaN and Infinity, which JSON does not have
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, AttributeError):  # a refusal has the content null
             raise NotJson("the answer is not JSON", str(text)) from None
         return said
 

@@ -84,7 +84,7 @@ def parse_json(content: bytes, name: str) -> Any:
     try:
         return json.loads(content)
     except ValueError as error:
-        raise ValueError(f"{name} is not valid JSON ({error}); remove it and make it again") from error
+        raise ValueError(f"{name} is not valid JSON ({error}); `posellm lake check` says how it comes back") from error
 
 
 def read_record(path: Path, record: type[AnyRecord], remedy: str) -> AnyRecord:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from posellm_assets.generations.inventory import arrival_of, usable_videos
+from posellm_assets.generations.inventory import arrival_of, set_aside_damaged, usable_videos
 from posellm_assets.generations.releases import Release, in_use
 from posellm_assets.generations.retraining import Freeze, Generation, Scope, Step, Wait, next_step
 from posellm_assets.generations.snapshots import Snapshot, freeze, videos_of_last_snapshot
@@ -27,10 +27,20 @@ def decide(lake: Lake, settings: Settings, generations: Mapping[str, Generation]
     express, before anything is trained on them.
     """
     try:
-        usable = usable_videos(lake)
-    except OSError as error:
-        return Wait(f"the footage cannot be listed, so no generation is begun: {error}")
-    lineage = lineage_in_use(lake)
+        usable, lineage = usable_videos(lake), lineage_in_use(lake)
+    except (ValueError, OSError) as error:
+        return Wait(f"no generation is begun: {error}")
+    try:
+        return _decide(lake, settings, generations, usable, lineage)
+    except (ValueError, OSError) as error:
+        if set_aside_damaged(lake, usable, lineage):
+            return decide(lake, settings, generations)
+        return Wait(f"no generation is begun: {error}")
+
+
+def _decide(
+    lake: Lake, settings: Settings, generations: Mapping[str, Generation], usable: set[str], lineage: str | None
+) -> Step:
     rules = settings.automation.rules
     step = next_step(
         usable=usable,

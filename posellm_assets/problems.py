@@ -4,9 +4,18 @@ A problem is a sentence for the user. It outlives the run that met it, so that `
 downstream can say why a video is not there without reading old logs.
 """
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
 from posellm_assets.files import read_json, write_json
 from posellm_assets.lake import Lake
 from posellm_assets.records import Record
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Problem(Record):
@@ -30,7 +39,7 @@ def clear_problem(lake: Lake, step: str, key: str) -> None:
 def find_problem(lake: Lake, step: str, key: str) -> Problem | None:
     """What kept the video from passing `step`, or None."""
     path = lake.problem(step, key)
-    return Problem.model_validate(read_json(path)) if path.exists() else None
+    return _read(path) if path.exists() else None
 
 
 def troubled(lake: Lake) -> set[str]:
@@ -40,4 +49,32 @@ def troubled(lake: Lake) -> set[str]:
 
 def all_problems(lake: Lake) -> list[Problem]:
     """Every recorded problem, by step and key."""
-    return [Problem.model_validate(read_json(path)) for path in lake.recorded_problems()]
+    return [_read(path) for path in lake.recorded_problems()]
+
+
+def attempted(work: Callable[[Item], Result], item: Item) -> Result | Exception:
+    """What `work` makes of one item, or the exception that it raised: the frame around a clip's work.
+
+    Whatever the files of one clip hold must stop no other, so that everything is caught here, and only here.
+    """
+    try:
+        return work(item)
+    except Exception as error:  # noqa: BLE001
+        return error
+
+
+def sentence(error: Exception) -> str:
+    """An exception as the reason of a problem."""
+    if isinstance(error, OSError) and error.strerror and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    known = isinstance(error, (ValueError, OSError, RuntimeError))
+    return str(error) if known and str(error) else f"{type(error).__name__}: {error}"
+
+
+def _read(path: Path) -> Problem:
+    """A recorded problem. Of a damaged file the names in the lake still say what did not pass which step."""
+    try:
+        return Problem.model_validate(read_json(path))
+    except (ValidationError, ValueError, OSError) as error:
+        step, key = path.parts[-3], path.stem
+        return Problem(key=key, step=step, reason=f"the reason is lost ({sentence(error)}); materialize {step} again")

@@ -1,6 +1,7 @@
 """Recognising the actions of many videos of a lake, a batch in each worker."""
 
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 
 from posellm_assets.actions.config import RecognitionConfig
@@ -8,6 +9,7 @@ from posellm_assets.files import write_json
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import subject_of
+from posellm_assets.problems import attempted, sentence
 from posellm_assets.records import Record
 
 
@@ -38,11 +40,12 @@ def predict_batch(job: PredictJob) -> dict[str, Any]:
     recogniser = ActionRecogniser(job.recogniser, job.config, job.motion)
     failed: dict[str, str] = {}
     for item in job.items:
-        try:
-            poses = Poses.read(item.poses)
-            found = recogniser.recognise_poses(item.video, subject_of(poses), item.sport)
-        except (ValueError, OSError) as error:
-            failed[item.key] = str(error)
-            continue
-        write_json(item.out, found.model_dump(mode="json"))
+        found = attempted(
+            lambda one: recogniser.recognise_poses(one.video, subject_of(Poses.read(one.poses)), one.sport), item
+        )
+        if isinstance(found, Exception):
+            failed[item.key] = sentence(found)
+            print(f"{item.key}: {failed[item.key]}\n{''.join(format_exception(found))}", flush=True)
+        else:
+            write_json(item.out, found.model_dump(mode="json"))
     return failed

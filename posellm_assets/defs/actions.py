@@ -23,6 +23,7 @@ from posellm_assets.jobs.actions import action_job, action_report_job, recognise
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import CARD, METRICS, PAGE, STATS, Lake
 from posellm_assets.pool import shares
+from posellm_assets.problems import sentence
 from posellm_assets.reports.plain import visible
 
 
@@ -121,7 +122,7 @@ def predict(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
     ]
     for job, failed in tools.pool.map(predict_batch, jobs):
         for item in job.items:
-            reason = str(failed) if isinstance(failed, Exception) else failed.get(item.key)
+            reason = sentence(failed) if isinstance(failed, Exception) else failed.get(item.key)
             yield item.key, reason or _predicted(tools.lake, item.key)
 
 

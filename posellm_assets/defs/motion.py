@@ -29,6 +29,7 @@ from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.pool import shares
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import subject_of
+from posellm_assets.problems import sentence
 from posellm_assets.reports.markdown import escaped, table
 
 
@@ -148,7 +149,7 @@ def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]
     ]
     for job, summary in tools.pool.map(tokenise_job, jobs):
         for key in (item.motion.stem for item in job.items):
-            reason = str(summary) if isinstance(summary, Exception) else summary["failed"].get(key)
+            reason = sentence(summary) if isinstance(summary, Exception) else summary["failed"].get(key)
             yield key, reason or _tokens_done(tools.lake, lineage, key)
 
 

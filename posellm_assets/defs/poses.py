@@ -14,6 +14,7 @@ from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake
 from posellm_assets.poses.extract import PoseItem, PoseSummary, extract_clips
+from posellm_assets.problems import sentence
 
 BLOCKING = ("schema", "person_coverage", "lower_body_visibility")
 WARNING = ("left_right_swaps", "jitter", "bone_length_stability", "frame_rate", "damaged_packets")
@@ -23,7 +24,7 @@ def extract_poses(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outc
     """Poses of many videos, spread over the pool; each is reported as soon as its file is there."""
     clips = [_clip(tools.lake, key) for key in keys]
     for key, result in extract_clips(clips, tools.pool, tools.settings.poses):
-        yield key, str(result) if isinstance(result, Exception) else _done(tools.lake, key, result)
+        yield key, sentence(result) if isinstance(result, Exception) else _done(tools.lake, key, result)
 
 
 def is_video(lake: Lake, key: str) -> bool:

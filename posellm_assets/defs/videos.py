@@ -6,6 +6,7 @@ through each asset in turn: every finished video is logged at once with its own 
 fails is listed with its reason, and at the end the step fails naming those, so that only good videos turn green.
 """
 
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,8 @@ from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, retrying_transient_faults
 from posellm_assets.lake import Lake
 from posellm_assets.pool import Pool
-from posellm_assets.problems import Problem, clear_problem, find_problem, record_problem
+from posellm_assets.poses.models import ModelUnavailable
+from posellm_assets.problems import Problem, attempted, clear_problem, find_problem, record_problem, sentence
 from posellm_assets.reports.plain import visible
 from posellm_assets.settings import Settings
 
@@ -120,12 +122,19 @@ def video_assets(name: str, assets: Sequence[VideoAsset], max_videos_per_run: in
 
 def _make(tools: Tools, asset: VideoAsset, keys: Sequence[str]) -> dict[str, str]:
     """Make `asset` for the `keys` that it applies to; the reasons of those that did not pass, by key."""
-    keys, elsewhere = [key for key in keys if asset.applies(tools.lake, key)], len(keys)
-    if elsewhere > len(keys):
-        tools.context.log.info(f"{asset.name}: nothing to make for {elsewhere - len(keys)} of {elsewhere} videos")
-    reasons = {key: reason for key in keys if (reason := _blocked(tools.lake, asset, key))}
-    wanted = [key for key in keys if key not in reasons]
-    for number, (key, outcome) in enumerate(asset.work(tools, wanted), start=1):
+    reasons: dict[str, str] = {}
+    wanted: list[str] = []
+    for key in keys:
+        blocked = attempted(lambda key: _blocked(tools.lake, asset, key), key)
+        if isinstance(blocked, Exception):
+            reasons[key] = _raised(tools, asset, key, blocked)
+        elif blocked:
+            reasons[key] = blocked
+        elif blocked is not None:
+            wanted.append(key)
+    if elsewhere := len(keys) - len(wanted) - len(reasons):
+        tools.context.log.info(f"{asset.name}: nothing to make for {elsewhere} of {len(keys)} videos")
+    for number, (key, outcome) in enumerate(_outcomes(tools, asset, wanted), start=1):
         if isinstance(outcome, Done):
             _log_done(tools.context, asset, key, outcome)
             problem = outcome.problem
@@ -141,7 +150,36 @@ def _make(tools: Tools, asset: VideoAsset, keys: Sequence[str]) -> dict[str, str
     return reasons
 
 
-def _blocked(lake: Lake, asset: VideoAsset, key: str) -> str:
+def _outcomes(tools: Tools, asset: VideoAsset, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
+    """Each key with its outcome. Where the work on many raises, the rest is made one by one, to find whose fault it is.
+
+    What is no clip's fault (a lost connection, no pose model) is raised.
+    """
+    left, work = dict.fromkeys(keys), asset.work(tools, keys)
+    while not isinstance(found := attempted(next, work), Exception):
+        left.pop(found[0])
+        yield found
+    if isinstance(found, (ConnectionError, TimeoutError, ModelUnavailable)):
+        raise found
+    if isinstance(found, StopIteration):
+        return
+    if len(keys) == 1:
+        yield keys[0], _raised(tools, asset, keys[0], found)
+        return
+    for key in left:
+        yield from _outcomes(tools, asset, [key])
+
+
+def _raised(tools: Tools, asset: VideoAsset, key: str, error: Exception) -> str:
+    """Log where the work on a clip raised; returns the reason."""
+    tools.context.log.error(f"{asset.name}: {key}\n{''.join(traceback.format_exception(error))}")
+    return sentence(error)
+
+
+def _blocked(lake: Lake, asset: VideoAsset, key: str) -> str | None:
+    """Why an asset cannot be made for a video, empty where it can; None where there is nothing to make."""
+    if not asset.applies(lake, key):
+        return None
     for needed in asset.needs:
         if not needed.applies(lake, key):
             continue

@@ -2,15 +2,19 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
+from posellm_assets.files import sha256_of
 from posellm_assets.footage.intake import videos_still_there
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.generations.retraining import Arrival
 from posellm_assets.lake import Lake
-from posellm_assets.problems import troubled
+from posellm_assets.motion.tokens import MotionTokens
+from posellm_assets.problems import Problem, attempted, record_problem, sentence, troubled
+from posellm_assets.texts.captions import read_captions
 
 _SETTLED_S = 2.0
 
@@ -21,6 +25,30 @@ def usable_videos(lake: Lake) -> set[str]:
     Raises OSError where the drop zone cannot be listed: nothing may be concluded from that.
     """
     return (set(lake.captioned_videos()) - troubled(lake)) & videos_still_there(lake)
+
+
+def set_aside_damaged(lake: Lake, keys: Iterable[str], lineage: str | None) -> set[str]:
+    """Record a problem for each video whose manifest, motion, captions or tokens cannot be read; returns their keys.
+
+    A video that has no tokens yet lacks nothing.
+    """
+    return {key for key in keys if _recorded(lake, key, lineage)}
+
+
+def _recorded(lake: Lake, key: str, lineage: str | None) -> bool:
+    readers: dict[str, Callable[[str], object]] = {
+        "footage": partial(read_manifest, lake),
+        "motion": lambda key: sha256_of(lake.motion(key)),
+        "captions": partial(read_captions, lake),
+    }
+    if lineage and os.path.lexists(tokens := lake.motion_tokens(lineage, key)):
+        readers["motion_tokens"] = lambda _: MotionTokens.read(tokens)
+    for step, read in readers.items():
+        found = attempted(read, key)
+        if isinstance(found, Exception):
+            record_problem(lake, Problem(key=key, step=step, reason=sentence(found)))
+            return True
+    return False
 
 
 def arrival_of(lake: Lake, key: str) -> Arrival:

@@ -115,7 +115,9 @@ def history(lake: Lake, kind: ModelKind, scope: str | None = None) -> list[Relea
     """All releases of a kind, or those of a scope, oldest first."""
     path = lake.releases(kind)
     found = (
-        read_record(path, Releases, "put a copy back, or remove it and promote again") if path.exists() else Releases()
+        read_record(path, Releases, "put a copy back: it is the history of what was in use")
+        if path.exists()
+        else Releases()
     )
     return [release for release in found.releases if scope in (None, release.scope)]
 

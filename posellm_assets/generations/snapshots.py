@@ -24,9 +24,11 @@ from posellm_assets import __version__
 from posellm_assets.files import link_or_copy, read_json, sha256_of, whole_folder, write_atomic, write_json
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.splits import SPLITS, Split
+from posellm_assets.generations.inventory import set_aside_damaged
 from posellm_assets.keys import ALL_SPORTS, snapshot_key, snapshot_scope
 from posellm_assets.lake import Lake
 from posellm_assets.motion.tokens import MotionTokens
+from posellm_assets.problems import attempted
 from posellm_assets.records import Record
 from posellm_assets.texts.captions import CaptionText, read_captions
 from posellm_assets.texts.mirror import can_mirror, mirror_text
@@ -136,13 +138,20 @@ def freeze(
 ) -> Snapshot:
     """Write the next snapshot of `scope` over the videos `keys`, which must have captions, motion and tokens.
 
+    A video whose manifest, motion, captions or tokens cannot be read is left out, and has a recorded problem instead.
     Raises SnapshotError where there are no videos, or none of them falls into the train split.
     """
     taken = snapshot_keys(lake, scope)
     number = int(taken[-1].rsplit("-", 1)[1]) + 1 if taken else 1
     name = snapshot_key(scope, number)
     before = read_snapshot(lake, taken[-1]).videos if taken else []
-    videos = _in_parts([_frozen_video(lake, key, lineage) for key in sorted(set(keys))], before, name)
+    found = {key: attempted(partial(_frozen_video, lake, lineage), key) for key in sorted(set(keys))}
+    unchanged = {video.key for video in before if video.model_copy(update={"part": ""}) == found.get(video.key)}
+    damaged = set_aside_damaged(lake, found.keys() - unchanged, lineage)
+    frozen = [video for key, video in found.items() if key not in damaged]
+    if raised := [one for one in frozen if isinstance(one, Exception)]:
+        raise raised[0]
+    videos = _in_parts([one for one in frozen if not isinstance(one, Exception)], before, name)
     if not any(video.split == "train" for video in videos):
         raise SnapshotError(
             f"none of the {len(videos)} videos falls into the train split, so there is nothing to train on; "
@@ -230,7 +239,7 @@ def _write_parts(
             write_atomic(new / name, partial(pq.write_table, table))
 
 
-def _frozen_video(lake: Lake, key: str, lineage: str) -> SnapshotVideo:
+def _frozen_video(lake: Lake, lineage: str, key: str) -> SnapshotVideo:
     manifest = read_manifest(lake, key)
     return SnapshotVideo(
         key=key,

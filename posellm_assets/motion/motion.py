@@ -141,5 +141,5 @@ class Motion:
             )
         except UnreadableMotion:
             raise
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
             raise UnreadableMotion(f"{path} is not a whole motion file ({error}); make it again") from error

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from posellm_assets.motion.errors import mpjpe_mm
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import placed
 from posellm_assets.motion.tokens import ORIGINAL, MotionTokens, TokenSegment, TokenVariant
+from posellm_assets.problems import attempted, sentence
 
 if TYPE_CHECKING:
     from posellm_assets.motion.tokenizer import MotionTokenizer
@@ -78,12 +80,12 @@ def tokenise(job: TokeniseJob) -> dict[str, Any]:
         batch: list[tuple[TokeniseItem, list[list[Variant]]]] = []
         for item in job.items[start : start + _ITEMS_AT_ONCE]:
             key = item.motion.stem
-            try:
-                check_video_key(key)
-                batch.append((item, _segments(item, tokenizer)))
-            except (ValueError, OSError) as error:
-                failed[key] = str(error)
-                report(f"{key}: {error}")
+            segments = attempted(lambda item: _segments(item, tokenizer), item)
+            if isinstance(segments, Exception):
+                failed[key] = sentence(segments)
+                report(f"{key}: {failed[key]}\n{''.join(format_exception(segments))}")
+            else:
+                batch.append((item, segments))
         for (item, _), tokens in zip(batch, _tokens_of(batch, tokenizer), strict=True):
             tokens.write(item.tokens)
             written.append(item.motion.stem)
@@ -92,6 +94,7 @@ def tokenise(job: TokeniseJob) -> dict[str, Any]:
 
 
 def _segments(item: TokeniseItem, tokenizer: "MotionTokenizer") -> list[list[Variant]]:
+    check_video_key(item.motion.stem)
     motion = Motion.read(item.motion)
     tokenizer.check(motion)
     min_frames = tokenizer.config.min_frames

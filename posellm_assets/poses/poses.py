@@ -170,11 +170,20 @@ class Poses:
             InvalidPoses: not parquet, damaged, or of another schema or version.
             OSError: the file is missing or may not be read.
         """
-        try:
-            with path.open("rb") as stream:
-                table = pq.read_table(pa.PythonFile(stream, mode="r"))
-        except pa.ArrowException as error:
-            raise InvalidPoses(f"{path} is not a readable parquet file ({error}); extract the poses again") from error
+        with path.open("rb") as stream:
+            try:
+                return cls._of(pq.read_table(pa.PythonFile(stream, mode="r")), path)
+            except InvalidPoses:
+                raise
+            except (pa.ArrowException, OSError) as error:
+                raise InvalidPoses(
+                    f"{path} is not a readable parquet file ({error}); extract the poses again"
+                ) from error
+            except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+                raise InvalidPoses(f"{path} is not a whole file of poses ({error}); extract the poses again") from error
+
+    @classmethod
+    def _of(cls, table: pa.Table, path: Path) -> "Poses":
         about = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
         version = about.get("schema_version")
         if version != SCHEMA_VERSION or not table.schema.equals(_SCHEMA):

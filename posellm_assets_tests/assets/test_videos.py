@@ -1,6 +1,7 @@
 """Ranges of videos in one run: what a bad clip does, and what it must not do."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -9,10 +10,12 @@ import pytest
 from posellm_assets.defs.actions import ACTION_PREDICTIONS
 from posellm_assets.defs.motion import MOTION_TOKENS
 from posellm_assets.defs.partitions import videos
+from posellm_assets.defs.poses import is_video
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset, video_assets
-from posellm_assets.files import write_json
+from posellm_assets.files import write_bytes, write_json
 from posellm_assets.lake import Lake
+from posellm_assets.poses.models import ModelUnavailable
 from posellm_assets.problems import all_problems
 from posellm_assets_tests.releases import put_in_use
 
@@ -141,3 +144,51 @@ def test_where_no_video_can_be_used_the_workers_get_nothing_and_each_video_its_r
     description = failure.user_failure_data.description or ""
     assert "3 of 3 videos" in description
     assert f"{GOOD}: {asset.name}: there is no " in description
+
+
+def raising(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
+    for key in keys:
+        if key == BROKEN:
+            raise KeyError("a damaged file of this clip")
+        yield from poses(tools, [key])
+
+
+def test_a_clip_whose_work_raises_anything_is_named_and_the_clips_behind_it_are_made(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    asset = replace(POSES, work=lambda tools, keys: raising(tools, keys[::-1]))
+    result = materialize(instance, tmp_path, RANGE, assets=[asset])
+    assert made(instance, "poses") == {GOOD, DARK}
+    assert {problem.key: problem.reason for problem in all_problems(Lake(tmp_path))}[BROKEN] == (
+        "KeyError: 'a damaged file of this clip'"
+    )
+    logged = [event.message for event in instance.all_logs(result.run_id)]
+    assert any("Traceback" in message and "in raising" in message for message in logged)
+
+
+def test_a_damaged_manifest_costs_its_own_clip_only(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    write_bytes(Lake(tmp_path).footage(BROKEN), b"{")
+    result = materialize(instance, tmp_path, RANGE, assets=[replace(POSES, applies=is_video)])
+    assert made(instance, "poses") == {GOOD, DARK}
+    failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data
+    assert str(Lake(tmp_path).footage(BROKEN)) in (failure.user_failure_data.description or "")  # type: ignore[union-attr]
+
+
+def test_a_fault_of_no_clip_is_no_clips_problem(instance: dg.DagsterInstance, tmp_path: Path) -> None:
+    def unable(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
+        raise ModelUnavailable("the pose model can be neither found nor fetched")
+        yield
+
+    assert not materialize(instance, tmp_path, RANGE, assets=[replace(POSES, work=unable)]).success
+    assert all_problems(Lake(tmp_path)) == []
+
+
+def test_a_damaged_problem_still_blocks_its_video_and_stops_no_other(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    materialize(instance, tmp_path, RANGE)
+    lake = Lake(tmp_path)
+    write_bytes(lake.problem("poses", DARK), b"\xff")
+    assert [(one.key, one.step) for one in all_problems(lake)] == [(BROKEN, "poses"), (DARK, "poses")]
+    materialize(instance, tmp_path, RANGE, selection="motion")
+    assert made(instance, "motion") == {GOOD}

@@ -62,6 +62,7 @@ def test_json_between_fences_is_still_json(text: str) -> None:
         (says('{"value": 1e999}'), "not JSON"),
         (says('{"ok": tr', finish_reason="length"), "cut off at 4000 tokens"),
         (lambda: (200, {}, b'{"choices": []}'), "no message"),
+        (lambda: (200, {}, b'{"choices": [{"message": {"content": null, "refusal": "no"}}]}'), "not JSON"),
     ],
 )
 def test_an_answer_that_is_no_json_is_kept_in_the_error(reply: Any, why: str) -> None:

@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 
 from posellm_assets.files import write_bytes
-from posellm_assets.footage.manifest import FootageManifest, write_manifest
+from posellm_assets.footage.manifest import FootageManifest, read_manifest, write_manifest
 from posellm_assets.footage.video import VideoInfo
-from posellm_assets.generations.retraining import Freeze
+from posellm_assets.generations.retraining import Freeze, Wait
 from posellm_assets.generations.snapshots import Snapshot
 from posellm_assets.jobs.language import stage_job
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import ModelConfig, StageConfig, TinyConfig
 from posellm_assets.language.origin import Origin
-from posellm_assets.next_generation import freeze_snapshot
+from posellm_assets.next_generation import decide, freeze_snapshot
+from posellm_assets.problems import all_problems
 from posellm_assets.settings import Settings, load_settings
 from posellm_assets.texts.captions import Captions, write_captions
 from posellm_assets_tests.releases import put_in_use
@@ -94,3 +95,32 @@ def test_a_model_knows_its_base_and_what_all_its_stages_taught_it(tmp_path: Path
     second = Origin.of(after)
     assert (second.base, second.tiny, second.tasks) == ("tiny", samples.SMALL, ("between", "denoise", "m2t", "t2m"))
     assert second.fits(job.model) and not second.fits(after.model) and not second.fits(ModelConfig(tiny=TinyConfig()))
+
+
+@pytest.mark.parametrize("step", ["footage", "captions", "motion_tokens"])
+def test_a_damaged_file_of_one_video_leaves_it_out_and_the_generation_begins(lake: Lake, step: str) -> None:
+    other, whole = "yoga.bend.0000000b", read_manifest(lake, KEY)
+    write_manifest(lake, whole.model_copy(update={"key": other, "sha256": other[-8:] * 8}))
+    write_captions(lake, Captions(key=other, texts=[], facts=[]))
+    write_bytes(lake.motion(other), b"motion")
+    write_tokens(lake, "vq-1", other)
+    places = {
+        "footage": lake.footage(other),
+        "captions": lake.captions(other),
+        "motion_tokens": lake.motion_tokens("vq-1", other),
+    }
+    write_bytes(places[step], b'{"key": ')
+    snapshot = freeze_snapshot(lake, load_settings(lake), Freeze("all", (KEY, other), "a rule"))
+    assert [video.key for video in snapshot.videos] == [KEY]
+    (problem,) = all_problems(lake)
+    assert (problem.key, problem.step) == (other, step)
+    assert places[step].name in problem.reason
+
+
+def test_where_the_history_of_releases_is_damaged_nothing_is_begun_and_the_reason_is_told(lake: Lake) -> None:
+    lake.raw.mkdir(parents=True)
+    write_bytes(lake.releases("tokenizer"), b"{")
+    step = decide(lake, load_settings(lake), {})
+    assert isinstance(step, Wait)
+    assert "no generation is begun" in step.reason
+    assert "tokenizer.json is damaged" in step.reason

@@ -19,6 +19,7 @@ from posellm_assets.lake import Lake
 from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import subject_of
+from posellm_assets.problems import attempted
 
 
 class Labeller:
@@ -53,15 +54,17 @@ class Labeller:
         if self._earlier is None:
             self._earlier = defaultdict(list)
             for other in self.lake.registered_videos():
-                one = read_manifest(self.lake, other)
+                one = attempted(lambda key: read_manifest(self.lake, key), other)
+                if isinstance(one, Exception):
+                    continue  # its own step says so
                 if one.participant and (its := rules_of(one.label)):
                     place = normalised_participant(one.participant), its.exercise
                     self._earlier[place].append((one.registered_at, one.key))
         this = manifest.registered_at, manifest.key
         for _, key in sorted(one for one in self._earlier.get((who, rules.exercise), []) if one < this)[::-1]:
-            path = self.lake.coaching_label(key)
-            if path.exists() and (score := read_label(path).progress_score) is not None:
-                return score
+            earlier = attempted(read_label, self.lake.coaching_label(key))
+            if not isinstance(earlier, Exception) and earlier.progress_score is not None:
+                return earlier.progress_score
         return None
 
 
