@@ -14,6 +14,7 @@ from posellm_assets.motion.representation import heading, turn
 from posellm_assets.motion.skeletons import BODY, BODY_LANDMARKS
 from posellm_assets.poses.landmarks import HIPS, KNEES, SHOULDERS
 from posellm_assets.poses.poses import SubjectPoses
+from posellm_assets.poses.quality import how_to_film
 
 # What one camera cannot see. The pelvis stays over the origin, the lowest joint on the floor (so a jump shows in the
 # legs only), the body gets a reference size, the first frame faces +z, and the camera is taken to be level.
@@ -41,9 +42,8 @@ def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
     time_s = np.asarray(subject.time_s, np.float64)
     seen = in_view(subject.world, subject.visibility, config.min_visibility)
     if not seen.any():
-        raise ValueError(
-            f"nobody is in view from shoulders to knees in any of the {len(time_s)} frames: film the whole body"
-        )
+        advice = how_to_film(subject, ~seen)
+        raise ValueError(f"nobody is in view from shoulders to knees in any of the {len(time_s)} frames: {advice}")
     frame_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
     observed_s, observed = time_s[seen], body_of(subject.world[seen])
     start_s = float(observed_s[0])

@@ -15,6 +15,8 @@ from posellm_assets.records import Record
 
 _MOST_NAMED = 5
 
+CUT_OFF = 0.5  # share of the frames without the whole body from which it counts as cut off
+
 
 class Check(Record):
     """One verdict: `value` against `gate`, and for a failed check the reason in words."""
@@ -125,7 +127,10 @@ def _lower_body(poses: SubjectPoses, config: PoseConfig) -> Check:
     # The better side of each pair: from the side, the far leg is hidden behind the near one. Ankles are not asked
     # for: floor exercises and close pictures lose them in good clips.
     visible = [poses.visibility[poses.seen][:, pair].max(axis=1) > 0.5 for pair in (lm.SHOULDERS, lm.HIPS, lm.KNEES)]
-    value = float(np.all(visible, axis=0).mean())
+    whole = np.all(visible, axis=0)
+    value = float(whole.mean())
+    hidden = poses.seen.copy()
+    hidden[poses.seen] = ~whole
     gate = config.min_lower_body_visibility
     return _check(
         "lower_body_visibility",
@@ -134,8 +139,23 @@ def _lower_body(poses: SubjectPoses, config: PoseConfig) -> Check:
         value >= gate,
         True,
         f"The body from the shoulders to the knees is visible in {value:.0%} of the frames with a person (needed: "
-        f"{gate:.0%}): film the whole body.",
+        f"{gate:.0%}): {how_to_film(poses, hidden)}.",
     )
+
+
+def how_to_film(poses: SubjectPoses, hidden: np.ndarray) -> str:
+    """What shows a body better that is not seen from the shoulders to the knees in the frames `hidden`, (T,) bool.
+
+    What lies outside the picture is cut off. Legs that lie in it and are not seen are behind the body, as of somebody
+    who does push-ups towards the camera.
+    """
+    found = hidden & poses.seen
+    where = poses.landmarks[found][..., :2]
+    outside = ((where < 0) | (where > 1)).any(axis=-1)
+    cut_off = np.any([outside[:, pair].all(axis=1) for pair in (lm.SHOULDERS, lm.HIPS, lm.KNEES)], axis=0)
+    if len(where) and cut_off.mean() <= CUT_OFF:
+        return "the legs are in the picture, and hidden by the body or hard to make out: film from the side"
+    return "film the whole body"
 
 
 def _swaps(poses: SubjectPoses, config: PoseConfig) -> Check:

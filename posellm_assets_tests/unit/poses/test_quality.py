@@ -5,8 +5,10 @@ import pytest
 
 from posellm_assets.poses import landmarks as lm
 from posellm_assets.poses.config import PoseConfig
-from posellm_assets.poses.poses import SubjectPoses
+from posellm_assets.poses.poses import Poses, SubjectPoses
 from posellm_assets.poses.quality import Check, Quality, assess
+from posellm_assets.poses.subjects import subject_of as find_subject
+from posellm_assets_tests.unit.motion.people import real_data
 from posellm_assets_tests.unit.poses.bodies import poses_of, standing, walking
 
 CONFIG = PoseConfig()
@@ -54,11 +56,31 @@ def test_a_clip_without_anybody_gives_all_verdicts_and_fails() -> None:
 
 
 def test_a_talking_head_is_blocked_although_it_is_always_there() -> None:
-    poses = subject_of(standing(50, 600))
+    poses = subject_of(standing(50, 600, y=780))
     poses.visibility[:, 23:] = 0.02
     quality = assess(poses, CONFIG)
     assert not quality.passed
-    assert "film the whole body" in quality.reason
+    assert "film the whole body" in quality.reason and "from the side" not in quality.reason
+
+
+def test_legs_that_are_in_the_picture_and_not_made_out_are_to_be_filmed_from_the_side() -> None:
+    poses = subject_of(standing(50, 600))
+    poses.visibility[:, 25:] = 0.02
+    quality = assess(poses, CONFIG)
+    assert not quality.passed
+    assert "film from the side" in quality.reason and "whole body" not in quality.reason
+
+
+def test_of_real_clips_only_those_of_cut_off_bodies_are_told_to_film_the_whole_body() -> None:
+    reason = {
+        path.stem: assess(find_subject(Poses.read(path)), CONFIG).reason
+        for path in sorted((real_data() / "real_poses").glob("*.parquet"))
+    }
+    from_the_side = {name for name, words in reason.items() if "film from the side" in words}
+    whole_body = {name for name, words in reason.items() if "film the whole body" in words}
+    # Push-ups towards the camera, and none else.
+    assert from_the_side == {f"fitness.push_up.{number}" for number in ("02", "03", "13", "24", "26")}
+    assert whole_body == {"athletics.tumbling.01", "negative.hands_only.01", "tennis.rally.01"}
 
 
 def test_a_side_view_that_hides_the_far_leg_passes() -> None:
