@@ -4,18 +4,20 @@ Each room declares its own settings in its `config.py`; this module only puts th
 by two underscores in the environment: `POSELLM_POSES__MAX_PEOPLE=3`.
 """
 
+import difflib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from posellm_assets.actions.config import ActionsConfig, RecognitionConfig
@@ -31,8 +33,11 @@ from posellm_assets.motion.config import MotionConfig, TokenizerConfig
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.records import Record
 from posellm_assets.texts.config import TextsConfig
+from posellm_assets.yaml_files import YamlFile, fault, nearest, read_yaml
 
 SETTINGS_FILE = "posellm.yaml"
+PREFIX = "POSELLM_"
+OTHER_VARIABLES = ("POSELLM_LAKE", "POSELLM_CACHE", "POSELLM_SETTINGS", "POSELLM_TEST_DATA")
 
 
 class AutomationConfig(Record):
@@ -84,7 +89,7 @@ class Settings(BaseSettings):
     """Everything that can be set, with defaults that serve the demo."""
 
     model_config = SettingsConfigDict(
-        env_prefix="POSELLM_",
+        env_prefix=PREFIX,
         env_nested_delimiter="__",
         extra="ignore",
         frozen=True,
@@ -131,17 +136,48 @@ class Settings(BaseSettings):
 def load_settings(lake: Lake, overrides: Mapping[str, Any] | None = None) -> Settings:
     """The settings in force for `lake`; `overrides` are those of a script or a test, never of Dagster's run config.
 
-    Raises ValueError (pydantic's ValidationError among them) naming the file or field that does not fit.
+    Raises ValueError naming the file and line, or the variable, of what does not fit, and the nearest setting.
     """
     path = settings_path(lake)
-    content = yaml.safe_load(path.read_text()) if path.exists() else None
-    if content is not None and not isinstance(content, dict):
+    file = read_yaml(path.read_bytes(), str(path)) if path.exists() else YamlFile(str(path))
+    content = {} if file.content is None else file.content
+    if not isinstance(content, dict):
         raise ValueError(f"{path}: expected settings by name, found {type(content).__name__}")
-    unknown = set(content or {}) | set(overrides or {})
-    unknown -= set(Settings.model_fields)
-    if unknown:
-        raise ValueError(f"unknown settings {sorted(unknown)} (in {path}); known: {sorted(Settings.model_fields)}")
-    return Settings(**{SETTINGS_FILE: content or {}, **(overrides or {})})
+    for key in [*content, *(overrides or {})]:
+        if key not in Settings.model_fields:
+            raise ValueError(f"{file.where((key,))}: {key} is not known; {nearest(str(key), Settings.model_fields)}")
+    for name in os.environ:
+        _check_variable(name)
+    try:
+        return Settings(**{SETTINGS_FILE: content, **(overrides or {})})
+    except ValidationError as error:
+        raise ValueError("; ".join(_in_words(one, file) for one in error.errors(include_url=False))) from error
+    except SettingsError as error:  # a variable with a whole room as JSON
+        raise ValueError(f"{error}: give it as JSON, or one setting as {PREFIX}ROOM__SETTING") from error
+
+
+def _check_variable(name: str) -> None:
+    """Raise ValueError for a variable that is meant as a setting and is none."""
+    room, *below = name.lower().removeprefix(PREFIX.lower()).split("__")
+    if not name.startswith(PREFIX) or room in Settings.model_fields or name in OTHER_VARIABLES:
+        return
+    near = difflib.get_close_matches(room, Settings.model_fields, n=1, cutoff=0.6)
+    if near or below:
+        variables = [PREFIX + "__".join([one, *below]).upper() for one in near]
+        remedy = f"did you mean {variables[0]}?" if near else f"there are {', '.join(Settings.model_fields)}"
+        raise ValueError(f"the variable {name} sets nothing; {remedy}")
+
+
+def _in_words(error: ErrorDetails, file: YamlFile) -> str:
+    """What is wrong, and which variable, or which line of the file, says it."""
+    place = tuple(error["loc"])
+    words = fault(error["type"], place, error["msg"], Settings)
+    path = [str(part).lower() for part in place]
+    for name in os.environ:
+        own = name.lower().removeprefix(PREFIX.lower()).split("__")
+        if name.startswith(PREFIX) and own == path[: len(own)]:
+            return f"the variable {name}: {words}"
+    return f"{file.where(place)}: {words}"
 
 
 def settings_path(lake: Lake) -> Path:

@@ -3,8 +3,10 @@
 import importlib.util
 import os
 import shutil
+import sqlite3
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from posellm_assets.language.plan import Hardware, NoPlan, find_hardware, plan
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.models import available_models
 from posellm_assets.settings import load_settings, settings_path
+from posellm_assets.texts.glossary import check_glossary, files_of
 from posellm_assets.training import store
 
 FREE_GIB = 5
@@ -53,6 +56,7 @@ def examine(lake: Lake) -> Iterator[Finding]:
         "needed for gated base models and for checkpoints on the Hub: export HF_TOKEN=...",
     )
     yield _settings(lake)
+    yield from _glossaries(lake)
     yield from _checkpoints(lake)
     yield from _plan(lake, hardware)
     yield from _lake(lake)
@@ -64,6 +68,7 @@ def examine(lake: Lake) -> Iterator[Finding]:
         home or "DAGSTER_HOME is not set, so runs are forgotten",
         "export DAGSTER_HOME=$PWD/.dagster (make does that)",
     )
+    yield from _databases(Path(home)) if home else ()
 
 
 def _pose_model() -> Finding:
@@ -103,6 +108,9 @@ def _checkpoints(lake: Lake) -> Iterator[Finding]:
     """Where checkpoints go, and whether the token is taken there; the token itself is not shown."""
     try:
         template = load_settings(lake).hub
+    except ValueError:
+        return  # said by the finding about the settings
+    try:
         where = store.url_of(template, lake, "stage1", "all-0001")
         if where.startswith(store.HUB):
             with store.hub_errors(where):
@@ -118,8 +126,30 @@ def _settings(lake: Lake) -> Finding:
     try:
         load_settings(lake)
     except ValueError as error:
-        return Finding("settings", False, True, f"{path}: {error}", "correct the setting that is named")
+        return Finding("settings", False, True, str(error), "correct the setting that is named")
     return Finding("settings", True, True, str(path) if path.exists() else "defaults (there is no posellm.yaml)")
+
+
+def _glossaries(lake: Lake) -> Iterator[Finding]:
+    """The user's glossaries that cannot be used: their sports get no captions."""
+    for path in files_of(lake):
+        try:
+            check_glossary(path)
+        except ValueError as error:
+            yield Finding("glossary", False, False, str(error), "correct it: until then its sport gets no captions")
+
+
+def _databases(home: Path) -> Iterator[Finding]:
+    """Dagster's databases that are damaged, each by name."""
+    for path in sorted(home.rglob("*.db")):
+        try:
+            with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+                (found,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.Error as error:
+            found = str(error)
+        if found != "ok":
+            remedy = "stop Dagster and put back a copy, or `sqlite3 FILE .recover | sqlite3 NEW`: it holds history"
+            yield Finding("Dagster database", False, True, f"{path} is damaged: {found}", remedy)
 
 
 def _lake(lake: Lake) -> Iterator[Finding]:

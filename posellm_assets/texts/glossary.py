@@ -7,16 +7,18 @@ sport without a glossary, or a label that none knows, is written as its owner wr
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from string import Formatter
 from typing import Any
 
-import yaml
 from pydantic import Field, ValidationError, field_validator
 
+from posellm_assets.keys import slug
 from posellm_assets.lake import Lake
 from posellm_assets.records import Record
 from posellm_assets.texts.config import Language
 from posellm_assets.texts.wording import words
+from posellm_assets.yaml_files import explained, read_yaml
 
 Names = dict[Language, list[str]]
 
@@ -56,11 +58,16 @@ NO_GLOSSARY = Glossary(folders=["none"])
 def glossary_of(sport: str, lake: Lake | None = None) -> Glossary:
     """The glossary of a sport: the project's, with what the lake's own says of the same folder laid over it.
 
-    Raises ValueError naming the file and the key where a file of the lake is not a glossary.
+    Raises ValueError naming the file, line and key where the lake's file for this sport is not a glossary.
     """
     own = next((glossary for glossary in _shipped() if sport in glossary.folders), NO_GLOSSARY)
-    for path in sorted(lake.glossary.glob("*.yaml")) if lake is not None and lake.glossary.exists() else ():
-        users = _read(path.read_text(encoding="utf-8"), str(path))
+    for path in files_of(lake) if lake else ():
+        try:
+            users = _read(path.read_bytes(), str(path))
+        except ValueError:
+            if sport in sports_of(path):
+                raise
+            continue
         if sport in users.folders:
             return Glossary(
                 folders=users.folders,
@@ -69,6 +76,26 @@ def glossary_of(sport: str, lake: Lake | None = None) -> Glossary:
                 captions=own.captions | users.captions,
             )
     return own
+
+
+def files_of(lake: Lake) -> list[Path]:
+    """The user's own glossaries."""
+    return sorted(path for path in lake.glossary.glob("*.yaml") if path.is_file())
+
+
+def check_glossary(path: Path) -> None:
+    """Raise ValueError naming the file, the line and the key where it is no glossary."""
+    _read(path.read_bytes(), str(path))
+
+
+def sports_of(path: Path) -> set[str]:
+    """The sports of a file that is no glossary, as far as can be told: of its name, and of `folders` in it."""
+    try:
+        content = read_yaml(path.read_bytes(), str(path)).content
+    except ValueError:
+        content = None
+    folders = content.get("folders") if isinstance(content, dict) else None
+    return {slug(path.stem, ""), *(str(folder) for folder in (folders if isinstance(folders, list) else []))}
 
 
 def named(label: str, language: Language, glossary: Glossary) -> list[str]:
@@ -88,15 +115,12 @@ def named(label: str, language: Language, glossary: Glossary) -> list[str]:
 def _shipped() -> tuple[Glossary, ...]:
     folder = files(__package__).joinpath("sports")
     found: Iterable[Any] = sorted(folder.iterdir(), key=lambda path: path.name)
-    return tuple(_read(path.read_text(encoding="utf-8"), path.name) for path in found if path.name.endswith(".yaml"))
+    return tuple(_read(path.read_bytes(), path.name) for path in found if path.name.endswith(".yaml"))
 
 
-def _read(text: str, where: str) -> Glossary:
+def _read(content: bytes, where: str) -> Glossary:
+    file = read_yaml(content, where)
     try:
-        return Glossary.model_validate(yaml.safe_load(text))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{where} is not YAML: {error}") from error
+        return Glossary.model_validate(file.content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ValueError(f"{where}: {key}: {first['msg'].removeprefix('Value error, ')}") from error
+        raise ValueError(explained(error, Glossary, file)) from error

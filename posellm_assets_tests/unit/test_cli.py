@@ -2,8 +2,10 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -72,6 +74,26 @@ def test_a_sidecar_with_markup_is_named_as_it_stands_and_status_lives_on(tmp_pat
 
 def test_misuse_is_exit_code_2(tmp_path: Path) -> None:
     assert posellm("no-such-command", lake=tmp_path).returncode == 2
+
+
+def test_the_doctor_names_a_setting_a_glossary_and_a_database_that_are_wrong(tmp_path: Path) -> None:
+    (tmp_path / "lake" / "glossary").mkdir(parents=True)
+    (tmp_path / "lake" / "glossary" / "golf.yaml").write_text("folders: [golf]\nsprot: {}\n")
+    (tmp_path / "posellm.yaml").write_text("poses:\n  max_peple: 2\n")
+    for name in ("runs", "schedules", "index"):
+        (tmp_path / "home" / name).mkdir(parents=True)
+        with closing(sqlite3.connect(tmp_path / "home" / name / f"{name}.db")) as database:
+            database.execute("CREATE TABLE runs (id TEXT)")
+            database.executemany("INSERT INTO runs VALUES (?)", [("x" * 500,)] * 50)
+            database.commit()
+    damaged = tmp_path / "home" / "runs" / "runs.db"
+    damaged.write_bytes(damaged.read_bytes()[:4096] + b"\xff" * 8192 + damaged.read_bytes()[12288:])
+    result = posellm("doctor", "--json", lake=tmp_path / "lake", DAGSTER_HOME=str(tmp_path / "home"))
+    assert result.returncode == 1, result.stderr
+    wrong = {one["name"]: one["found"] for one in json.loads(result.stdout) if not one["ok"]}
+    assert "posellm.yaml line 2: poses.max_peple is not known; did you mean max_people?" in wrong["settings"]
+    assert "golf.yaml line 2: sprot is not known; did you mean sport?" in wrong["glossary"]
+    assert f"{damaged} is damaged" in wrong["Dagster database"], "and the other two are not named"
 
 
 def test_the_doctor_names_what_is_missing_and_what_to_do(tmp_path: Path) -> None:

@@ -52,3 +52,52 @@ STAGE = {"name": "first", "tasks": {"t2m": 1.0}, "steps": 1}
 def test_stages_and_lengths_that_cannot_be_are_refused(tmp_path: Path, language: dict, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         load_settings(Lake(tmp_path), {"language": language})
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"poses:\n\n  min_covrage: 1\n", "line 3: poses.min_covrage is not known; did you mean min_coverage?"),
+        (b"seed: 1\npose: {max_people: 2}\n", "line 2: pose is not known; did you mean poses?"),
+        (b"seed: 1\nposes: {max_people: 2\n", "line 3 is not YAML"),
+        (b"seed: 1\n\tposes: 2\n", "line 2 is not YAML"),
+        (b"seed: 1\nseed: 2\n", "line 2: seed is there already on line 1; keep one"),
+        (b"poses:\n  max_people: many\n", "line 2: poses.max_people: Input should be a valid integer"),
+        (b"language:\n  stages:\n  - {name: a, tasks: {t2m: 1}, steps: 1}\n  - {name: b, tasks: {t2m: 1}, step: 1}\n",
+         "line 4: language.stages.1.step is not known; did you mean steps?"),
+        (b"seed: \xe9\n", "is not YAML"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_in_the_file_is_named_with_its_line_and_the_nearest_key(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    (tmp_path / "posellm.yaml").write_bytes(content)
+    with pytest.raises(ValueError, match=r"posellm\.yaml") as error:
+        load_settings(Lake(tmp_path / "lake"))
+    assert complaint in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("POSELLM_POSE__MAX_PEOPLE", "2", "did you mean POSELLM_POSES__MAX_PEOPLE?"),
+        ("POSELLM_POSES__MAX_PEPLE", "2", "poses.max_peple is not known; did you mean max_people?"),
+        ("POSELLM_POSES__MAX_PEOPLE", "many", "valid integer"),
+        ("POSELLM_SEDE", "2", "did you mean POSELLM_SEED?"),
+        ("POSELLM_POSES", "{", "give it as JSON"),
+    ],
+)
+def test_what_is_wrong_in_a_variable_is_said_of_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, complaint: str
+) -> None:
+    (tmp_path / "posellm.yaml").write_text("poses: {max_people: 1}\n")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=name if name != "POSELLM_POSES" else "poses") as error:
+        load_settings(Lake(tmp_path / "lake"))
+    assert complaint in str(error.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "posellm.yaml").write_bytes("# Größe\nseed: 3\n".encode(encoding))
+    assert load_settings(Lake(tmp_path / "lake")).seed == 3

@@ -12,13 +12,13 @@ from functools import cached_property
 from importlib.resources import files
 from typing import Annotated, Any
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from posellm_assets.keys import slug
 from posellm_assets.lake import Lake
 from posellm_assets.records import Record
 from posellm_assets.texts.mirror import can_mirror, mirror_text
+from posellm_assets.yaml_files import YamlFile, explained, read_yaml
 
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Code = Annotated[str, Field(pattern=r"^[a-z]{2,3}$", description="A language (ISO 639)")]
@@ -92,7 +92,7 @@ class LabelSet(Record):
         name = f"{slug(sport)}.yaml"
         for path in ([lake.label_sets / name] if lake else []) + [files(__package__).joinpath("label_sets", name)]:
             if path.is_file():
-                return _read(path.read_text(encoding="utf-8"), sport, str(path))
+                return _read(path.read_bytes(), sport, str(path))
         return None
 
     @classmethod
@@ -107,7 +107,7 @@ class LabelSet(Record):
         if not found:
             raise LabelSetError(f"{sport}: no footage has a label, so there are no classes; label some, or add a file")
         classes = [{"id": class_id, "names": {language: name}} for class_id, name in found.items()]
-        return _checked({"sport": sport, "classes": classes}, f"the labels of {sport}")
+        return _checked({"sport": sport, "classes": classes}, YamlFile(f"the labels of {sport}"))
 
     @classmethod
     def joined(cls, scope: str, sets: Sequence["LabelSet"]) -> "LabelSet":
@@ -119,7 +119,7 @@ class LabelSet(Record):
         for one in (one for label_set in sets for one in label_set.classes):
             classes[one.id] = classes[one.id].with_names_of(one) if one.id in classes else one
         content = {"sport": scope, "classes": [one.model_dump() for one in classes.values()]}
-        return _checked(content, f"the classes of {', '.join(one.sport for one in sets)} together")
+        return _checked(content, YamlFile(f"the classes of {', '.join(one.sport for one in sets)} together"))
 
     def __getitem__(self, class_id: str) -> ActionClass:
         """The class of an id; KeyError where there is none."""
@@ -183,22 +183,18 @@ def _id_of(label: str) -> str:
     return slug(name, "") or "u" + "-".join(f"{ord(letter):x}" for letter in name)[:58].rstrip("-")
 
 
-def _read(text: str, sport: str, where: str) -> LabelSet:
+def _read(content: bytes, sport: str, where: str) -> LabelSet:
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise LabelSetError(f"{where} is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise LabelSetError(f"{where}: expected `classes:` with a list, found {type(content).__name__}")
-    return _checked({"sport": sport, **content}, where)
+        file = read_yaml(content, where)
+    except ValueError as error:
+        raise LabelSetError(str(error)) from error
+    if not isinstance(file.content, dict):
+        raise LabelSetError(f"{where}: expected `classes:` with a list, found {type(file.content).__name__}")
+    return _checked({"sport": sport, **file.content}, file)
 
 
-def _checked(content: dict[str, Any], where: str) -> LabelSet:
+def _checked(content: dict[str, Any], file: YamlFile) -> LabelSet:
     try:
         return LabelSet.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise LabelSetError(
-            f"{where}: {key + ': ' if key else ''}{first['msg'].removeprefix('Value error, ')}"
-        ) from error
+        raise LabelSetError(explained(error, LabelSet, file)) from error

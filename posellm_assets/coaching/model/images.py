@@ -17,7 +17,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import yaml
 from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import Field, ValidationError, field_validator
 
@@ -27,6 +26,7 @@ from posellm_assets.pool import Pool, shares
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.landmarks import PAIRS
 from posellm_assets.records import Record
+from posellm_assets.yaml_files import explained, read_yaml
 
 ACTIVITIES = "activities.yaml"
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
@@ -110,12 +110,12 @@ def read_mapping(root: Path) -> Mapping:
             f"{root} has no {ACTIVITIES}; write one that says what each folder shows: folders: {{...}}"
         )
     try:
-        return Mapping.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UnusableImages(f"{path} is not YAML: {error}") from error
+        file = read_yaml(path.read_bytes(), str(path))
+        return Mapping.model_validate(file.content or {})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UnusableImages(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise UnusableImages(explained(error, Mapping, file)) from error
+    except ValueError as error:
+        raise UnusableImages(str(error)) from error
 
 
 def find_pictures(root: Path) -> tuple[list[Picture], list[LeftOut]]:

@@ -75,11 +75,14 @@ def test_a_file_in_the_lake_adds_a_sport_and_goes_before_the_projects_own(tmp_pa
         (CURLING + "  - {id: sweep, names: {en: other}}", r"curling\.yaml: two classes have the id 'sweep'"),
         (CURLING + "  - {id: brush, names: {en: Brushing}}", "'sweep' and 'brush' are both called 'Brushing'"),
         (CURLING + "  - {id: hog, names: {en: '--'}}", "the name '--' holds neither letters nor digits"),
-        (CURLING + "  - {id: Big Throw, names: {en: big}}", r"curling\.yaml: classes\.2\.id"),
-        (CURLING + "  - {id: hog, name: {en: hog}}", r"curling\.yaml: classes\.2\.names: Field required"),
-        ("classes: []", r"curling\.yaml: classes"),
+        (CURLING + "  - {id: Big Throw, names: {en: big}}", r"curling\.yaml line 6: classes\.2\.id"),
+        (
+            CURLING + "  - {id: hog, name: {en: hog}}",
+            r"line 6: classes\.2\.name is not known; did you mean names\?",
+        ),
+        ("classes: []", r"curling\.yaml line 1: classes"),
         ("just text", r"curling\.yaml: expected `classes:`"),
-        ("classes: [", r"curling\.yaml is not YAML"),
+        ("classes: [", r"curling\.yaml line 1 is not YAML"),
     ],
 )
 def test_a_file_that_is_wrong_is_refused_with_its_name_and_the_class(tmp_path: Path, text: str, message: str) -> None:

@@ -176,3 +176,21 @@ def test_one_caption_tells_how_body_parts_lie_where_that_was_measured():
         raised = athlete(6.0, left_arm=wave(6.0, 1.5, 0, 175), right_arm=wave(6.0, 1.5, 0, 175))
         texts = captions_for(key, raised, sport="fitness", label=None, user_captions=[]).texts
         assert sum("both hands are above the head" in text.text for text in texts) == 1
+
+
+def test_a_broken_glossary_stops_its_own_sport_only(tmp_path):
+    (tmp_path / "glossary" / "archive.yaml").mkdir(parents=True)
+    (tmp_path / "glossary" / "curling.yaml").write_text("folders: [")
+    (tmp_path / "glossary" / "mine.yaml").write_text("folders: [bowls, boules]\nsprot: {}\n")
+    (tmp_path / "glossary" / "zorbing.yaml").write_bytes(
+        b"\xef\xbb\xbffolders: [zorbing]\nterms: {roll: {en: [roll]}}\n"
+    )
+    lake = Lake(tmp_path)
+    for sport, complaint in (
+        ("curling", "curling.yaml line 1 is not YAML"),
+        ("boules", "mine.yaml line 2: sprot is not"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            glossary_of(sport, lake)
+    assert named("roll", "en", glossary_of("zorbing", lake)) == ["roll"]
+    assert glossary_of("tennis", lake) == glossary_of("tennis")
