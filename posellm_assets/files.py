@@ -83,7 +83,7 @@ def parse_json(content: bytes, name: str) -> Any:
     """What is in the JSON file `name`; raises ValueError with its name where it is not JSON."""
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{name} is not valid JSON ({error}); `posellm lake check` says how it comes back") from error
 
 

@@ -4,15 +4,15 @@ Only what a manifest needs is read here. The whole format is the motion room's, 
 arrays (`posellm import motion`).
 """
 
-import json
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from posellm_assets.parquet import MAX_VALUES, UnreadableParquet, open_parquet, read_metadata, short
 
 SUFFIX = ".motion.parquet"
+MIN_FPS, MAX_FPS = 1.0, 10_000.0
+MAX_JOINTS = 1000
+MAX_NAME = 200
 METADATA_KEY = b"posellm_motion"
 FOREIGN_SUFFIXES = (".bvh", ".npy", ".parquet")
 """Motion files that are made into ours before they enter the drop zone."""
@@ -45,14 +45,24 @@ def probe_capture(path: Path) -> CaptureInfo:
     """
     try:
         with path.open("rb") as stream:
-            metadata = pq.read_metadata(stream)
-        about = json.loads((metadata.metadata or {})[METADATA_KEY])
+            metadata = open_parquet(stream).metadata
+        about = read_metadata(metadata.metadata, METADATA_KEY)
         fps, joints, name = float(about["fps"]), len(about["skeleton"]["joints"]), str(about["skeleton"]["name"])
-    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+    except UnreadableParquet as error:
+        raise UnreadableCapture(f"{error}; copy it again, or make it with `posellm import motion`") from error
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UnreadableCapture(
-            f"this is not a motion file of this project, or it is cut short ({error!r}); make it with `posellm import "
-            "motion`"
+            f"this is not a motion file of this project, or it is cut short ({short(error)}); make it with `posellm "
+            "import motion`"
         ) from error
-    if metadata.num_rows < 2 or not (math.isfinite(fps) and fps > 0):
-        raise UnreadableCapture(f"{metadata.num_rows} frames at {fps} frames/s: movement needs at least two frames")
-    return CaptureInfo(metadata.num_rows, fps, metadata.num_rows / fps, joints, name)
+    frames = metadata.num_rows
+    if frames < 2 or not MIN_FPS <= fps <= MAX_FPS:
+        raise UnreadableCapture(
+            f"{frames} frames at {fps:g} frames/s: movement needs two frames, at {MIN_FPS:g} to {MAX_FPS:,.0f} a second"
+        )
+    if not 0 < joints <= MAX_JOINTS or frames * joints * 3 > MAX_VALUES or len(name) > MAX_NAME:
+        raise UnreadableCapture(
+            f"{frames:,} frames of {joints:,} joints: a motion has at most {MAX_JOINTS:,} joints and {MAX_VALUES:,} "
+            "numbers; cut it into takes"
+        )
+    return CaptureInfo(frames, fps, frames / fps, joints, name)

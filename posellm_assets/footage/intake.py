@@ -98,6 +98,7 @@ def look(
     listing = list_footage(raw, registry.known, suspects)
     changes = diff(listing.files, registry.known, state.settling, now_s, config.settle_s)
     outcomes, left = [], dict.fromkeys(changes.new)
+    refused: dict[str, str] = {}
     for path in [*changes.new, *_to_look_at_again(raw, listing, registry)][: config.max_files_per_tick]:
         if clock() - started_s >= config.tick_budget_s:
             break
@@ -105,10 +106,13 @@ def look(
             outcomes.append(register(lake, path))
         except (FileNotFoundError, StillChanging):
             continue
+        except (OSError, ValueError) as error:  # the lake's own files, or a file that became a link meanwhile
+            refused[path] = str(error)
+            continue
         left.pop(path, None)
     settled = {path: state.settling.get(path, Waiting(listing.files[path], now_s)) for path in left}
     end = min(len(registry.log), state.announced + config.max_files_per_tick)
-    quarantine = quarantined(listing, registry)
+    quarantine = dict(sorted({**quarantined(listing, registry), **refused}.items()))
     digest = hashlib.sha256(json.dumps(sorted(quarantine.items())).encode()).hexdigest() if quarantine else ""
     waiting = sorted({**settled, **changes.settling}.items(), key=lambda item: item[1].since_s)
     return Look(

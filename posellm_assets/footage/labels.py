@@ -3,6 +3,7 @@
 The sidecar wins over the table, the table over the folder, each value for itself. Text is kept verbatim.
 """
 
+import codecs
 import csv
 import io
 import os
@@ -103,7 +104,7 @@ class Labels(Record):
         """What the sidecar of `file` says; nothing where there is none. Raises LabelError where it cannot be used."""
         path = sidecar_of(file)
         content = _read_small(path, MAX_SIDECAR_BYTES)
-        return cls() if content is None else cls.checked(content, path.name)
+        return cls() if content is None else cls.checked(_utf8(content, path.name), path.name)
 
     def over(self, other: Said) -> Said:
         """All that is said here, and what `other` says of the rest."""
@@ -170,7 +171,7 @@ def _read_table(path: Path, _mtime_ns: int, _size: int) -> dict[str, _Row]:
     if content is None:
         return {}
     try:
-        reader = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""), strict=True)
+        reader = csv.reader(io.StringIO(_utf8(content, path.name).decode(), newline=""), strict=True)
         return _rows(path.name, reader, next(reader, []))
     except UnicodeDecodeError as error:
         raise LabelError(f"{path.name} is not UTF-8 text (byte {error.start}); save it as 'CSV UTF-8'") from error
@@ -221,6 +222,13 @@ def _read_small(path: Path, max_bytes: int) -> bytes | None:
     if len(content) > max_bytes:
         raise LabelError(f"{path.name} is larger than {max_bytes // 1024} KiB; labels are short texts")
     return content
+
+
+def _utf8(content: bytes, name: str) -> bytes:
+    """`content` without a byte order mark; raises LabelError where the mark is that of another encoding."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise LabelError(f"{name} is UTF-16 text; save it as UTF-8")
+    return content.removeprefix(codecs.BOM_UTF8)
 
 
 def _too_long(path: Path) -> bool:

@@ -32,6 +32,7 @@ from posellm_assets.footage.scan import IGNORED_ENDINGS, drop_zone, printable
 from posellm_assets.footage.video import UnreadableVideo, VideoInfo, probe
 from posellm_assets.keys import slug, sport_of, video_key
 from posellm_assets.lake import Lake
+from posellm_assets.parquet import short
 
 
 class StillChanging(OSError):
@@ -63,6 +64,9 @@ def register(lake: Lake, source: str) -> Outcome:
         outcome = _with(outcome, reason=str(error), retry_after_ns=changed_ns)
     except OSError as error:
         outcome = _with(outcome, reason=f"it cannot be read: {error.strerror or error}", retry_after_ns=changed_ns)
+    except Exception as error:  # noqa: BLE001 of whatever kind: one file never stops the others
+        reason = f"it cannot be read ({type(error).__name__}: {short(error)}); copy or export it again"
+        outcome = _with(outcome, reason=printable(reason), retry_after_ns=changed_ns)
     _check_unchanged(raw, source, before)
     with registry.writing():
         if readable:

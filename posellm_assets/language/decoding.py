@@ -53,7 +53,9 @@ class MotionLM:
     def load(cls, folder: Path) -> "MotionLM":
         """Load the `final` folder of a stage, on the GPU where there is one; plain transformers, float32."""
         vocabulary = Vocabulary.load(folder)
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
+        )
         model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(model, vocabulary, Lengths.read(folder), Origin.read(folder).tasks)
 

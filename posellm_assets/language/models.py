@@ -255,6 +255,7 @@ def _load_unsloth(source: str, config: ModelConfig, row_tokens: int, dtype: torc
         use_gradient_checkpointing=False,
         use_exact_model_name=True,
         use_safetensors=True,
+        trust_remote_code=False,
     )
     return _steady(model)
 

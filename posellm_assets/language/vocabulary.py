@@ -144,7 +144,7 @@ class Vocabulary:
             raise FileNotFoundError(f"{folder} holds no {_FILE}: it is not a model that this project trained")
         record = files.read_json(folder / _FILE)
         record["participants"] = [*record["participants"], *participants]
-        return cls(AutoTokenizer.from_pretrained(folder), **record)
+        return cls(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), **record)
 
 
 def tiny_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:

@@ -1,6 +1,5 @@
 """Joint positions as plain arrays: `.npy` with a declaration beside it, and parquet with a motion in each row."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,12 @@ from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.labels import sidecar_of
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.sources import Declaration, UnusableSource, motion_from_joints
+from posellm_assets.parquet import FAULTS, UnreadableParquet, count_values, open_parquet, read_metadata, short
 
 NAME_COLUMNS = ("clip_id", "id", "name", "file")
 TEXT_COLUMNS = ("text", "caption", "captions", "texts")
 _ROWS_AT_ONCE = 64
+_VALUES_AT_ONCE = 2_000_000
 
 
 def motion_from_npy(path: Path, said: Declaration) -> Motion:
@@ -33,8 +34,8 @@ def motion_from_npy(path: Path, said: Declaration) -> Motion:
     try:
         # mapped, so that a header that promises more than the file holds costs no memory
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError as error:
-        raise UnusableSource(f"this is not a NumPy array of numbers, or it is cut short ({error})") from error
+    except (ValueError, OverflowError, EOFError, TypeError, SyntaxError, RecursionError) as error:
+        raise UnusableSource(f"this is not a NumPy array of numbers, or it is cut short ({short(error)})") from error
     assert said.joints is not None and said.fps is not None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
         raise UnusableSource("this is not one array of numbers; save joint positions with numpy.save")
@@ -66,11 +67,11 @@ def motions_from_parquet(path: Path, said: Declaration) -> Iterator[tuple[dict[s
     `joints` is a list of numbers, row-major (T, J, 3); `fps` is a column or declared; the joints' names are the
     metadata `joint_names` (JSON) or declared, `parents` likewise. Raises UnusableSource naming the row.
     """
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UnusableSource(f"this is not a readable parquet file ({error}); copy it again") from error
-    with file:
+    with path.open("rb") as stream:
+        try:
+            file = open_parquet(stream)
+        except UnreadableParquet as error:
+            raise UnusableSource(f"{error}; copy it again") from error
         columns = file.schema_arrow.names
         if "joints" not in columns:
             raise UnusableSource(f"no column is called joints; there are {', '.join(columns)}")
@@ -93,10 +94,11 @@ def motions_from_parquet(path: Path, said: Declaration) -> Iterator[tuple[dict[s
 
 
 def _batches(file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+    rows = max(1, min(_ROWS_AT_ONCE, _VALUES_AT_ONCE * file.metadata.num_rows // max(1, count_values(file))))
     try:
-        yield from file.iter_batches(batch_size=_ROWS_AT_ONCE)
-    except (pa.ArrowException, OSError) as error:
-        raise UnusableSource(f"the file is damaged ({error}); copy it again") from error
+        yield from file.iter_batches(batch_size=rows, use_threads=False)
+    except FAULTS as error:
+        raise UnusableSource(f"the file is damaged ({short(error)}); copy it again") from error
 
 
 def _with_metadata(said: Declaration, metadata: dict[bytes, bytes]) -> Declaration:
@@ -105,9 +107,9 @@ def _with_metadata(said: Declaration, metadata: dict[bytes, bytes]) -> Declarati
     for key, name in (("joints", b"joint_names"), ("parents", b"parents")):
         if name in metadata and getattr(said, key) is None:
             try:
-                found[key] = json.loads(metadata[name])
-            except ValueError as error:
-                raise UnusableSource(f"the metadata {name.decode()} is not JSON: {error}") from error
+                found[key] = read_metadata(metadata, name)
+            except UnreadableParquet as error:
+                raise UnusableSource(f"{error}; copy it again") from error
     try:
         return Declaration.model_validate({**said.model_dump(exclude_unset=True), **found})
     except ValidationError as error:
@@ -123,7 +125,7 @@ def _motion_of_row(row: dict[str, Any], said: Declaration, source: str) -> Motio
         raise UnusableSource("it has no joints (null); leave the row out")
     try:
         flat = np.array(row["joints"], np.float64).reshape(-1)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UnusableSource(f"its joints are not a list of numbers ({error})") from error
     size = 3 * len(said.joints)
     if not len(flat) or len(flat) % size:

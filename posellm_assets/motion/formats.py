@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from posellm_assets.footage.capture import METADATA_KEY
 from posellm_assets.footage.labels import LabelError, Labels
 from posellm_assets.motion.arrays import NAME_COLUMNS, TEXT_COLUMNS, motion_from_npy, motions_from_parquet, write_npy
@@ -16,6 +13,7 @@ from posellm_assets.motion.bvh_out import write_bvh
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.rendering import PICTURES
 from posellm_assets.motion.sources import Declaration, UnusableSource, read_declaration
+from posellm_assets.parquet import UnreadableParquet, open_parquet
 
 READ_ENDINGS = (".bvh", ".npy", ".parquet")
 WRITTEN_ENDINGS = (".bvh", ".npy", *PICTURES)
@@ -97,9 +95,10 @@ def _check_only_labels(said: Declaration) -> None:
 
 def _is_ours(path: Path) -> bool:
     try:
-        return METADATA_KEY in (pq.read_schema(path).metadata or {})
-    except pa.ArrowException as error:
-        raise UnusableSource(f"this is not a readable parquet file ({error}); copy it again") from error
+        with path.open("rb") as stream:
+            return METADATA_KEY in (open_parquet(stream).metadata.metadata or {})
+    except UnreadableParquet as error:
+        raise UnusableSource(f"{error}; copy it again") from error
 
 
 def _labels(row: dict[str, Any], where: str) -> Labels:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from posellm_assets.files import write_atomic
 from posellm_assets.footage.capture import METADATA_KEY
 from posellm_assets.motion.skeletons import Skeleton
+from posellm_assets.parquet import FAULTS, MAX_VALUES, UnreadableParquet, read_metadata, read_table, short
 
 SCHEMA_VERSION = 1
 
@@ -112,14 +113,13 @@ class Motion:
         """Read what `write` wrote; raises UnreadableMotion for anything else, FileNotFoundError where nothing is."""
         with path.open("rb") as stream:
             try:
-                table = pq.read_table(stream)
-            except (pa.ArrowException, OSError) as error:
-                raise UnreadableMotion(f"{path} is not a readable parquet file ({error}); make it again") from error
-        metadata = table.schema.metadata or {}
-        if METADATA_KEY not in metadata:
+                table = read_table(stream)
+                about = read_metadata(table.schema.metadata, METADATA_KEY)
+            except UnreadableParquet as error:
+                raise UnreadableMotion(f"{path}: {error}; make it again") from error
+        if about is None:
             raise UnreadableMotion(f"{path} is parquet but not a motion: its schema has no {METADATA_KEY.decode()!r}")
         try:
-            about = json.loads(metadata[METADATA_KEY])
             if about["schema_version"] != SCHEMA_VERSION:
                 raise UnreadableMotion(
                     f"{path} has version {about['schema_version']} of the motion schema, this is {SCHEMA_VERSION}; "
@@ -127,6 +127,8 @@ class Motion:
                 )
             skeleton = Skeleton.from_json(about["skeleton"])
             column = table["joints"].combine_chunks()
+            if len(column) * len(skeleton) * 3 > MAX_VALUES:
+                raise ValueError(f"{len(column):,} frames of {len(skeleton):,} joints are too many numbers")
             joints = np.full((len(column), len(skeleton) * 3), np.nan, np.float32)
             seen = column.is_valid().to_numpy(zero_copy_only=False)
             joints[seen] = column.drop_null().flatten().to_numpy().reshape(-1, len(skeleton) * 3)
@@ -141,5 +143,5 @@ class Motion:
             )
         except UnreadableMotion:
             raise
-        except (KeyError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
-            raise UnreadableMotion(f"{path} is not a whole motion file ({error}); make it again") from error
+        except FAULTS as error:
+            raise UnreadableMotion(f"{path} is not a whole motion file ({short(error)}); make it again") from error

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from posellm_assets.files import write_atomic
+from posellm_assets.parquet import FAULTS, UnreadableParquet, open_parquet, read_metadata, short
 from posellm_assets.poses.landmarks import COUNT
 
 SCHEMA_VERSION = 1
@@ -172,19 +173,19 @@ class Poses:
         """
         with path.open("rb") as stream:
             try:
-                return cls._of(pq.read_table(pa.PythonFile(stream, mode="r")), path)
+                return cls._of(open_parquet(stream).read(use_threads=False), path)
             except InvalidPoses:
                 raise
-            except (pa.ArrowException, OSError) as error:
+            except UnreadableParquet as error:
+                raise InvalidPoses(f"{path}: {error}; extract the poses again") from error
+            except FAULTS as error:
                 raise InvalidPoses(
-                    f"{path} is not a readable parquet file ({error}); extract the poses again"
+                    f"{path} is not a whole file of poses ({short(error)}); extract the poses again"
                 ) from error
-            except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
-                raise InvalidPoses(f"{path} is not a whole file of poses ({error}); extract the poses again") from error
 
     @classmethod
     def _of(cls, table: pa.Table, path: Path) -> "Poses":
-        about = json.loads((table.schema.metadata or {}).get(_METADATA, b"{}"))
+        about = read_metadata(table.schema.metadata, _METADATA) or {}
         version = about.get("schema_version")
         if version != SCHEMA_VERSION or not table.schema.equals(_SCHEMA):
             raise InvalidPoses(
@@ -192,6 +193,8 @@ class Poses:
             )
         frame = table["frame"].to_numpy()
         count = int(frame[-1]) + 1 if len(frame) else 0
+        if count > len(frame) or not 0 < about["people"] <= len(frame):
+            raise InvalidPoses(f"{path} lacks some of its {count} frames or people; extract the poses again")
         time_s = np.full(count, np.nan)
         time_s[frame] = table["time_s"].to_numpy()
         if not np.isfinite(time_s).all():

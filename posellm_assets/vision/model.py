@@ -168,6 +168,8 @@ def _load_unsloth(source: str, dtype: torch.dtype) -> Any:
         full_finetuning=True,  # LoRA is attached by us, so that both backends train the same weights
         use_gradient_checkpointing=False,
         use_exact_model_name=True,
+        use_safetensors=True,
+        trust_remote_code=False,
     )
     return model
 

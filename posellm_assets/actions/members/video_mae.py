@@ -68,10 +68,17 @@ def _encoder(weights: Path) -> Any:
     """Raises ValueError where the folder holds another kind of model."""
     from transformers import AutoConfig, VideoMAEModel
 
-    kind = AutoConfig.from_pretrained(weights).model_type
+    kind = AutoConfig.from_pretrained(weights, trust_remote_code=False).model_type
     if kind != "videomae":
         raise ValueError(f"recognition.video_mae: {weights} holds a model of type {kind}, not videomae")
-    return VideoMAEModel.from_pretrained(weights).eval()
+    try:
+        model = VideoMAEModel.from_pretrained(weights, use_safetensors=True, trust_remote_code=False)
+    except OSError as error:
+        raise ValueError(
+            f"recognition.video_mae: {weights} has no weights in safetensors ({str(error).splitlines()[0]}); other "
+            "formats can run code when they are opened and are not read here"
+        ) from error
+    return model.eval()
 
 
 @torch.inference_mode()

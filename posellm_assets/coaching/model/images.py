@@ -30,6 +30,9 @@ from posellm_assets.yaml_files import explained, read_yaml
 
 ACTIVITIES = "activities.yaml"
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+"""What a picture may be, whatever its name says: for PostScript Pillow would start another program."""
+MAX_PIXELS = 64_000_000
 WIDE = 1.1
 BODY = tuple(landmark for pair in PAIRS for landmark in pair)
 
@@ -162,7 +165,9 @@ def see_people(
 def read_picture(path: Path) -> np.ndarray:
     """(H, W, 3) uint8 RGB, turned as the camera says. Raises OSError or ValueError where it cannot be read."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels are more than {MAX_PIXELS:,}; make it smaller")
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
     except (Image.DecompressionBombError, SyntaxError) as error:  # Pillow raises SyntaxError for a broken PNG
         raise ValueError(str(error)) from error

@@ -97,6 +97,8 @@ def bertscore(model: BertModel | None) -> Meter:
         )
     if not (model.folder / "config.json").is_file():
         raise MissingResource(f"BERTScore's model {model.folder} has no config.json: name a folder with a model")
+    if not any(model.folder.glob("*.safetensors")):
+        raise MissingResource(f"BERTScore's model {model.folder} has no weights in safetensors: take that version")
     try:
         from bert_score import BERTScorer
         from bert_score.utils import model2layers
@@ -107,7 +109,7 @@ def bertscore(model: BertModel | None) -> Meter:
     layer = model.layer or model2layers.get(model.folder.name)
     if layer is None:
         raise MissingResource(f"bert-score knows no layer for a model called {model.folder.name}: name the layer")
-    if "t5" in folder and "t5" not in AutoConfig.from_pretrained(folder).model_type:
+    if "t5" in folder and "t5" not in AutoConfig.from_pretrained(folder, trust_remote_code=False).model_type:
         # bert-score goes by the path, and would fill a T5 model with numbers of chance.
         raise MissingResource(f"bert-score takes a model for T5 where its path has t5 in it: move {folder}")
     scorer = BERTScorer(model_type=folder, num_layers=layer, device="cpu")

@@ -1,5 +1,8 @@
 """Folders of pictures: what they show is declared, and each picture that is kept shows one whole person, once."""
 
+import os
+import struct
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -9,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from PIL import UnidentifiedImageError
 
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
@@ -16,7 +20,7 @@ from posellm_assets.coaching.labels.teachers import Answer, Consensus
 from posellm_assets.coaching.model.config import ImagesConfig
 from posellm_assets.coaching.model.dataset import UnusableCoaching
 from posellm_assets.coaching.model.dataset_sources import from_images, side_of
-from posellm_assets.coaching.model.images import UnusableImages, find_pictures, see_people
+from posellm_assets.coaching.model.images import UnusableImages, find_pictures, read_picture, see_people
 from posellm_assets.coaching.model.near_duplicates import MOST_BITS, first_alike, picture_hash
 from posellm_assets.demo.footage import plan, rendered_athlete, rendered_frames
 from posellm_assets.footage.splits import split_of
@@ -147,3 +151,28 @@ def test_a_tenth_of_the_sources_is_held_out_and_they_are_those_held_out_elsewher
     held_out = [name for name in names if side_of(name) == "val"]
     assert 0.08 < len(held_out) / len(names) < 0.12
     assert all(split_of(name) == "val" for name in held_out)
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.bmp"])
+def test_postscript_under_the_name_of_a_picture_starts_no_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """The case eps.jpg: Pillow would start Ghostscript, which is what `gs` on the path stands for here."""
+    (tmp_path / name).write_bytes(
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\nnewpath 10 10 moveto stroke\nshowpage\n"
+    )
+    (tmp_path / "gs").write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    (tmp_path / "gs").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(UnidentifiedImageError):
+        read_picture(tmp_path / name)
+    assert not (tmp_path / "started").exists()
+
+
+def test_a_picture_of_absurd_size_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    header = struct.pack(">IIBBBBB", 12_000, 12_000, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b"")]
+    body = b"".join(struct.pack(">I", len(c)) + k + c + struct.pack(">I", zlib.crc32(k + c)) for k, c in chunks)
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    with pytest.raises(ValueError, match=r"12000 x 12000 pixels|144000000 pixels"):
+        read_picture(tmp_path / "a.png")

@@ -153,6 +153,9 @@ def test_a_model_that_bertscore_cannot_use_is_missing_with_the_reason(bert: Path
     disguised = tmp_path / "t5x"
     disguised.mkdir()
     (disguised / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    with pytest.raises(MissingResource, match="no weights in safetensors"):
+        bertscore(BertModel(disguised, 1))
+    (disguised / "model.safetensors").touch()
     with pytest.raises(MissingResource, match="move"):
         bertscore(BertModel(disguised, 1))
 

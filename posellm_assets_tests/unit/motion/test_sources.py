@@ -96,7 +96,7 @@ def test_an_array_without_a_declaration_says_what_to_declare(tmp_path):
         (np.array(["a"]), "not one array of numbers"),
         (np.full((5, 18, 3), np.inf), "infinite"),
         (np.full((5, 18, 3), np.nan), "infinite numbers or none"),
-        (np.zeros((5, 18, 3)), "declare the unit"),
+        (np.zeros((5, 18, 3)), "declare the unit|one place"),
     ],
 )
 def test_an_unusable_array_is_refused(tmp_path, array, reason):

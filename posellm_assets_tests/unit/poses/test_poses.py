@@ -71,7 +71,7 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "poses.parquet"
     sample().write(path)
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(InvalidPoses, match=r"poses\.parquet is not a readable parquet file"):
+    with pytest.raises(InvalidPoses, match=r"poses\.parquet: this is not a readable parquet file"):
         Poses.read(path)
 
 

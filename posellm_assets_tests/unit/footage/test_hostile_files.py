@@ -1,0 +1,170 @@
+"""Files that are damaged or made to do harm: each is quarantined by name, and the clips beside it are registered."""
+
+import codecs
+import json
+import resource
+import shutil
+from multiprocessing import get_context
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from posellm_assets.footage import register as registering
+from posellm_assets.footage.config import FootageConfig
+from posellm_assets.footage.intake import WatchState, look
+from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.lake import Lake
+from posellm_assets_tests.clips import write_clip
+from posellm_assets_tests.unit.motion.people import moving_person, real_data
+
+
+@pytest.fixture
+def lake(tmp_path):
+    """A lake whose hostile files come before and after two good clips."""
+    (tmp_path / "raw" / "gym").mkdir(parents=True)
+    write_clip(tmp_path / "raw" / "gym" / "good1.mp4", 1)
+    write_clip(tmp_path / "raw" / "gym" / "good2.mp4", 2)
+    return Lake(tmp_path)
+
+
+def outcomes(lake):
+    found = look(lake, FootageConfig(settle_s=0), WatchState(), 1000.0)
+    registered = {outcome.path.removeprefix("gym/") for outcome in found.outcomes if outcome.status == "registered"}
+    return registered, {path.removeprefix("gym/"): reason for path, reason in found.quarantine.items()}
+
+
+def with_metadata(path, text, key="posellm_motion", rows=3):
+    table = pa.table({"joints": [[0.0, 1.0, 2.0]] * rows})
+    pq.write_table(table.replace_schema_metadata({key: text}), path)
+
+
+def about(**said):
+    return json.dumps({"fps": 30, "skeleton": {"name": "x", "joints": ["a"]}, **said})
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[" * 50_000 + "]" * 50_000, "not JSON"),
+        (about().replace("30", "1" + "0" * 400), "not a motion file"),
+        (about().replace("30", "9" * 5000), "not JSON"),
+        (about(fps=1e308), "at 1e\\+308 frames/s"),
+        (about().replace("30", "NaN"), "at nan frames/s"),
+        (about(fps=[]), "not a motion file"),
+        (about(skeleton={"name": "x" * 100_000, "joints": ["a"]}), "at most 1,000 joints"),
+        (about(skeleton={"name": "x", "joints": ["a"] * 2000}), "2,000 joints"),
+        ("3", "not a motion file"),
+        ("null", "not a motion file"),
+    ],
+)
+def test_a_deep_motion_parquet_and_other_absurd_metadata_are_quarantined_alone(lake, text, reason):
+    with_metadata(lake.raw / "gym" / "a.motion.parquet", text)
+    with_metadata(lake.raw / "gym" / "z.motion.parquet", text)
+    registered, quarantine = outcomes(lake)
+    assert registered == {"good1.mp4", "good2.mp4"}
+    assert set(quarantine) == {"a.motion.parquet", "z.motion.parquet"}
+    with pytest.raises(registering.UnreadableCapture, match=reason):
+        registering.probe_capture(lake.raw / "gym" / "a.motion.parquet")
+
+
+def test_case_a_deep_motion_parquet(lake):
+    shutil.copy(real_data() / "cases" / "a_deep.motion.parquet", lake.raw / "gym")
+    registered, quarantine = outcomes(lake)
+    assert registered == {"good1.mp4", "good2.mp4"}
+    assert "posellm_motion is not JSON" in quarantine["a_deep.motion.parquet"]
+
+
+@pytest.mark.parametrize(
+    "error", [UnicodeDecodeError("utf-8", b"\xfc", 0, 1, "odd"), RuntimeError(), ZeroDivisionError()]
+)
+def test_an_error_of_any_kind_quarantines_its_file_and_stops_no_other(lake, monkeypatch, error):
+    """What a reader raises cannot be known beforehand, so it is put in its place."""
+    write_clip(lake.raw / "gym" / "a bad.mp4", 3)
+    probe = registering.probe
+
+    def fails(path):
+        if path.name == "a bad.mp4":
+            raise error
+        return probe(path)
+
+    monkeypatch.setattr(registering, "probe", fails)
+    registered, quarantine = outcomes(lake)
+    assert registered == {"good1.mp4", "good2.mp4"}
+    assert type(error).__name__ in quarantine["a bad.mp4"]
+
+
+def test_a_clip_whose_outcome_cannot_be_written_stops_no_other(lake, monkeypatch):
+    write = registering.write_manifest
+
+    def fails(lake, manifest):
+        if "good1" in manifest.key:
+            raise OSError(28, "No space left on device")
+        write(lake, manifest)
+
+    monkeypatch.setattr(registering, "write_manifest", fails)
+    registered, quarantine = outcomes(lake)
+    assert registered == {"good2.mp4"}
+    assert "No space left" in quarantine["good1.mp4"]
+    monkeypatch.undo()
+    assert outcomes(lake)[0] == {"good1.mp4"}
+
+
+def bomb(path, values=50_000_000, key="posellm_motion", text=None):
+    """A row of one number, repeated: 1.3 KB that become 400 MB, and as Python's numbers 3 GB."""
+    numbers = pa.array(memoryview(bytes(8 * values)).cast("d"))
+    lists = pa.ListArray.from_arrays(pa.array([0, values], pa.int32()), numbers)
+    table = pa.table({"joints": lists}).replace_schema_metadata({key: text or about()})
+    pq.write_table(table, path, data_page_size=1 << 30)
+
+
+def test_a_bomb_of_one_repeated_number_is_refused_before_memory_is_taken(tmp_path):
+    bomb(tmp_path / "a.motion.parquet")
+    assert (tmp_path / "a.motion.parquet").stat().st_size < 100_000
+    with pytest.raises(registering.UnreadableCapture, match="claim to hold 50,000,000 values"):
+        registering.probe_capture(tmp_path / "a.motion.parquet")
+
+
+@pytest.mark.parametrize("case", ["rle_bomb.parquet", "meta_deep.parquet"])
+def test_case_of_a_parquet_bomb_is_refused_within_bounded_memory(case):
+    path = real_data() / "cases" / case
+    context = get_context("spawn")
+    said = context.Queue()
+    child = context.Process(target=_read, args=(path, said))
+    child.start()
+    reason = said.get(timeout=60)
+    child.join()
+    assert ("claim to hold 50,000,000" if case == "rle_bomb.parquet" else "joint_names is not JSON") in reason
+
+
+def _read(path, said):
+    from posellm_assets.motion.formats import read_motions
+    from posellm_assets.motion.sources import Declaration
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + (256 << 20)
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    try:
+        list(read_motions(path, Declaration()))
+    except ValueError as error:
+        said.put(str(error))
+
+
+@pytest.mark.parametrize("name", ["good1.mp4.json", "labels.csv"])
+def test_a_byte_order_mark_before_labels_is_read(lake, name):
+    text = json.dumps({"label": "squat"}) if name.endswith("json") else "file,label\ngood1.mp4,squat\n"
+    (lake.raw / "gym" / name).write_bytes(codecs.BOM_UTF8 + text.encode())
+    found = look(lake, FootageConfig(settle_s=0), WatchState(), 1000.0).outcomes
+    assert read_manifest(lake, found[0].key).label == "squat"
+
+
+@pytest.mark.parametrize("name", ["good1.mp4.json", "labels.csv"])
+def test_labels_in_utf_16_are_named_with_what_to_do(lake, name):
+    (lake.raw / "gym" / name).write_bytes('{"label": "squat"}'.encode("utf-16"))
+    assert outcomes(lake)[1]["good1.mp4"] == f"{name} is UTF-16 text; save it as UTF-8"
+
+
+def test_a_whole_motion_is_still_registered(lake):
+    moving_person(40).write(lake.raw / "gym" / "walk.motion.parquet")
+    assert outcomes(lake)[0] == {"good1.mp4", "good2.mp4", "walk.motion.parquet"}
