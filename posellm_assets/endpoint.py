@@ -5,11 +5,14 @@ The key is read from an environment variable when a request is sent, and goes no
 errors or caches. What is asked, and whether an answer is believed, is the caller's business.
 """
 
+import contextlib
 import copy
 import email.utils
 import json
 import math
 import os
+import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -29,6 +32,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 TRANSIENT = (408, 429, 500, 502, 503, 504, 529)
 LONGEST_WAIT_S = 120.0
 LARGEST_ANSWER_BYTES = 4_000_000
+SHORTEST_SECRET = 8  # shorter words that servers of this machine take for keys are no secrets, and may be in any answer
 CHARACTERS_PER_TOKEN = 3  # fewer than any tokenizer of text has, so that a request is never thought too cheap
 IMAGE_TOKENS = 2000
 
@@ -102,6 +106,34 @@ class _Failure:
     may_have_cost: bool = False
 
 
+class _Watch:
+    """Ends the connection of a request after `seconds` in all: the client's own limit begins anew with each byte."""
+
+    def __init__(self, seconds: float):
+        self.ended = False
+        self._stream: Any = None
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> None:
+        self._timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def seen(self, event: str, info: Mapping[str, Any]) -> None:
+        """What happens to the request (httpcore's `trace`): the connection, and then the encrypted one on it."""
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._stream = info["return_value"]
+
+    def _end(self) -> None:
+        self.ended = True
+        connection = self._stream and self._stream.get_extra_info("socket")
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+
 class Endpoint:
     """Asks one endpoint, in turn, under its cap.
 
@@ -128,9 +160,10 @@ class Endpoint:
     @cached_property
     def _client(self) -> httpx.Client:
         config = self.config
-        return httpx.Client(
-            base_url=config.url, timeout=config.timeout_s, follow_redirects=False, trust_env=not config.is_local
-        )
+        # Not compressed, so that what is read is as large as what is sent; on a connection that `_Watch` sees made.
+        headers = {"Accept-Encoding": "identity", "Connection": "close"}
+        own = not config.is_local
+        return httpx.Client(base_url=config.url, timeout=config.timeout_s, headers=headers, trust_env=own)
 
     @property
     def spent_usd(self) -> float:
@@ -192,27 +225,34 @@ class Endpoint:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.tried += 1
         deadline = self._clock() + self.config.timeout_s
+        late = _Failure("time-out", f"no whole answer in {self.config.timeout_s} s", True, None, True)
         status, content = 0, b""
+        watch = _Watch(self.config.timeout_s)
         try:
-            with self._client.stream("POST", "chat/completions", json=body, headers=headers) as response:
+            asked: dict[str, Any] = {"json": body, "headers": headers, "extensions": {"trace": watch.seen}}
+            with watch, self._client.stream("POST", "chat/completions", **asked) as response:
                 status, waits = response.status_code, _retry_after(response.headers.get("Retry-After"))
-                for piece in response.iter_bytes():
+                if (coding := response.headers.get("Content-Encoding", "identity")) != "identity":
+                    return _Failure("compressed", f"it sends {coding}, which was not asked for", False, None, True)
+                for piece in response.iter_raw():
                     content += piece
                     if len(content) > LARGEST_ANSWER_BYTES:
                         return _Failure(
                             "too long", f"its answer is longer than {LARGEST_ANSWER_BYTES} bytes", False, None, True
                         )
                     if self._clock() > deadline:
-                        return _Failure("time-out", f"no whole answer in {self.config.timeout_s} s", True, None, True)
+                        return late
         except httpx.TimeoutException:
             return _Failure("time-out", f"no answer in {self.config.timeout_s} s", True, None, True)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if watch.ended:
+                return late
             return _Failure("connection", f"the connection failed ({type(error).__name__})", True, None, status != 0)
         if status != 200:
-            return _refused(status, waits, _without(key, content[:300].decode(errors="replace")), self.config)
+            return _refused(status, waits, _without(key, content.decode(errors="replace"))[:300], self.config)
         try:
-            answer = json.loads(content)
-        except ValueError:
+            answer = _without(key, json.loads(content))
+        except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
             return _Failure("not JSON", "it answered 200 with something that is not JSON", True, None, True)
@@ -230,9 +270,9 @@ class Endpoint:
         if choice.get("finish_reason") == "length":
             raise NotJson(f"the answer was cut off at {self.config.max_answer_tokens} tokens", str(text))
         try:
-            said = json.loads(_unfenced(text))
+            said = _without(self._key(), json.loads(_unfenced(text)))
             json.dumps(said, allow_nan=False)  # Python reads NaN and Infinity, which JSON does not have
-        except (ValueError, TypeError, AttributeError):  # a refusal has the content null
+        except (ValueError, TypeError, AttributeError, RecursionError):  # a refusal has the content null
             raise NotJson("the answer is not JSON", str(text)) from None
         return said
 
@@ -330,8 +370,17 @@ def _retry_after(said: str | None) -> float | None:
         return None
 
 
-def _without(key: str | None, text: str) -> str:
-    return text.replace(key, "***") if key else text
+def _without(key: str | None, value: Any) -> Any:
+    """A JSON value without the key, should the server have said it again."""
+    if not key or len(key) < SHORTEST_SECRET:
+        return value
+    if isinstance(value, str):
+        return value.replace(key, "***")
+    if isinstance(value, list):
+        return [_without(key, one) for one in value]
+    if isinstance(value, dict):
+        return {_without(key, name): _without(key, one) for name, one in value.items()}
+    return value
 
 
 def _unfenced(text: str) -> str:

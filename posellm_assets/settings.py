@@ -99,8 +99,8 @@ class Settings(BaseSettings):
     seed: int = 0
     hub: str | None = Field(
         default=None,
-        description="Where checkpoints are also put: hf://NAMESPACE, hf://NAMESPACE/NAME-{stage}, a folder or an "
-        "fsspec URL; `hub` in the lake if not given",
+        description="Where checkpoints are also put: hf://NAMESPACE, hf://NAMESPACE/NAME-{stage} (hf+public://... "
+        "where the repository may be public), a folder or an fsspec URL; `hub` in the lake if not given",
     )
     footage: FootageConfig = FootageConfig()
     poses: PoseConfig = PoseConfig()

@@ -112,9 +112,11 @@ def _checkpoints(lake: Lake) -> Iterator[Finding]:
         return  # said by the finding about the settings
     try:
         where = store.url_of(template, lake, "stage1", "all-0001")
-        if where.startswith(store.HUB):
+        if isinstance(there := store.open_store(where), store.HubFolder):
             with store.hub_errors(where):
-                where += f" (the token of {store.hub_api().whoami()['name']} works)"
+                said = f" (the token of {store.hub_api().whoami()['name']} works)"
+            there.refuse_public()
+            where += said
     except (ValueError, store.StoreError) as error:
         yield Finding("checkpoints", False, True, str(error), "put right `hub` or HF_TOKEN: training would not begin")
         return

@@ -38,18 +38,20 @@ def export_model(
     snapshot: Annotated[str | None, typer.Argument(help="Whose model; the released one if not given.")] = None,
     adapter: Annotated[bool, typer.Option("--adapter/--merge", help="The LoRA adapter alone, or all weights.")] = False,
     push: Annotated[str | None, typer.Option(help="Also push it to this repository, with HF_TOKEN.")] = None,
-    public: Annotated[bool, typer.Option("--public", help="Make a new repository public.")] = False,
+    public: Annotated[
+        bool, typer.Option("--public", help="Let the repository be public; a new one is made so.")
+    ] = False,
     lake: LakeOption = "data_lake",
 ) -> None:
     """Write a trained model as a Hugging Face folder, and push it to the Hub if asked."""
     from posellm_assets.commands import exporting
 
     if push:
-        exporting.check_token()
+        exporting.check_push(push, public)
     exporting.export_model(Lake(lake), snapshot, out, adapter)
     console.print(f"wrote {out}", soft_wrap=True)
     if push:
-        console.print(f"pushed to {exporting.push(out, push, private=not public)}", soft_wrap=True)
+        console.print(f"pushed to {exporting.push(out, push, public)}", soft_wrap=True)
 
 
 @app.command("dataset")

@@ -25,7 +25,7 @@ from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.rendering import PICTURES
 from posellm_assets.motion.representation import placed
 from posellm_assets.motion.tokens import MotionTokens
-from posellm_assets.training.store import hub_api, hub_errors
+from posellm_assets.training.store import BETWEEN_COMMITS, hub_api, hub_errors, patiently, refuse_public
 
 MotionOrigin = Literal["motion", "tokens"]
 
@@ -72,15 +72,19 @@ def export_model(lake: Lake, snapshot: str | None, out: Path, adapter: bool) -> 
         os.replace(folder, out)
 
 
-def check_token() -> None:
-    """Raise StoreError where there is no token to push with, before anything is written."""
+def check_push(repository: str, public: bool) -> None:
+    """Raise StoreError, before anything is written, where there is no token to push with, or the repository is public
+    and was not to be."""
     hub_api()
+    if not public:
+        refuse_public(repository, "push with --public")
 
 
-def push(folder: Path, repository: str, private: bool = True) -> str:
+def push(folder: Path, repository: str, public: bool = False) -> str:
     """Put all files of `folder` into a model repository on the Hub in one commit, and return its address.
 
-    The token is read from HF_TOKEN. Raises StoreError where there is none or the Hub refuses.
+    One that is not there is made, private unless `public`. The token is read from HF_TOKEN. Raises StoreError where
+    there is none, the Hub refuses, or the repository is public and was not to be.
     """
     from huggingface_hub import CommitOperationAdd
 
@@ -88,8 +92,14 @@ def push(folder: Path, repository: str, private: bool = True) -> str:
     additions = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files]
     with hub_errors(repository):
         api = hub_api()
-        url = api.create_repo(repository, private=private, exist_ok=True)
-        api.create_commit(repository, additions, commit_message="A motion language model of PoseLLM Assets")
+        url = api.create_repo(repository, private=not public, exist_ok=True)
+    check_push(repository, public)
+
+    def commit() -> None:
+        with hub_errors(repository, passing=BETWEEN_COMMITS):
+            api.create_commit(repository, additions, commit_message="A motion language model of PoseLLM Assets")
+
+    patiently(commit)
     return str(url)
 
 

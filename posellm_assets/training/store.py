@@ -28,11 +28,14 @@ from posellm_assets.training.checkpoints import MANIFEST
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-HUB = "hf://"
+HUB, PUBLIC_HUB = "hf://", "hf+public://"
+"""Repositories of the Hugging Face Hub: private ones, and such as may be public."""
 _REPOSITORY = "posellm-{stage}"
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _WAITS_S = (1.0, 4.0, 15.0)
 _STALE, _FULL = 412, 507
+BETWEEN_COMMITS = (403, 409)
+"""What the Hub answers to a commit while it is busy with another one, or has not heard of the repository everywhere."""
 Result = TypeVar("Result")
 
 
@@ -47,20 +50,22 @@ class PassingFault(StoreError):
 def url_of(template: str | None, here: Lake, stage: str, snapshot: str) -> str:
     """The URL at which the checkpoints of a stage of a snapshot are stored; the lake's own folder where none is set.
 
-    `hf://me` or `hf://me/some-name-{stage}` is a repository for each stage with a folder for each snapshot; anything
-    else is a folder. Raises ValueError where the template cannot be used.
+    `hf://me` or `hf://me/some-name-{stage}` is a repository for each stage with a folder for each snapshot
+    (`hf+public://...` where it may be public); anything else is a folder. Raises ValueError where the template cannot
+    be used.
     """
     checked_name(stage), checked_name(snapshot)
     if template is None:
         return str(here.hub / stage / snapshot)
-    if template.startswith(HUB):
-        namespace, _, name = template.removeprefix(HUB).partition("/")
+    if is_hub(template):
+        scheme, _, address = template.partition("://")
+        namespace, _, name = address.partition("/")
         name = (name or _REPOSITORY).replace("{snapshot}", snapshot)
         if "{stage}" not in name:
             raise ValueError(
-                f"hub: {template} names one repository for all stages; write {HUB}{namespace}/NAME-{{stage}}"
+                f"hub: {template} names one repository for all stages; write {scheme}://{namespace}/NAME-{{stage}}"
             )
-        repository = f"{HUB}{namespace}/{name.replace('{stage}', stage)}"
+        repository = f"{scheme}://{namespace}/{name.replace('{stage}', stage)}"
         open_store(f"{repository}/{snapshot}")  # raises where a name cannot be one
         return f"{repository}/{snapshot}"
     if urlsplit(template).password:
@@ -74,7 +79,12 @@ def url_of(template: str | None, here: Lake, stage: str, snapshot: str) -> str:
 
 def open_store(url: str) -> "CheckpointStore":
     """The store at a URL that `url_of` gave."""
-    return HubFolder(url) if url.startswith(HUB) else Folder(url)
+    return HubFolder(url) if is_hub(url) else Folder(url)
+
+
+def is_hub(url: str) -> bool:
+    """Whether a URL or a template of one names a repository of the Hub."""
+    return url.startswith((HUB, PUBLIC_HUB))
 
 
 class CheckpointStore(ABC):
@@ -113,12 +123,17 @@ class CheckpointStore(ABC):
     def _push(self, folders: dict[int, Path], rejected: Collection[int], card: str) -> None: ...
 
     def _patiently(self, work: Callable[[], Result]) -> Result:
-        for wait_s in self.waits_s:
-            try:
-                return work()
-            except PassingFault:
-                time.sleep(wait_s)
-        return work()
+        return patiently(work, self.waits_s)
+
+
+def patiently(work: Callable[[], Result], waits_s: Sequence[float] = _WAITS_S) -> Result:
+    """What `work` returns, which is tried again after each of the waits where a PassingFault meets it."""
+    for wait_s in waits_s:
+        try:
+            return work()
+        except PassingFault:
+            time.sleep(wait_s)
+    return work()
 
 
 class Folder(CheckpointStore):
@@ -130,7 +145,7 @@ class Folder(CheckpointStore):
 
     def _steps(self) -> Collection[int]:
         with self._naming():
-            return {step for step, path in self._found() if (path / MANIFEST).exists()}
+            return {step for step, path in self._found() if _is_there(path / MANIFEST)}
 
     def _download(self, step: int, name: str, into: Path) -> None:
         with self._naming():
@@ -140,9 +155,9 @@ class Folder(CheckpointStore):
         with self._naming():
             for folder in folders.values():
                 target = self.root / folder.name
-                if target.exists() and not _same(target / MANIFEST, folder / MANIFEST):
+                if _is_there(target) and not _same(target / MANIFEST, folder / MANIFEST):
                     self._remove(target)
-                if not target.exists():
+                if not _is_there(target):
                     names = checkpoints.read_manifest((folder / MANIFEST).read_bytes())
                     for name in [*names, MANIFEST]:
                         _copy(folder / name, target / name)
@@ -153,9 +168,10 @@ class Folder(CheckpointStore):
 
     def _found(self) -> list[tuple[int, UPath]]:
         """Checkpoint folders by step, whole or not."""
-        if not self.root.exists():
+        try:
+            named = [(checkpoints.step_of(path.name), path) for path in self.root.iterdir()]
+        except FileNotFoundError:
             return []
-        named = ((checkpoints.step_of(path.name), path) for path in self.root.iterdir())
         return [(step, path) for step, path in named if step is not None]
 
     def _remove(self, folder: UPath) -> None:
@@ -171,14 +187,24 @@ class Folder(CheckpointStore):
         except OSError as error:
             full = " (it is full)" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
             raise StoreError(f"{self.url}{full}: {error}") from error
+        except ImportError as error:
+            raise StoreError(f"{self.url}: {error}") from error
+        except Exception as error:  # each library has errors of its own: those of botocore (S3) are no OSError
+            if isinstance(self.root, Path) or isinstance(error, ValueError):
+                raise
+            raise PassingFault(f"{self.url}: {type(error).__name__}: {without_token(str(error))}") from error
 
 
 class HubFolder(CheckpointStore):
-    """A folder of a private repository on the Hugging Face Hub, or on the server that HF_ENDPOINT names."""
+    """A folder of a repository on the Hugging Face Hub, or on the server that HF_ENDPOINT names.
+
+    One that is not there yet is made private. One that is public is refused unless the URL says that it may be.
+    """
 
     def __init__(self, url: str):
         super().__init__(url)
-        parts = url.removeprefix(HUB).split("/")
+        self.may_be_public = url.startswith(PUBLIC_HUB)
+        parts = url.partition("://")[2].split("/")
         if len(parts) != 3 or not all(_HUB_NAME.fullmatch(part) and ".." not in part for part in parts):
             raise ValueError(f"{url} is not hf://NAMESPACE/REPOSITORY/FOLDER")
         self.repository, self.folder = "/".join(parts[:2]), parts[2]
@@ -215,7 +241,7 @@ class HubFolder(CheckpointStore):
             return
         operations = [*additions, *removals, CommitOperationAdd(CARD, card.encode())]
         message = f"{self.folder}: {', '.join(folder.name for folder in new) or 'remove what is superseded'}"
-        with hub_errors(self.url):
+        with hub_errors(self.url, passing=BETWEEN_COMMITS):
             hub_api().create_commit(self.repository, operations, commit_message=message, parent_commit=self._revision)
 
     def _files(self) -> list[str]:
@@ -224,8 +250,15 @@ class HubFolder(CheckpointStore):
             api = hub_api()
             # Makes sure of the token too: to a wrong one, a private repository looks like none.
             api.create_repo(self.repository, private=True, exist_ok=True)
+        self.refuse_public()
+        with hub_errors(self.url):
             self._revision = api.repo_info(self.repository).sha
             return api.list_repo_files(self.repository, revision=self._revision)
+
+    def refuse_public(self) -> None:
+        """Raise StoreError where the repository is there and public, and the URL does not say that it may be."""
+        if not self.may_be_public:
+            refuse_public(self.repository, f"write {PUBLIC_HUB}... for {HUB}... in `hub`")
 
     def _step(self, path: str) -> int | None:
         parts = path.split("/")
@@ -254,9 +287,28 @@ def hub_api() -> "HfApi":
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT"), token=token)
 
 
+def refuse_public(repository: str, told: str) -> None:
+    """Raise StoreError where `repository` is there and public; `told` says how one allows that."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    with hub_errors(repository):
+        try:
+            if hub_api().repo_info(repository).private:
+                return
+        except RepositoryNotFoundError:
+            return
+    raise StoreError(
+        f"{repository} is public, and what would be put there holds the names of participants and the texts of the "
+        f"training: make it private, or, where everybody may see them, {told}"
+    )
+
+
 @contextmanager
-def hub_errors(where: str) -> Iterator[None]:
-    """Turn what the client raises into StoreError with the server's answer and without the token."""
+def hub_errors(where: str, passing: Collection[int] = ()) -> Iterator[None]:
+    """Turn what the client raises into StoreError with the server's answer and without the token.
+
+    The answers in `passing` may be others when it is tried again, besides those that always may.
+    """
     import httpx
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
@@ -271,8 +323,8 @@ def hub_errors(where: str) -> Iterator[None]:
         said = next((lines[0] for link in reversed(chain) if (lines := str(link).strip().splitlines())), repr(error))
         said += "".join(f" ({link.server_message})" for link in chain if isinstance(link, HfHubHTTPError))
         message = f"{where}: {without_token(said)}"
-        passing = any(isinstance(link, httpx.TransportError | ConnectionError | TimeoutError) for link in chain)
-        if passing or (answers and (answers[0] in (408, 429, _STALE) or 500 <= answers[0] != _FULL)):
+        lost = any(isinstance(link, httpx.TransportError | ConnectionError | TimeoutError) for link in chain)
+        if lost or (answers and (answers[0] in (408, 429, _STALE, *passing) or 500 <= answers[0] != _FULL)):
             raise PassingFault(message) from None
         raise StoreError(message) from None
 
@@ -303,5 +355,14 @@ def _put(target: Path | UPath, write: Callable[[IO[bytes]], object]) -> None:
             write(stream)
 
 
+def _is_there(path: Path | UPath) -> bool:
+    """As `exists()`, which says of a store out of reach that nothing is there."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
 def _same(one: Path | UPath, other: Path | UPath) -> bool:
-    return one.exists() and one.read_bytes() == other.read_bytes()
+    return _is_there(one) and one.read_bytes() == other.read_bytes()

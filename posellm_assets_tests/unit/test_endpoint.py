@@ -1,10 +1,15 @@
 """The client of OpenAI-compatible endpoints: it waits as told, keeps its cap, and never lets the key out."""
 
+import contextlib
 import email.utils
+import gzip
 import json
 import logging
+import socket
+import threading
 import time
 import traceback
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +142,68 @@ def test_the_key_is_sent_and_is_nowhere_else(
     told += one.config.model_dump_json() + (tmp_path / "spent.json").read_text()
     assert KEY not in told
     assert raised.value.__context__ is None
+
+
+def test_a_key_that_comes_back_in_an_answer_is_taken_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("A_KEY", KEY)
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in KEY)
+    replies = [says({"ok": KEY, KEY: [f"your key is {KEY}"]}), says(f'{{"ok": "{escaped}"}}'), says(f"no JSON: {KEY}")]
+    with endpoint(*replies) as served:
+        one = client(served, key_variable="A_KEY")
+        assert one.ask(HELLO, SCHEMA, "answer") == {"ok": "***", "***": ["your key is ***"]}
+        assert one.ask(HELLO, SCHEMA, "answer") == {"ok": "***"}
+        with pytest.raises(NotJson) as caught:
+            one.ask(HELLO, SCHEMA, "answer")
+        served.replies[:] = [refuses(400, "x" * 290 + KEY)]
+        with pytest.raises(EndpointError) as refused:
+            one.ask(HELLO, SCHEMA, "answer")
+    assert caught.value.text == "no JSON: ***" and KEY[:6] not in str(refused.value)
+
+
+def test_an_answer_that_grows_when_it_is_unpacked_is_not_unpacked() -> None:
+    bomb = gzip.compress(bytes(50_000_000))
+    with endpoint(lambda: (200, {"Content-Encoding": "gzip"}, bomb)) as served:
+        tracemalloc.start()
+        with pytest.raises(EndpointError, match="sends gzip, which was not asked for"):
+            client(served).ask(HELLO, SCHEMA, "answer")
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
+        tracemalloc.stop()
+    assert served.headers[0]["Accept-Encoding"] == "identity"
+
+
+def test_an_answer_of_absurd_depth_is_no_json() -> None:
+    with endpoint(lambda: (200, {}, b"[" * 1_000_000)) as served, pytest.raises(EndpointError, match="not JSON"):
+        client(served, tries=1).ask(HELLO, SCHEMA, "answer")
+    with endpoint(says("[" * 100_000)) as served, pytest.raises(NotJson):
+        client(served).ask(HELLO, SCHEMA, "answer")
+
+
+@pytest.mark.parametrize("beginning", [b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"])
+def test_a_server_that_drips_is_given_up_after_the_time_in_all(beginning: bytes) -> None:
+    """Each byte comes in time, in the headers or in the answer; all of them never do."""
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(beginning)
+                while not done.wait(0.05):
+                    connection.sendall(b"a")
+
+        threading.Thread(target=drip, daemon=True).start()
+        config = EndpointConfig(url=f"http://127.0.0.1:{server.getsockname()[1]}/v1", model="m", timeout_s=0.5, tries=1)
+        began = time.monotonic()
+        with pytest.raises(EndpointError, match=r"no whole answer in 0\.5 s"):
+            Endpoint(config).ask(HELLO, SCHEMA, "answer")
+        assert time.monotonic() - began < 5
+        done.set()
+
+
+def test_headers_without_end_are_not_kept() -> None:
+    long = {f"X-{number}": "x" * 60_000 for number in range(50)}
+    with endpoint(lambda: (200, long, b"{}")) as served, pytest.raises(EndpointError, match="connection failed"):
+        client(served, tries=1).ask(HELLO, SCHEMA, "answer")
 
 
 def test_a_key_that_is_not_set_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

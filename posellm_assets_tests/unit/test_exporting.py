@@ -16,7 +16,7 @@ from posellm_assets.lake import Lake
 from posellm_assets.language.config import ModelConfig
 from posellm_assets.language.formats.card import model_card
 from posellm_assets.language.origin import Origin
-from posellm_assets_tests.hub_server import Hub, serving
+from posellm_assets_tests.hub_server import Fault, Hub, Repository, serving
 from posellm_assets_tests.tokens import write_tokenizer_training
 
 TOKEN = "hf_secret_of_the_test"
@@ -24,14 +24,17 @@ CODE = """
 import sys
 from pathlib import Path
 from posellm_assets.commands.exporting import push
-print(push(Path(sys.argv[1]), "me/model"))
+print(push(Path(sys.argv[1]), "me/model", public="--public" in sys.argv))
 """
 
 
-def push(folder: Path, hub: Hub, token: str) -> subprocess.CompletedProcess[str]:
+def push(folder: Path, hub: Hub, token: str, *options: str) -> subprocess.CompletedProcess[str]:
     environment = {"HF_ENDPOINT": hub.url, "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(folder.parent)}
     return subprocess.run(
-        [sys.executable, "-c", CODE, str(folder)], env={**os.environ, **environment}, capture_output=True, text=True
+        [sys.executable, "-c", CODE, str(folder), *options],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
     )
 
 
@@ -53,6 +56,31 @@ def test_a_folder_is_pushed_in_one_commit_to_a_private_repository(tmp_path: Path
     assert refused.returncode == 1
     assert "me/model" in refused.stderr
     assert "hf_wrong" not in refused.stderr + refused.stdout and TOKEN not in done.stdout + done.stderr
+
+
+def test_a_public_repository_gets_nothing_unless_it_is_told_to(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "vocabulary.json").write_text('{"participants": ["ana"]}')
+    with serving(TOKEN) as hub:
+        hub.repositories["me/model"] = Repository(private=False)
+        refused = push(folder, hub, TOKEN)
+        assert refused.returncode == 1 and "me/model is public" in refused.stderr and "--public" in refused.stderr
+        assert len(hub.repositories["me/model"].commits) == 1 and not any("preupload" in one for one in hub.requests)
+        hub.faults.append(Fault("POST", "/commit/", 409))
+        told = push(folder, hub, TOKEN, "--public")
+        assert told.returncode == 0, told.stderr
+        assert "vocabulary.json" in hub.repositories["me/model"].files
+
+        environment = {"HF_ENDPOINT": hub.url, "HF_TOKEN": TOKEN, "HF_HUB_DISABLE_XET": "1", "HF_HOME": str(tmp_path)}
+        command = ["export", "model", "--out", str(tmp_path / "out"), "--push", "me/model", "--lake", str(tmp_path)]
+        early = subprocess.run(
+            [sys.executable, "-m", "posellm_assets", *command],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+        )
+    assert early.returncode == 1 and "me/model is public" in early.stderr and not (tmp_path / "out").exists()
 
 
 def test_an_exported_model_names_no_path_of_this_machine(tmp_path: Path) -> None:

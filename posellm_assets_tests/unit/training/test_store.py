@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from upath import UPath
 
 from posellm_assets.lake import Lake
@@ -130,6 +131,8 @@ def test_a_commit_that_came_between_is_kept_and_the_upload_repeated(tmp_path: Pa
         Fault("POST", "/preupload/", DROP),
         Fault("POST", "/api/repos/create", 500, times=3),
         Fault("POST", "/preupload/", 503),
+        Fault("POST", "/commit/", 409),
+        Fault("POST", "/commit/", 403),
     ],
     ids=lambda fault: f"{fault.status} {fault.part}",
 )
@@ -196,6 +199,20 @@ def test_training_goes_on_while_a_copy_is_on_its_way_and_the_copied_one_is_not_t
     go_on.set()
     assert training.saves.finish()["newest"] == 30
     assert store.open_store(URL).steps() == [30, 20]
+
+
+def test_a_repository_that_is_public_is_refused_before_the_first_byte(tmp_path: Path, remote: Hub) -> None:
+    remote.repositories["me/posellm-stage1"] = Repository(private=False)
+    with pytest.raises(Refusal, match=r"me/posellm-stage1 is public.*names of participants.*hf\+public://"):
+        Training(tmp_path / "a", URL).resume()
+    (warning,) = Training(tmp_path / "a", URL).save(30)["warnings"]
+    assert "is public" in warning
+    assert len(stored(remote).commits) == 1 and not remote.objects
+    assert not any("preupload" in request or "/lfs" in request for request in remote.requests)
+
+    told = url_of("hf+public://me", Lake(tmp_path / "lake"), "stage1", "all-0001")
+    assert Training(tmp_path / "b", told).save(30)["warnings"] == []
+    assert store.open_store(told).steps() == [30] and not stored(remote).private
 
 
 def test_with_a_wrong_token_or_none_nothing_begins_anew_behind_ones_back(
@@ -315,6 +332,33 @@ def test_a_store_that_cannot_be_written_to_stops_nothing(tmp_path: Path) -> None
     record = Training(tmp_path / "a", str(tmp_path / "disk" / "stage1")).save(30, 60)
     assert record["newest"] is None and len(record["warnings"]) == 2
     assert checkpoints.steps(tmp_path / "a") == [60, 30]
+
+
+class OutOfReach(Exception):
+    """As botocore's EndpointConnectionError: no OSError."""
+
+
+def test_a_bucket_out_of_reach_is_tried_again_and_then_an_error_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CheckpointStore, "waits_s", (0.01, 0.01, 0.01))
+    url, failures, reached = f"memory://{tmp_path.name}", 3, MemoryFileSystem.info
+
+    def info(self: MemoryFileSystem, path: str, **options: Any) -> Any:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise OutOfReach("Could not connect to the endpoint URL: https://bucket.example/?X-Amz-Signature=secret")
+        return reached(self, path, **options)
+
+    monkeypatch.setattr(MemoryFileSystem, "info", info)
+    assert Training(tmp_path / "a", url).save(30)["warnings"] == [] and failures == 0
+    assert store.open_store(url).steps() == [30]
+    failures = 1000
+    with pytest.raises(store.StoreError, match="OutOfReach: Could not connect") as caught:
+        store.open_store(url).steps()
+    assert "secret" not in str(caught.value)
+    assert "OutOfReach" in Training(tmp_path / "a", url).save(60)["warnings"][-1]
 
 
 def test_where_checkpoints_go_is_a_template(tmp_path: Path) -> None:
