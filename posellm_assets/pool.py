@@ -7,10 +7,13 @@ clips, poses or training belongs here.
 import itertools
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
+from types import ModuleType
 from typing import Any, Protocol, TypeVar
 
 Item = TypeVar("Item")
@@ -18,6 +21,7 @@ Result = TypeVar("Result")
 
 # A worker is replaced after this many items: native libraries keep memory (MediaPipe 6 MB for each landmarker opened).
 ITEMS_PER_WORKER = 32
+_one_at_a_time = threading.Lock()
 
 
 class WorkerDied(RuntimeError):
@@ -88,7 +92,8 @@ class _Worker:
         context = get_context("spawn")
         self.pipe, inner = context.Pipe()
         self.process = context.Process(target=_work, args=(fn, inner), daemon=True)
-        self.process.start()
+        with _main_left_alone(fn, item):
+            self.process.start()
         inner.close()  # so that the end of the process is the end of the pipe
         self.spent = False
         self.given = 0
@@ -113,6 +118,24 @@ class _Worker:
     def stop(self) -> None:
         self.pipe.close()
         self.process.join()
+
+
+@contextmanager
+def _main_left_alone(fn: Callable, item: Any) -> Iterator[None]:
+    """Keep a process that is spawned from running the user's script again, which then needs no `if __name__` guard.
+
+    Where the function or the item is the script's own, its worker needs the script.
+    """
+    own = getattr(fn, "func", fn)
+    if "__main__" in (getattr(own, "__module__", None), type(item).__module__):
+        yield
+        return
+    with _one_at_a_time:
+        main, sys.modules["__main__"] = sys.modules["__main__"], ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def _work(fn: Callable, pipe: Connection) -> None:

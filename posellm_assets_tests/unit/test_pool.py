@@ -6,10 +6,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from posellm_assets.pool import ITEMS_PER_WORKER, LocalPool, WorkerDied
+from posellm_assets_tests.clips import write_clip
 
 
 def square(number: int) -> int:
@@ -98,3 +100,25 @@ def test_importing_this_loads_no_mediapipe(module: str) -> None:
     code = f"import sys, posellm_assets.{module}; print([m for m in ('mediapipe', 'torch', 'cv2') if m in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "import posellm_assets.pool as pool; print(dict(pool.LocalPool(2).map(abs, [-1, 2])))",
+        "from pathlib import Path; from posellm_assets.poses.config import PoseConfig\n"
+        "from posellm_assets.poses.extract import poses_of\n"
+        "try: poses_of(Path('clip.mp4'), PoseConfig())\n"
+        "except ValueError as error: print(error)",
+    ],
+)
+def test_a_script_without_a_main_guard_runs_once_and_works(tmp_path: Path, script: str) -> None:
+    write_clip(tmp_path / "clip.mp4")
+    (tmp_path / "script.py").write_text(f"print('runs')\n{script}\n")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    runs, found = done.stdout.splitlines()
+    assert runs == "runs" and ("-1: 1" in found or "No person in view in 100% of 6 frames" in found)
