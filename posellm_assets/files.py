@@ -5,8 +5,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -34,6 +34,68 @@ def write_atomic(path: Path, write: Callable[[BinaryIO], object]) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def write_new(files: Mapping[Path, Callable[[BinaryIO], object]]) -> None:
+    """Write files that are not there yet, each through its function; they get their names in order when all are whole.
+
+    Until then they have none, so that nothing is left of a process that is killed. Raises FileExistsError where a name
+    is taken; then none of them is there.
+    """
+    with ExitStack() as stack:
+        whole: dict[Path, tuple[BinaryIO, str]] = {}
+        for path, write in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            whole[path] = stream, _ = stack.enter_context(_without_name(path.parent))
+            write(stream)
+            stream.flush()
+            os.fchmod(stream.fileno(), 0o644)
+            os.fsync(stream.fileno())
+        named: list[Path] = []
+        try:
+            for path, (stream, name) in whole.items():
+                _give_name(stream, name, path)
+                named.append(path)
+                sync(path.parent)
+        except BaseException:
+            for path in named:
+                path.unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _without_name(folder: Path) -> Iterator[tuple[BinaryIO, str]]:
+    """A new file in `folder` that no listing shows, and where it can be linked from.
+
+    On a file system without such files it is a hidden one, which is removed at the end.
+    """
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
+        name = f"/proc/self/fd/{descriptor}"
+        if not os.path.exists(name):
+            os.close(descriptor)
+            raise OSError("there is no /proc here")
+    except (AttributeError, OSError):
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix=".", suffix=".tmp")
+    with os.fdopen(descriptor, "wb") as stream:
+        try:
+            yield stream, name
+        finally:
+            if Path(name).parent == folder:
+                Path(name).unlink(missing_ok=True)
+
+
+def _give_name(stream: BinaryIO, name: str, path: Path) -> None:
+    """Let a file made by `_without_name` be seen as `path`; raises FileExistsError where that is taken."""
+    try:
+        # The descriptor makes Python follow the link in /proc; it is not looked at otherwise.
+        os.link(name, path, src_dir_fd=stream.fileno(), follow_symlinks=True)
+    except FileExistsError:
+        raise
+    except OSError:  # no links on this file system: it is a hidden file then
+        if os.path.lexists(path):
+            raise FileExistsError(f"{path} is there already") from None
+        os.rename(name, path)
 
 
 @contextmanager
@@ -71,7 +133,12 @@ def link_or_copy(source: Path, target: Path) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write `content` atomically as readable JSON; NaN is refused, because JSON has no such value."""
-    write_bytes(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n")
+    write_bytes(path, json_bytes(content))
+
+
+def json_bytes(content: Any) -> bytes:
+    """`content` as `write_json` writes it."""
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
 def read_json(path: Path) -> Any:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
-from posellm_assets.files import sha256_of, write_atomic, write_json
+from posellm_assets.files import json_bytes, sha256_of, write_new
 from posellm_assets.footage.capture import (
     FOREIGN_SUFFIXES,
     SUFFIX,
@@ -121,12 +121,22 @@ def add_files(
         _check_copy(file, target, labels, copies)
         copies[target] = (file, labels)
     for target, (file, labels) in copies.items():
-        if labels != Labels():
-            write_json(sidecar_of(target), labels.model_dump(exclude_defaults=True))
-        if not target.exists():
-            with file.open("rb") as stream:
-                write_atomic(target, lambda out, stream=stream: shutil.copyfileobj(stream, out, 1 << 20))  # type: ignore[misc]
+        try:
+            _place(file, target, labels)
+        except FileExistsError:  # somebody adds a file of this name at the same time
+            _check_copy(file, target, labels, {})
+            _place(file, target, labels)
     return list(copies)
+
+
+def _place(file: Path, target: Path, labels: Labels) -> None:
+    """Copy `file` to `target`, with a sidecar, as far as they are not there; raises FileExistsError as `write_new`."""
+    sidecar, content = sidecar_of(target), json_bytes(labels.model_dump(exclude_defaults=True))
+    with file.open("rb") as stream:
+        new = {sidecar: lambda out: out.write(content)} if labels != Labels() and not sidecar.exists() else {}
+        if not target.exists():
+            new[target] = lambda out: shutil.copyfileobj(stream, out, 1 << 20)
+        write_new(new)
 
 
 def _plain_file(raw: Path, source: str) -> os.stat_result:

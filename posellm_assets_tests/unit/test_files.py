@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from filelock import Timeout
 
-from posellm_assets.files import link_or_copy, lock_at, read_json, whole_folder, write_atomic, write_json
+from posellm_assets.files import link_or_copy, lock_at, read_json, whole_folder, write_atomic, write_json, write_new
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -105,3 +105,18 @@ def test_a_file_system_without_locks_is_an_error_and_not_another_kind_of_lock(
     monkeypatch.setattr(fcntl, "flock", missing)
     with pytest.raises(OSError, match="not implemented"):
         lock_at(tmp_path / ".lock").acquire(timeout=0)
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+def test_new_files_are_there_all_or_none_and_replace_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, nameless: bool
+) -> None:
+    if not nameless:
+        monkeypatch.delattr(os, "O_TMPFILE")
+    (tmp_path / "taken").write_text("old")
+    names = ["one", "taken"]
+    with pytest.raises(FileExistsError):
+        write_new({tmp_path / name: lambda stream: stream.write(b"new") for name in names})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"taken": "old"}
+    write_new({tmp_path / name: lambda stream, name=name: stream.write(name.encode()) for name in ("one", "two")})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"one": "one", "two": "two", "taken": "old"}

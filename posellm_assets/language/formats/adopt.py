@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from posellm_assets.files import write_atomic, write_json
+from posellm_assets.files import whole_folder, write_atomic, write_json
 from posellm_assets.footage.splits import SPLITS, split_of
 from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA
 from posellm_assets.lake import FINAL, split_file
@@ -33,8 +33,11 @@ def adopt(
     Each job is for `python -m posellm_assets.language.train`. A folder keeps the splits of its files (`train.json`,
     `validation.json`, `test.json`). A file is split: entries of one participant, where nobody is named those of one
     clip, and without either those with the same codes, are in the same split. Raises UnreadableDataset for a malformed
-    file and ValueError where there is nothing to train on, or a participant or clip is in two files.
+    file and ValueError where `out` is not empty, there is nothing to train on, or a participant or clip is in two
+    files.
     """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"{out} is there and not empty, and what is in it is left as it is; name a new folder")
     if codebook_size % layers:
         raise ValueError(
             f"{codebook_size} codes do not divide into {layers} layers; --codes counts those of all layers"
@@ -53,10 +56,8 @@ def adopt(
             key = entry.clip or f"{UNNAMED}{split}-{number}"
             rows[split].append(_row(entry, key, seen[key]))
             seen[key] += 1
-    for split in SPLITS:
-        table = pa.Table.from_pylist(rows[split], schema=EXAMPLE_SCHEMA)
-        write_atomic(split_file(out, split), partial(pq.write_table, table))
-    jobs = []
+    jobs: list[Path] = []
+    contents: list[dict] = []
     parent: Path | None = None
     for stage in stages:
         job = StageJob(
@@ -73,7 +74,13 @@ def adopt(
         )
         parent = job.out / FINAL
         jobs.append(out / f"{stage.name}.json")
-        write_json(jobs[-1], job.model_dump(mode="json"))
+        contents.append(job.model_dump(mode="json"))
+    with whole_folder(out) as folder:
+        for split in SPLITS:
+            table = pa.Table.from_pylist(rows[split], schema=EXAMPLE_SCHEMA)
+            write_atomic(split_file(folder, split), partial(pq.write_table, table))
+        for path, content in zip(jobs, contents, strict=True):
+            write_json(folder / path.name, content)
     return {split: len(rows[split]) for split in SPLITS}, jobs
 
 

@@ -1,6 +1,11 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -263,3 +268,38 @@ def test_a_selfie_can_be_declared_and_the_declaration_taken_back(lake):
     assert read_manifest(lake, key).mirrored
     sidecar.unlink()
     assert not refresh_manifest(lake, key).mirrored
+
+
+def test_of_two_that_add_one_name_at_once_one_is_told_that_it_is_taken(lake, tmp_path):
+    clips = [write_clip(tmp_path / who / "a.mp4", variant) for variant, who in enumerate(("ana", "bo"), start=1)]
+    for turn in range(20):
+        both = threading.Barrier(2)
+
+        def add(clip: Path, sport: str = f"sport-{turn}", both: threading.Barrier = both) -> str:
+            both.wait()
+            try:
+                (path,) = add_files(lake, [clip], sport, participant=clip.parent.name)
+            except FileExistsError as error:
+                assert "rename one" in str(error) or "something else already" in str(error)
+                return ""
+            return clip.parent.name if path.read_bytes() == clip.read_bytes() else "lost"
+
+        with ThreadPoolExecutor(2) as threads:
+            told = sorted(threads.map(add, clips))
+        assert told[0] == "" and told[1] in ("ana", "bo"), "one was told that it added, and its file is there"
+        (sidecar,) = (lake.raw / f"sport-{turn}").glob("*.json")
+        assert json.loads(sidecar.read_text())["participant"] == told[1]
+
+
+def test_an_add_that_is_killed_leaves_nothing(lake, tmp_path):
+    with (tmp_path / "long.mp4").open("wb") as stream:
+        stream.truncate(2 << 30)
+    command = [sys.executable, "-m", "posellm_assets", "add", str(tmp_path / "long.mp4"), "--sport", "golf"]
+    command += ["--label", "drive", "--lake", str(lake.root)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not (lake.raw / "golf").exists():
+        assert process.poll() is None
+        time.sleep(0.001)
+    process.kill()
+    process.wait()
+    assert list((lake.raw / "golf").iterdir()) == []

@@ -209,3 +209,12 @@ def test_codes_of_several_layers_are_adopted_as_such(tmp_path: Path) -> None:
             adopt(path, 16, tmp_path / "again", STAGES, ModelConfig(), seed=0, layers=2)
     with pytest.raises(ValueError, match="do not divide into 3 layers"):
         adopt(path, 16, tmp_path / "again", STAGES, ModelConfig(), seed=0, layers=3)
+
+
+def test_a_folder_that_holds_something_is_not_imported_into(tmp_path: Path) -> None:
+    path = dataset(tmp_path, json.dumps(people(12)))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "train.parquet").write_text("a user's own")
+    with pytest.raises(ValueError, match="mine is there and not empty"):
+        adopt(path, 24, tmp_path / "mine", STAGES, ModelConfig(), seed=0)
+    assert [(one.name, one.read_text()) for one in (tmp_path / "mine").iterdir()] == [("train.parquet", "a user's own")]
