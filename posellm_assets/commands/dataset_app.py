@@ -17,7 +17,8 @@ def dataset_of_actions(
     source: Annotated[
         Path | None,
         typer.Argument(
-            help="A folder with a folder for each class, or a CSV file of segments; else the lake's footage."
+            help="A folder with a folder for each class, a CSV file of segments or a JSON file of Qwen-VL's "
+            "conversations; else the lake's footage."
         ),
     ] = None,
     *,

@@ -62,14 +62,17 @@ def questions_and_answers(
 def write_conversations(
     path: Path, examples: Sequence[ActionExample], label_set: LabelSet, config: DatasetConfig, seed: int
 ) -> None:
-    """Write the conversation format of Qwen-VL: a JSON list of `id`, `video`, `conversations[{from, value}]`."""
+    """Write what `qwen-vl-finetune` reads: a JSON list of `id`, `video`, `conversations[{from, value}]`.
+
+    Its `data_processor.py` takes whoever is not `human` for the assistant, whose words may hold no `<video>`.
+    """
     records = [
         {
             "id": record,
             "video": f"videos/{example.file}",
             "conversations": [
-                {"from": "user", "value": f"<video>{question}"},
-                {"from": "assistant", "value": answer},
+                {"from": "human", "value": f"<video>\n{question}"},
+                {"from": "gpt", "value": answer},
             ],
         }
         for record, example, question, answer in questions_and_answers(examples, label_set, config, seed)
@@ -134,9 +137,11 @@ def card(stats: dict[str, Any], label_set: LabelSet, config: DatasetConfig) -> s
             "",
             table(["action", "what it is", *splits], actions),
             "",
-            "`train.json`, `val.json`, `test.json`: `id`, `video`, `conversations` (`from`, `value`), as Qwen-VL's "
-            "tools read them. The `.jsonl` files hold the same as chat messages. Train has several phrasings of "
-            "question and answer for each clip, the others one question and the bare name.\n",
+            "`train.json`, `val.json`, `test.json`: `id`, `video`, `conversations` of `human` and `gpt`, as the folder "
+            "`qwen-vl-finetune` of QwenLM/Qwen3-VL (for Transformers 4.57; Qwen2-VL to Qwen3-VL) reads them, with this "
+            "folder as `data_path`. The `.jsonl` files hold the same as chat messages, as `apply_chat_template` of "
+            "Transformers 5 takes them. Train has several phrasings of question and answer for each clip, the others "
+            "one question and the bare name.\n",
             "Everything of one participant or match is in one split."
             + (f" Of {of_nobody} clips neither is known: each of their videos stands for itself." if of_nobody else "")
             + "\n",

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from posellm_assets.actions.dataset.clips import ActionExample, Refused, UnusableDataset
 from posellm_assets.actions.dataset.label_set import LabelSet, LabelSetError
+from posellm_assets.files import read_json
 from posellm_assets.footage.labels import LabelError, read_labels
 from posellm_assets.footage.manifest import normalised_participant, read_manifest
 from posellm_assets.footage.scan import IGNORED_ENDINGS
@@ -73,7 +74,7 @@ class SourceExamples:
 
 
 def found_in(lake: Lake, source: Path | None, sport: str | None, match: str | None) -> SourceExamples:
-    """What `source` holds: a folder of folders, a CSV file of segments, or, where it is None, the lake's footage.
+    """What `source` holds: a folder of folders, a CSV file of segments, a JSON file of conversations; None is the lake.
 
     Raises UnusableDataset or LabelSetError where nothing can be made of it.
     """
@@ -84,9 +85,14 @@ def found_in(lake: Lake, source: Path | None, sport: str | None, match: str | No
         raise UnusableDataset("say with --sport whose classes these are; without a label set, any name will do")
     if source.is_dir():
         return from_folders(source, sport, lake, match)
+    if source.is_file() and source.suffix.lower() == ".json":
+        return from_conversations(source, sport, lake, match)
     if source.is_file():
         return from_segments(source, sport, lake)
-    raise UnusableDataset(f"{source} is neither a folder with a folder for each class nor a CSV file of segments")
+    raise UnusableDataset(
+        f"{source} is neither a folder with a folder for each class, nor a CSV file of segments, nor a JSON file "
+        "of conversations"
+    )
 
 
 def from_folders(root: Path, sport: str, lake: Lake | None = None, match: str | None = None) -> SourceExamples:
@@ -188,6 +194,35 @@ def from_segments(table: Path, sport: str, lake: Lake | None = None) -> SourceEx
             path = table.parent / (row["file"] or "")
             group = row.get("participant") or row.get("match") or path.name
             found.add(path, one.id, group, (start_s, end_s), hit_s=hit_s)
+    return found
+
+
+def from_conversations(table: Path, sport: str, lake: Lake | None = None, match: str | None = None) -> SourceExamples:
+    """The videos of a JSON file as Qwen-VL's tools have it, each with the class that the answers about it name.
+
+    Of `conversations`, `gpt` or `assistant` answers; paths are those beside the file. `match` is as in `from_folders`.
+    Raises UnusableDataset where it is no such file, or the sport has no label set to find classes in answers with.
+    """
+    label_set, records, pattern = LabelSet.load(sport, lake), read_json(table), _pattern(match)
+    if label_set is None:
+        raise UnusableDataset(f"{sport} has no label set, by which classes are found in answers; add one to the lake")
+    if not isinstance(records, list) or not records:
+        raise UnusableDataset(f"{table}: expected a list of records with `video` and `conversations`")
+    found, of_video = SourceExamples(label_set), dict[str, set[str | None]]()
+    for number, record in enumerate(records, 1):
+        try:
+            answers = [turn["value"] for turn in record["conversations"] if turn["from"] in ("gpt", "assistant")]
+            named = {one.id if (one := label_set.class_of(answer)) else None for answer in answers}
+            of_video.setdefault(str(record["video"]), set()).update(named or {None})
+        except (TypeError, KeyError, AttributeError):
+            found.refuse(f"{table.name} record {number}", "it has no `video` and `conversations` of `from` and `value`")
+    for name, classes in of_video.items():
+        path, (class_id, *others) = table.parent / name, sorted(classes, key=str)
+        if class_id is None or others:
+            found.refuse(name, f"the answers name no class of {sport}, or several: {_classes(label_set)}")
+        else:
+            hit = pattern.search(path.name) if pattern else None
+            found.add(path, class_id, hit[1] if hit else None)
     return found
 
 

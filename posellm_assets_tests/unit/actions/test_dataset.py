@@ -8,7 +8,7 @@ import pytest
 from posellm_assets.actions.dataset.clips import ActionDataset, Refused, UnusableDataset, balanced_epoch, read_dataset
 from posellm_assets.actions.dataset.config import DatasetConfig
 from posellm_assets.actions.dataset.label_set import LabelSetError
-from posellm_assets.actions.dataset.sources import SourceExamples, from_folders, from_segments
+from posellm_assets.actions.dataset.sources import SourceExamples, found_in, from_folders, from_segments
 from posellm_assets.actions.dataset.writing import write_dataset as write
 from posellm_assets.footage.splits import split_of
 from posellm_assets.footage.video import frames, probe
@@ -55,7 +55,8 @@ def test_a_folder_for_each_class_becomes_a_data_set_in_both_formats(tmp_path: Pa
     by_id = {one.id: one for one in dataset.examples}
     for record in records:
         (asked, answered), example = record["conversations"], by_id[record["id"].rsplit("_", 1)[0]]
-        assert asked["from"] == "user" and asked["value"].startswith("<video>")
+        assert (asked["from"], answered["from"]) == ("human", "gpt") and asked["value"].startswith("<video>\n")
+        assert asked["value"].count("<video>") == 1 and "<video>" not in answered["value"], "as Qwen's code counts them"
         found = dataset.label_set.class_of(answered["value"])
         assert found and found.id == example.class_id, "every phrasing of the answer names the class and no other"
         assert probe(tmp_path / "out" / record["video"]).frame_count == 8
@@ -70,6 +71,29 @@ def test_a_folder_for_each_class_becomes_a_data_set_in_both_formats(tmp_path: Pa
     assert stats["classes"]["up"]["count"] == 6 and stats["classes_without_clips"] == ["still"]
     assert sum(split["clips"] for split in stats["splits"].values()) == 24
     assert "| up |" in (tmp_path / "out" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("roles", [("human", "gpt"), ("user", "assistant")])
+def test_conversations_of_either_kind_become_the_data_set_that_they_were_made_from(
+    tmp_path: Path, roles: tuple[str, str]
+) -> None:
+    lake = lake_with_set(tmp_path / "lake")
+    made, _ = written(tmp_path / "out", from_folders(write_tree(tmp_path / "tree"), "ways", lake))
+    file = tmp_path / "out" / "train.json"
+    records = json.loads(file.read_text())
+    for record in records:
+        for turn, role in zip(record["conversations"], roles, strict=True):
+            turn["from"] = role
+    odd = [{"video": "videos/a.mp4", "conversations": [{"from": roles[1], "value": "sideways"}]}, {"video": "b.mp4"}]
+    file.write_text(json.dumps([*records, *odd]))
+    found = found_in(lake, file, "ways", None)
+    assert {(one.video.name, one.class_id) for one in found.examples} == {
+        (one.file, one.class_id) for one in made.of("train")
+    }
+    assert [one.what for one in found.refused] == [f"train.json record {len(records) + 2}", "videos/a.mp4"]
+    file.write_text("{}")
+    with pytest.raises(UnusableDataset, match="a list of records with `video` and `conversations`"):
+        found_in(lake, file, "ways", None)
 
 
 def test_what_cannot_be_used_is_refused_by_name_and_the_rest_is_done(tmp_path: Path) -> None:
