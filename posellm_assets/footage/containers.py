@@ -5,6 +5,7 @@ packet that cannot be decoded costs no other.
 """
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -37,7 +38,7 @@ class UnreadableVideo(ValueError):
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """(container, video stream), decoding with one thread; FFmpeg's errors become UnreadableVideo."""
     try:
-        with _container(path, CONTAINERS) as container:
+        with open_container(path) as container:
             streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]
             if not streams:
                 raise UnreadableVideo("the file has no video stream (only sound or data)")
@@ -53,9 +54,9 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
             stream.codec_context.thread_count = 1
             stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             yield container, stream
-    except (FileNotFoundError, PermissionError):
-        raise
     except av.FFmpegError as error:
+        if isinstance(error, FileNotFoundError | PermissionError) and not os.access(path, os.R_OK):
+            raise
         if _is_raw(path):
             raise UnreadableVideo(
                 "this is a raw video stream without a container, so its frames have no times; wrap it with the rate at "
@@ -90,7 +91,7 @@ class Pictures:
         """Yield (seconds after the first picture, picture). Raises UnreadableVideo or OSError."""
         with opened(self.path) as (container, stream):
             clock, self.pixel_aspect = _Clock(container, stream), stream.sample_aspect_ratio
-            pictures = self._decoded(_from_first_key(container.demux(stream)), clock)
+            pictures = self._decoded(_from_first_key(packets_of(container, stream)), clock)
             if self.start_s > 0:
                 if next(pictures, None) is None:
                     return
@@ -107,7 +108,7 @@ class Pictures:
                 yield from pictures
                 return
         with opened(self.path) as (container, stream):
-            yield from self._decoded(_from_first_key(container.demux(stream)), _Clock(container, stream))
+            yield from self._decoded(_from_first_key(packets_of(container, stream)), _Clock(container, stream))
 
     def check(self) -> None:
         """Raise UnreadableVideo where so much of what has been read is damaged that little is left of it."""
@@ -125,7 +126,7 @@ class Pictures:
             container.seek(clock.stamp_at(self.start_s - back_s), stream=stream)
         except av.FFmpegError:
             return None
-        packets = container.demux(stream)
+        packets = packets_of(container, stream)
         key = next((packet for packet in packets if packet.is_keyframe and not _is_empty(packet)), None)
         if key is None or clock.latest_s(key) > self.start_s:
             return None
@@ -138,21 +139,36 @@ class Pictures:
         for packet in packets:
             if _is_empty(packet):  # the picture before is shown on; to a decoder it would mean the end
                 continue
-            is_damaged = packet.is_corrupt
-            try:
-                pictures = packet.decode()
-            except MemoryError:
-                raise
-            except av.FFmpegError:
-                pictures, is_damaged = [], True
+            pictures = _pictures_in(packet)
             at_s = clock.of_packet(packet)
             if at_s is None or at_s >= self.start_s:
                 self._packets += packet.size > 0
-                if is_damaged:
+                if packet.is_corrupt or pictures is None:
                     self.damaged_s.append(max(0.0, at_s or 0.0))
-            for picture in pictures:
+            for picture in pictures or ():
                 self.first = self.first or picture
                 yield clock.of_picture(picture), picture
+
+
+def first_picture_s(path: Path) -> float:
+    """When the first picture is shown, on the clock of the container. Raises UnreadableVideo or OSError."""
+    with opened(path) as (container, stream):
+        clock = _Clock(container, stream)
+        for packet in _from_first_key(packets_of(container, stream)):
+            for picture in _pictures_in(packet) or ():
+                clock.of_picture(picture)
+                return 0.0 if clock.is_avi else float((clock.origin or 0) * clock.base)
+    raise UnreadableVideo("no picture can be decoded; copy or export the video again")
+
+
+def _pictures_in(packet: Packet) -> list[VideoFrame] | None:
+    """What a packet is decoded to, None where it is damaged."""
+    try:
+        return packet.decode()
+    except MemoryError:
+        raise
+    except av.FFmpegError:
+        return None
 
 
 class _Clock:
@@ -196,6 +212,14 @@ class _Clock:
         return (self.origin or 0) + math.floor(time_s / self.base)
 
 
+def packets_of(container: InputContainer, stream: VideoStream) -> Iterator[Packet]:
+    """All packets of the stream, and at the end an empty one that has no time."""
+    try:
+        yield from container.demux(stream)
+    except IndexError:  # at the end PyAV stumbles over streams that appeared on the way, as in a damaged MPEG-TS
+        return
+
+
 def stamp_of(packet: Packet) -> int | None:
     """When the packet's picture is shown, or else decoded, in ticks of its stream."""
     return packet.pts if packet.pts is not None else packet.dts
@@ -220,7 +244,8 @@ def _from_first_key(packets: Iterator[Packet]) -> Iterator[Packet]:
     yield from packets
 
 
-def _container(path: Path, formats: str) -> InputContainer:
+def open_container(path: Path, formats: str = CONTAINERS) -> InputContainer:
+    """Open a file of one of the formats; raises FFmpegError or OSError."""
     # The prefix keeps FFmpeg from taking a name such as "a:b.mp4" for a protocol.
     options = {"format_whitelist": formats, "max_pixels": str(MAX_PIXELS)}
     return av.open(f"file:{path}", options=options, metadata_errors="replace")
@@ -228,7 +253,7 @@ def _container(path: Path, formats: str) -> InputContainer:
 
 def _is_raw(path: Path) -> bool:
     try:
-        with _container(path, _RAW_STREAMS):
+        with open_container(path, _RAW_STREAMS):
             return True
     except (av.FFmpegError, OSError):
         return False

@@ -8,7 +8,7 @@ import numpy as np
 from av.container import InputContainer
 from av.video import VideoStream
 
-from posellm_assets.footage.containers import UnreadableVideo, stamp_of
+from posellm_assets.footage.containers import UnreadableVideo, packets_of, stamp_of
 
 # Between two pictures that lie further apart nothing that moves can be seen, and work grows with the time.
 _LONGEST_STILL_S = 600.0
@@ -39,7 +39,7 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
     keys: list[int] = []
     ends = [0]
     count, last_dts, last_packet, cut = 0, None, (0, 0), False
-    for packet in container.demux(stream):
+    for packet in packets_of(container, stream):
         stamp = stamp_of(packet)
         if packet.size == 0 and stamp is None:
             continue
@@ -70,16 +70,16 @@ def read_packets(path: Path, container: InputContainer, stream: VideoStream) -> 
         raise UnreadableVideo("the video has no frames; it may have been cut short while it was copied")
     if len(stamps) == 1:
         raise UnreadableVideo("the video has a single frame; movement needs at least two")
-    ordered = np.sort(np.array(stamps, dtype=np.int64))
+    ordered = np.unique(np.array(stamps, dtype=np.int64))  # of two frames at one time one is shown
+    if len(ordered) == 1:
+        raise UnreadableVideo("all frames have the same time (0 frames per second); export the video again")
     _refuse_if_cut_short(path, container, stream, count, (max(ends) - int(ordered[0])) * base)
     return Packets(ordered, keys[-1] if keys else int(ordered[0]), last_packet[1] * base)
 
 
 def check_clock(times_s: np.ndarray) -> None:
-    """Raise UnreadableVideo where the times of the pictures (T,) stand still, jump, or are too far apart."""
+    """Raise UnreadableVideo where the times of the pictures (T,) jump, or are too far apart."""
     span_s = float(times_s[-1] - times_s[0])
-    if span_s <= 0:
-        raise UnreadableVideo("all frames have the same time (0 frames per second); export the video again")
     gaps = np.diff(times_s)
     widest = int(gaps.argmax())
     if gaps[widest] > _LONGEST_STILL_S:

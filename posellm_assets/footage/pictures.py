@@ -53,8 +53,8 @@ def orientation(frame: VideoFrame) -> Orientation:
     return Orientation(False, a < 0, d < 0)
 
 
-def shown_size(frame: VideoFrame, pixel_aspect: Fraction | None) -> tuple[int, int]:
-    """(width, height) of the picture as shown.
+def shown_size(frame: VideoFrame, pixel_aspect: Fraction | None, shown: Orientation) -> tuple[int, int]:
+    """(width, height) of the picture as shown, laid on the screen as `shown` says.
 
     Raises UnreadableVideo where its pixels have a shape that no camera gives, or it would be larger than 8K.
     """
@@ -66,7 +66,7 @@ def shown_size(frame: VideoFrame, pixel_aspect: Fraction | None) -> tuple[int, i
     width, height = max(1, round(frame.width * aspect)), frame.height
     if width * height > MAX_PIXELS:
         raise UnreadableVideo(f"its pictures have {width} x {height} pixels; convert it to 8K (8192 x 4320) or less")
-    return (height, width) if orientation(frame).transposed else (width, height)
+    return (height, width) if shown.transposed else (width, height)
 
 
 def fitted(own: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
@@ -78,13 +78,17 @@ def fitted(own: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
 
 
 def rgb_of(
-    frame: VideoFrame, inner: tuple[int, int], size: tuple[int, int], mirrored: bool, reformatter: VideoReformatter
+    frame: VideoFrame,
+    shown: Orientation,
+    inner: tuple[int, int],
+    size: tuple[int, int],
+    mirrored: bool,
+    reformatter: VideoReformatter,
 ) -> np.ndarray:
     """(H, W, 3) uint8, C-contiguous, of `size` (width, height): the picture as large as `inner`, black around it.
 
     `mirrored`: the camera stored the picture as a mirror shows it, so it is mirrored back.
     """
-    shown = orientation(frame)
     width, height = inner[::-1] if shown.transposed else inner
     # One thread: the pool has a process for each core already.
     plane = reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1).planes[0]

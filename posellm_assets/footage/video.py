@@ -81,7 +81,8 @@ def probe(path: Path) -> VideoInfo:
         if last_key_s > 0 and not any(time_s >= last_key_s for time_s, _ in end):
             raise UnreadableVideo("the end of the video cannot be decoded; export or download it again")
         gaps, span_s = np.diff(times), float(times[-1] - times[0])
-        width, height = shown_size(head[0], stream.sample_aspect_ratio)
+        shown = orientation(head[0])
+        width, height = shown_size(head[0], stream.sample_aspect_ratio, shown)
         # Millisecond containers round 60 fps to 16 and 17 ms: that alone does not make a variable frame rate.
         rounding_s = 2 * max(float(time_base), 0.001)
         is_variable = bool(gaps.max() - gaps.min() > 0.1 * np.median(gaps) + rounding_s)
@@ -95,11 +96,11 @@ def probe(path: Path) -> VideoInfo:
             fps=len(gaps) / span_s,
             duration_s=duration_s,
             frame_count=len(times),
-            rotation_deg=orientation(head[0]).rotation_deg,
+            rotation_deg=shown.rotation_deg,
             codec=stream.codec_context.name,
             pixel_format=head[0].format.name,
             variable_frame_rate=is_variable,
-            mirrored=orientation(head[0]).is_mirror,
+            mirrored=shown.is_mirror,
             seekable=last_key_s <= 0 or end.is_sought,
         )
 
@@ -126,12 +127,17 @@ def shown_frames(
     mirrored = is_mirrored(path)
     pictures = Pictures(path, start_s, damaged_s)
     reformatter = VideoReformatter()
-    shot, inner = 0, None
+    shot = 0
+    size: tuple[int, int] | None = None
+    inner: tuple[int, int] | None = None
     for time_s, picture in _on_screen(pictures, start_s, end_s):
-        size = shown_size(pictures.first or picture, pictures.pixel_aspect)
-        before, inner = inner, fitted(shown_size(picture, pictures.pixel_aspect), size)
+        if size is None:
+            first = pictures.first or picture
+            size = shown_size(first, pictures.pixel_aspect, orientation(first))
+        shown = orientation(picture)
+        before, inner = inner, fitted(shown_size(picture, pictures.pixel_aspect, shown), size)
         shot += before is not None and inner != before
-        yield Frame(time_s, rgb_of(picture, inner, size, mirrored, reformatter), shot)
+        yield Frame(time_s, rgb_of(picture, shown, inner, size, mirrored, reformatter), shot)
     pictures.check()
 
 

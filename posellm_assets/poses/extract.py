@@ -243,7 +243,8 @@ def _finish(piece: _Piece, parts: list[_Followed]) -> PoseSummary:
     clip, info, config = piece.clip, piece.info, piece.config
     poses = _joined(parts, info, config)
     subject = choose_subject(poses)
-    quality = assess(poses.of(subject.person), config, sorted(time_s for part in parts for time_s in part.damaged_s))
+    damaged_s = sorted(time_s for part in parts for time_s in part.damaged_s)
+    quality = assess(poses.of(subject.person), config, damaged_s, info.frame_count)
     tiles = sorted((tile for part in parts for tile in part.tiles), key=lambda tile: tile.time_s)
     write_bytes(clip.contact_sheet, contact_sheet(tiles, poses, subject))
     write_json(clip.quality, quality.model_dump())

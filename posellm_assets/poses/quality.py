@@ -57,10 +57,12 @@ class Quality(Record):
         return [check.reason for check in self.checks if not check.blocking and not check.passed]
 
 
-def assess(poses: SubjectPoses, config: PoseConfig, damaged_s: Sequence[float] = ()) -> Quality:
+def assess(
+    poses: SubjectPoses, config: PoseConfig, damaged_s: Sequence[float] = (), frames: int | None = None
+) -> Quality:
     """Check the subject of a clip. Figures are over the frames in which the subject is seen.
 
-    `damaged_s` are the times (s) of packets of the video that could not be decoded.
+    `damaged_s` are the times (s) of packets of the video that could not be decoded, of `frames` that it holds.
     """
     seen, schema = poses.seen, _schema(poses)
     if not schema.passed:
@@ -71,7 +73,7 @@ def assess(poses: SubjectPoses, config: PoseConfig, damaged_s: Sequence[float] =
     else:
         checks = [_coverage(seen, config)]
         checks += [measure(poses, config) for measure in (_lower_body, _swaps, _jitter, _bone_lengths)]
-    checks = [schema, *checks, _frame_rate(poses, config), _damage(damaged_s)]
+    checks = [schema, *checks, _frame_rate(poses, config), _damage(poses.time_s, damaged_s, frames)]
     return Quality(frames=len(seen), seen_frames=int(seen.sum()), checks=checks)
 
 
@@ -226,16 +228,20 @@ def _frame_rate(poses: SubjectPoses, config: PoseConfig) -> Check:
     )
 
 
-def _damage(damaged_s: Sequence[float]) -> Check:
+def _damage(time_s: np.ndarray, damaged_s: Sequence[float], frames: int | None) -> Check:
+    missing = max(len(damaged_s), (frames or 0) - len(time_s))
+    if missing and not damaged_s:  # the decoder did not say which
+        steps_s = np.diff(time_s)
+        damaged_s = time_s[:-1][steps_s > 1.5 * np.median(steps_s)].tolist()
     where = ", ".join(f"{time_s:.2f}" for time_s in damaged_s[:_MOST_NAMED])
     more = f" and {len(damaged_s) - _MOST_NAMED} more" if len(damaged_s) > _MOST_NAMED else ""
     return _check(
         "damaged_packets",
-        len(damaged_s),
+        missing,
         0,
-        not damaged_s,
+        missing == 0,
         False,
-        f"Damaged packets in the video: {len(damaged_s)}, at {where} s{more}. Frames there are missing or smeared. "
+        f"Damaged packets in the video: {missing}, at {where or '?'} s{more}. Frames there are missing or smeared. "
         "Copy or export it again.",
     )
 

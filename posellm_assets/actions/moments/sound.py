@@ -6,8 +6,7 @@ import av
 import numpy as np
 from scipy.signal import butter, find_peaks, sosfilt
 
-from posellm_assets.footage.containers import CONTAINERS
-from posellm_assets.footage.video import UnreadableVideo
+from posellm_assets.footage.containers import UnreadableVideo, first_picture_s, open_container
 
 _RATE_HZ = 16_000
 _RANGE_HZ = (1_000, 7_000)
@@ -38,12 +37,12 @@ def onsets(video: Path) -> list[tuple[float, float]]:
 def _decoded(video: Path) -> tuple[float, np.ndarray] | None:
     """When the sound begins, in seconds after the first frame of the picture, and its samples (N,), mono."""
     try:
-        with av.open(f"file:{video}", options={"format_whitelist": CONTAINERS}) as container:
+        with open_container(video) as container:
             if not container.streams.audio:
                 return None
             sound = container.streams.audio[0]
-            picture = container.streams.video[0] if container.streams.video else sound
-            starts = [float((one.start_time or 0) * (one.time_base or 0)) for one in (sound, picture)]
+            start_s = float((sound.start_time or 0) * (sound.time_base or 0))
+            picture_s = first_picture_s(video) if container.streams.video else start_s
             resampler = av.AudioResampler(format="flt", layout="mono", rate=_RATE_HZ)
             frames = [part for frame in container.decode(sound) for part in resampler.resample(frame)]
             frames += resampler.resample(None)
@@ -52,4 +51,4 @@ def _decoded(video: Path) -> tuple[float, np.ndarray] | None:
             f"the sound cannot be decoded ({error.strerror}); go on without it: recognition.hits.use_sound"
         ) from error
     parts = [frame.to_ndarray().ravel() for frame in frames]
-    return (starts[0] - starts[1], np.concatenate(parts)) if parts else None
+    return (start_s - picture_s, np.concatenate(parts)) if parts else None
