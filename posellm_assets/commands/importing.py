@@ -61,4 +61,5 @@ def _written(found: Import, folder: Path, placed: Path) -> Path:
 
 def _in_words(motion: Motion) -> str:
     judged = "".join(f"; {key} {motion.parameters[key]}" for key in ("unit", "up") if key in motion.parameters)
-    return f"{motion.duration_s:.1f} s, {len(motion.skeleton)} joints{judged}"
+    lost = motion.parameters.get("lost_frames", "")
+    return f"{motion.duration_s:.1f} s, {len(motion.skeleton)} joints{judged}{'; ' + lost if lost else ''}"

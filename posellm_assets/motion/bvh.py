@@ -4,20 +4,24 @@ The format is Biovision's, as described in Meredith and Maddock, "Motion Capture
 2001). Files come from anywhere, so nothing in them is trusted: not their depth, their counts or their numbers.
 """
 
+import codecs
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 
+from posellm_assets.footage.capture import MAX_JOINTS
+from posellm_assets.footage.labels import sidecar_of
 from posellm_assets.motion.joint_names import canonical_names
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.sources import Declaration, UnusableSource, motion_from_joints
+from posellm_assets.parquet import MAX_VALUES
 
 MAX_BYTES = 1 << 30
-MAX_JOINTS = 1000
 MAX_DEPTH = 100
 _MAX_LINE = 1 << 20
+_FRAMES_AT_ONCE = 4096
 _AXES = {"x": 0, "y": 1, "z": 2}
 
 
@@ -41,7 +45,8 @@ class BVH:
 
     joints: list[Joint]
     values: np.ndarray
-    fps: float
+    fps: float | None
+    """None where the file gives a frame time that is no frame rate."""
 
     def positions(self) -> np.ndarray:
         """(T, J, 3) in the file's units and axes.
@@ -49,14 +54,19 @@ class BVH:
         Rotations apply in the order of the channels; where a joint has a position channel its value stands in place
         of the offset's component.
         """
-        frames = len(self.values)
+        return np.concatenate(
+            [self._positions(part) for part in np.split(self.values, range(4096, len(self.values), 4096))]
+        )
+
+    def _positions(self, values: np.ndarray) -> np.ndarray:
+        frames = len(values)
         turned = np.empty((len(self.joints), frames, 3, 3))
         places = np.empty((frames, len(self.joints), 3))
         column = 0
         for number, joint in enumerate(self.joints):
             local, turn = np.tile(joint.offset, (frames, 1)), np.tile(np.eye(3), (frames, 1, 1))
             for axis, rotates in joint.channels:
-                value = self.values[:, column]
+                value = values[:, column]
                 column += 1
                 if rotates:
                     turn = turn @ _about(axis, np.deg2rad(value))
@@ -75,11 +85,14 @@ def read_bvh(path: Path) -> BVH:
     """Read a BVH file; raises UnusableSource where it is damaged, OSError where it cannot be read."""
     if path.stat().st_size > MAX_BYTES:
         raise UnusableSource(f"it is larger than {MAX_BYTES >> 20} MiB; cut it into takes")
-    with path.open(encoding="utf-8", errors="replace") as stream:
+    # names of joints may be in any code page; what is not UTF-8 keeps its bytes in writing, so that names differ
+    with path.open(encoding=_encoding(path), errors="backslashreplace") as stream:
         lines = _Lines(stream)
         joints = _hierarchy(lines)
         frames, fps = _motion_header(lines)
-        values = _values(lines, frames, sum(len(joint.channels) for joint in joints))
+        channels = sum(len(joint.channels) for joint in joints)
+        _refuse_absurd(frames, channels, len(joints), path.stat().st_size)
+        values = _values(lines, frames, channels)
     return BVH(joints, values, fps)
 
 
@@ -90,6 +103,12 @@ def motion_from_bvh(path: Path, said: Declaration) -> Motion:
     without toes is its toe. Raises UnusableSource, OSError where the file cannot be read.
     """
     bvh = read_bvh(path)
+    fps = said.fps or bvh.fps
+    if fps is None:
+        raise UnusableSource(
+            f'its frame time is no frame rate: declare it, with --fps or as {{"fps": 30}} in {sidecar_of(path).name}'
+        )
+    _refuse_idle_positions(bvh)
     known = canonical_names([joint.name for joint in bvh.joints], said.names)
     names = dict(said.names)
     kept = []
@@ -105,10 +124,49 @@ def motion_from_bvh(path: Path, said: Declaration) -> Motion:
         bvh.positions()[:, kept],
         [bvh.joints[number].name for number in kept],
         [place.get(bvh.joints[number].parent, -1) for number in kept],
-        said.fps or bvh.fps,
+        fps,
         said.model_copy(update={"names": names}),
         path.name,
     )
+
+
+def _encoding(path: Path) -> str:
+    """By the byte order mark, or the zeros between letters; UTF-8 else."""
+    with path.open("rb") as stream:
+        head = stream.read(4)
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    by_zeros = {b"H\0I\0": "utf-16-le", b"\0H\0I": "utf-16-be", b"H\0\0\0": "utf-32-le", b"\0\0\0H": "utf-32-be"}
+    return by_zeros.get(head, "utf-8-sig")
+
+
+def _refuse_absurd(frames: int, channels: int, joints: int, size: int) -> None:
+    """Refuse counts that the file cannot hold, before memory is taken for them."""
+    if frames * channels * 2 > size + 2:
+        raise UnusableSource(f"it declares {frames} frames and is too short for them; copy or export it again")
+    if frames * joints * 3 > MAX_VALUES:
+        raise UnusableSource(
+            f"it has {frames:,} frames of {joints:,} joints, more than {MAX_VALUES:,} numbers; cut it into takes"
+        )
+
+
+def _refuse_idle_positions(bvh: BVH) -> None:
+    """Refuse positions of 0 that would stand in place of the bones' lengths, and leave a body of size 0."""
+    column, bones, idle = 0, 0, []
+    for joint in bvh.joints:
+        places = [column + at for at, (_, rotates) in enumerate(joint.channels) if not rotates]
+        column += len(joint.channels)
+        if joint.parent >= 0 and not joint.is_tip and joint.offset.any():
+            bones += 1
+            if len(places) == 3 and not bvh.values[:, places].any():
+                idle.append(joint.name)
+    if len(idle) * 2 > bones:
+        raise UnusableSource(
+            f"{len(idle)} joints ({', '.join(idle[:3])}, ...) have position channels that are 0 in every frame, which "
+            "puts them at the place of their parent: export again with rotations only, or with the positions written"
+        )
 
 
 class _Lines:
@@ -185,7 +243,7 @@ def _channels(lines: _Lines, rest: str) -> list[tuple[int, bool]]:
     return channels
 
 
-def _motion_header(lines: _Lines) -> tuple[int, float]:
+def _motion_header(lines: _Lines) -> tuple[int, float | None]:
     name, _, count = lines.next().partition(":")
     if name.strip().lower() != "frames" or not count.strip().isdecimal():
         raise lines.error("should be 'Frames:' and how many")
@@ -194,7 +252,7 @@ def _motion_header(lines: _Lines) -> tuple[int, float]:
         raise lines.error("should be 'Frame Time:' and seconds")
     (frame_s,) = _numbers(lines, seconds, 1)
     if not 1e-5 < frame_s < 100:
-        raise lines.error(f"has a frame time of {frame_s:g} s, which is no frame rate")
+        return int(count), None
     fps = 1 / float(frame_s)
     # files write 0.0333333 and mean 30 frames/s
     return int(count), float(round(fps)) if abs(fps - round(fps)) < 1e-4 * fps else fps
@@ -203,14 +261,15 @@ def _motion_header(lines: _Lines) -> tuple[int, float]:
 def _values(lines: _Lines, frames: int, channels: int) -> np.ndarray:
     if not channels:
         raise UnusableSource("no joint has a channel, so nothing moves")
-    rows: list[np.ndarray] = []
+    values, held = np.empty((frames, channels)), 0
     while line := lines.next():
-        if len(rows) == frames:
+        if held == frames:
             raise lines.error(f"has more lines than the {frames} frames that the file declares")
-        rows.append(_numbers(lines, line, channels))
-    if len(rows) != frames or not rows:
-        raise UnusableSource(f"it declares {frames} frames and holds {len(rows)}; copy or export it again")
-    return np.stack(rows)
+        values[held] = _numbers(lines, line, channels)
+        held += 1
+    if held != frames or not held:
+        raise UnusableSource(f"it declares {frames} frames and holds {held}; copy or export it again")
+    return values
 
 
 def _numbers(lines: _Lines, text: str, count: int) -> np.ndarray:

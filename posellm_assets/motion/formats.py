@@ -52,16 +52,18 @@ def read_motions(path: Path, by_hand: Declaration) -> Iterator[Import]:
         labels = said.over(Labels())
         kind = path.suffix.lower()
         if kind == ".bvh":
-            yield Import(path.stem, motion_from_bvh(path, said), labels)
+            motion = motion_from_bvh(path, said)
+            yield Import(path.stem, motion, _later(labels, motion))
         elif kind == ".npy":
-            yield Import(path.stem, motion_from_npy(path, said), labels)
+            motion = motion_from_npy(path, said)
+            yield Import(path.stem, motion, _later(labels, motion))
         elif kind == ".parquet" and _is_ours(path):
             _check_only_labels(said)
             yield Import(path.name.removesuffix(".parquet").removesuffix(".motion"), Motion.read(path), labels)
         elif kind == ".parquet":
             for number, (row, motion) in enumerate(motions_from_parquet(path, said), start=1):
                 name = next((str(row[column]) for column in NAME_COLUMNS if row.get(column)), f"{path.stem}-{number}")
-                yield Import(name, motion, labels.over(_labels(row, f"row {number}")))
+                yield Import(name, motion, _later(labels.over(_labels(row, f"row {number}")), motion))
         else:
             raise UnusableSource(f"motion comes in as {', '.join(READ_ENDINGS)}; a video goes in with `posellm add`")
     except (UnusableSource, LabelError) as error:
@@ -114,6 +116,13 @@ def _labels(row: dict[str, Any], where: str) -> Labels:
         "language": _text(row.get("language")),
     }
     return Labels.checked(found, where)
+
+
+def _later(labels: Labels, motion: Motion) -> Labels:
+    """What is said, with the times of the feedback counted from the first frame that is left of a take."""
+    cut_s = motion.parameters["cut_off_s"]
+    moved = [one.model_copy(update={"t": one.t - cut_s}) for one in labels.feedback if one.t >= cut_s]
+    return labels.model_copy(update={"feedback": moved})
 
 
 def _text(value: object) -> str | None:

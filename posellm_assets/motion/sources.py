@@ -11,17 +11,23 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import ConfigDict, Field
 
+from posellm_assets.footage.capture import MAX_FPS, MAX_JOINTS, MIN_FPS
 from posellm_assets.footage.labels import Labels
 from posellm_assets.motion.joint_names import canonical_names
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.skeletons import Skeleton, skeleton_from_tree, usual_parents
+from posellm_assets.motion.takes import lost_frames, without_lost_joints
+from posellm_assets.parquet import MAX_VALUES
 
 Up = Literal["y", "z", "-y"]
 UNITS_M = {"m": 1.0, "cm": 0.01, "mm": 0.001, "in": 0.0254}
 # Trunk, thigh and shank of a person from a child of 1.2 m to 2.1 m. The spans of the units do not overlap.
 _BODY_M = (0.95, 1.65)
 _FAR_M = 1e4
-_FPS = (1.0, 10_000.0)
+# What a declared unit may make of it: a child that crawls, a giant of an animation.
+_ANY_BODY_M = (0.2, 6.0)
+_LEAST_BONE_M = 0.02
+_FPS = (MIN_FPS, MAX_FPS)
 _UNDER_FLOOR_M = 0.2
 
 
@@ -80,6 +86,11 @@ def motion_from_joints(
     """
     if not _FPS[0] <= fps <= _FPS[1]:
         raise UnusableSource(f"its frame rate is {fps:g} frames/s, and must be from {_FPS[0]:g} to {_FPS[1]:,.0f}")
+    if positions.size > MAX_VALUES or len(names) > MAX_JOINTS:
+        raise UnusableSource(
+            f"it has {len(positions):,} frames of {len(names):,} joints, of at most {MAX_JOINTS:,} joints and "
+            f"{MAX_VALUES:,} numbers; cut it into takes"
+        )
     if np.isinf(positions).any() or not np.isfinite(positions).any():
         raise UnusableSource("the joints hold infinite numbers or none at all")
     positions, names = np.asarray(positions, np.float64), list(names)
@@ -91,12 +102,19 @@ def motion_from_joints(
     except ValueError as error:
         raise UnusableSource(str(error)) from error
     left_out = [name for number, name in enumerate(names) if number not in tree.order]
-    joints = _y_up(positions[:, tree.order], said)
+    joints = _y_up(without_lost_joints(positions[:, tree.order]), said)
+    if not np.isfinite(joints).any():
+        raise UnusableSource("in every frame all joints are at one place: this is no body")
     unit_m, unit = _unit(joints, tree.skeleton, said)
     joints = joints * unit_m
+    _check_body(joints, tree.skeleton, unit)
     if np.nanmax(np.abs(joints)) > _FAR_M:
         raise UnusableSource(f"a joint is {np.nanmax(np.abs(joints)):.3g} m away from the origin")
     _check_axes(joints, tree.skeleton, said)
+    lost, fastest = lost_frames(joints, fps, tree.skeleton)
+    joints[lost] = np.nan
+    first, stop = _known_ends(joints)
+    joints = joints[first:stop]
     lowest_m = float(np.nanmin(joints[..., 1]))
     unknown = ["floor_height"] if lowest_m < -_UNDER_FLOOR_M else []
     if unknown:  # the floor is not at 0, so it is taken to be where the body comes down furthest
@@ -113,8 +131,43 @@ def motion_from_joints(
             "up": said.up or "y",
             "handedness": said.handedness or "right",
             "left_out": left_out,
+            "cut_off_s": round(first / fps, 6),
+            "lost_frames": _lost_in_words(np.flatnonzero(lost), first, len(lost) - stop, fastest),
         },
     )
+
+
+def _known_ends(joints: np.ndarray) -> tuple[int, int]:
+    """The frames (first, past the last) in which anything is known."""
+    known = np.flatnonzero(np.isfinite(joints).any(axis=(1, 2)))
+    return int(known[0]), int(known[-1]) + 1
+
+
+def _lost_in_words(lost: np.ndarray, before: int, behind: int, fastest: float) -> str:
+    """What was left out, for the user; nothing where nothing was."""
+    ends = [f"{frames} {where}" for frames, where in ((before, "at the start"), (behind, "at the end")) if frames]
+    cut = f"frames cut off: {' and '.join(ends)}" if ends else ""
+    jumps = f"{len(lost)} frames taken for lost: a step of {fastest:.0f} m/s is none of a body" if len(lost) else ""
+    return "; ".join(text for text in (cut, jumps) if text)
+
+
+def _check_body(joints: np.ndarray, skeleton: Skeleton, unit: str) -> None:
+    """Refuse what has not the size of a body, or has limbs without a length."""
+    size = _size(joints, skeleton)
+    if not _ANY_BODY_M[0] <= size <= _ANY_BODY_M[1]:
+        raise UnusableSource(
+            f"with the unit {unit} trunk, thigh and shank together are {size:.3g} m, and a person's "
+            f"{_BODY_M[0]} to {_BODY_M[1]} m: another unit was used, or the file holds no lengths of bones"
+        )
+    for joint, parent in enumerate(skeleton.parents):
+        part = skeleton.joints[joint].rpartition("_")[2]
+        if part in ("knee", "ankle", "elbow", "wrist"):
+            bone = np.linalg.norm(joints[:, joint] - joints[:, parent], axis=-1)
+            if np.isfinite(bone).any() and np.nanmedian(bone) < _LEAST_BONE_M:
+                raise UnusableSource(
+                    f"{skeleton.joints[joint]} and {skeleton.joints[parent]} are at one place: the file holds no "
+                    "length of that bone; export it again with the positions of all joints"
+                )
 
 
 def _with_pelvis(positions: np.ndarray, names: list[str], said: Declaration) -> tuple[np.ndarray, list[str]]:

@@ -139,7 +139,7 @@ def test_a_bvh_file_in_the_drop_zone_is_sent_through_the_import(lake: Lake, tmp_
     write_bvh(moving_person(20), folder / "a.bvh")
     assert "posellm import motion" in (register(lake, "parkour/a.bvh").reason or "")
     (folder / "b.motion.parquet").write_bytes(b"PAR1")
-    assert "not a motion file" in (register(lake, "parkour/b.motion.parquet").reason or "")
+    assert "not a readable parquet file" in (register(lake, "parkour/b.motion.parquet").reason or "")
 
 
 KEY = "parkour.run.0123abcd"

@@ -96,7 +96,7 @@ def test_an_array_without_a_declaration_says_what_to_declare(tmp_path):
         (np.array(["a"]), "not one array of numbers"),
         (np.full((5, 18, 3), np.inf), "infinite"),
         (np.full((5, 18, 3), np.nan), "infinite numbers or none"),
-        (np.zeros((5, 18, 3)), "declare the unit|one place"),
+        (np.zeros((5, 18, 3)), "one place: this is no body"),
     ],
 )
 def test_an_unusable_array_is_refused(tmp_path, array, reason):
@@ -154,9 +154,9 @@ def test_a_table_of_motions_gives_each_with_its_words(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "reason"),
     [
-        ({"joints": [[1.0] * 54, [1.0] * 55]}, "row 1: trunk|row 2: it has 55 numbers"),
+        ({"joints": [[1.0] * 54, [1.0] * 55]}, "row 1: in every frame|row 2: it has 55 numbers"),
         ({"joints": [[1.0], [1.0]]}, "row 1: it has 1 numbers"),
-        ({"joints": [[1.0] * 54, None]}, r"row 1: trunk|row 2: it has no joints \(null\)"),
+        ({"joints": [[1.0] * 54, None]}, r"row 1: in every frame|row 2: it has no joints \(null\)"),
         ({"joints": [None, None]}, r"row 1: it has no joints \(null\)"),
         ({"joints": [[[1.0, 2.0], [1.0]], [[1.0]]]}, "row 1: its joints are not a list of numbers"),
         ({"joints": ["x", "y"]}, "row 1: its joints are not a list of numbers"),
