@@ -1,7 +1,7 @@
 """`posellm export`: motion, models and datasets, for other programs."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,6 +19,9 @@ def export_motion(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The file to write; KEY.<format> here if not given.")] = None,
     origin: Annotated[str, typer.Option("--from", help="motion, or tokens: what the codes say of it.")] = "motion",
+    rest_pose: Annotated[
+        Literal["t-pose", "first-frame"], typer.Option(help="Of a bvh: what the joints' offsets show.")
+    ] = "t-pose",
     lake: LakeOption = "data_lake",
 ) -> None:
     """Write the motion of a clip for another program."""
@@ -29,7 +32,8 @@ def export_motion(
     path = out or Path(f"{key}.{to or 'bvh'}")
     if to and path.suffix != f".{to}":
         raise ValueError(f"--to {to} and --out {path} disagree: give one of them, or a file that ends in .{to}")
-    console.print(exporting.export_motion(Lake(lake), key, path, origin), soft_wrap=True)  # type: ignore[arg-type]
+    said = exporting.export_motion(Lake(lake), key, path, origin, rest_pose)  # type: ignore[arg-type]
+    console.print(said, soft_wrap=True)
 
 
 @app.command("model")

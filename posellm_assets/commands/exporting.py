@@ -19,6 +19,7 @@ from posellm_assets.lake import CARD, JOB, LOSSES, METRICS, REPORT, RESULT, Lake
 from posellm_assets.language.formats.card import model_card, public_name
 from posellm_assets.language.formats.export import export_dataset
 from posellm_assets.language.origin import Origin
+from posellm_assets.motion.bvh_out import RestPose
 from posellm_assets.motion.formats import write_motion
 from posellm_assets.motion.held_out import HeldOut
 from posellm_assets.motion.motion import Motion
@@ -131,7 +132,7 @@ def export_examples(lake: Lake, source: str | None, to: str, out: Path) -> dict[
     return export_dataset(lake.snapshot(key).parent, to, out, about)
 
 
-def export_motion(lake: Lake, key: str, out: Path, origin: MotionOrigin) -> str:
+def export_motion(lake: Lake, key: str, out: Path, origin: MotionOrigin, rest_pose: RestPose = "t-pose") -> str:
     """Write the motion of a clip, or what its tokens say, to `out`, and say in a sentence what was written.
 
     BVH, which knows no gaps, gets the longest stretch without one; so does all that comes from tokens. A picture of
@@ -152,7 +153,7 @@ def export_motion(lake: Lake, key: str, out: Path, origin: MotionOrigin) -> str:
     whole = len(motion)
     if out.suffix == ".bvh":
         motion = max(motion.segments(0.0), key=len)
-    write_motion(motion, out, key)
+    write_motion(motion, out, key, rest_pose)
     part = f" of {whole / motion.fps:.1f} s (the longest stretch without a gap)" if len(motion) < whole else ""
     return f"{out}: {motion.duration_s:.1f} s{part} of {key}{', from its tokens' if origin == 'tokens' else ''}"
 

@@ -7,6 +7,7 @@ spine, gets position channels beside its rotations; programs that read BVH know 
 """
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -22,17 +23,34 @@ _POSITIONS = "Xposition Yposition Zposition"
 _STIFF_M = 1e-6
 _FLAT_SHARE = 0.05
 
+# Where a bone points in a T-pose, by the joint that it ends in; x is outwards.
+_T_POSE = {
+    **dict.fromkeys(("spine", "chest", "neck", "head"), (0.0, 1.0, 0.0)),
+    **dict.fromkeys(("hip", "collar", "shoulder", "elbow", "wrist", "hand"), (1.0, 0.0, 0.0)),
+    **dict.fromkeys(("knee", "ankle"), (0.0, -1.0, 0.0)),
+    "toe": (0.0, -0.4, 1.0),
+    "heel": (0.0, -1.0, -0.5),
+    "nose": (0.0, 0.0, 1.0),
+    "eye": (0.3, 0.2, 1.0),
+    "ear": (1.0, 0.2, 0.0),
+}
 
-def write_bvh(motion: Motion, path: Path) -> None:
+
+RestPose = Literal["t-pose", "first-frame"]
+
+
+def write_bvh(motion: Motion, path: Path, rest_pose: RestPose = "t-pose") -> None:
     """Write a motion without gaps as BVH: centimetres, y up, rotations in the order Z, X, Y.
 
-    The offsets are the bones of the first frame, with their median lengths. Raises ValueError where frames are unknown.
+    The offsets are the bones' median lengths in a standard T-pose (facing +z, arms along x, legs down), which programs
+    that put a motion on another rig start from, or along the bones of the first frame. Raises ValueError where frames
+    are unknown.
     """
     if not len(motion) or not motion.known.all():
         raise ValueError("BVH has no way to say that nobody was seen: write a stretch without a gap")
     joints = motion.joints.astype(np.float64)
     skeleton = motion.skeleton
-    rest = _rest_offsets(joints, skeleton)
+    rest = _t_pose(joints, skeleton) if rest_pose == "t-pose" else _first_frame(joints, skeleton)
     turns = _world_rotations(joints, rest, skeleton)
     columns: list[np.ndarray] = []
     moves = [True] * len(skeleton)
@@ -52,7 +70,7 @@ def write_bvh(motion: Motion, path: Path) -> None:
     write_bytes(path, ("\n".join(lines) + "\n").encode())
 
 
-def _rest_offsets(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+def _first_frame(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     """(J, 3) metres from parent to joint in the first frame, stretched to the bone's median length; the root's is 0."""
     parents = list(skeleton.parents)
     bones = joints - joints[:, parents]
@@ -60,6 +78,44 @@ def _rest_offsets(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
     lengths = np.linalg.norm(bones, axis=-1)
     stretch = np.median(lengths, axis=0) / np.maximum(lengths[0], 1e-9)
     return bones[0] * np.where(lengths[0] > 1e-9, stretch, 0.0)[:, None]
+
+
+def _t_pose(joints: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """(J, 3) metres from parent to joint, the bones' median lengths in the directions of `_directions`.
+
+    Bones that leave one joint keep the angles between them, the medians over time as the T-pose sees them, so that a
+    stiff pelvis stays stiff; the root's is 0.
+    """
+    directions = _directions(skeleton)
+    rest = np.zeros((len(skeleton), 3))
+    for joint in range(len(skeleton)):
+        children = [child for child, above in enumerate(skeleton.parents) if above == joint]
+        if not children:
+            continue
+        bones = joints[:, children] - joints[:, joint : joint + 1]
+        lengths = np.median(np.linalg.norm(bones, axis=-1), axis=0)[:, None]
+        ideal = directions[children] * lengths
+        if len(children) > 1:
+            turns = _best_fit(ideal, bones)
+            fan = np.median(np.einsum("tji,tnj->tni", turns, bones), axis=0)
+            fan = np.squeeze(_best_fit(fan, ideal[None]), 0) @ fan.T
+            held = np.linalg.norm(fan, axis=0)
+            ideal = np.where(held > 1e-9, fan / np.maximum(held, 1e-9), 0.0).T * lengths
+        rest[children] = ideal
+    return rest
+
+
+def _directions(skeleton: Skeleton) -> np.ndarray:
+    """(J, 3) where the bone that ends in each joint points in a T-pose. What has no known name goes on straight."""
+    found = np.zeros((len(skeleton), 3))
+    for joint, (name, parent) in enumerate(zip(skeleton.joints, skeleton.parents, strict=True)):
+        side = {"left": 1.0, "right": -1.0}.get(name.partition("_")[0], 0.0)
+        x, y, z = _T_POSE.get(name.removeprefix("left_").removeprefix("right_"), (0.0, 0.0, 0.0))
+        direction = np.array([x * side, y, z])
+        length = np.linalg.norm(direction)
+        before = found[parent] if parent >= 0 and found[parent].any() else np.array([side, 1.0 - abs(side), 0.0])
+        found[joint] = direction / length if length else before
+    return found
 
 
 def _world_rotations(joints: np.ndarray, rest: np.ndarray, skeleton: Skeleton) -> np.ndarray:

@@ -9,7 +9,7 @@ from posellm_assets.footage.capture import METADATA_KEY
 from posellm_assets.footage.labels import LabelError, Labels
 from posellm_assets.motion.arrays import NAME_COLUMNS, TEXT_COLUMNS, motion_from_npy, motions_from_parquet, write_npy
 from posellm_assets.motion.bvh import motion_from_bvh
-from posellm_assets.motion.bvh_out import write_bvh
+from posellm_assets.motion.bvh_out import RestPose, write_bvh
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.rendering import PICTURES
 from posellm_assets.motion.sources import Declaration, UnusableSource, read_declaration
@@ -70,13 +70,13 @@ def read_motions(path: Path, by_hand: Declaration) -> Iterator[Import]:
         raise ValueError(f"{path}: {error}") from error
 
 
-def write_motion(motion: Motion, out: Path, title: str) -> None:
+def write_motion(motion: Motion, out: Path, title: str, rest_pose: RestPose = "t-pose") -> None:
     """Write `motion` as `.bvh`, `.npy` (with its declaration beside it), `.mp4` or `.gif`; pictures carry the title.
 
     Raises ValueError for another ending, or where the format cannot hold the motion.
     """
     if out.suffix == ".bvh":
-        write_bvh(motion, out)
+        write_bvh(motion, out, rest_pose)
     elif out.suffix == ".npy":
         write_npy(motion, out)
     elif out.suffix in PICTURES:

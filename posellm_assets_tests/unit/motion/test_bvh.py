@@ -72,9 +72,9 @@ def second_reader(path):
     return [names[joint] for joint in kept], np.stack([world[joint] for joint in kept], axis=1)
 
 
-def written_back(motion, path):
+def written_back(motion, path, rest_pose="t-pose"):
     """The joints of a motion as both readers find them in the BVH file written of it, in metres."""
-    write_bvh(motion, path)
+    write_bvh(motion, path, rest_pose)
     bvh = read_bvh(path)
     joints = [number for number, joint in enumerate(bvh.joints) if not joint.is_tip]
     ours = dict(zip((bvh.joints[j].name for j in joints), np.moveaxis(bvh.positions()[:, joints], 1, 0), strict=True))
@@ -93,11 +93,50 @@ def test_rotations_apply_in_the_order_of_the_channels_and_positions_replace_offs
     np.testing.assert_allclose(bvh.positions()[1], [[1, 2, 3], [1, 2, 2], [1, 2, 4]], atol=1e-12)
 
 
+@pytest.mark.parametrize("rest_pose", ["t-pose", "first-frame"])
 @pytest.mark.parametrize("make", [lambda: moving_person(40), lambda: random_motion(12, BODY, 3)])
-def test_what_is_written_reads_back_as_the_same_joints_in_both_readers(tmp_path, make):
+def test_what_is_written_reads_back_as_the_same_joints_in_both_readers(tmp_path, make, rest_pose):
     motion = make()
-    for joints in written_back(motion, tmp_path / "a.bvh"):
+    for joints in written_back(motion, tmp_path / "a.bvh", rest_pose):
         np.testing.assert_allclose(joints, motion.joints, atol=1e-5)
+
+
+def rest_of(path):
+    """Where the joints are with every channel at 0 and the offsets in force, in metres by name."""
+    bvh = read_bvh(path)
+    places = np.zeros((len(bvh.joints), 3))
+    for number, joint in enumerate(bvh.joints):
+        places[number] = joint.offset / 100 + (places[joint.parent] if joint.parent >= 0 else 0)
+    return {joint.name: place for joint, place in zip(bvh.joints, places, strict=True)}
+
+
+def test_the_rest_pose_is_a_t_pose_whatever_the_motion_begins_with(tmp_path):
+    motion = moving_person(40)
+    turned = Rotation.from_euler("yx", [130, 60], degrees=True).as_matrix()
+    motion.joints[:] = motion.joints @ turned.T
+    write_bvh(motion, tmp_path / "a.bvh")
+    rest = rest_of(tmp_path / "a.bvh")
+    for side, sign in (("left", 1), ("right", -1)):
+        arm = rest[f"{side}_wrist"] - rest[f"{side}_shoulder"]
+        leg = rest[f"{side}_ankle"] - rest[f"{side}_hip"]
+        foot = rest[f"{side}_toe"] - rest[f"{side}_ankle"]
+        np.testing.assert_allclose(arm / np.linalg.norm(arm), (sign, 0, 0), atol=1e-5)
+        np.testing.assert_allclose(leg / np.linalg.norm(leg), (0, -1, 0), atol=1e-5)
+        assert foot[2] > 0.9 * np.linalg.norm(foot)
+    trunk = rest["head"] - rest["pelvis"]
+    assert trunk[1] > 0.98 * np.linalg.norm(trunk)
+    assert rest["nose"][2] > rest["head"][2]
+    hips = np.linalg.norm(motion.joints[:, BODY.index("left_knee")] - motion.joints[:, BODY.index("left_hip")], axis=-1)
+    assert np.linalg.norm(rest["left_knee"] - rest["left_hip"]) == pytest.approx(np.median(hips), abs=1e-5)
+
+
+def test_the_first_frame_is_kept_as_the_rest_pose_where_that_is_asked_for(tmp_path):
+    motion = moving_person(20)
+    motion.joints[:] = motion.joints[:1]
+    write_bvh(motion, tmp_path / "a.bvh", "first-frame")
+    rest = rest_of(tmp_path / "a.bvh")
+    for joint, name in enumerate(BODY.joints):
+        np.testing.assert_allclose(rest[name], motion.joints[0, joint] - motion.joints[0, 0], atol=1e-5)
 
 
 def test_joints_may_come_in_any_order_that_has_parents_first(tmp_path):
