@@ -83,7 +83,7 @@ class House:
         self.lake = Lake(folder / "lake")
         (folder / "dagster").mkdir(parents=True)
         self.instance = dg.DagsterInstance.local_temp(str(folder / "dagster"))
-        self.cursor = WatchState(lake=str(self.lake.root), announced=size).model_dump_json()
+        self.cursor = WatchState(lake=str(self.lake.root)).model_dump_json()
         self._fill(folder / "clip.mp4")
 
     def drop(self) -> Path:
@@ -106,6 +106,8 @@ class House:
             new = [key for key in added if not self.instance.has_dynamic_partition(NAME, key)]
             self.instance.add_dynamic_partitions(NAME, new)
         assert len(added) == len(data.run_requests) == expected, data.skip_message
+        for key in added:
+            write(self.lake.captions(key), "{}")  # its run is over
         self.cursor = data.cursor
 
     def _fill(self, sample: Path) -> None:

@@ -66,6 +66,14 @@ def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
     print_table("videos by sport", ["sport", "registered", "ready"], [list(row.values()) for row in found["sports"]])
     print_table("not used", ["what", "why"], [[row["what"], row["why"]] for row in found["not_used"]])
     console.print(f"waiting to be registered: {len(found['waiting'])}")
+    registered, ready = (sum(row[column] for row in found["sports"]) for column in ("registered", "ready"))
+    unfinished = found["unfinished"]
+    waits = f": {unfinished['videos']} wait" if unfinished["videos"] else ""
+    console.print(f"registered {registered}, ready {ready}{waits}", highlight=False)
+    for sentence in [*unfinished["why"], *([found["asleep"]] if found["asleep"] else [])]:
+        console.print(f"  {sentence}", highlight=False, soft_wrap=True, markup=False)
+    for sentence in found["next"]:
+        console.print(f"next generation: {sentence}", highlight=False, soft_wrap=True, markup=False)
     for drift in found["drift"]:
         console.print(f"drift: {Drift(**drift)}; train another with `motion_tokenizer`", soft_wrap=True)
     console.print(f"snapshots: {', '.join(found['snapshots']) or 'none'}")

@@ -253,9 +253,17 @@ class Lake:
         group = sport_of(key) if "." in key else snapshot_scope(key)
         return self.problems / checked_name(step) / group / f"{key}.json"
 
+    def steps_with_problems(self) -> list[str]:
+        """The steps that some video did not get through once."""
+        return sorted(path.name for path in self.problems.iterdir() if path.is_dir()) if self.problems.exists() else []
+
     def recorded_problems(self) -> list[Path]:
         """The files of all problems, by step and key."""
         return sorted(self.problems.glob("*/*/*.json"))
+
+    def waiting(self, sensor: str) -> Path:
+        """What waits and for what, as a sensor last saw it (JSON)."""
+        return self.registry.with_name(f"waiting-{checked_name(sensor)}.json")
 
     @property
     def grounds_to_train(self) -> dict[Path, int]:

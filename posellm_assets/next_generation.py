@@ -5,14 +5,20 @@ and the demo carry out what is decided.
 """
 
 import time
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
 
 from posellm_assets.generations.inventory import arrival_of, set_aside_damaged, usable_videos
 from posellm_assets.generations.releases import Release, in_use
-from posellm_assets.generations.retraining import Freeze, Generation, Scope, Step, Wait, next_step
-from posellm_assets.generations.snapshots import Snapshot, freeze, videos_of_last_snapshot
+from posellm_assets.generations.retraining import IDLE, Busy, Generation, Scope, Step, Wait, next_step
+from posellm_assets.generations.snapshots import (
+    Snapshot,
+    SnapshotError,
+    freeze,
+    next_snapshot,
+    videos_of_last_snapshot,
+)
 from posellm_assets.generations.tokenizers import lineage_in_use
+from posellm_assets.keys import ALL_SPORTS, snapshot_scope, sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.language.origin import Origin
 from posellm_assets.language.plan import find_hardware, settled
@@ -20,29 +26,40 @@ from posellm_assets.motion.drift import drifting_sports
 from posellm_assets.settings import Settings
 
 
-def decide(lake: Lake, settings: Settings, generations: Mapping[str, Generation]) -> Step:
-    """What is to be done next with the footage in `lake`, while nothing is running.
+def decide(
+    lake: Lake,
+    settings: Settings,
+    generations: Mapping[str, Generation],
+    busy: Busy = IDLE,
+    at_work: Collection[str] = (),
+) -> Step:
+    """What is to be done next with the footage in `lake`, beside what is `busy`.
 
-    `generations` holds the newest one of each scope. A generation's reason names the sports that the codes do not
-    express, before anything is trained on them.
+    `generations` holds the newest one of each scope; the videos `at_work` are in the hands of an unfinished run and
+    count when that has ended.
     """
     try:
-        usable, lineage = usable_videos(lake), lineage_in_use(lake)
+        usable, lineage = usable_videos(lake) - set(at_work), lineage_in_use(lake)
     except (ValueError, OSError) as error:
         return Wait(f"no generation is begun: {error}")
     try:
-        return _decide(lake, settings, generations, usable, lineage)
+        return _decide(lake, settings, generations, busy, usable, lineage)
     except (ValueError, OSError) as error:
         if set_aside_damaged(lake, usable, lineage):
-            return decide(lake, settings, generations)
+            return decide(lake, settings, generations, busy, at_work)
         return Wait(f"no generation is begun: {error}")
 
 
 def _decide(
-    lake: Lake, settings: Settings, generations: Mapping[str, Generation], usable: set[str], lineage: str | None
+    lake: Lake,
+    settings: Settings,
+    generations: Mapping[str, Generation],
+    busy: Busy,
+    usable: set[str],
+    lineage: str | None,
 ) -> Step:
     rules = settings.automation.rules
-    step = next_step(
+    return next_step(
         usable=usable,
         tokenised=lake.tokenised_videos(lineage) if lineage else (),
         lineage=lineage,
@@ -53,30 +70,46 @@ def _decide(
         rules=rules,
         arrival=lambda key: arrival_of(lake, key),
         now_s=time.time(),
+        busy=busy,
     )
-    if isinstance(step, Freeze) and lineage:
-        drift = map(str, drifting_sports(lake, lineage, step.keys))
-        return replace(step, reason="; ".join([step.reason, *drift]))
-    return step
 
 
-def freeze_snapshot(lake: Lake, settings: Settings, step: Freeze) -> Snapshot:
-    """Freeze a snapshot whose parent is the released model of its scope, else of all sports.
+def freeze_snapshot(lake: Lake, settings: Settings, name: str) -> Snapshot:
+    """Freeze `name`, the next snapshot of its scope, over all usable videos with tokens of the codes in use.
 
-    It starts from the base where there is none of the codes in use and of the base that is set; its reason says so.
+    Its parent is the released model of its scope, else of all sports. It starts from the base where there is none of
+    the codes in use and of the base that is set. Its reason says so, and names the sports that the codes do not
+    express, before anything is trained on them. Raises SnapshotError where there is nothing to freeze or `name` is not
+    the next one, OSError where the drop zone cannot be listed.
     """
-    lineage = lineage_in_use(lake)
-    assert lineage, "next_step asks for a generation only when there is a tokenizer"
-    champion = in_use(lake, "language", step.scope) or in_use(lake, "language")
+    lineage, scope = lineage_in_use(lake), snapshot_scope(name)
+    if lineage is None:
+        raise SnapshotError(f"{name}: there is no tokenizer yet; materialize motion_tokenizer and motion_tokens first")
+    if name != next_snapshot(lake, scope):
+        raise SnapshotError(f"{name} is not frozen, and the next snapshot is {next_snapshot(lake, scope)}")
+    ready = usable_videos(lake) & set(lake.tokenised_videos(lineage))
+    keys = [key for key in ready if scope in (ALL_SPORTS, sport_of(key))]
+    try:
+        return _frozen(lake, settings, scope, keys, lineage)
+    except (ValueError, OSError):
+        if set_aside_damaged(lake, keys, lineage):
+            return freeze_snapshot(lake, settings, name)
+        raise
+
+
+def _frozen(lake: Lake, settings: Settings, scope: str, keys: Sequence[str], lineage: str) -> Snapshot:
+    new = set(keys) - videos_of_last_snapshot(lake, lineage, scope)
+    champion = in_use(lake, "language", scope) or in_use(lake, "language")
     unfit = _unfit(lake, settings, lineage, champion) if champion else ""
+    drift = map(str, drifting_sports(lake, lineage, keys))
     return freeze(
         lake,
-        step.keys,
+        keys,
         lineage,
         parent=champion.name if champion and not unfit else None,
         settings=settings.model_dump(mode="json"),
-        scope=step.scope,
-        reason="; ".join(filter(None, [step.reason, unfit])),
+        scope=scope,
+        reason="; ".join(filter(None, [f"{scope}: {len(new)} new videos", *drift, unfit])),
     )
 
 

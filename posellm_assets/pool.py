@@ -48,9 +48,9 @@ class LocalPool:
     """Spawned processes on this machine, one for each core that this process may use unless `workers` says otherwise.
 
     Spawned, because neither MediaPipe nor CUDA survives a fork. `fn` (importable by name) and the items are pickled.
-    A worker that dies (out of memory, a crash in native code) costs its own item only: that comes back with
-    `WorkerDied` and a fresh worker takes the next. Items are drawn as workers become free, so a long iterator is not
-    held in memory. Leaving the iteration early ends the workers.
+    A worker that dies (out of memory, a crash in native code) costs its own item only: that is tried once more behind
+    all others, then comes back with `WorkerDied`; a fresh worker takes the next. Items are drawn as workers become
+    free, so a long iterator is not held in memory. Leaving the iteration early ends the workers.
     """
 
     def __init__(self, workers: int | None = None):
@@ -62,6 +62,7 @@ class LocalPool:
         """See `Pool.map`."""
         waiting, nothing = iter(items), object()
         crew: dict[Any, _Worker] = {}  # by the pipe that each answers through
+        unlucky: list[Item] = []  # whose worker died once
         try:
             for item in itertools.islice(waiting, self.workers):
                 worker = _Worker(fn, item)
@@ -70,6 +71,10 @@ class LocalPool:
                 for pipe in connection.wait(list(crew)):
                     worker = crew[pipe]
                     item, outcome = worker.item, worker.outcome()
+                    again = isinstance(outcome, WorkerDied) and not any(item is other for other in unlucky)
+                    if again:
+                        unlucky.append(item)
+                        waiting = itertools.chain(waiting, [item])
                     upcoming = next(waiting, nothing)
                     if upcoming is not nothing and not worker.spent:
                         worker.give(upcoming)
@@ -78,7 +83,8 @@ class LocalPool:
                         if upcoming is not nothing:
                             worker = _Worker(fn, upcoming)
                             crew[worker.pipe] = worker
-                    yield item, outcome
+                    if not again:
+                        yield item, outcome
         finally:
             for worker in crew.values():
                 worker.process.terminate()

@@ -17,7 +17,19 @@ import posellm_assets
 
 PACKAGE = Path(posellm_assets.__file__).parent
 ORDER = (
-    *("records", "files", "parquet", "yaml_files", "keys", "pool", "endpoint", "lake", "problems", "program"),
+    *(
+        "records",
+        "files",
+        "parquet",
+        "yaml_files",
+        "keys",
+        "pool",
+        "endpoint",
+        "lake",
+        "problems",
+        "waiting",
+        "program",
+    ),
     *("training", "reports", "footage", "demo", "poses", "motion", "texts"),
     *("generations", "language", "vision", "evaluation"),
     *("actions.dataset", "actions.moments", "actions.members", "actions"),

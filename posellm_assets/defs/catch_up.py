@@ -5,7 +5,7 @@ Runs, materializations and checks go into the same Dagster instance, so that the
 
 import logging
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +13,15 @@ import dagster as dg
 
 from posellm_assets.defs import jobs
 from posellm_assets.defs.partitions import PARTITION, RANGE_START, snapshots, video_ranges, videos
-from posellm_assets.defs.runs import LOCK, locked, newest_generations, running
+from posellm_assets.defs.runs import LOCK, in_flight, locked, newest_generations
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.intake import WatchState, look
+from posellm_assets.footage.registry import registry_of
+from posellm_assets.generations.inventory import unfinished_videos
 from posellm_assets.generations.retraining import Freeze, Tokenise, TrainTokenizer, Wait
+from posellm_assets.generations.snapshots import next_snapshot
 from posellm_assets.lake import Lake
-from posellm_assets.next_generation import decide, freeze_snapshot
-from posellm_assets.problems import all_problems
+from posellm_assets.next_generation import decide
 from posellm_assets.settings import Settings
 
 AT_ONCE = FootageConfig(settle_s=0, max_files_per_tick=100_000, tick_budget_s=3600)
@@ -56,16 +58,17 @@ def bring_up_to_date(
     with their reason, as in any ingest run. RuntimeError where another process does the same already.
     """
     lock = lake.root / ".bring_up_to_date.lock"
-    running(instance, jobs.NAMES)  # an earlier call that was killed left its run unfinished
+    in_flight(instance)  # an earlier call that was killed left its run unfinished
     with locked(lock):
         return _bring_up_to_date(lake, settings, instance, _Here(definitions, instance, say, lock))
 
 
 def _bring_up_to_date(lake: Lake, settings: Settings, instance: dg.DagsterInstance, here: "_Here") -> str:
-    found = look(lake, AT_ONCE, WatchState(), time.time())
-    new = [outcome.key for outcome in found.announce if outcome.key]
-    instance.add_dynamic_partitions(videos.name or "", new)
-    for tags in video_ranges(instance, _to_ingest(lake, instance), settings.automation.max_videos_per_run):
+    look(lake, AT_ONCE, WatchState(), time.time())
+    there = set(instance.get_dynamic_partitions(videos.name or ""))
+    missing = [key for key in registry_of(lake).sha256_of if key not in there]
+    instance.add_dynamic_partitions(videos.name or "", missing)
+    for tags in video_ranges(instance, unfinished_videos(lake), settings.automation.max_videos_per_run):
         here.run(jobs.ingest_footage.name, tags, may_leave_videos_behind=True)
     for generation in newest_generations(lake, settings, instance).values():
         if not generation.finished:
@@ -80,14 +83,7 @@ def _bring_up_to_date(lake: Lake, settings: Settings, instance: dg.DagsterInstan
             for tags in video_ranges(instance, step.keys, settings.automation.max_videos_per_run):
                 here.run(jobs.tokenise_motion.name, tags)
         else:
-            here.train(freeze_snapshot(lake, settings, step).snapshot if isinstance(step, Freeze) else step.snapshot)
-
-
-def _to_ingest(lake: Lake, instance: dg.DagsterInstance) -> Collection[str]:
-    """Registered videos that have neither captions nor a known problem."""
-    troubled = {problem.key for problem in all_problems(lake)}
-    registered = instance.get_dynamic_partitions(videos.name or "")
-    return {key for key in registered if key not in troubled and not lake.captions(key).exists()}
+            here.train(next_snapshot(lake, step.scope) if isinstance(step, Freeze) else step.snapshot)
 
 
 class _Here:

@@ -4,6 +4,8 @@ import dagster as dg
 
 from posellm_assets.defs.common import OWNERS
 
+ASKED_AGAIN = {"dagster/max_retries": "0"}
+"""Tags of a job that a sensor asks for, and asks for again where a run was killed: Dagster then need not."""
 RECOGNISING = dg.AssetSelection.assets("action_recogniser").downstream()
 
 ingest_footage = dg.define_asset_job(
@@ -11,6 +13,7 @@ ingest_footage = dg.define_asset_job(
     selection=dg.AssetSelection.assets("footage", "poses", "motion", "captions"),
     description="From a registered video to its captions; one partition or a range of them.",
     owners=OWNERS,
+    tags=ASKED_AGAIN,
 )
 
 train_tokenizer = dg.define_asset_job(
@@ -18,6 +21,7 @@ train_tokenizer = dg.define_asset_job(
     selection=dg.AssetSelection.assets("motion_tokenizer"),
     description="A new tokenizer lineage from the motion of all train participants. New codes mean a new model.",
     owners=OWNERS,
+    tags=ASKED_AGAIN,
 )
 
 tokenise_motion = dg.define_asset_job(
@@ -25,6 +29,7 @@ tokenise_motion = dg.define_asset_job(
     selection=dg.AssetSelection.assets("motion_tokens"),
     description="Motion tokens of videos under the current tokenizer lineage.",
     owners=OWNERS,
+    tags=ASKED_AGAIN,
 )
 
 train_generation = dg.define_asset_job(
@@ -32,6 +37,7 @@ train_generation = dg.define_asset_job(
     selection=dg.AssetSelection.assets("stage_dataset").downstream() - RECOGNISING,
     description="From a frozen snapshot to a trained, evaluated and perhaps released model.",
     owners=OWNERS,
+    tags=ASKED_AGAIN,
 )
 
 train_actions = dg.define_asset_job(

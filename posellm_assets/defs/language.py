@@ -14,12 +14,19 @@ from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, build_examples,
 from posellm_assets.jobs.language import stage_job
 from posellm_assets.lake import RESULT
 from posellm_assets.language.config import StageConfig, StageJob
+from posellm_assets.next_generation import freeze_snapshot
 
 
 @snapshot_asset("language", deps=every_video("motion_tokens", "captions"), kinds={"parquet"}, pool="train")
 def stage_dataset(context: dg.AssetExecutionContext, lake: dg.ResourceParam[LakeResource]) -> dg.MaterializeResult:
-    """Examples of a snapshot: captions and motion tokens, split by participant, nobody on both sides."""
-    here = lake.lake()
+    """Examples of a snapshot: captions and motion tokens, split by participant, nobody on both sides.
+
+    The next snapshot of a scope is frozen here first: which videos, and which versions of their data.
+    """
+    here, settings = lake.opened()
+    if not here.snapshot(context.partition_key).exists():
+        frozen = freeze_snapshot(here, settings, context.partition_key)
+        context.log.info(f"froze {frozen.snapshot}, {len(frozen.videos)} videos: {frozen.reason}")
     snapshot = read_snapshot(here, context.partition_key)
     counts = build_examples(here, snapshot)
     return dg.MaterializeResult(

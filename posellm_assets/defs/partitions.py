@@ -17,8 +17,12 @@ RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_p
 
 def video_ranges(instance: dg.DagsterInstance, keys: Collection[str], limit: int) -> list[dict[str, str]]:
     """Run tags for each range of neighbouring partitions in `keys`."""
-    order = instance.get_dynamic_partitions(videos.name or "")
-    return [{RANGE_START: first, RANGE_END: last} for first, last in contiguous_ranges(order, keys, limit)]
+    return ranges_of(instance.get_dynamic_partitions(videos.name or ""), keys, limit)
+
+
+def ranges_of(order: Sequence[str], keys: Collection[str], limit: int) -> list[dict[str, str]]:
+    """Run tags for each range of neighbours in `order` that are all in `keys`."""
+    return [{RANGE_START: first, RANGE_END: last} for first, last in contiguous_ranges(order, set(keys), limit)]
 
 
 def contiguous_ranges(order: Sequence[str], wanted: Collection[str], limit: int) -> list[tuple[str, str]]:

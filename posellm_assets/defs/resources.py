@@ -5,6 +5,7 @@ hub are nor which endpoint is asked with which key. That is said in `posellm.yam
 """
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from posellm_assets.program import PREEMPTED, Job
 from posellm_assets.reports.plain import visible
 from posellm_assets.settings import Settings, load_settings
 
+RETRIES = 2
 # How long a program that is asked to stop may take to save.
 _SAVING_S = 60.0
 
@@ -77,14 +79,18 @@ class Programs:
         """Run the program of `job`, which is written to `job.json` in its folder.
 
         What `progress` tells while the program runs becomes observations of the asset. A program that was asked to
-        stop and has saved is started again a little later. Raises Failure where it exits with an error.
+        stop and has saved, or was killed, is started again a little later. Raises Failure where it exits with an
+        error, or is killed again and again.
         """
         path = job.out / JOB
         write_json(path, job.model_dump(mode="json"))
         with observed(context, progress, self.progress_every_s):
             status, told = _run(context, [sys.executable, "-m", job.program, str(path)])
-        if status == PREEMPTED:
-            raise dg.RetryRequested(max_retries=2, seconds_to_wait=10)
+        killed = status == -signal.SIGKILL
+        if status == PREEMPTED or (killed and context.op_execution_context.retry_number < RETRIES):
+            raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=10)
+        if killed:
+            raise dg.Failure(f"{job.program} was killed {RETRIES + 1} times; the machine may be out of memory")
         if status:
             unsaid = f"{job.program} ended with status {status}; the last lines of its standard error say why"
             raise dg.Failure(visible("; ".join(told)) or unsaid)
@@ -148,4 +154,4 @@ def retrying_transient_faults() -> Iterator[None]:
     try:
         yield
     except (ConnectionError, TimeoutError) as error:
-        raise dg.RetryRequested(max_retries=2, seconds_to_wait=10) from error
+        raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=10) from error

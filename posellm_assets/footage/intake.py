@@ -1,15 +1,10 @@
-"""One look at the drop zone: what settled is registered, and what was registered is announced.
-
-The two are separate on purpose. The registry is a log, and the watcher's state holds how much of it has been announced
-(as partitions and runs). A watcher that dies between the two announces at its next look, and footage that was
-registered by the command line, or before this Dagster instance existed, is announced the same way.
-"""
+"""One look at the drop zone: what settled is registered. What is then made of it is not this room's business."""
 
 import hashlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -18,7 +13,8 @@ from pydantic import Field
 
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.labels import labels_changed_ns
-from posellm_assets.footage.register import StillChanging, register
+from posellm_assets.footage.reading import registered_within
+from posellm_assets.footage.register import StillChanging
 from posellm_assets.footage.registry import Outcome, Registry, registry_of
 from posellm_assets.footage.scan import Listing, Waiting, diff, drop_zone, list_footage
 from posellm_assets.keys import sport_of
@@ -31,13 +27,13 @@ WATCHED_AT_ONCE = 1_000
 CHECKED_AGAIN = 500
 """Known files whose size and time are read again in one look. All get their turn; new files are seen at once."""
 
+LARGE_BYTES = 2**30
+
 
 class WatchState(Record):
     """What the watcher remembers between two looks."""
 
     lake: str = ""
-    announced: int = 0
-    """Lines of the registry that have become partitions and runs."""
     checked: int = 0
     """Known files whose turn to be checked again has passed in this round."""
     settling: dict[str, Waiting] = Field(default_factory=dict)
@@ -50,8 +46,6 @@ class Look:
     """What one look found."""
 
     state: WatchState
-    announce: list[Outcome]
-    """Registered videos to be made known to Dagster, each key once."""
     outcomes: list[Outcome]
     """What was registered, found to be a duplicate or quarantined just now."""
     quarantine: dict[str, str]
@@ -84,46 +78,49 @@ def look(
     now_s: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> Look:
-    """Register what has settled in the drop zone, and say what is to be announced.
+    """Register what has settled in the drop zone.
 
+    A file that takes longer than the look may is read on in the background, and the looks after it go on without it.
     `now_s` counts seconds since 1970. Raises FileNotFoundError where there is no drop zone, OSError where it cannot
     be listed; nothing is registered then.
     """
     started_s = clock()
     raw = drop_zone(lake)
     registry = registry_of(lake)
-    if state.lake != str(lake.root) or state.announced > len(registry.log):
+    if state.lake != str(lake.root):
         state = WatchState(lake=str(lake.root))
     suspects = {*state.settling, *islice(registry.known, state.checked, state.checked + CHECKED_AGAIN)}
     listing = list_footage(raw, registry.known, suspects)
     changes = diff(listing.files, registry.known, state.settling, now_s, config.settle_s)
     outcomes, left = [], dict.fromkeys(changes.new)
     refused: dict[str, str] = {}
-    for path in [*changes.new, *_to_look_at_again(raw, listing, registry)][: config.max_files_per_tick]:
-        if clock() - started_s >= config.tick_budget_s:
+    # Large files last: those before them are not held up.
+    new = sorted(changes.new, key=lambda path: listing.files[path].size >= LARGE_BYTES)
+    for path in [*new, *_to_look_at_again(raw, listing, registry)][: config.max_files_per_tick]:
+        left_s = config.tick_budget_s - (clock() - started_s)
+        if left_s <= 0:
             break
         try:
-            outcomes.append(register(lake, path))
+            outcome = registered_within(lake, path, left_s)
         except (FileNotFoundError, StillChanging):
             continue
         except (OSError, ValueError) as error:  # the lake's own files, or a file that became a link meanwhile
             refused[path] = str(error)
             continue
-        left.pop(path, None)
+        if outcome:
+            outcomes.append(outcome)
+            left.pop(path, None)
     settled = {path: state.settling.get(path, Waiting(listing.files[path], now_s)) for path in left}
-    end = min(len(registry.log), state.announced + config.max_files_per_tick)
     quarantine = dict(sorted({**quarantined(listing, registry), **refused}.items()))
     digest = hashlib.sha256(json.dumps(sorted(quarantine.items())).encode()).hexdigest() if quarantine else ""
     waiting = sorted({**settled, **changes.settling}.items(), key=lambda item: item[1].since_s)
     return Look(
         state=WatchState(
             lake=str(lake.root),
-            announced=end,
             checked=state.checked + CHECKED_AGAIN if state.checked + CHECKED_AGAIN < len(registry.known) else 0,
             settling=dict(waiting[:WATCHED_AT_ONCE]),
             quarantine=digest,
         ),
-        announce=_videos(registry.log[state.announced : end]),
         outcomes=outcomes,
         quarantine=quarantine,
         quarantine_changed=digest != state.quarantine,
@@ -178,9 +175,3 @@ def _to_look_at_again(raw: Path, listing: Listing, registry: Registry) -> list[s
         and listing.files.get(path) == outcome.stamp
         and labels_changed_ns(raw / path) != outcome.retry_after_ns
     ]
-
-
-def _videos(outcomes: Sequence[Outcome]) -> list[Outcome]:
-    """The registered videos among `outcomes`, each key once, in order."""
-    videos = {outcome.key: outcome for outcome in outcomes if outcome.status == "registered"}
-    return list(videos.values())

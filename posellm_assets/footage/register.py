@@ -33,6 +33,7 @@ from posellm_assets.footage.video import UnreadableVideo, VideoInfo, probe
 from posellm_assets.keys import slug, sport_of, video_key
 from posellm_assets.lake import Lake
 from posellm_assets.parquet import short
+from posellm_assets.problems import clear_problem
 
 
 class StillChanging(OSError):
@@ -200,6 +201,9 @@ def _decide(lake: Lake, registry: Registry, found: Outcome, labels: Labels, info
         registered_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
     write_manifest(lake, _with_labels(manifest, found.path, labels))
+    # What kept it from being used may have been put right, so that all of it is tried again.
+    for step in lake.steps_with_problems():
+        clear_problem(lake, step, key)
     return _with(found, status="registered", key=key)
 
 

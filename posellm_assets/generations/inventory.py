@@ -10,6 +10,7 @@ from pathlib import Path
 from posellm_assets.files import sha256_of
 from posellm_assets.footage.intake import videos_still_there
 from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.footage.registry import registry_of
 from posellm_assets.generations.retraining import Arrival
 from posellm_assets.lake import Lake
 from posellm_assets.motion.tokens import MotionTokens
@@ -49,6 +50,11 @@ def _recorded(lake: Lake, key: str, lineage: str | None) -> bool:
             record_problem(lake, Problem(key=key, step=step, reason=sentence(found)))
             return True
     return False
+
+
+def unfinished_videos(lake: Lake) -> set[str]:
+    """The registered videos that have neither captions nor a problem: what an ingest still owes."""
+    return set(registry_of(lake).sha256_of) - set(lake.captioned_videos()) - troubled(lake)
 
 
 def arrival_of(lake: Lake, key: str) -> Arrival:

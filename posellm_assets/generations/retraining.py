@@ -1,6 +1,6 @@
 """What to do next when footage has landed: one pure decision, which the sensor and the demo both carry out."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
@@ -54,6 +54,10 @@ class Generation:
     finished: bool = True
     failures: int = 0
     """Runs that failed; as many as `ATTEMPTS` where a person stopped one."""
+    runs: int = 0
+    """Runs that it had, however they ended."""
+    frozen: bool = True
+    """Whether there is its snapshot; its first run freezes it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,19 @@ class Scope:
     in_snapshot: Collection[str] = ()
     """The videos of its newest snapshot."""
     newest: Generation | None = None
+
+
+@dataclass(frozen=True)
+class Busy:
+    """What runs at the moment, as far as it matters to what is begun."""
+
+    scopes: Collection[str] = ()
+    """Those of which a generation is in training."""
+    tokenizer: bool = False
+    tokenising: bool = False
+
+
+IDLE = Busy()
 
 
 @dataclass(frozen=True)
@@ -82,7 +99,7 @@ class Tokenise:
 
 @dataclass(frozen=True)
 class Freeze:
-    """Freeze these videos in a snapshot of `scope` and train on them."""
+    """Begin a generation of `scope`, for which these videos are there."""
 
     scope: str
     keys: tuple[str, ...]
@@ -91,10 +108,9 @@ class Freeze:
 
 @dataclass(frozen=True)
 class Train:
-    """Train on a snapshot that is frozen already, for the `attempt`th time; what is finished of it is kept."""
+    """Begin another run of a generation; what is finished of it is kept."""
 
     snapshot: str
-    attempt: int
     reason: str
 
 
@@ -118,39 +134,61 @@ def next_step(
     rules: Mapping[str, RetrainingRule],
     arrival: Callable[[str], Arrival],
     now_s: float,
+    busy: Busy = IDLE,
 ) -> Step:
-    """The next step towards a model that knows all usable footage, while nothing is running.
+    """The next step towards a model that knows all usable footage.
 
-    `usable` are the videos that have captions, no problem, and a file that is still there; `tokenised` those with
-    tokens of `lineage`. `arrival` is asked about single videos, as few as will do.
+    `usable` are the videos that have captions, no problem, a file that is still there, and no run at work on them;
+    `tokenised` those with tokens of `lineage`. `arrival` is asked about single videos, as few as will do. Only what is
+    of the same kind waits for what is `busy`: footage that comes in all the time keeps no generation from beginning.
     """
-    for state in scopes.values():
+    free = {scope: state for scope, state in scopes.items() if scope not in busy.scopes}
+    for state in free.values():
         if state.newest and not state.newest.finished and state.newest.failures < ATTEMPTS:
             return _go_on(state.newest)
-    due = {scope: _due(scope, rule, usable, scopes[scope], arrival, now_s) for scope, rule in rules.items()}
+    left = [state.newest for state in free.values() if state.newest and not state.newest.finished]
+    # Another run of one that could not even be frozen would be the same once more.
+    open_rules = {
+        scope: rule for scope, rule in rules.items() if scope in free and scopes[scope].newest not in _unfrozen(left)
+    }
+    missing = tuple(sorted(set(usable) - set(tokenised)))
+    due = {scope: _due(scope, rule, usable, scopes[scope], arrival, now_s) for scope, rule in open_rules.items()}
+    if lineage is not None:
+        ready = set(usable) & set(tokenised)
+        for scope, rule in open_rules.items():
+            step = _due(scope, rule, ready, scopes[scope], arrival, now_s)
+            # Where more waits for its tokens than has come in with tokens, it is worth waiting for.
+            if isinstance(step, Freeze) and len(missing) <= len(set(step.keys) - set(scopes[scope].in_snapshot)):
+                return step
     steps = [step for step in due.values() if isinstance(step, Freeze)]
     began = any(state.in_snapshot for state in scopes.values())
-    missing = tuple(sorted(set(usable) - set(tokenised)))
-    if steps and lineage is None:
-        return TrainTokenizer(f"{steps[0].reason}, and there is no tokenizer yet")
-    if lineage is not None and missing and (steps or began):
-        return Tokenise(missing, f"{len(missing)} videos have no tokens of {lineage}")
-    if steps:
-        return steps[0]
     waits = [step for step in due.values() if isinstance(step, Wait)]
-    told = [
-        f"{state.newest.snapshot} failed and is left for a person (`posellm status` says why)"
-        for state in scopes.values()
-        if state.newest and not state.newest.finished
+    told = [wait.reason for wait in waits]
+    if steps and lineage is None:
+        if not busy.tokenizer:
+            return TrainTokenizer(f"{steps[0].reason}, and there is no tokenizer yet")
+        told.append(f"{steps[0].reason}, and the tokenizer is in training")
+    elif lineage is not None and missing and (steps or began):
+        if not busy.tokenising:
+            return Tokenise(missing, f"{len(missing)} videos have no tokens of {lineage}")
+        told.append(f"{len(missing)} videos are being tokenised")
+    told += [f"{scope}: a generation is in training" for scope in rules if scope in busy.scopes]
+    told += [
+        f"{generation.snapshot} failed and is left for a person (`posellm status` says why)" for generation in left
     ]
     times = [wait.until_s for wait in waits if wait.until_s is not None]
-    return Wait("; ".join([*(wait.reason for wait in waits), *told]), min(times, default=None))
+    return Wait("; ".join(told), min(times, default=None))
+
+
+def _unfrozen(generations: Sequence[Generation]) -> list[Generation]:
+    return [generation for generation in generations if not generation.frozen]
 
 
 def _go_on(generation: Generation) -> Train:
-    attempt = generation.failures + 1
-    said = "failed and resumes from its checkpoint" if generation.failures else "is frozen and has no run yet"
-    return Train(generation.snapshot, attempt, f"{generation.snapshot} {said}")
+    said = (
+        "has not come to its end and resumes from its checkpoint" if generation.runs else "is frozen and has no run yet"
+    )
+    return Train(generation.snapshot, f"{generation.snapshot} {said}")
 
 
 def _due(

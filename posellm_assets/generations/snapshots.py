@@ -116,6 +116,12 @@ def snapshot_keys(lake: Lake, scope: str | None = ALL_SPORTS) -> list[str]:
     )
 
 
+def next_snapshot(lake: Lake, scope: str = ALL_SPORTS) -> str:
+    """What the next snapshot of a scope will be called."""
+    taken = snapshot_keys(lake, scope)
+    return snapshot_key(scope, int(taken[-1].rsplit("-", 1)[1]) + 1 if taken else 1)
+
+
 def videos_of_last_snapshot(lake: Lake, lineage: str, scope: str = ALL_SPORTS) -> set[str]:
     """The videos that the newest snapshot of a scope holds; none where it is not of the codes of `lineage`.
 
@@ -141,9 +147,7 @@ def freeze(
     A video whose manifest, motion, captions or tokens cannot be read is left out, and has a recorded problem instead.
     Raises SnapshotError where there are no videos, or none of them falls into the train split.
     """
-    taken = snapshot_keys(lake, scope)
-    number = int(taken[-1].rsplit("-", 1)[1]) + 1 if taken else 1
-    name = snapshot_key(scope, number)
+    taken, name = snapshot_keys(lake, scope), next_snapshot(lake, scope)
     before = read_snapshot(lake, taken[-1]).videos if taken else []
     found = {key: attempted(partial(_frozen_video, lake, lineage), key) for key in sorted(set(keys))}
     unchanged = {video.key for video in before if video.model_copy(update={"part": ""}) == found.get(video.key)}

@@ -1,17 +1,25 @@
 """The sensor on real files and a real instance; its requests are carried out as the daemon does."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import EngineEventData
 
+from posellm_assets.commands.status import overview
 from posellm_assets.defs.footage import FOOTAGE, QUARANTINE
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.partitions import RANGE_END, RANGE_START, videos
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
+from posellm_assets.defs.runs import LAUNCHED
 from posellm_assets.defs.videos import video_assets
 from posellm_assets.footage.register import register
 from posellm_assets.lake import Lake
+from posellm_assets.texts.captions import Captions, write_captions
 from posellm_assets_tests.clips import write_clip
 
 NAME = videos.name or ""
@@ -22,6 +30,7 @@ class House:
 
     def __init__(self, root: Path, instance: dg.DagsterInstance):
         self.lake, self.instance, self.cursor = Lake(root), instance, None
+        self.queued: dict[str, str] = {}
         self.resource = LakeResource(root=str(root), settings={"footage": {"settle_s": 0}})
         self.defs = dg.Definitions(
             assets=[video_assets("ingest_videos", [FOOTAGE], max_videos_per_run=200), QUARANTINE],
@@ -29,6 +38,7 @@ class House:
             sensors=[new_footage_sensor],
             resources={"lake": self.resource, "pool": PoolResource(), "programs": Programs()},
         )
+        self.job = self.defs.resolve_job_def("ingest_footage")
 
     def drop(self, path: str, variant: int) -> Path:
         return write_clip(self.lake.raw / path, variant)
@@ -48,12 +58,38 @@ class House:
         for request in data.dynamic_partitions_requests:
             self.instance.add_dynamic_partitions(NAME, list(request.partition_keys))
         self.cursor = data.cursor
+        for request in data.run_requests:
+            assert request.run_key not in self.queued, "Dagster remembers a run key for ever"
+            tags = {**request.tags, "dagster/run_key": request.run_key}
+            run = self.instance.create_run_for_job(self.job, tags=tags, status=dg.DagsterRunStatus.NOT_STARTED)
+            self.queued[request.run_key] = run.run_id
         return data
 
     def run(self, request: dg.RunRequest, raise_on_error: bool = True):
+        """Carry out a queued run; what the later steps leave is written by hand."""
+        self.instance.delete_run(self.queued[request.run_key])
         tags = {**request.tags, "dagster/run_key": request.run_key}
-        job = self.defs.resolve_job_def("ingest_footage")
-        return job.execute_in_process(instance=self.instance, tags=tags, raise_on_error=raise_on_error)
+        result = self.job.execute_in_process(instance=self.instance, tags=tags, raise_on_error=raise_on_error)
+        for event in result.asset_materializations_for_node("ingest_videos"):
+            write_captions(self.lake, Captions(key=event.partition or "", texts=[], facts=[]))
+        return result
+
+    def end(self, request: dg.RunRequest, canceled: bool = False) -> None:
+        """End a queued run without success, as where its process was killed, or a person cancelled it."""
+        kind = dg.DagsterEventType.RUN_CANCELED if canceled else dg.DagsterEventType.RUN_FAILURE
+        event = dg.DagsterEvent(kind.value, "ingest_footage", message="its process is no more")
+        self.instance.report_dagster_event(event, self.queued[request.run_key])
+
+    def said(self) -> list[str]:
+        return overview(self.lake)["unfinished"]["why"]
+
+    def forget(self, request: dg.RunRequest) -> None:
+        """Have it that the daemon died before it made a run of a request."""
+        self.instance.delete_run(self.queued.pop(request.run_key))
+
+    def with_runs_of(self, videos: int) -> LakeResource:
+        settings = {"footage": {"settle_s": 0}, "automation": {"max_videos_per_run": videos}}
+        return LakeResource(root=self.resource.root, settings=settings)
 
     def partitions(self):
         return list(self.instance.get_dynamic_partitions(NAME))
@@ -111,9 +147,7 @@ def test_keys_added_in_one_request_are_neighbours_whatever_is_there_already(hous
 
 
 def test_many_clips_become_runs_of_a_bounded_size(house):
-    house.resource = LakeResource(
-        root=house.resource.root, settings={"footage": {"settle_s": 0}, "automation": {"max_videos_per_run": 2}}
-    )
+    house.resource = house.with_runs_of(2)
     for number in range(1, 6):
         house.drop(f"tennis/{number}.mp4", number)
     data = house.tick()
@@ -132,6 +166,7 @@ def test_what_cannot_be_read_is_shown_as_a_table_and_stops_nothing(house):
     rows = {row["file"]: row["reason"] for row in house.quarantine()}
     assert set(rows) == {"tennis/it's | broken.mp4", "tennis/link.mp4"}
     assert rows["tennis/link.mp4"].startswith("it is a link")
+    house.run(data.run_requests[0])
     quiet = house.tick()
     assert not quiet.asset_events and quiet.skip_message.endswith("2 in quarantine")
     (house.lake.raw / "tennis" / "it's | broken.mp4").unlink()
@@ -150,7 +185,7 @@ def test_a_tick_that_died_before_dagster_heard_of_it_is_made_up_for(house):
 def test_a_tick_that_died_between_partitions_and_runs_is_made_up_for(house):
     for number in range(1, 4):
         house.drop(f"tennis/{number}.mp4", number)
-    first = house.tick()
+    house.forget(*house.tick().run_requests)
     house.instance.add_dynamic_partitions(NAME, ["golf.other.00000000"])
     house.drop("tennis/4.mp4", 4)
     house.cursor = None
@@ -158,8 +193,105 @@ def test_a_tick_that_died_between_partitions_and_runs_is_made_up_for(house):
     keys = house.partitions()
     ranges = [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in second.run_requests]
     assert ranges == [(keys[0], keys[2]), (keys[4], keys[4])]
-    # Dagster starts no second run for the same key, so that the run of the first tick, where there is one, is enough.
-    assert second.run_requests[0].run_key == first.run_requests[0].run_key
+
+
+def test_what_a_run_left_is_asked_for_again_until_it_is_done(house):
+    for number in range(1, 4):
+        house.drop(f"tennis/{number}.mp4", number)
+    (first,) = house.tick().run_requests
+    keys = house.partitions()
+    assert not house.tick().run_requests, "a run that works or waits is enough"
+    assert house.said() == ["3 are in a run that works or waits for its turn"]
+    write_captions(house.lake, Captions(key=keys[1], texts=[], facts=[]))
+    house.end(first)
+    again = house.tick().run_requests
+    assert [(request.tags[RANGE_START], request.tags[RANGE_END]) for request in again] == [
+        (keys[0], keys[0]),
+        (keys[2], keys[2]),
+    ]
+    (said,) = house.said()
+    assert said.startswith("2 have just been asked for; the last run that ended badly: its process is no more (run ")
+    for request in again:
+        house.run(request)
+    assert not house.tick().run_requests
+    assert house.said() == []
+
+
+def test_runs_that_fail_again_and_again_wait_longer_and_become_smaller(house, monkeypatch):
+    for number in range(1, 10):
+        house.drop(f"tennis/{number}.mp4", number)
+    house.resource = house.with_runs_of(8)
+    sizes, began_s = [], time.time()
+    for waited_s in (1_000, 1_001, 2_000, 9_000):
+        monkeypatch.setattr(time, "time", lambda waited_s=waited_s: began_s + waited_s)
+        requests = house.tick().run_requests
+        sizes.append(len(requests))
+        for request in requests:
+            house.end(request)
+        monkeypatch.undo()
+    assert sizes == [2, 2, 9, 9], "from the second failure on each is alone"
+    assert not house.tick().run_requests
+    (said,) = house.said()
+    assert said.startswith("9 are tried again later, the first at "), said
+    assert "; the last run that ended badly: its process is no more (run " in said
+
+
+def test_a_run_that_a_person_cancelled_is_left_to_that_person(house):
+    house.drop("tennis/a.mp4", 1)
+    house.end(*house.tick().run_requests, canceled=True)
+    assert not house.tick().run_requests
+    assert house.said() == ["1 wait for a person, who cancelled their run; launch ingest_footage for them"]
+
+
+def test_a_deleted_partition_comes_back_and_what_is_ready_is_not_done_again(house):
+    house.drop("tennis/a.mp4", 1)
+    house.run(house.tick().run_requests[0])
+    house.drop("tennis/b.mp4", 2)
+    before = house.tick().run_requests
+    keys = house.partitions()
+    for request in before:
+        house.forget(request)
+    for key in keys:
+        house.instance.delete_dynamic_partition(NAME, key)
+    (request,) = house.tick().run_requests
+    assert set(house.partitions()) == set(keys)
+    assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (keys[1], keys[1])
+
+
+def test_a_new_dagster_home_knows_all_videos_and_asks_only_for_what_is_not_ready(house, tmp_path):
+    house.drop("tennis/a.mp4", 1)
+    house.run(house.tick().run_requests[0])
+    house.drop("tennis/b.mp4", 2)
+    house.tick()
+    keys = house.partitions()
+    (tmp_path / "second").mkdir()
+    with dg.instance_for_test(temp_dir=str(tmp_path / "second")) as instance:
+        new = House(tmp_path / "lake", instance)
+        (request,) = new.tick().run_requests
+        assert set(new.partitions()) == set(keys)
+        assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (keys[1], keys[1])
+
+
+def test_a_run_whose_process_is_no_more_is_ended_by_the_next_tick(house):
+    house.drop("tennis/a.mp4", 1)
+    (request,) = house.tick().run_requests
+    run = house.instance.get_run_by_id(house.queued[request.run_key])
+    house.instance.add_run_tags(run.run_id, {LAUNCHED: "{}"})
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    house.instance.report_engine_event("Started process", run, EngineEventData.in_process(process.pid))
+    house.instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "ingest_footage"), run.run_id)
+    assert not house.tick().run_requests
+    process.kill()
+    process.wait()
+    (again,) = house.tick().run_requests
+    assert again.run_key != request.run_key
+    assert house.instance.get_run_by_id(run.run_id).status == dg.DagsterRunStatus.FAILURE
+    later = house.instance.get_run_by_id(house.queued[again.run_key])
+    house.instance.add_run_tags(later.run_id, {LAUNCHED: "{}"})
+    house.instance.report_engine_event("Started process", later, EngineEventData.in_process(os.getpid()))
+    house.instance.report_dagster_event(dg.DagsterEvent("PIPELINE_START", "ingest_footage"), later.run_id)
+    assert not house.tick().run_requests
+    assert house.instance.get_run_by_id(later.run_id).status == dg.DagsterRunStatus.STARTED
 
 
 def test_what_somebody_else_has_taken_in_is_not_run_again(house):

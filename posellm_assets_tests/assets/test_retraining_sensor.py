@@ -8,16 +8,18 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.events import JobFailureData, RunFailureReason
 
 from posellm_assets.commands.status import overview
 from posellm_assets.definitions import build_defs
-from posellm_assets.defs.partitions import PARTITION, snapshots
+from posellm_assets.defs.language import stage_dataset
+from posellm_assets.defs.partitions import PARTITION, RANGE_END, RANGE_START, snapshots
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.defs.retraining_sensor import retraining_sensor
-from posellm_assets.defs.runs import LOCK, locked
+from posellm_assets.defs.runs import DEATHS, LOCK, locked
 from posellm_assets.files import write_bytes
 from posellm_assets.footage.register import register
-from posellm_assets.generations.snapshots import freeze, read_snapshot, snapshot_keys
+from posellm_assets.generations.snapshots import Snapshot, freeze, read_snapshot, snapshot_keys
 from posellm_assets.lake import Lake
 from posellm_assets.texts.captions import Captions, CaptionText, write_captions
 from posellm_assets_tests.clips import write_clip
@@ -61,19 +63,37 @@ class House:
         )
         data = retraining_sensor.evaluate_tick(context)
         for request in data.dynamic_partitions_requests or ():
-            self.instance.add_dynamic_partitions(snapshots.name or "", list(request.partition_keys))
+            self.instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
         self.cursor = data.cursor or self.cursor
         return data
 
-    def run(self, snapshot: str, status: dg.DagsterRunStatus, **tags: str) -> dg.DagsterRun:
-        """A run of a generation that has come to `status`."""
+    def freeze(self, request: dg.RunRequest) -> Snapshot:
+        """What the run of a generation begins with."""
+        key, resources = request.tags[PARTITION], {"lake": self.resource}
+        assert dg.materialize([stage_dataset], partition_key=key, instance=self.instance, resources=resources).success
+        return read_snapshot(self.lake, key)
+
+    def ingesting(self, first: str, last: str) -> dg.DagsterRun:
+        """A run that is ingesting a range of videos."""
+        return self.instance.create_run_for_job(
+            self.repository.get_job("ingest_footage"),
+            tags={RANGE_START: first, RANGE_END: last},
+            status=dg.DagsterRunStatus.STARTED,
+        )
+
+    def run(self, snapshot: str, status: dg.DagsterRunStatus, died: bool = False, **tags: str) -> dg.DagsterRun:
+        """A run of a generation that has come to `status`; where it `died`, no step of it failed."""
         run = self.instance.create_run_for_job(
             self.repository.get_job("train_generation"),
             tags={PARTITION: snapshot, **tags},
             status=status if status not in ENDS else dg.DagsterRunStatus.STARTED,
         )
         if status in ENDS:
-            event = dg.DagsterEvent(ENDS[status].value, "train_generation", message="ended")
+            failed = JobFailureData(error=None, failure_reason=RunFailureReason.STEP_FAILURE)
+            of_failure = failed if status == dg.DagsterRunStatus.FAILURE and not died else None
+            event = dg.DagsterEvent(
+                ENDS[status].value, "train_generation", message="ended", event_specific_data=of_failure
+            )
             self.instance.report_dagster_event(event, run.run_id)
         return run
 
@@ -103,18 +123,18 @@ def test_enough_footage_is_frozen_and_one_run_asked_for(house: House) -> None:
         "all-0001-1",
         "all-0001",
     )
-    frozen = read_snapshot(house.lake, "all-0001")
+    frozen = house.freeze(request)
     assert [video.key for video in frozen.videos] == sorted(keys)
     assert frozen.reason == "all: 4 new videos"
     house.run("all-0001", dg.DagsterRunStatus.STARTED)
     house.take_in(5, 6, 7, 8)
-    assert house.tick().skip_message == "train_generation is running"
+    assert "all: a generation is in training" in str(house.tick().skip_message)
 
 
 def test_a_sport_that_the_codes_do_not_express_is_named_before_it_is_trained_on_and_after(house: House) -> None:
     house.take_in(1, 2, 3, 4)
     write_held_out(house.lake, "vq-1", 0.5)
-    house.tick()
+    house.freeze(*house.tick().run_requests)
     told = "all: 4 new videos; the tokenizer's codes do not express yoga: a median of 1 mm of error on 4 videos"
     assert read_snapshot(house.lake, "all-0001").reason.startswith(told)
     assert [drift["sport"] for drift in overview(house.lake)["drift"]] == ["yoga"]
@@ -157,11 +177,46 @@ def test_a_run_whose_process_was_killed_blocks_nothing(house: House, tmp_path: P
     lock = tmp_path / "lock"
     run = house.run("all-0001", dg.DagsterRunStatus.STARTED, **{LOCK: str(lock)})
     with locked(lock):
-        assert house.tick().skip_message == "train_generation is running"
+        assert house.tick().skip_message == "all: a generation is in training"
     (request,) = house.tick().run_requests
     assert request.run_key == "all-0001-2"
     ended = house.instance.get_run_by_id(run.run_id)
     assert ended and ended.status == dg.DagsterRunStatus.FAILURE
+
+
+def test_a_generation_whose_machine_gives_out_again_and_again_is_not_given_up(house: House) -> None:
+    house.take_in(1, 2, 3, 4)
+    for attempt in range(1, 2 * DEATHS + 1):
+        (request,) = house.tick().run_requests
+        assert request.run_key == f"all-0001-{attempt}"
+        house.run("all-0001", dg.DagsterRunStatus.FAILURE, died=True)
+    assert "left for a person" in str(house.tick().skip_message), "what kills its own process is, in the end"
+
+
+def test_footage_that_comes_in_steadily_starves_no_training(house: House) -> None:
+    keys = house.take_in(1, 2, 3, 4, 5)
+    house.instance.add_dynamic_partitions("videos", keys)
+    house.ingesting(keys[4], keys[4])
+    (request,) = house.tick().run_requests
+    assert request.job_name == "train_generation"
+    house.ingesting(keys[0], keys[3])
+    assert "0 new videos" in str(house.tick().skip_message), "what a run has in hand counts when it has ended"
+
+
+def test_a_deleted_partition_and_a_new_dagster_home_stop_no_training(house: House) -> None:
+    keys = house.take_in(1, 2, 3, 4)
+    house.lake.motion_tokens("vq-1", keys[1]).unlink()
+    assert house.instance.get_dynamic_partitions("videos") == []
+    (request,) = house.tick().run_requests
+    assert (request.job_name, request.tags[RANGE_START]) == ("tokenise_motion", keys[1])
+    assert house.instance.get_dynamic_partitions("videos") == [keys[1]]
+
+
+def test_a_tick_reads_no_more_of_a_generation_than_names(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    house.take_in(1, 2, 3, 4)
+    monkeypatch.setattr("posellm_assets.generations.snapshots.sha256_of", lambda _: pytest.fail("a tick froze"))
+    assert house.tick().run_requests
+    assert snapshot_keys(house.lake) == []
 
 
 def test_an_idle_tick_lists_nothing_until_something_changes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,12 +246,12 @@ def test_a_file_that_was_put_back_is_noticed_though_nothing_else_changes(
 
 def test_footage_that_is_gone_is_left_out_of_the_next_snapshot_and_stays_in_the_last(house: House) -> None:
     keys = house.take_in(1, 2, 3, 4)
-    house.tick()
+    house.freeze(*house.tick().run_requests)
     house.run("all-0001", dg.DagsterRunStatus.SUCCESS)
     (house.lake.raw / "yoga" / "2.mp4").unlink()
     new = house.take_in(5, 6, 7, 8)
-    assert house.tick().run_requests
-    assert {video.key for video in read_snapshot(house.lake, "all-0002").videos} == {*keys, *new} - {keys[1]}
+    frozen = house.freeze(*house.tick().run_requests)
+    assert {video.key for video in frozen.videos} == {*keys, *new} - {keys[1]}
     assert {video.key for video in read_snapshot(house.lake, "all-0001").videos} == set(keys)
 
 
@@ -219,6 +274,8 @@ def test_tokens_that_failed_twice_are_left_for_a_person(house: House) -> None:
         (request,) = house.tick().run_requests
         keys_asked.append(request.run_key)
         run = house.instance.create_run_for_job(house.repository.get_job("tokenise_motion"), tags=request.tags)
-        house.instance.report_run_failed(run)
+        house.instance.report_run_failed(
+            run, job_failure_data=JobFailureData(error=None, failure_reason=RunFailureReason.STEP_FAILURE)
+        )
     assert len(set(keys_asked)) == 2, "Dagster remembers a run key for ever"
     assert "left for a person" in str(house.tick().skip_message)

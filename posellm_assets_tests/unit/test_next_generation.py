@@ -7,9 +7,10 @@ import pytest
 
 from posellm_assets.files import write_bytes
 from posellm_assets.footage.manifest import FootageManifest, read_manifest, write_manifest
+from posellm_assets.footage.registry import Outcome, registry_of
 from posellm_assets.footage.video import VideoInfo
-from posellm_assets.generations.retraining import Freeze, Wait
-from posellm_assets.generations.snapshots import Snapshot
+from posellm_assets.generations.retraining import Wait
+from posellm_assets.generations.snapshots import Snapshot, SnapshotError, next_snapshot
 from posellm_assets.jobs.language import stage_job
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import ModelConfig, StageConfig, TinyConfig
@@ -19,7 +20,7 @@ from posellm_assets.problems import all_problems
 from posellm_assets.settings import Settings, load_settings
 from posellm_assets.texts.captions import Captions, write_captions
 from posellm_assets_tests.releases import put_in_use
-from posellm_assets_tests.tokens import write_codebook, write_tokens
+from posellm_assets_tests.tokens import write_codebook, write_held_out, write_tokens
 from posellm_assets_tests.unit.language import samples
 
 KEY = "yoga.bend.0000000a"
@@ -35,11 +36,13 @@ def lake(tmp_path: Path) -> Lake:
         sha256=KEY[-8:] * 8, size_bytes=1, video=INFO, registered_at="2026-01-01T00:00:00+00:00",
     )  # fmt: skip
     write_manifest(lake, manifest)
+    registered(lake, KEY, manifest.source)
     write_captions(lake, Captions(key=KEY, texts=[], facts=[]))
     write_bytes(lake.motion(KEY), b"motion")
     write_tokens(lake, "vq-1", KEY)
     put_in_use(lake, "tokenizer", "vq-1")
     write_codebook(lake, "vq-1", codes=8)
+    write_held_out(lake, "vq-1")
     first = frozen(lake, load_settings(lake))
     final = lake.finished_model(first.snapshot, "stage3")
     final.mkdir(parents=True)
@@ -48,8 +51,15 @@ def lake(tmp_path: Path) -> Lake:
     return lake
 
 
+def registered(lake: Lake, key: str, source: str) -> None:
+    write_bytes(lake.raw / source, b"a clip")
+    with registry_of(lake).writing() as registry:
+        sha256 = key[-8:] * 8
+        registry.append(Outcome(path=source, size=6, mtime_ns=1, status="registered", key=key, sha256=sha256))
+
+
 def frozen(lake: Lake, settings: Settings) -> Snapshot:
-    return freeze_snapshot(lake, settings, Freeze("all", (KEY,), "a rule"))
+    return freeze_snapshot(lake, settings, next_snapshot(lake))
 
 
 def changed(lake: Lake, **language: Any) -> Settings:
@@ -58,12 +68,13 @@ def changed(lake: Lake, **language: Any) -> Settings:
 
 def test_a_released_model_is_gone_on_from_as_long_as_its_base_is_the_one_that_is_set(lake: Lake) -> None:
     second = frozen(lake, load_settings(lake))
-    assert (second.parent, second.reason) == ("all-0001", "a rule")
+    assert (second.parent, second.reason) == ("all-0001", "all: 0 new videos")
     assert frozen(lake, changed(lake, model={"method": "lora"})).parent == "all-0001"
     other = frozen(lake, changed(lake, model={"base": "unsloth/Qwen3-1.7B", "method": "lora"}))
     assert other.parent is None
     assert other.reason == (
-        "a rule; starts from unsloth/Qwen3-1.7B as set, because all-0001 was made from tiny with 4 layers of 128"
+        "all: 0 new videos; "
+        "starts from unsloth/Qwen3-1.7B as set, because all-0001 was made from tiny with 4 layers of 128"
     )
     assert frozen(lake, changed(lake, model={"tiny": {"layers": 6}})).parent is None
 
@@ -109,8 +120,9 @@ def test_a_damaged_file_of_one_video_leaves_it_out_and_the_generation_begins(lak
         "captions": lake.captions(other),
         "motion_tokens": lake.motion_tokens("vq-1", other),
     }
+    registered(lake, other, "yoga/2.mp4")
     write_bytes(places[step], b'{"key": ')
-    snapshot = freeze_snapshot(lake, load_settings(lake), Freeze("all", (KEY, other), "a rule"))
+    snapshot = freeze_snapshot(lake, load_settings(lake), next_snapshot(lake))
     assert [video.key for video in snapshot.videos] == [KEY]
     (problem,) = all_problems(lake)
     assert (problem.key, problem.step) == (other, step)
@@ -118,9 +130,15 @@ def test_a_damaged_file_of_one_video_leaves_it_out_and_the_generation_begins(lak
 
 
 def test_where_the_history_of_releases_is_damaged_nothing_is_begun_and_the_reason_is_told(lake: Lake) -> None:
-    lake.raw.mkdir(parents=True)
     write_bytes(lake.releases("tokenizer"), b"{")
     step = decide(lake, load_settings(lake), {})
     assert isinstance(step, Wait)
     assert "no generation is begun" in step.reason
     assert "tokenizer.json is damaged" in step.reason
+
+
+def test_a_snapshot_is_frozen_only_in_its_turn_and_never_without_footage(lake: Lake) -> None:
+    with pytest.raises(SnapshotError, match="all-0003 is not frozen, and the next snapshot is all-0002"):
+        freeze_snapshot(lake, load_settings(lake), "all-0003")
+    with pytest.raises(SnapshotError, match="none of the 0 videos"):
+        freeze_snapshot(lake, load_settings(lake), "tennis-0001")

@@ -1,10 +1,10 @@
-import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
 
-from posellm_assets.footage import intake
+from posellm_assets.footage import intake, reading
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.intake import Look, WatchState, look, status
 from posellm_assets.footage.registry import registry_of
@@ -27,8 +27,8 @@ class Watcher:
         self.now_s += 10
         return found
 
-    def announced(self) -> list[str]:
-        return [outcome.path for outcome in self.look().announce]
+    def registered(self) -> list[str]:
+        return [outcome.path for outcome in self.look().outcomes if outcome.status == "registered"]
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_a_clip_still_being_copied_is_registered_after_it_has_settled(lake):
         path.write_bytes(whole[:size])
         assert watcher.look().outcomes == []
     path.write_bytes(whole)
-    assert [watcher.announced() for _ in range(4)] == [[], [], ["tennis/a.mp4"], []]
+    assert [watcher.registered() for _ in range(4)] == [[], [], ["tennis/a.mp4"], []]
 
 
 def test_one_broken_clip_stops_no_other(lake):
@@ -58,10 +58,14 @@ def test_one_broken_clip_stops_no_other(lake):
     (lake.raw / "tennis" / "2 broken.mp4").write_text("not a video")
     watcher = Watcher(lake)
     found = watcher.look()
-    assert [outcome.path for outcome in found.announce] == ["tennis/1.mp4", "tennis/2.mp4", "tennis/3.mp4"]
+    assert [outcome.path for outcome in found.outcomes if outcome.key] == [
+        "tennis/1.mp4",
+        "tennis/2.mp4",
+        "tennis/3.mp4",
+    ]
     assert set(found.quarantine) == {"tennis/2 broken.mp4"} and found.quarantine_changed
     again = watcher.look()
-    assert again.outcomes == [] and again.announce == [] and not again.quarantine_changed
+    assert again.outcomes == [] and not again.quarantine_changed
     assert (again.known, again.waiting) == (4, 0)
 
 
@@ -69,7 +73,7 @@ def test_more_clips_than_one_look_may_take_wait_for_the_next(lake):
     for number in range(1, 6):
         drop(lake, f"tennis/{number}.mp4", number)
     watcher = Watcher(lake, FootageConfig(settle_s=0, max_files_per_tick=2))
-    assert [watcher.announced() for _ in range(4)] == [
+    assert [watcher.registered() for _ in range(4)] == [
         ["tennis/1.mp4", "tennis/2.mp4"],
         ["tennis/3.mp4", "tennis/4.mp4"],
         ["tennis/5.mp4"],
@@ -86,36 +90,6 @@ def test_a_look_ends_when_its_time_is_up(lake):
     assert found.waiting == 2
 
 
-def test_a_watcher_that_died_after_registering_announces_at_its_next_look(lake):
-    drop(lake, "tennis/a.mp4")
-    watcher = Watcher(lake)
-    before = watcher.state
-    assert watcher.announced() == ["tennis/a.mp4"]
-    watcher.state = before
-    assert watcher.announced() == ["tennis/a.mp4"]
-
-
-def test_a_clip_registered_twice_in_a_look_is_announced_once(lake):
-    path = drop(lake, "tennis/a.mp4")
-    watcher = Watcher(lake)
-    before = watcher.state
-    watcher.look()
-    os.utime(path)
-    watcher.look()
-    assert len(registry_of(lake).log) == 2
-    watcher.state = before
-    assert watcher.announced() == ["tennis/a.mp4"]
-
-
-def test_another_lake_is_announced_from_its_beginning(lake, tmp_path):
-    drop(lake, "tennis/a.mp4")
-    watcher = Watcher(lake)
-    watcher.look()
-    shutil.copytree(tmp_path / "lake", tmp_path / "second")
-    watcher.lake = Lake(tmp_path / "second")
-    assert watcher.announced() == ["tennis/a.mp4"]
-
-
 def test_a_corrected_sidecar_frees_its_clip_without_touching_the_video(lake):
     path = drop(lake, "tennis/a.mp4")
     sidecar = path.with_name("a.mp4.json")
@@ -125,7 +99,7 @@ def test_a_corrected_sidecar_frees_its_clip_without_touching_the_video(lake):
     assert watcher.look().outcomes == []
     sidecar.write_text('{"label": "lob"}')
     found = watcher.look()
-    assert [outcome.path for outcome in found.announce] == ["tennis/a.mp4"]
+    assert [outcome.path for outcome in found.outcomes] == ["tennis/a.mp4"]
     assert found.quarantine == {} and found.quarantine_changed
 
 
@@ -133,11 +107,11 @@ def test_a_removed_clip_leaves_the_quarantine_and_a_registered_one_leaves_nothin
     broken, whole = drop(lake, "tennis/broken.mp4"), drop(lake, "tennis/whole.mp4", 2)
     broken.write_text("not a video")
     watcher = Watcher(lake)
-    key = watcher.look().announce[0].key
+    (key,) = {outcome.key for outcome in watcher.look().outcomes if outcome.key}
     broken.unlink()
     whole.unlink()
     found = watcher.look()
-    assert found.quarantine == {} and found.quarantine_changed and found.announce == []
+    assert found.quarantine == {} and found.quarantine_changed and found.outcomes == []
     assert lake.footage(key).exists()
 
 
@@ -174,8 +148,8 @@ def test_a_clip_replaced_in_place_is_noticed_in_a_large_lake_after_a_round_of_lo
     assert len(registry_of(lake).log) == 5
     for number, path in enumerate(paths, start=11):
         write_clip(path, number)
-    announced = [path for _ in range(8) for path in watcher.announced()]
-    assert sorted(announced) == [f"tennis/{number}.mp4" for number in range(1, 6)]
+    registered = [path for _ in range(8) for path in watcher.registered()]
+    assert sorted(registered) == [f"tennis/{number}.mp4" for number in range(1, 6)]
 
 
 def test_status_says_what_is_there_and_what_is_not(lake):
@@ -184,7 +158,7 @@ def test_status_says_what_is_there_and_what_is_not(lake):
     drop(lake, "golf/copy of b.mp4", 2)
     (lake.raw / "golf" / "broken.mp4").write_text("not a video")
     (lake.raw / "stray.mp4").write_text("not a video")
-    key = {outcome.path: outcome.key for outcome in Watcher(lake).look().announce}["golf/b.mp4"]
+    key = {outcome.path: outcome.key for outcome in Watcher(lake).look().outcomes}["golf/b.mp4"]
     drop(lake, "golf/fresh.mp4", 3)
     found = status(lake)
     assert found.videos == {"golf": 1, "tennis": 1}
@@ -192,3 +166,39 @@ def test_status_says_what_is_there_and_what_is_not(lake):
     assert set(found.quarantined) == {"golf/broken.mp4", "stray.mp4"}
     assert found.waiting == ["golf/fresh.mp4"]
     assert status(Lake(lake.root / "nowhere")).videos == {}
+
+
+def test_a_file_that_takes_longer_than_a_look_is_read_once_and_holds_up_no_other(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drop(lake, "tennis/a slow.mp4")
+    register, begun, goes_on = reading.register, [], threading.Event()
+
+    def slowly(lake: Lake, source: str):
+        begun.append(source)
+        if "slow" in source:
+            assert goes_on.wait(60)
+        return register(lake, source)
+
+    monkeypatch.setattr(reading, "register", slowly)
+    watcher = Watcher(lake, FootageConfig(settle_s=0, tick_budget_s=0.2))
+    found = watcher.look()
+    assert (found.outcomes, found.waiting) == ([], 1)
+    drop(lake, "tennis/b.mp4", 2)
+    assert watcher.registered() == ["tennis/b.mp4"]
+    assert watcher.registered() == []
+    goes_on.set()
+    (thread,) = [one for one in threading.enumerate() if one.name == "reading tennis/a slow.mp4"]
+    thread.join(60)
+    watcher.look()
+    assert begun == ["tennis/a slow.mp4", "tennis/b.mp4"], "each is read once"
+    assert watcher.look().waiting == 0
+    assert {outcome.path for outcome in registry_of(lake).log} == {"tennis/a slow.mp4", "tennis/b.mp4"}
+
+
+def test_large_files_are_read_after_all_others(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "LARGE_BYTES", 10_000)
+    large = drop(lake, "tennis/a.mp4")
+    large.write_bytes(large.read_bytes() + (20_000).to_bytes(4, "big") + b"free" + bytes(19_992))
+    drop(lake, "tennis/b.mp4", 2)
+    assert Watcher(lake).registered() == ["tennis/b.mp4", "tennis/a.mp4"]

@@ -6,6 +6,7 @@ import pytest
 
 from posellm_assets.generations.retraining import (
     Arrival,
+    Busy,
     Freeze,
     Generation,
     RetrainingRule,
@@ -122,7 +123,7 @@ def test_a_sport_with_a_rule_of_its_own_gets_generations_of_its_own() -> None:
 def test_a_snapshot_without_a_run_is_taken_up_before_anything_else() -> None:
     scopes = {"all": Scope(clips(10), Generation("all-0003", finished=False))}
     step = decide(clips(30), tokenised=clips(30), scopes=scopes)
-    assert step == Train("all-0003", 1, "all-0003 is frozen and has no run yet")
+    assert step == Train("all-0003", "all-0003 is frozen and has no run yet")
 
 
 def test_a_failed_generation_is_retried_once_and_then_left_for_a_person_while_new_footage_goes_on() -> None:
@@ -132,7 +133,6 @@ def test_a_failed_generation_is_retried_once_and_then_left_for_a_person_while_ne
 
     step = after(1, 10)
     assert isinstance(step, Train)
-    assert step.attempt == 2
     left = after(2, 10)
     assert isinstance(left, Wait)
     assert "all-0003 failed and is left for a person" in left.reason
@@ -158,3 +158,45 @@ def test_days_are_told_as_dates() -> None:
         clips(1), tokenised=clips(1), rules=rules, arrival=lambda key: Arrival(1, since, "train"), now_s=since
     )
     assert "the first since 1972-09-20" in step.reason
+
+
+def test_footage_that_keeps_coming_in_does_not_keep_a_generation_from_beginning() -> None:
+    step = decide(clips(16), tokenised=clips(12))
+    assert isinstance(step, Freeze), "what has no tokens yet comes into the next one"
+    assert step.keys == tuple(clips(12))
+    step = decide(clips(40), tokenised=clips(12))
+    assert isinstance(step, Tokenise), "where most of it has no tokens yet, it is worth waiting for"
+    rounds, tokenised = 0, clips(0)
+    while isinstance(decide(clips(len(tokenised) + 100), tokenised=tokenised), Tokenise):
+        rounds, tokenised = rounds + 1, clips(len(tokenised) + 100)
+    assert rounds == 1, "a hundred clips come in during every tokenising"
+
+
+def test_only_a_training_of_the_same_scope_keeps_one_from_beginning() -> None:
+    rules = {"all": RetrainingRule(min_new_videos=10), "yoga": RetrainingRule(min_new_videos=5)}
+    everything = clips(20) + clips(5, "yoga")
+    scopes = {"all": Scope(), "yoga": Scope()}
+    in_all = decide(everything, tokenised=everything, rules=rules, scopes=scopes, busy=Busy(scopes={"all"}))
+    assert isinstance(in_all, Freeze)
+    assert in_all.scope == "yoga"
+    in_yoga = decide(everything, tokenised=everything, rules=rules, scopes=scopes, busy=Busy(scopes={"yoga"}))
+    assert isinstance(in_yoga, Freeze)
+    assert in_yoga.scope == "all"
+    both = decide(everything, tokenised=everything, rules=rules, scopes=scopes, busy=Busy(scopes={"all", "yoga"}))
+    assert isinstance(both, Wait)
+    assert "all: a generation is in training" in both.reason
+
+
+def test_what_is_being_done_is_not_asked_for_twice() -> None:
+    assert isinstance(decide(clips(10), lineage=None, busy=Busy(tokenizer=True)), Wait)
+    waits = decide(clips(10), busy=Busy(tokenising=True))
+    assert isinstance(waits, Wait)
+    assert "10 videos are being tokenised" in waits.reason
+    assert isinstance(decide(clips(10), tokenised=clips(10), busy=Busy(tokenising=True)), Freeze)
+
+
+def test_a_generation_that_could_not_be_frozen_is_left_for_a_person() -> None:
+    scopes = {"all": Scope(newest=Generation("all-0001", False, failures=2, runs=2, frozen=False))}
+    step = decide(clips(10), tokenised=clips(10), scopes=scopes)
+    assert isinstance(step, Wait)
+    assert "all-0001 failed and is left for a person" in step.reason
