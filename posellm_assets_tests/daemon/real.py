@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from posellm_assets_tests.waits import HANG_S
+
 Found = TypeVar("Found")
 
 
@@ -20,16 +22,16 @@ class Daemon:
     process: subprocess.Popen[bytes]
     log: Path
 
-    def wait_for(self, what: str, look: Callable[[], Found], seconds: int) -> Found:
+    def wait_for(self, what: str, look: Callable[[], Found]) -> Found:
         """What `look` finds as soon as it finds something; fails with the daemon's log where it does not."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + HANG_S
         while time.monotonic() < deadline:
             if found := look():
                 return found
             if self.process.poll() is not None:
                 break
             time.sleep(0.5)
-        raise AssertionError(f"no {what} after {seconds} s. The daemon says:\n{self.log.read_text()[-6000:]}")
+        raise AssertionError(f"no {what} after {HANG_S:.0f} s. The daemon says:\n{self.log.read_text()[-6000:]}")
 
 
 @contextmanager
@@ -44,4 +46,4 @@ def running_daemon(lake: Path, home: Path, log: Path, **settings: str) -> Iterat
             yield Daemon(process, log)
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(HANG_S)

@@ -48,18 +48,18 @@ def test_a_dropped_clip_is_registered_and_run_and_a_broken_one_is_quarantined(
     lake: Lake, instance: dg.DagsterInstance, daemon: Daemon
 ) -> None:
     raw = lake.raw
-    daemon.wait_for("tick", lambda: instance.all_instigator_state(), 120)
+    daemon.wait_for("tick", lambda: instance.all_instigator_state())
     write_clip(raw / "tennis" / "my first serve.mp4", 1)
     (raw / "tennis" / "broken.mp4").write_text("not a video")
-    keys = daemon.wait_for("partition", lambda: instance.get_dynamic_partitions(videos.name or ""), 120)
+    keys = daemon.wait_for("partition", lambda: instance.get_dynamic_partitions(videos.name or ""))
     assert [key.rsplit(".", 1)[0] for key in keys] == ["tennis.my-first-serve"]
     assert read_manifest(lake, keys[0]).source == "tennis/my first serve.mp4"
-    report = daemon.wait_for("quarantine", lambda: instance.get_latest_materialization_event(QUARANTINE.key), 60)
+    report = daemon.wait_for("quarantine", lambda: instance.get_latest_materialization_event(QUARANTINE.key))
     assert report.asset_materialization
     (row,) = report.asset_materialization.metadata["files"].records  # type: ignore[union-attr]
     assert row.data["file"] == "tennis/broken.mp4" and row.data["reason"]
-    daemon.wait_for("footage", lambda: instance.get_materialized_partitions(FOOTAGE.spec.key), 180)
+    daemon.wait_for("footage", lambda: instance.get_materialized_partitions(FOOTAGE.spec.key))
     (run,) = instance.get_runs(dg.RunsFilter(job_name="ingest_footage"))
     assert run.tags["dagster/sensor_name"] == "new_footage_sensor"
-    daemon.wait_for("end of the run", lambda: instance.get_run_by_id(run.run_id).is_finished, 240)  # type: ignore[union-attr]
+    daemon.wait_for("end of the run", lambda: instance.get_run_by_id(run.run_id).is_finished)  # type: ignore[union-attr]
     assert instance.get_materialized_partitions(FOOTAGE.spec.key) == {keys[0]}

@@ -20,6 +20,7 @@ from posellm_assets.lake import Lake
 from posellm_assets.pool import LocalPool
 from posellm_assets_tests.conftest import Demo
 from posellm_assets_tests.daemon.real import running_daemon
+from posellm_assets_tests.waits import HANG_S
 
 CLIPS = 30
 SPORT = "curling"
@@ -62,7 +63,7 @@ class _Render:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3 * HANG_S)
 def test_a_new_sport_leads_without_a_command_to_a_generation_that_knows_it(demo: Demo, tmp_path: Path) -> None:
     shutil.copytree(demo.lake, tmp_path / "lake")
     shutil.copytree(demo.home, tmp_path / "home")
@@ -77,14 +78,14 @@ def test_a_new_sport_leads_without_a_command_to_a_generation_that_knows_it(demo:
         def generation() -> Snapshot | None:
             return read_snapshot(lake, "all-0002") if "all-0002" in snapshot_keys(lake) else None
 
-        snapshot = daemon.wait_for("snapshot", generation, 900)
+        snapshot = daemon.wait_for("snapshot", generation)
 
         def ended() -> dg.DagsterRun | None:
             tags = {"dagster/partition": "all-0002"}
             runs = instance.get_runs(dg.RunsFilter(job_name="train_generation", tags=tags))
             return next((run for run in runs if run.is_finished), None)
 
-        run = daemon.wait_for("end of the generation", ended, 900)
+        run = daemon.wait_for("end of the generation", ended)
         assert run.status == dg.DagsterRunStatus.SUCCESS
         assert run.tags["dagster/sensor_name"] == "retraining_sensor"
         report = instance.get_latest_materialization_event(QUARANTINE.key)

@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from posellm_assets_tests.conftest import ROOT, free_port
+from posellm_assets_tests.waits import HANG_S
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 OFFLINE = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
@@ -42,10 +43,10 @@ def serving(environment: Mapping[str, str], log: Path) -> Iterator[str]:
         finally:
             os.killpg(process.pid, signal.SIGINT)
             try:
-                process.wait(10)
+                process.wait(60)
             except subprocess.TimeoutExpired:  # a run that is in progress keeps the code server
                 os.killpg(process.pid, signal.SIGKILL)
-                process.wait(30)
+                process.wait(HANG_S)
 
 
 @contextmanager
@@ -54,16 +55,17 @@ def browsing(*options: str) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*OFFLINE, *options])
         page = browser.new_page(viewport={"width": 1500, "height": 1000})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(300_000)
+        expect.set_options(timeout=300_000)
         yield page
         browser.close()
 
 
 def _wait_until_served(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + HANG_S
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            urllib.request.urlopen(f"{address}/server_info", timeout=5).close()
+            urllib.request.urlopen(f"{address}/server_info", timeout=60).close()
             return
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(1)

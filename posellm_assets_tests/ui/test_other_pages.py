@@ -155,7 +155,7 @@ def test_a_page_of_another_origin_launches_no_run_and_changes_nothing_and_the_ui
 
     page.goto(f"{ui}/asset-groups")
     for group in ("footage", "poses", "language"):
-        expect(page.get_by_text(group, exact=True).first).to_be_visible(timeout=60_000)
+        expect(page.get_by_text(group, exact=True).first).to_be_visible()
     status, said = _send(page, ADD_KEY)
     assert (status, said["data"]["addDynamicPartition"]["__typename"]) == (200, "AddDynamicPartitionSuccess")
     status, said = _send(page, LAUNCH)

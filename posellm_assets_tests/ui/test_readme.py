@@ -10,6 +10,7 @@ import pytest
 
 from posellm_assets.demo.footage import plan, render_clip
 from posellm_assets_tests.conftest import ROOT, Demo
+from posellm_assets_tests.waits import HANG_S
 
 RUN_ELSEWHERE = {"make test": "this is it", "make ui": "test_ui.py starts it"}
 
@@ -40,7 +41,13 @@ def test_every_command_of_the_readme_works_as_it_is_written(project: Path) -> No
     script = "\n".join(["set -euxo pipefail", *(line for line in lines if line not in RUN_ELSEWHERE)])
     environment = {name: value for name, value in os.environ.items() if name not in ("DAGSTER_HOME", "POSELLM_LAKE")}
     result = subprocess.run(
-        ["bash", "-c", script], cwd=project, env=environment, capture_output=True, text=True, timeout=900, check=False
+        ["bash", "-c", script],
+        cwd=project,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=HANG_S,
+        check=False,
     )
     assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
     for made in ("squat.mp4", "squat.json"):

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from posellm_assets.lake import Lake
 from posellm_assets_tests.conftest import Demo
 from posellm_assets_tests.ui.serving import browsing, needs_chromium, serving
+from posellm_assets_tests.waits import HANG_S
 
 pytestmark = needs_chromium
 
@@ -29,7 +30,7 @@ def page() -> Iterator[Page]:
 def test_the_graph_shows_its_groups(ui: str, page: Page) -> None:
     page.goto(f"{ui}/asset-groups")
     for group in ("footage", "poses", "motion", "texts", "language", "evaluation"):
-        expect(page.get_by_text(group, exact=True).first).to_be_visible(timeout=60_000)
+        expect(page.get_by_text(group, exact=True).first).to_be_visible()
 
 
 def test_a_pose_contact_sheet_is_a_picture_in_the_ui(ui: str, page: Page, demo: Demo) -> None:
@@ -60,7 +61,7 @@ def test_a_sport_is_backfilled_by_its_prefix_with_a_few_clicks(ui: str, page: Pa
     page.keyboard.press("Escape")
     expect(page.get_by_text("10 partitions").first).to_be_visible()
     page.get_by_text("Launch", exact=False).last.click()
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + HANG_S
     while len(changed := {key for key, at in _last_captions(demo).items() if at != before[key]}) < 10:
         assert time.monotonic() < deadline, f"only {changed} were made anew"
         time.sleep(2)

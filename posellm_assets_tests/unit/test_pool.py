@@ -34,18 +34,21 @@ def unpicklable(_: int) -> object:
     return lambda: None
 
 
-def slow_first(number: int) -> int:
-    time.sleep(0.8 if number == 0 else 0.0)
-    return number
+def first_waits(item: tuple[Path, int]) -> None:
+    """Item 0 waits for item 2, which begins when item 1 has come back."""
+    folder, number = item
+    (folder / str(number)).touch()
+    while number == 0 and not (folder / "2").exists():
+        time.sleep(0.01)
 
 
 def test_every_item_comes_back_once_with_its_result() -> None:
     assert dict(LocalPool(2).map(square, range(20))) == {number: number * number for number in range(20)}
 
 
-def test_what_is_done_first_comes_back_first() -> None:
-    order = [item for item, _ in LocalPool(2).map(slow_first, range(4))]
-    assert order[-1] == 0
+def test_what_is_done_first_comes_back_first(tmp_path: Path) -> None:
+    order = [item[1] for item, _ in LocalPool(2).map(first_waits, [(tmp_path, number) for number in range(3)])]
+    assert order[0] == 1 and sorted(order) == [0, 1, 2]
 
 
 def test_a_killed_worker_costs_only_its_own_item() -> None:

@@ -3,6 +3,8 @@ import sys
 import time
 from pathlib import Path
 
+from posellm_assets_tests.waits import HANG_S
+
 PROGRAM = """
 import sys, time
 from pathlib import Path
@@ -27,7 +29,7 @@ def start(job: Path) -> subprocess.Popen[str]:
 
 
 def wait_for_line(log: Path) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + HANG_S
     while not log.exists() and time.monotonic() < deadline:
         time.sleep(0.01)
 
@@ -42,7 +44,7 @@ def test_two_programs_never_work_on_one_job_at_the_same_time(tmp_path: Path) -> 
     assert second.stdout and "waiting for its end" in second.stdout.readline()
     assert log.read_text() == "begins\n"
     killed.kill()
-    assert second.wait(60) == 0
+    assert second.wait(HANG_S) == 0
     assert log.read_text() == "begins\nbegins\nends\n", "a killed program holds nobody up"
     for process in (killed, second):
         process.communicate()

@@ -122,7 +122,7 @@ def test_a_camera_that_disappears_leaves_the_report_on_what_was_seen(squats: Pat
     assert result.exit_code == 1 and "has gone: look after its cable" in result.stderr
     report = json.loads(result.stdout)
     assert "has gone" in report["ended"] and report["frames"] + report["dropped"] <= 36
-    assert probe(out).frame_count == report["frames"] >= 2
+    assert probe(out).frame_count == report["frames"] >= 1
     assert "Ended early" in out.with_suffix(".html").read_text()
 
 

@@ -19,6 +19,7 @@ from posellm_assets.evaluation.train_evaluator import run as train_evaluator
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.reports.tables import bounds
 from posellm_assets_tests.unit.evaluation.world import quiet
+from posellm_assets_tests.waits import HANG_S
 
 ATTACK = "<script>alert('x')</script><img src=x onerror=alert(1)>"
 
@@ -257,7 +258,7 @@ def test_a_browser_plays_the_motions_of_the_report(job, metrics, tmp_path):
             "--virtual-time-budget=2000", "--window-size=1200,6000", f"--user-data-dir={tmp_path / 'profile'}",
             (tmp_path / "page.html").as_uri(),
         ],
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=HANG_S,
     )  # fmt: skip
     (drawn,) = re.findall(r'data-drawn="([\d,]+)"', done.stdout)
     assert len(drawn.split(",")) == page.count("<canvas") and all(int(pixels) > 500 for pixels in drawn.split(","))

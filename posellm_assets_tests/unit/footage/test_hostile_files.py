@@ -18,6 +18,7 @@ from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake
 from posellm_assets_tests.clips import write_clip
 from posellm_assets_tests.unit.motion.people import moving_person, real_data
+from posellm_assets_tests.waits import HANG_S
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_case_of_a_parquet_bomb_is_refused_within_bounded_memory(case):
     said = context.Queue()
     child = context.Process(target=_read, args=(path, said))
     child.start()
-    reason = said.get(timeout=60)
+    reason = said.get(timeout=HANG_S)
     child.join()
     assert ("claim to hold 50,000,000" if case == "rle_bomb.parquet" else "joint_names is not JSON") in reason
 

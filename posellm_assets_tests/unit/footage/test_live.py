@@ -42,24 +42,25 @@ def film(pipe, frame_count, then=None):
 
 def test_whoever_is_slow_gets_the_newest_picture_and_the_rest_is_counted_as_dropped(camera_file):
     film(camera_file, 24)
-    seen, ages_s = [], []
+    seen, old, taken_s = [], [], -np.inf
     with Camera(str(camera_file)) as camera, pytest.raises(CameraLost, match=r"camera \S+camera.ts has gone"):
         for frame in camera.frames():
-            ages_s.append(camera.now_s() - frame.time_s)
+            old.append(frame.time_s < taken_s)
+            taken_s = camera.now_s()
             time.sleep(0.2)
             seen.append((frame.time_s, int(frame.rgb[20, 20, 0]) / 4))
     times, numbers = np.array(seen).T
     assert times[0] == 0 and (np.diff(times) > 0.1).all()
     assert (np.diff(numbers) > 1.5).any()
     assert len(seen) + camera.dropped <= 24 and camera.dropped >= 10
-    assert np.median(ages_s) < 0.1
+    assert not any(old), "each was taken after the one before had been asked for"
 
 
 def test_a_camera_that_hangs_is_not_waited_for_for_ever(camera_file):
     hung_up = threading.Event()
     writer = film(camera_file, 6, then=hung_up)
-    with Camera(str(camera_file), patience_s=0.5) as camera:
-        with pytest.raises(CameraLost, match=r"gave no picture for 0\.5 s"):
+    with Camera(str(camera_file), patience_s=3) as camera:
+        with pytest.raises(CameraLost, match=r"gave no picture for 3 s"):
             list(camera.frames())
         hung_up.set()
         writer.join()
@@ -74,7 +75,7 @@ def test_a_file_is_played_whole_and_one_of_60_frames_a_second_in_halves(tmp_path
     slow = Playback(write_clip(tmp_path / "slow.mp4"))
     assert [frame.time_s for frame in slow.frames()] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5])
     time.sleep(0.05)
-    assert 0.55 <= slow.now_s() < 1.0 and slow.dropped == 0
+    assert slow.now_s() >= 0.55 and slow.dropped == 0
     picture = np.zeros((48, 64, 3), np.uint8)
     write_timed_video(tmp_path / "fast.mp4", ((number / 60, picture) for number in range(12)), 60)
     fast = Playback(tmp_path / "fast.mp4")

@@ -4,6 +4,7 @@ import threading
 import pytest
 
 from posellm_assets.footage.registry import Outcome, Registry
+from posellm_assets_tests.waits import HANG_S
 
 
 def outcome(number: int, status: str = "registered") -> Outcome:
@@ -121,7 +122,7 @@ def test_writers_in_several_processes_and_threads_lose_nothing(tmp_path):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join(HANG_S)
     registry = Registry(path)
     registry.refresh()
     expected = {f"tennis/{first + number}.mp4" for first in (100, 200, 300) for number in range(40)}

@@ -36,6 +36,7 @@ from posellm_assets.generations.snapshots import Snapshot
 from posellm_assets.generations.tokenizers import adopt_tokenizer, lineage_in_use
 from posellm_assets.lake import METRICS, Lake, ModelKind
 from posellm_assets_tests.tokens import write_codebook, write_tokenizer_training
+from posellm_assets_tests.waits import HANG_S
 
 NAMES = ("all-0001", "all-0002", "all-0003")
 GATED = tuple(kind for kind in KINDS if ABOUT[kind].report)
@@ -319,7 +320,7 @@ def test_of_two_processes_that_promote_at_once_no_release_is_lost_and_each_repla
     command = [sys.executable, "-c", RACE, str(lake.root), kind]
     writers = [subprocess.Popen([*command, str(prefix)], stderr=subprocess.PIPE) for prefix in (1000, 2000)]
     for writer in writers:
-        _, errors = writer.communicate(timeout=120)
+        _, errors = writer.communicate(timeout=HANG_S)
         assert writer.returncode == 0, errors
     names = [entry.name for entry in history(lake, kind)]
     assert sorted(names) == [f"all-{number:04d}" for prefix in (1000, 2000) for number in range(prefix, prefix + 20)]

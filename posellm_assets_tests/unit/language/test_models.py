@@ -31,6 +31,7 @@ from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 from posellm_assets.training import backends
 from posellm_assets.training.backends import Backend, BackendUnavailable
 from posellm_assets_tests.unit.language import samples
+from posellm_assets_tests.waits import HANG_S
 
 HF = Backend("hf", "asked for")
 SHAPE: dict[str, Any] = {
@@ -164,7 +165,7 @@ def test_unsloth_loads_a_base_for_a_lora_step(tmp_path: Path) -> None:
     path = tmp_path / "job.json"
     path.write_text(job.model_dump_json())
     command = [sys.executable, "-m", "posellm_assets.language.train", str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=Path.cwd())
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, cwd=Path.cwd())
     assert done.returncode == 0, done.stderr
     result = json.loads((job.out / "result.json").read_text())
     assert result["backend"] == {"name": "unsloth", "reason": "asked for"}

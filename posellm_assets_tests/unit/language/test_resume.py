@@ -17,6 +17,7 @@ from posellm_assets_tests.conftest import HF_TOKEN
 from posellm_assets_tests.hub_server import Hub
 from posellm_assets_tests.unit.language import samples
 from posellm_assets_tests.unit.language.test_train import trajectory
+from posellm_assets_tests.waits import HANG_S
 
 TASKS: dict[str, dict[str, float]] = {
     "stage1": {"motion": 1.0},
@@ -99,7 +100,7 @@ def test_every_stage_goes_on_to_the_bit_on_an_emptied_machine_and_leaves_no_toke
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 300  # a busy machine
+    deadline = time.monotonic() + HANG_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

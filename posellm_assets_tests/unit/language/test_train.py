@@ -25,6 +25,7 @@ from posellm_assets.training.backends import Backend
 from posellm_assets.training.checkpoints import CheckpointMismatch
 from posellm_assets.training.curves import entries_of
 from posellm_assets_tests.unit.language import samples
+from posellm_assets_tests.waits import HANG_S
 
 HF = Backend("hf", "asked for")
 
@@ -44,7 +45,7 @@ def start(job: StageJob) -> subprocess.Popen[str]:
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, output
     return output
 
@@ -55,7 +56,7 @@ def kill_at_step(job: StageJob, step: int) -> None:
     while process.poll() is None and (not losses.is_file() or losses.read_bytes().count(b"\n") < step):
         time.sleep(0.001)
     os.kill(process.pid, signal.SIGKILL)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == -signal.SIGKILL, output
 
 
@@ -166,7 +167,7 @@ def test_a_loss_that_is_not_a_number_stops_the_stage_names_the_clips_and_saves_n
         tmp_path, stage_changes={"learning_rate": 1e30, "steps": 40, "checkpoint_every": 1, "warmup": 0.0}
     )
     process = start(job)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == 1
     assert "norm nan at step 2" in output and "gym.squat-" in output
     assert not (job.out / "final").exists() and not (job.out / "result.json").exists()

@@ -17,6 +17,7 @@ from posellm_assets.training.loop import NonFiniteLoss, Run
 from posellm_assets.training.store import open_store
 from posellm_assets_tests.hub_server import Fault, Hub
 from posellm_assets_tests.unit.training.trainings import ALL, STEPS, Training, losses, weights
+from posellm_assets_tests.waits import HANG_S
 
 
 @pytest.fixture(scope="module", params=ALL, ids=lambda training: training.name)
@@ -46,7 +47,7 @@ def after(steps: int) -> Callable[[], bool]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 300  # a busy machine
+    deadline = time.monotonic() + HANG_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -86,7 +87,7 @@ def test_sigterm_saves_and_ends_with_a_status_of_its_own(training: Training, fol
     process = training.start(job)
     wait_for(lambda: process.poll() is not None or ((job.out / "losses.jsonl").is_file() and bool(losses(job))))
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=300)
+    output, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == PREEMPTED == 143, output
     assert f"saved: the same command resumes from step {len(losses(job))} of" in output
     assert (job.out / f"checkpoint-{len(losses(job))}" / "manifest.json").is_file()

@@ -16,6 +16,7 @@ from posellm_assets.language.train import train
 from posellm_assets.training.backends import Backend
 from posellm_assets_tests.unit.language import samples
 from posellm_assets_tests.unit.language.test_train import trajectory
+from posellm_assets_tests.waits import HANG_S
 
 HF = Backend("hf", "asked for")
 CHANGES = {"steps": 24, "checkpoint_every": 5, "rows_per_batch": 3, "evaluate_every": 8}
@@ -36,7 +37,7 @@ def torchrun(job: StageJob) -> subprocess.Popen[str]:
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, output
     return output
 

@@ -19,6 +19,7 @@ from posellm_assets.training.position import Position
 from posellm_assets.training.saving import SavePoints, Saves
 from posellm_assets.training.store import CheckpointStore, url_of
 from posellm_assets_tests.hub_server import DROP, Fault, Hub, Repository, serving
+from posellm_assets_tests.waits import HANG_S
 
 TOKEN = "hf_secret_of_the_test"
 URL = "hf://me/posellm-stage1/all-0001"
@@ -186,7 +187,7 @@ def test_training_goes_on_while_a_copy_is_on_its_way_and_the_copied_one_is_not_t
     go_on = threading.Event()
 
     def slowly(repository: Repository) -> None:
-        assert go_on.wait(20)
+        assert go_on.wait(HANG_S)
 
     remote.before_commit = slowly
     training = Training(tmp_path, URL)

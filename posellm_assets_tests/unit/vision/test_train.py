@@ -18,6 +18,7 @@ from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.language.bases import UnsupportedModel
 from posellm_assets.training.checkpoints import CheckpointMismatch
 from posellm_assets_tests.unit.vision.models import HF, job
+from posellm_assets_tests.waits import HANG_S
 
 PROGRAM = "posellm_assets.actions.train"
 
@@ -63,7 +64,7 @@ def calm(folder: Path) -> ActionJob:
 def test_two_processes_give_the_losses_of_one(folder: Path, calm: ActionJob) -> None:
     two = job(folder, "two", {"epochs": 2})
     process = start(two, "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m")
-    output, _ = process.communicate(timeout=240)
+    output, _ = process.communicate(timeout=HANG_S)
     assert process.returncode == 0, output
     assert output.count("the model is finished") == 1, "only the first process reports"
     # Sums over two halves are rounded otherwise than sums over the whole.
