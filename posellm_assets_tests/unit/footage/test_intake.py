@@ -10,6 +10,7 @@ from posellm_assets.footage.intake import Look, WatchState, look, status
 from posellm_assets.footage.registry import registry_of
 from posellm_assets.lake import Lake
 from posellm_assets_tests.clips import write_clip
+from posellm_assets_tests.waits import HANG_S
 
 AT_ONCE = FootageConfig(settle_s=0)
 
@@ -177,7 +178,7 @@ def test_a_file_that_takes_longer_than_a_look_is_read_once_and_holds_up_no_other
     def slowly(lake: Lake, source: str):
         begun.append(source)
         if "slow" in source:
-            assert goes_on.wait(60)
+            assert goes_on.wait(HANG_S)
         return register(lake, source)
 
     monkeypatch.setattr(reading, "register", slowly)
@@ -189,7 +190,7 @@ def test_a_file_that_takes_longer_than_a_look_is_read_once_and_holds_up_no_other
     assert watcher.registered() == []
     goes_on.set()
     (thread,) = [one for one in threading.enumerate() if one.name == "reading tennis/a slow.mp4"]
-    thread.join(60)
+    thread.join(HANG_S)
     watcher.look()
     assert begun == ["tennis/a slow.mp4", "tennis/b.mp4"], "each is read once"
     assert watcher.look().waiting == 0
