@@ -5,16 +5,23 @@ A camera's picture that was not looked at in time is dropped and counted, never 
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
+import av
 import cv2
 import numpy as np
 
+from posellm_assets.footage.containers import MAX_PIXELS
 from posellm_assets.footage.video import Frame, frames, probe
 
 PATIENCE_S = 10.0
+# What an address may lead to, whatever the camera answers: never a file of this machine.
+_NETWORK = "http,https,httpproxy,rtmp,rtmps,rtp,rtsp,srtp,tcp,tls,udp"
+# Pictures are shown when they come: nothing is kept back to order or to measure the stream.
+_AT_ONCE = {"fflags": "nobuffer", "flags": "low_delay", "fpsprobesize": "0", "rtsp_transport": "tcp"}
 # More frames a second tell a coach nothing: of 60 every second one is taken, of 30 or fewer all.
 _MOST_FPS = 30.0
 
@@ -48,7 +55,7 @@ class Camera:
         """Open the camera. Raises CameraLost where that fails."""
         self.device, self.patience_s, self.dropped = device, patience_s, 0
         self._first_s: float | None = None
-        self._newest: tuple[float, np.ndarray] | None = None
+        self._newest: tuple[float, Callable[[], np.ndarray]] | None = None
         self._is_open = self._gone = False
         self._changed = threading.Condition()
         # Drivers can hang in opening and in reading. A daemon does not keep the program alive then.
@@ -81,30 +88,60 @@ class Camera:
                 how = "has gone" if self._gone else f"gave no picture for {self.patience_s:g} s"
                 raise CameraLost(f"camera {self.device} {how}: look after its cable or its network, then start again")
             self._first_s = newest[0] if self._first_s is None else self._first_s
-            yield Frame(newest[0] - self._first_s, np.ascontiguousarray(newest[1][..., ::-1]))
+            yield Frame(newest[0] - self._first_s, newest[1]())
 
     def now_s(self) -> float:
         """Seconds since the first picture arrived; 0 before."""
         return 0.0 if self._first_s is None else time.monotonic() - self._first_s
 
     def _read(self) -> None:
+        is_device = self.device.isdecimal() or Path(self.device).is_char_device()
+        try:
+            with closing(self._of_a_device() if is_device else self._of_a_stream()) as pictures:
+                for picture in pictures:
+                    with self._changed:
+                        self._is_open = True
+                        self.dropped += self._newest is not None
+                        self._newest = time.monotonic(), picture
+                        self._changed.notify()
+                    if self._gone:
+                        break
+        except (av.FFmpegError, OSError, ValueError):
+            pass  # said by whoever waits for a picture
+        with self._changed:
+            self._gone = True
+            self._changed.notify()
+
+    def _of_a_device(self) -> Generator[Callable[[], np.ndarray], None, None]:
+        """The pictures of a camera at this machine, which OpenCV knows best."""
         # OpenCV otherwise tells of each of its drivers that does not know the camera.
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-        capture = cv2.VideoCapture(int(self.device) if self.device.isdecimal() else self.device)
-        with self._changed:
-            self._is_open = capture.isOpened()
-            self._gone = self._gone or not self._is_open
-            self._changed.notify()
-        while not self._gone:
-            read, bgr = capture.read()
-            with self._changed:
-                if read:
-                    self.dropped += self._newest is not None
-                    self._newest = time.monotonic(), bgr
-                else:
-                    self._gone = True
-                self._changed.notify()
-        capture.release()
+        capture = cv2.VideoCapture(int(self.device) if self.device.isdecimal() else self.device, cv2.CAP_ANY)
+        try:
+            while not self._gone:
+                read, bgr = capture.read()
+                if not read:
+                    return
+                yield lambda bgr=bgr: np.ascontiguousarray(bgr[..., ::-1])  # type: ignore[misc]
+        finally:
+            capture.release()
+
+    def _of_a_stream(self) -> Generator[Callable[[], np.ndarray], None, None]:
+        """The pictures of a network camera, or of what writes a stream into a pipe.
+
+        Not by OpenCV: the OpenSSL in its wheels is years old. Raises FFmpegError where the stream breaks off.
+        """
+        options = {**_AT_ONCE, "protocol_whitelist": _NETWORK if "://" in self.device else "file,pipe"}
+        # The patience of whoever waits for a picture ends first.
+        timeout_s = 2 * self.patience_s
+        with av.open(self.device, options=options, timeout=timeout_s, metadata_errors="replace") as container:
+            if not container.streams.video:
+                return
+            container.streams.video[0].thread_type = "SLICE"  # threads by frame keep as many frames back
+            for frame in container.decode(video=0):
+                if frame.width * frame.height > MAX_PIXELS:
+                    return
+                yield lambda frame=frame: frame.to_ndarray(format="rgb24")  # type: ignore[misc]
 
 
 class Playback:

@@ -1,6 +1,8 @@
+import functools
 import os
 import threading
 import time
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import av
 import numpy as np
@@ -64,6 +66,25 @@ def test_a_camera_that_hangs_is_not_waited_for_for_ever(camera_file):
             list(camera.frames())
         hung_up.set()
         writer.join()
+
+
+def test_a_network_camera_is_read_without_opencv_and_leads_to_no_file(tmp_path, monkeypatch):
+    def by_opencv(*_):
+        raise AssertionError("OpenCV's OpenSSL is years old")
+
+    monkeypatch.setattr("cv2.VideoCapture", by_opencv)
+    write_clip(tmp_path / "clip.mp4")
+    playlist = f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nfile://{tmp_path}/clip.mp4\n#EXT-X-ENDLIST\n"
+    (tmp_path / "list.m3u8").write_text(playlist)
+    handler = functools.partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        with Camera(f"{address}/clip.mp4") as camera:
+            assert next(camera.frames()).rgb.shape == (48, 64, 3)
+        with pytest.raises(CameraLost, match="cannot be opened"):
+            Camera(f"{address}/list.m3u8")
+        server.shutdown()
 
 
 def test_a_camera_that_is_not_there_is_said_to_be(tmp_path):
