@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export PYTHONWARNINGS ?= ignore::DeprecationWarning
 READY := $(VENV)/.ready
-UNSLOTH := 2026.10.9
 
 .PHONY: help setup demo test check ui bench clean
 
@@ -21,9 +20,7 @@ setup: $(READY) $(DAGSTER_HOME)/dagster.yaml
 $(READY): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
-	@# Beside the other packages the resolver takes an Unsloth without a CPU backend, and CUDA packages with it.
-	@if command -v nvidia-smi >/dev/null; then $(BIN)/python -m pip install --quiet --constraint constraints.txt ".[unsloth]"; \
-	else $(BIN)/python -m pip install --quiet --no-deps unsloth==$(UNSLOTH) unsloth_zoo==$(UNSLOTH); fi
+	@if command -v nvidia-smi >/dev/null; then $(BIN)/python -m pip install --quiet --constraint constraints.txt ".[unsloth]"; fi
 	@touch $(READY)
 
 $(DAGSTER_HOME)/dagster.yaml: dagster.yaml.example
