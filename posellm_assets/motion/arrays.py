@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ def motion_from_npy(path: Path, said: Declaration) -> Motion:
     try:
         # mapped, so that a header that promises more than the file holds costs no memory
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OverflowError, EOFError, TypeError, SyntaxError, RecursionError) as error:
+    except (ValueError, OverflowError, EOFError, TypeError, SyntaxError, RecursionError, TokenError) as error:
         raise UnusableSource(f"this is not a NumPy array of numbers, or it is cut short ({short(error)})") from error
     assert said.joints is not None and said.fps is not None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":

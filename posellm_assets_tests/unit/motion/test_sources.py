@@ -114,6 +114,14 @@ def test_a_header_that_promises_more_than_there_is_costs_no_memory(tmp_path):
         list(read_motions(tmp_path / "a.npy", Declaration(joints=BODY.joints, fps=20)))
 
 
+def test_a_damaged_header_of_an_array_is_refused(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((5, 18, 3)))
+    content = (tmp_path / "a.npy").read_bytes()
+    (tmp_path / "a.npy").write_bytes(content.replace(b"}", b"("))
+    with pytest.raises(ValueError, match="not a NumPy array of numbers"):
+        list(read_motions(tmp_path / "a.npy", Declaration(joints=BODY.joints, fps=20)))
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
