@@ -25,6 +25,7 @@ from posellm_assets.coaching.model.near_duplicates import MOST_BITS, first_alike
 from posellm_assets.demo.footage import plan, rendered_athlete, rendered_frames
 from posellm_assets.footage.splits import split_of
 from posellm_assets.poses.config import PoseConfig
+from posellm_assets_tests.unit.motion.people import real_data
 
 
 class Here:
@@ -176,3 +177,8 @@ def test_a_picture_of_absurd_size_is_refused_before_it_is_decoded(tmp_path: Path
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + body)
     with pytest.raises(ValueError, match=r"12000 x 12000 pixels|144000000 pixels"):
         read_picture(tmp_path / "a.png")
+
+
+def test_case_eps_jpg() -> None:
+    with pytest.raises(UnidentifiedImageError):
+        read_picture(real_data() / "cases" / "eps.jpg")

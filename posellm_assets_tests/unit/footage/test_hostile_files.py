@@ -7,6 +7,8 @@ import shutil
 from multiprocessing import get_context
 from pathlib import Path
 
+import av
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -164,6 +166,29 @@ def test_a_byte_order_mark_before_labels_is_read(lake, name):
 def test_labels_in_utf_16_are_named_with_what_to_do(lake, name):
     (lake.raw / "gym" / name).write_bytes('{"label": "squat"}'.encode("utf-16"))
     assert outcomes(lake)[1]["good1.mp4"] == f"{name} is UTF-16 text; save it as UTF-8"
+
+
+@pytest.mark.parametrize("ending", ["avi", "mp4", "mkv"])
+def test_a_title_tag_that_is_not_utf_8_is_read_like_any_other(lake, ending):
+    """The kind of the case a_latin1.avi."""
+    path = lake.raw / "gym" / f"a.{ending}"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Kniebeuge frXXh"
+        stream = container.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for shade in range(0, 240, 40):
+            picture = np.full((48, 64, 3), shade, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    content = path.read_bytes()
+    assert b"frXXh" in content
+    path.write_bytes(content.replace(b"frXXh", b"fr\xfc\xfch"))
+    assert outcomes(lake) == ({path.name, "good1.mp4", "good2.mp4"}, {})
+
+
+def test_case_a_latin1_avi(lake):
+    shutil.copy(real_data() / "cases" / "a_latin1.avi", lake.raw / "gym")
+    assert outcomes(lake) == ({"a_latin1.avi", "good1.mp4", "good2.mp4"}, {})
 
 
 def test_a_whole_motion_is_still_registered(lake):
