@@ -6,13 +6,14 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export PYTHONWARNINGS ?= ignore::DeprecationWarning
 READY := $(VENV)/.ready
 
-.PHONY: help setup demo test check fuzz ui bench clean
+.PHONY: help setup demo test check fuzz survive ui bench clean
 
 help:
 	@echo "make demo    footage to released model and report, on footage that the project renders itself"
 	@echo "make ui      the Dagster UI with everything that the demo made, on http://127.0.0.1:3000"
 	@echo "make test    lint, types and tests"
 	@echo "make fuzz    2,000 damaged files: nothing uncaught, large or slow, and no clip behind them lost"
+	@echo "make survive what make ui starts, killed in the middle of its work and started again: minutes"
 	@echo "make bench   the speed and quality claims, as ratios: two hours or more; each script of bench/ runs alone too"
 	@echo "make clean   remove the virtual environment (not the lake)"
 
@@ -44,6 +45,9 @@ test: check
 
 fuzz: $(READY)
 	$(BIN)/python bench/fuzz.py --files 2000
+
+survive: $(READY)
+	$(BIN)/pytest -m survive posellm_assets_tests/survive
 
 bench: $(READY)
 	@missed=0; for script in $$(grep -l '^if __name__' bench/*.py); do echo "== $$script"; $(BIN)/python $$script || missed=1; done; exit $$missed
