@@ -41,7 +41,6 @@ SMALL = {
     "EVALUATION__SAMPLES_PER_TEXT": "1",
 }
 BATCH = 3
-PATIENCE_S = 600
 
 
 @dataclass
@@ -142,19 +141,19 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 def killed_with_everything_under_it(system: System, daemon: Daemon) -> None:
-    daemon.wait_for("ingest", system.ingesting, PATIENCE_S)
+    daemon.wait_for("ingest", system.ingesting)
     kill_all(daemon.process.pid)
     daemon.process.wait(60)
 
 
 def stopped_by_ctrl_c(system: System, daemon: Daemon) -> None:
-    daemon.wait_for("ingest", system.ingesting, PATIENCE_S)
+    daemon.wait_for("ingest", system.ingesting)
     os.killpg(daemon.process.pid, signal.SIGINT)
     daemon.process.wait(180)
 
 
 def without_its_run_worker(system: System, daemon: Daemon) -> None:
-    run = daemon.wait_for("ingest", system.ingesting, PATIENCE_S)
+    run = daemon.wait_for("ingest", system.ingesting)
     assert run
     pids = [
         int(str(entry.get_dagster_event().engine_event_data.metadata["pid"].value))
@@ -165,7 +164,7 @@ def without_its_run_worker(system: System, daemon: Daemon) -> None:
 
 
 def with_its_partitions_deleted(system: System, daemon: Daemon) -> None:
-    daemon.wait_for("ingest", system.ingesting, PATIENCE_S)
+    daemon.wait_for("ingest", system.ingesting)
     for key in system.instance.get_dynamic_partitions(NAME):
         system.instance.delete_dynamic_partition(NAME, key)
 
@@ -190,10 +189,10 @@ def test_what_was_struck_in_the_middle_of_an_ingest_ends_with_a_generation_of_al
         struck(system, daemon)
         began_s = time.monotonic()
         if daemon.process.poll() is None:
-            daemon.wait_for("generation", lambda: system.all_trained(before + BATCH), PATIENCE_S)
+            daemon.wait_for("generation", lambda: system.all_trained(before + BATCH))
     if not system.all_trained(before + BATCH):
         with system.running() as daemon:
-            daemon.wait_for("generation", lambda: system.all_trained(before + BATCH), PATIENCE_S)
+            daemon.wait_for("generation", lambda: system.all_trained(before + BATCH))
     with capsys.disabled():
         told = struck.__name__.replace("_", " ")
         print(f"\n{told}: all {before + BATCH} clips ready and trained on {time.monotonic() - began_s:.0f} s later")
