@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from fractions import Fraction
 
+import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
@@ -87,11 +88,18 @@ def rgb_of(
 ) -> np.ndarray:
     """(H, W, 3) uint8, C-contiguous, of `size` (width, height): the picture as large as `inner`, black around it.
 
-    `mirrored`: the camera stored the picture as a mirror shows it, so it is mirrored back.
+    `mirrored`: the camera stored the picture as a mirror shows it, so it is mirrored back. Raises UnreadableVideo where
+    the picture's format cannot be converted.
     """
     width, height = inner[::-1] if shown.transposed else inner
     # One thread: the pool has a process for each core already.
-    plane = reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1).planes[0]
+    try:
+        plane = reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1).planes[0]
+    except av.FFmpegError as error:  # a damaged stream may claim a format that nothing converts
+        raise UnreadableVideo(
+            f"its pictures ({frame.format.name}) cannot be converted to RGB ({error.strerror}); convert the video to "
+            "H.264 in MP4"
+        ) from error
     # The rows of a plane may be padded; without the padding this is a view, and no copy is made.
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[:height, : 3 * width]
     picture = shown.applied(rows.reshape(height, width, 3))
