@@ -14,7 +14,7 @@ from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.origin import Origin
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.training.optimizer import learning_rate
-from posellm_assets.training.plan import Plan
+from posellm_assets.training.plan import Plan, decisive
 from posellm_assets.training.record import BASE, code_hash, folder_hash
 from posellm_assets.training.record import save_start as save_base
 
@@ -44,12 +44,7 @@ def plan(job: StageJob) -> Plan:
 def identity(job: StageJob) -> dict[str, Any]:
     """What decides the outcome of a job: its settings, and its inputs by content. Where they lie does not."""
     settings = job.model_dump(mode="json", exclude={"train", "val", "parent", "out", "hub", "threads", "tokenizer"})
-    # In how many batches a step goes through the memory is the machine's affair, how many rows it has is not.
-    settings["stage"]["rows_per_step"] = job.stage.rows_per_batch * job.stage.batches_per_step
-    for of_the_machine in (
-        "rows_per_batch", "batches_per_step", "gradient_checkpointing", "checkpoint_every", "checkpoint_minutes",
-    ):  # fmt: skip
-        del settings["stage"][of_the_machine]
+    settings["stage"] = decisive(settings["stage"], "rows_per_batch")
     if job.stage.patience is None:  # evaluations are looked at only
         del settings["stage"]["evaluate_every"]
     return {

@@ -24,7 +24,7 @@ from posellm_assets.motion.training_data import TrainingWindows, mirrored_featur
 from posellm_assets.program import Report, bf16_is_fast_on_cpu, claim_job, run_training
 from posellm_assets.training.loop import Run
 from posellm_assets.training.optimizer import adamw
-from posellm_assets.training.plan import Plan
+from posellm_assets.training.plan import Plan, decisive
 from posellm_assets.training.processes import alone
 from posellm_assets.training.record import code_hash
 from posellm_assets.training.state import Trained
@@ -135,13 +135,12 @@ class _Draws:
 def plan(job: TokenizerJob) -> Plan:
     """What the loop is told of a tokenizer: another job's checkpoints are passed over, as new footage may have come."""
     config = job.config
-    of_the_machine = {"checkpoint_every", "checkpoint_minutes", "threads"}
     return Plan(
         name="the tokenizer",
         out=job.out,
         hub=job.hub,
         identity={
-            "tokenizer": config.model_dump(mode="json", exclude=of_the_machine),
+            "tokenizer": decisive(config.model_dump(mode="json")),
             "seed": job.seed,
             "train": {path.stem: files.sha256_of(path) for path in job.train},
         },

@@ -70,3 +70,19 @@ class Evaluation:
     """Whether the weights with the best score are the result, not the last ones."""
     patience: int | None = None
     """After so many evaluations without a better score training ends."""
+
+
+# What changes memory, time and when to save, and not the result.
+_OF_THE_MACHINE = {"gradient_checkpointing", "checkpoint_every", "checkpoint_minutes", "threads"}
+
+
+def decisive(settings: Mapping[str, Any], rows: str | None = None) -> dict[str, Any]:
+    """Of a training's settings those that decide its outcome, for `Plan.identity`.
+
+    In how many batches a step goes through the memory is the machine's affair; how many it has in all of what `rows`
+    counts for a batch, such as `rows_per_batch`, is not.
+    """
+    kept = {name: value for name, value in settings.items() if name not in _OF_THE_MACHINE}
+    if rows:
+        kept["rows_per_step"] = kept.pop(rows) * kept.pop("batches_per_step")
+    return kept

@@ -6,7 +6,7 @@ from typing import Any
 
 from posellm_assets import files
 from posellm_assets.training.optimizer import learning_rate
-from posellm_assets.training.plan import Plan
+from posellm_assets.training.plan import Plan, decisive
 from posellm_assets.training.position import Position
 from posellm_assets.training.record import code_hash
 from posellm_assets.vision.config import VisionJob
@@ -39,12 +39,7 @@ def plan(job: VisionJob, questions: Questions, schedule: VisionSchedule) -> Plan
 def identity(job: VisionJob, questions: Questions) -> dict[str, Any]:
     """What decides the outcome of a job: its settings, and its data by content. Where they lie does not."""
     settings = job.model_dump(mode="json", exclude={"dataset", "out", "hub", "threads"})
-    # In how many batches a step goes through the memory is the machine's affair, how many clips it has is not.
-    settings["training"]["clips_per_step"] = job.training.clips_per_batch * job.training.batches_per_step
-    for of_the_machine in (
-        "clips_per_batch", "batches_per_step", "gradient_checkpointing", "checkpoint_every", "checkpoint_minutes",
-    ):  # fmt: skip
-        del settings["training"][of_the_machine]
+    settings["training"] = decisive(settings["training"], "clips_per_batch")
     return {**settings, "examples": questions.sha256}
 
 

@@ -30,7 +30,7 @@ from posellm_assets.coaching.streaming.timing import scored
 from posellm_assets.program import Report, claim_job, run_training
 from posellm_assets.training.loop import Run
 from posellm_assets.training.optimizer import adamw, learning_rate
-from posellm_assets.training.plan import Evaluation, Plan, Score
+from posellm_assets.training.plan import Evaluation, Plan, Score, decisive
 from posellm_assets.training.processes import alone
 from posellm_assets.training.record import code_hash
 from posellm_assets.training.state import Trained
@@ -158,10 +158,7 @@ def identity(job: CoachJob) -> dict[str, Any]:
     """What decides the outcome of a job: its settings, and its sessions by content. Where they lie does not."""
     sessions = read_dataset_record(job.dataset).sessions
     settings = job.model_dump(mode="json", exclude={"dataset", "out", "hub", "threads"})
-    # In how many batches a step goes through the memory is the machine's affair, how many rows it has is not.
-    settings["config"]["rows_per_step"] = job.config.rows_per_batch * job.config.batches_per_step
-    for of_the_machine in ("rows_per_batch", "batches_per_step", "checkpoint_every", "checkpoint_minutes"):
-        del settings["config"][of_the_machine]
+    settings["config"] = decisive(settings["config"], "rows_per_batch")
     windows = {one.key: files.sha256_of(windows_path(job.dataset, one.key)) for one in sessions if one.split != "test"}
     return {**settings, "dataset": files.sha256_of(job.dataset / RECORD), "windows": windows}
 
