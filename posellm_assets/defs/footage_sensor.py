@@ -23,7 +23,7 @@ from posellm_assets.waiting import keep_waiting
     job_name=ingest_footage.name,
     default_status=dg.DefaultSensorStatus.RUNNING,
     minimum_interval_seconds=10,
-    description="Registers footage dropped into raw/<sport>/ once it has settled, and takes it in.",
+    description="Registers footage dropped into raw/<sport>/ once it has settled, and ingests it.",
 )
 def new_footage_sensor(
     context: dg.SensorEvaluationContext, lake: dg.ResourceParam[LakeResource]
