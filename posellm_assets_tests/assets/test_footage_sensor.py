@@ -11,6 +11,7 @@ import pytest
 from dagster._core.events import EngineEventData
 
 from posellm_assets.commands.status import overview
+from posellm_assets.defs import footage_sensor
 from posellm_assets.defs.footage import FOOTAGE, QUARANTINE
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.partitions import RANGE_END, RANGE_START, videos
@@ -256,6 +257,22 @@ def test_a_deleted_partition_comes_back_and_what_is_ready_is_not_done_again(hous
     (request,) = house.tick().run_requests
     assert set(house.partitions()) == set(keys)
     assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (keys[1], keys[1])
+
+
+def test_where_nothing_changed_nothing_is_compared_for_a_while(house, monkeypatch):
+    house.drop("tennis/a.mp4", 0)
+    (request,) = house.tick().run_requests
+    house.run(request)
+    long_ago = time.time() - 1000
+    for folder in [house.lake.root, *(path for path in house.lake.root.rglob("*") if path.is_dir())]:
+        os.utime(folder, (long_ago, long_ago))
+    assert not house.tick().run_requests
+    (key,) = house.instance.get_dynamic_partitions(NAME)
+    house.instance.delete_dynamic_partition(NAME, key)
+    assert house.tick().dynamic_partitions_requests == [], "an idle tick compares nothing"
+    monkeypatch.setattr(footage_sensor.time, "time", lambda now=time.time: now() + footage_sensor.NOTHING_OWED_S)
+    (again,) = house.tick().dynamic_partitions_requests
+    assert list(again.partition_keys) == [key]
 
 
 def test_a_new_dagster_home_knows_all_videos_and_asks_only_for_what_is_not_ready(house, tmp_path):
