@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
+from posellm_assets.files import lock_at, write_bytes
 from posellm_assets.training.store import CheckpointStore
 from posellm_assets_tests.hub_server import Hub, serving
 from posellm_assets_tests.waits import HANG_S
@@ -26,11 +27,19 @@ os.environ["HF_HUB_DISABLE_XET"] = "1"
 
 
 class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
-    """Shares the tests between processes folder by folder, all that look at the demo to one: it runs once."""
+    """Shares the tests between processes folder by folder, all that look at the demo to one."""
 
     def _split_scope(self, nodeid: str) -> str:
         folder, _, file = nodeid.split("::")[0].rpartition("/")
-        return "demo" if _of_demo(folder, file) else folder
+        return _OF_DEMO.get(file, folder)
+
+
+_OF_DEMO = {
+    "test_demo.py": "demo",
+    "test_readme.py": "demo",
+    "test_ui.py": "demo",
+    "test_new_sport.py": "new sport",  # begins with a copy: the other process need not be idle meanwhile
+}
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
@@ -38,12 +47,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The demo first: it takes longest."""
-    items.sort(key=lambda item: not _of_demo(item.path.parent.name, item.path.name))
-
-
-def _of_demo(folder: str, file: str) -> bool:
-    return folder.endswith("ui") or file in ("test_demo.py", "test_new_sport.py")
+    """The demo first, since it takes longest; what begins with a copy of it last, when it is finished."""
+    order = {"demo": 0, "new sport": 2}
+    items.sort(key=lambda item: order.get(_OF_DEMO.get(item.path.name, ""), 1))
 
 
 @pytest.fixture
@@ -100,10 +106,35 @@ def make_demo(lake: Path, home: Path) -> Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """The whole main path, once for all tests that look at its results."""
-    folder = tmp_path_factory.mktemp("demo")
-    return make_demo(folder / "lake", new_home(folder / "home"))
+def demo(shared_tmp_path: Path) -> Demo:
+    """The whole main path, once for all tests of all processes that look at its results."""
+    return _demo(shared_tmp_path)
+
+
+@pytest.fixture
+def own_demo(shared_tmp_path: Path, tmp_path: Path) -> Demo:
+    """A copy of the demo as it was when it had finished, for a test that changes it."""
+    output = _demo(shared_tmp_path).output
+    shutil.copytree(shared_tmp_path / "untouched", tmp_path, dirs_exist_ok=True)
+    return Demo(tmp_path / "lake", tmp_path / "home", output)
+
+
+@pytest.fixture(scope="session")
+def shared_tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that all processes of this run of the tests see."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+def _demo(folder: Path) -> Demo:
+    lake, home, output = folder / "demo/lake", folder / "demo/home", folder / "demo.txt"
+    with lock_at(folder / "demo.lock"):
+        if not output.exists():
+            new_home(home)
+            made = make_demo(lake, home)
+            shutil.copytree(folder / "demo", folder / "untouched")
+            write_bytes(output, made.output.encode())
+    return Demo(lake, home, output.read_text())
 
 
 def free_port() -> int:

@@ -64,14 +64,12 @@ class _Render:
 
 @pytest.mark.slow
 @pytest.mark.timeout(3 * HANG_S)
-def test_a_new_sport_leads_without_a_command_to_a_generation_that_knows_it(demo: Demo, tmp_path: Path) -> None:
-    shutil.copytree(demo.lake, tmp_path / "lake")
-    shutil.copytree(demo.home, tmp_path / "home")
+def test_a_new_sport_leads_without_a_command_to_a_generation_that_knows_it(own_demo: Demo, tmp_path: Path) -> None:
     render_new_sport(tmp_path / "rendered")
-    lake = Lake(tmp_path / "lake")
+    lake = Lake(own_demo.lake)
     with (
-        dg.DagsterInstance.from_config(str(tmp_path / "home")) as instance,
-        running_daemon(tmp_path / "lake", tmp_path / "home", tmp_path / "daemon.log", **SMALL) as daemon,
+        dg.DagsterInstance.from_config(str(own_demo.home)) as instance,
+        running_daemon(own_demo.lake, own_demo.home, tmp_path / "daemon.log", **SMALL) as daemon,
     ):
         shutil.copytree(tmp_path / "rendered", lake.raw, dirs_exist_ok=True)
 
