@@ -41,7 +41,7 @@ check: $(READY)
 	$(BIN)/mypy
 
 test: check
-	$(BIN)/pytest --numprocesses 2 --no-loadscope-reorder
+	$(BIN)/pytest --numprocesses 3 --no-loadscope-reorder
 
 fuzz: $(READY)
 	$(BIN)/python bench/fuzz.py --files 2000
