@@ -64,7 +64,7 @@ def main() -> int:
         stage = config.stage.model_copy(update={"steps": arguments.steps}) if arguments.steps else config.stage
         job = StageJob(
             train=work / "train.parquet", val=work / "val.parquet", out=work / "model", stage=stage, model=config.model,
-            codebook_size=tokenizer.config.layers * tokenizer.config.codes, layers=tokenizer.config.layers,
+            codebook_size=tokenizer.codebook_size, codes_per_step=tokenizer.codes_per_step,
             lineage=tokenizer.lineage, tokenizer=folder,
         )  # fmt: skip
         result = train(job, backends.choose("hf"), print)

@@ -169,7 +169,7 @@ class House:
             key=key,
             lineage=LINEAGE,
             codebook_size=len(CODES),
-            layers=1,
+            codes_per_step=1,
             fps=20.0,
             segments=(TokenSegment(start_s=0.0, end_s=3.0, variants=variants),),
             mpjpe_mm=30.0,

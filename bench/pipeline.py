@@ -130,10 +130,14 @@ def train_stages(
     return done
 
 
-def train_evaluator(examples: Path, motions: Path, out: Path, config: EvaluatorConfig, seed: int) -> Trained:
+def train_evaluator(
+    examples: Path, motions: Path, tokenizer: MotionTokenizer, out: Path, config: EvaluatorConfig, seed: int
+) -> Trained:
     """The text-motion evaluator of `examples`, whose motion files are in the folder `motions`."""
     keys = set(pq.read_table(examples, columns=["key"])["key"].to_pylist())
     job = EvaluatorJob(
+        frames_per_step=tokenizer.frames_per_step,
+        codes_per_step=tokenizer.codes_per_step,
         train=examples,
         test=examples,
         motions={key: motions / f"{key}.parquet" for key in sorted(keys)},

@@ -169,7 +169,9 @@ def prepare(fit: list[Take], asked: list[Take], folder: Path, console: Console) 
 def measure(data: Data, folder: Path, seed: int, console: Console) -> Outcome:
     """Train the language model and the evaluator of one seed and measure both on the held-out clips."""
     stages = train_language(data.examples, data.folder / "tokenizer", STAGES, MODEL, folder, seed)
-    judged = train_evaluator(data.examples, data.folder / "motions", folder / "evaluator", EVALUATOR, seed)
+    judged = train_evaluator(
+        data.examples, data.folder / "motions", data.tokenizer, folder / "evaluator", EVALUATOR, seed
+    )
     model, evaluator = MotionLM.load(stages[-1].folder / FINAL), Evaluator.load(judged.folder)
     cpu = " + ".join(f"{stage.cpu_s:.0f}" for stage in stages)
     lengths = [len(codes) for codes in data.asked_codes]

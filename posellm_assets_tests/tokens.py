@@ -26,7 +26,13 @@ def write_tokens(
 ) -> None:
     """Write the tokens of `key` to their place in the lake."""
     tokens = MotionTokens(
-        key=key, lineage=lineage, codebook_size=16, layers=1, fps=20.0, segments=tuple(segments), mpjpe_mm=mpjpe_mm
+        key=key,
+        lineage=lineage,
+        codebook_size=16,
+        codes_per_step=1,
+        fps=20.0,
+        segments=tuple(segments),
+        mpjpe_mm=mpjpe_mm,
     )
     tokens.write(lake.motion_tokens(lineage, key))
 

@@ -9,7 +9,6 @@ from posellm_assets.keys import check_video_key
 from posellm_assets.lake import Lake
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.sampling import LengthControl
-from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.formats import WRITTEN_ENDINGS, write_motion
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.rendering import PICTURES, motion_to_json
@@ -53,7 +52,7 @@ def generate_motions(
     tokenizer = MotionTokenizer.load(lake.tokenizer(champion.lineage))
     lengths = None
     if duration_s is not None:
-        steps = max(1, round(duration_s * tokenizer.fps / FRAMES_PER_TOKEN))
+        steps = max(1, round(duration_s * tokenizer.fps / tokenizer.frames_per_step))
         lengths = [LengthControl(steps, steps, steps)] * samples
     sampling = settings.language.sampling
     if text is not None:

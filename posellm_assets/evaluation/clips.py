@@ -4,10 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow.parquet as pq
 
-from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokens import ORIGINAL
 from posellm_assets.texts.captions import label_words
@@ -63,19 +63,31 @@ def read_examples(path: Path) -> list[MotionExample]:
     ]
 
 
-def read_filmed(path: Path, motions: Mapping[str, Path], layers: int) -> list[FilmedExample]:
+class Steps(Protocol):
+    """What says how codes and frames of a motion belong together."""
+
+    @property
+    def codes_per_step(self) -> int:
+        """How many codes stand for a step."""
+
+    @property
+    def frames_per_step(self) -> int:
+        """How many frames a step is."""
+
+
+def read_filmed(path: Path, motions: Mapping[str, Path], of: Steps) -> list[FilmedExample]:
     """The examples of a split as they were filmed, with their motions, in the order of the file.
 
-    `layers` is how many codes make one time step. Raises ValueError where a video has no motion file in `motions`, or
-    one that is not what was tokenised.
+    `of` is the tokenizer or its codebook. Raises ValueError where a video has no motion file in `motions`, or one that
+    is not what was tokenised.
     """
     examples = read_examples(path)
     mirrored = {segment_id(example): example.texts for example in examples if example.mirrored}
-    clips = with_motions(originals(examples), motions, layers)
+    clips = with_motions(originals(examples), motions, of)
     return [replace(clip, mirrored_texts=mirrored.get(segment_id(clip), ())) for clip in clips]
 
 
-def with_motions(examples: Iterable[MotionExample], motions: Mapping[str, Path], layers: int) -> list[FilmedExample]:
+def with_motions(examples: Iterable[MotionExample], motions: Mapping[str, Path], of: Steps) -> list[FilmedExample]:
     """The clips of examples as they were filmed, by video; all segments of a video have to be among them.
 
     Raises ValueError as `read_filmed` does.
@@ -87,7 +99,7 @@ def with_motions(examples: Iterable[MotionExample], motions: Mapping[str, Path],
     for key, segments in by_key.items():
         if key not in motions:
             raise ValueError(f"{key} is among the examples, but no motion file was given for it")
-        clips += _with_motion(segments, Motion.read(motions[key]), motions[key], layers)
+        clips += _with_motion(segments, Motion.read(motions[key]), motions[key], of)
     return clips
 
 
@@ -101,14 +113,14 @@ def segment_id(example: MotionExample) -> tuple[str, int]:
     return example.key, example.segment
 
 
-def _with_motion(examples: list[MotionExample], motion: Motion, path: Path, layers: int) -> list[FilmedExample]:
+def _with_motion(examples: list[MotionExample], motion: Motion, path: Path, of: Steps) -> list[FilmedExample]:
     # Segments are numbered among those that were long enough to be tokenised; the shortest example says how long.
-    shortest = min(len(example.codes) for example in examples) // layers * FRAMES_PER_TOKEN
+    shortest = min(len(example.codes) for example in examples) // of.codes_per_step * of.frames_per_step
     segments = motion.segments(shortest / motion.fps)
     clips = []
     for example in examples:
-        number, steps = example.segment, len(example.codes) // layers
-        if number >= len(segments) or len(segments[number]) // FRAMES_PER_TOKEN != steps:
+        number, steps = example.segment, len(example.codes) // of.codes_per_step
+        if number >= len(segments) or len(segments[number]) // of.frames_per_step != steps:
             raise ValueError(
                 f"{example.key}: segment {number} has {len(example.codes)} codes, which does not fit the motion in "
                 f"{path}; the motion has changed since: make the motion tokens and a new snapshot"

@@ -62,7 +62,8 @@ class EvaluatorJob(Job):
     train: Path = Field(description="Examples of the train split (parquet)")
     test: Path = Field(description="Examples of the test split (parquet), for the evaluator's own held-out figures")
     motions: dict[str, Path] = Field(description="Motion file of every video key in the examples")
-    layers: int = Field(default=1, gt=0, description="Quantiser layers: so many codes of an example make one time step")
+    frames_per_step: int = Field(gt=0, description="Frames of a motion that a step of codes stands for")
+    codes_per_step: int = Field(gt=0, description="So many codes of an example make one step")
     out: Path = Field(description="Folder for model.safetensors, config.json and report.json")
     seed: int = 0
     config: EvaluatorConfig = EvaluatorConfig()

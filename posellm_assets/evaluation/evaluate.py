@@ -50,7 +50,7 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     filmed = originals(train)
     model = MotionLM.load(job.model)
     tokenizer = MotionTokenizer.load(job.tokenizer)
-    test = _readable(model, read_filmed(job.test, job.motions, tokenizer.layers), report)
+    test = _readable(model, read_filmed(job.test, job.motions, tokenizer), report)
     evaluator = Evaluator.load(job.evaluator)
     size = tokenizer.codebook_size
     reconstructed = tokenizer.decode_many([clip.codes for clip in test]) if test else []
@@ -141,7 +141,7 @@ def _asked(
     # Only these videos' motions are read: a lake holds more than an evaluation needs.
     keys = {filmed[index].key for index in nearest}
     needed = [example for example in filmed if example.key in keys]
-    real = {segment_id(clip): clip for clip in with_motions(needed, job.motions, tokenizer.layers)}
+    real = {segment_id(clip): clip for clip in with_motions(needed, job.motions, tokenizer)}
     return Asked(
         clips=clips,
         draws=[drawn[start : start + len(clips)] for start in range(0, len(drawn), len(clips) or 1)],

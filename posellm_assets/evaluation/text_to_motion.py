@@ -318,7 +318,7 @@ def _embedded(evaluator: Evaluator, samples: Sequence[Sample]) -> np.ndarray:
 
 
 def _decodable(codes: Sequence[int], tokenizer: MotionTokenizer) -> bool:
-    """Whether codes are whole time steps whose layers take turns, as `MotionTokenizer.decode` wants them."""
-    per_layer = tokenizer.codebook_size // tokenizer.layers
-    in_turn = all(code // per_layer == place % tokenizer.layers for place, code in enumerate(codes))
-    return bool(codes) and len(codes) % tokenizer.layers == 0 and in_turn
+    """Whether codes are whole time steps, each code in its place, as `MotionTokenizer.decode` wants them."""
+    per_place = tokenizer.codebook_size // tokenizer.codes_per_step
+    in_turn = all(code // per_place == place % tokenizer.codes_per_step for place, code in enumerate(codes))
+    return bool(codes) and len(codes) % tokenizer.codes_per_step == 0 and in_turn

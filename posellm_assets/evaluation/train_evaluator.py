@@ -33,7 +33,7 @@ def run(job: EvaluatorJob, report: Report) -> dict[str, Any]:
     Raises ValueError where there is no train clip.
     """
     started_s = time.process_time()
-    train, test = (read_filmed(path, job.motions, job.layers) for path in (job.train, job.test))
+    train, test = (read_filmed(path, job.motions, job) for path in (job.train, job.test))
     evaluator, losses = fit(train, job.config, job.seed, report)
     content = {
         "train_clips": len(train),

@@ -81,7 +81,7 @@ def _language_job(lake: Lake, settings: Settings, snapshot_key: str) -> StageJob
         stage=stage,
         model=model,
         codebook_size=codebook.size,
-        layers=codebook.layers,
+        codes_per_step=codebook.codes_per_step,
         lineage=snapshot.lineage,
         tokenizer=lake.tokenizer(snapshot.lineage),
         snapshot=snapshot_key,

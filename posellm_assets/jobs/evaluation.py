@@ -17,11 +17,13 @@ CHAMPION = "champion"
 def evaluator_job(lake: Lake, settings: Settings, snapshot_key: str) -> EvaluatorJob:
     """The retrieval model that judges generated motion, from a snapshot's train participants."""
     snapshot = read_snapshot(lake, snapshot_key)
+    codebook = Codebook.of(lake, snapshot.lineage)
     return EvaluatorJob(
         train=lake.examples(snapshot_key, "train"),
         test=lake.examples(snapshot_key, "test"),
         motions=motions_of(lake, snapshot),
-        layers=Codebook.of(lake, snapshot.lineage).layers,
+        frames_per_step=codebook.frames_per_step,
+        codes_per_step=codebook.codes_per_step,
         out=lake.evaluator(snapshot_key),
         seed=settings.seed,
         config=settings.evaluation.evaluator,

@@ -37,7 +37,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str) -> S
         model=model,
         parent=parent,
         codebook_size=codebook.size,
-        layers=codebook.layers,
+        codes_per_step=codebook.codes_per_step,
         lineage=snapshot.lineage,
         tokenizer=lake.tokenizer(snapshot.lineage),
         snapshot=snapshot_key,

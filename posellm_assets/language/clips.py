@@ -52,10 +52,11 @@ class TrainingClip:
     participant: str | None = None
 
 
-def read_clips(path: Path, codebook_size: int, layers: int = 1) -> list[TrainingClip]:
+def read_clips(path: Path, codebook_size: int, codes_per_step: int = 1) -> list[TrainingClip]:
     """Clips in the order of the file.
 
-    A motion that is empty, of another codebook, or whose codes are not those of layer 0 to `layers` - 1 in turn raises
+    A motion that is empty, of another codebook, or whose codes do not run through the `codes_per_step` places of a step
+    in turn raises
     UnusableData naming its key.
     """
     views: dict[tuple[str, int], list[View]] = {}
@@ -70,10 +71,12 @@ def read_clips(path: Path, codebook_size: int, layers: int = 1) -> list[Training
             raise UnusableData(
                 f"{where} has codes outside the codebook of {codebook_size}: another tokenizer made them"
             )
-        size = codebook_size // layers
-        if len(codes) % layers or any(code // size != place % layers for place, code in enumerate(codes)):
+        size = codebook_size // codes_per_step
+        if len(codes) % codes_per_step or any(
+            code // size != place % codes_per_step for place, code in enumerate(codes)
+        ):
             raise UnusableData(
-                f"{where} has codes that do not run through {layers} layers in turn; make the snapshot again"
+                f"{where} has codes that are not {codes_per_step} of a step in turn; make the snapshot again"
             )
         clip = (row["key"], row["segment"])
         label = label_words(row["label"]) if row["label"] else None

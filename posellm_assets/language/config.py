@@ -184,8 +184,8 @@ class StageJob(Job):
         default=None, description="Finished model folder to start from; none starts from the base"
     )
     replay: Replay | None = Field(default=None, description="What is new to the parent; without it, all clips are")
-    codebook_size: int = Field(gt=0, description="Codes of all quantiser layers together")
-    layers: int = Field(default=1, gt=0, description="Quantiser layers: so many codes in a row make one time step")
+    codebook_size: int = Field(gt=0, description="Codes of all places of a step together")
+    codes_per_step: int = Field(default=1, gt=0, description="So many codes in a row make one time step")
     lineage: str = Field(
         default="", description="Tokenizer lineage of the codes; a parent of another lineage is refused"
     )

@@ -1,6 +1,6 @@
 """Motion from text, text from motion, and how likely either is, with a trained model.
 
-Works on ids. What is generated obeys the grammar by construction: a motion is codes whose quantiser layers take turns,
+Works on ids. What is generated obeys the grammar by construction: a motion is whole time steps, each code in its place,
 and ends after a whole time step; a text is text tokens. Of the head only the rows of the tokens that may come next are
 computed. Everything is batched over a key-value cache, and a row that has ended leaves the batch.
 """
@@ -45,7 +45,7 @@ class MotionLM:
         self.vocabulary = vocabulary
         self.lengths = lengths
         self.device = next(model.parameters()).device
-        self._least = -(-MIN_CODES // vocabulary.layers)
+        self._least = -(-MIN_CODES // vocabulary.codes_per_step)
         self._masked = not isolates(models.body(model), len(vocabulary), masked=False)
         self._stepper = stepper_for(model)
 
@@ -188,7 +188,7 @@ class MotionLM:
         return self._room(t2m_prefix(text, self.vocabulary)) >= self._least
 
     def _room(self, prefix: Sequence[int]) -> int:
-        return max(0, self.lengths.row_tokens - len(prefix) - 1) // self.vocabulary.layers
+        return max(0, self.lengths.row_tokens - len(prefix) - 1) // self.vocabulary.codes_per_step
 
     def _check_learned(self, task: Task, given: Sequence[Sequence[int]]) -> None:
         if task not in self.tasks:
@@ -203,7 +203,7 @@ class MotionLM:
         """A motion in pieces that the model was trained on, each at most one of `parts` of a row."""
         if not codes:
             raise ValueError("a motion without codes says nothing")
-        return windows(codes, self.lengths.row_tokens // parts, self.vocabulary.layers)
+        return windows(codes, self.lengths.row_tokens // parts, self.vocabulary.codes_per_step)
 
     def _bounds(
         self,
@@ -214,7 +214,7 @@ class MotionLM:
     ) -> Sequence[LengthControl]:
         """`lengths`, or bounds around the medians (codes); within what a row of the training has room for behind each
         prefix."""
-        layers = self.vocabulary.layers
+        codes_per_step = self.vocabulary.codes_per_step
         rooms = [self._room(prefix) for prefix in prefixes]
         for index, (prefix, room) in enumerate(zip(prefixes, rooms, strict=True)):
             least = lengths[index].maximum if lengths else self._least
@@ -225,7 +225,7 @@ class MotionLM:
                     "larger row_tokens"
                 )
         return lengths or [
-            LengthControl.around(max(1, median // layers), sampling).within(room)
+            LengthControl.around(max(1, median // codes_per_step), sampling).within(room)
             for median, room in zip(medians, rooms, strict=True)
         ]
 
@@ -244,10 +244,10 @@ class MotionLM:
     ) -> list[list[int]]:
         """The codes drawn after each prefix; `own` are the only codes that a row may use, None for all."""
         vocabulary = self.vocabulary
-        layers = vocabulary.layers
+        codes_per_step = vocabulary.codes_per_step
         # A motion ends after a whole time step, so only the codes of the first layer have the end beside them.
-        grammar = [Choices(self.model, [vocabulary.end, *vocabulary.layer_codes(0)])]
-        grammar += [Choices(self.model, vocabulary.layer_codes(layer)) for layer in range(1, layers)]
+        grammar = [Choices(self.model, [vocabulary.end, *vocabulary.codes_of(0)])]
+        grammar += [Choices(self.model, vocabulary.codes_of(place)) for place in range(1, codes_per_step)]
         motions: list[list[int]] = [[] for _ in prefixes]
         for chosen in _batches([bound.target for bound in bounds]):
             draw = MotionDraw(
@@ -259,7 +259,7 @@ class MotionLM:
                 sampling,
                 self.device,
             )
-            limits = [bounds[index].maximum * layers for index in chosen]
+            limits = [bounds[index].maximum * codes_per_step for index in chosen]
             rows = self._generate([prefixes[index] for index in chosen], limits, vocabulary.end, draw)
             for index, row in zip(chosen, rows, strict=True):
                 motions[index] = [vocabulary.code_of[token] for token in row]

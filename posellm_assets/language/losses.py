@@ -43,7 +43,7 @@ def validate(
     model.eval()
     result: dict[Task, dict[str, Any]] = {}
     for task in (task for task, share in stage.tasks.items() if share):
-        used = [clip for clip in clips if serves(clip.views[0], task, vocabulary.layers)]
+        used = [clip for clip in clips if serves(clip.views[0], task, vocabulary.codes_per_step)]
         generator = random.Random(0)
         examples = [
             example
@@ -81,7 +81,7 @@ def check_can_evaluate(clips: Sequence[TrainingClip], stage: StageConfig, vocabu
     """Raise UnusableData where a stage is to be evaluated and none of the held-out clips serves one of its tasks."""
     tasks = [task for task, share in stage.tasks.items() if share]
     if stage.evaluate_every and not any(
-        serves(clip.views[0], task, vocabulary.layers) for clip in clips for task in tasks
+        serves(clip.views[0], task, vocabulary.codes_per_step) for clip in clips for task in tasks
     ):
         raise UnusableData(
             f"evaluate_every needs held-out clips that serve {', '.join(tasks)}, and of {len(clips)} none does: add "

@@ -142,7 +142,7 @@ def place_codes(model: Any, vocabulary: Vocabulary, vectors: np.ndarray, seed: i
     """
     text_rows = min(vocabulary.added)
     generator = torch.Generator().manual_seed(seed)
-    by_layer = torch.from_numpy(vectors.copy()).unflatten(0, (vocabulary.layers, -1))
+    by_layer = torch.from_numpy(vectors.copy()).unflatten(0, (vocabulary.codes_per_step, -1))
     by_layer = by_layer - by_layer.mean(1, keepdim=True)
     directions = (by_layer / by_layer.std((1, 2), keepdim=True)).flatten(0, 1)
     with torch.no_grad():

@@ -46,14 +46,14 @@ def start(
     def load(source: str) -> models.LoadedModel:
         return models.load(source, job.model, backend, job.stage.row_tokens, dtype, device)
 
-    codes = (job.codebook_size, job.lineage, job.layers)
+    codes = (job.codebook_size, job.lineage, job.codes_per_step)
     base: str | None = job.model.base
     if job.parent:
         vocabulary = Vocabulary.load(job.parent, participants)
-        spoken = (vocabulary.codebook_size, vocabulary.lineage, vocabulary.layers)
+        spoken = (vocabulary.codebook_size, vocabulary.lineage, vocabulary.codes_per_step)
         if spoken != codes:
             raise UnusableData(
-                f"{job.parent} uses {spoken[0]} codes in {spoken[2]} layers of lineage {spoken[1]!r}, the examples "
+                f"{job.parent} uses {spoken[0]} codes, {spoken[2]} for a step, of lineage {spoken[1]!r}, the examples "
                 f"have {codes[0]} in {codes[2]} of {codes[1]!r}: new codes need a model that starts from the base"
             )
         base = adapters.base_of(job.parent, job.model)

@@ -88,7 +88,11 @@ def draw_epoch(
     examples = []
     for clip in clips:
         view = generator.choice(clip.views)
-        shares = {task: share for task, share in stage.tasks.items() if share and serves(view, task, vocabulary.layers)}
+        shares = {
+            task: share
+            for task, share in stage.tasks.items()
+            if share and serves(view, task, vocabulary.codes_per_step)
+        }
         if not shares:
             continue
         task = generator.choices(list(shares), list(shares.values()))[0]
@@ -111,11 +115,11 @@ def draw_epoch(
     return examples
 
 
-def serves(view: View, task: Task, layers: int) -> bool:
+def serves(view: View, task: Task, codes_per_step: int) -> bool:
     """Whether a view has what the task needs: a text, or enough time steps to take some away."""
     if task in _WITH_TEXT:
         return bool(view.texts)
-    return len(view.codes) // layers >= _MIN_STEPS.get(task, 1)
+    return len(view.codes) // codes_per_step >= _MIN_STEPS.get(task, 1)
 
 
 def build(
@@ -136,11 +140,11 @@ def build(
     answer a `question`. Raises UnusableData where the text leaves no room for motion.
     """
     room = _room(task, vocabulary, text, row_tokens, question if task == "m2t" else "")
-    if room < vocabulary.layers:
+    if room < vocabulary.codes_per_step:
         raise UnusableData(f"{key}: the text {text[:40]!r}... fills a row of {row_tokens} tokens; shorten it")
     generator = generator or random.Random(0)
     examples = []
-    for window in windows(codes, room, vocabulary.layers):
+    for window in windows(codes, room, vocabulary.codes_per_step):
         motion = vocabulary.encode_codes(window)
         answer = [*motion, vocabulary.end]
         if task == "m2t":
@@ -151,13 +155,13 @@ def build(
         elif task == "denoise":
             prefix = _denoise_prefix(motion, mask_rate, vocabulary, generator)
         elif task == "continuation":
-            start = vocabulary.layers * _part(len(window) // vocabulary.layers, 0.25, 0.75, generator)
+            start = vocabulary.codes_per_step * _part(len(window) // vocabulary.codes_per_step, 0.25, 0.75, generator)
             prefix, answer = continuation_prefix(window[:start], vocabulary), answer[start:]
         elif task == "between":
-            steps = len(window) // vocabulary.layers
+            steps = len(window) // vocabulary.codes_per_step
             gap = _part(steps - 1, 0.2, 0.5, generator)
-            start = generator.randint(1, steps - gap - 1) * vocabulary.layers
-            stop = start + gap * vocabulary.layers
+            start = generator.randint(1, steps - gap - 1) * vocabulary.codes_per_step
+            stop = start + gap * vocabulary.codes_per_step
             prefix = between_prefix(window[:start], window[stop:], vocabulary)
             answer = [*motion[start:stop], vocabulary.end]
         else:
@@ -206,12 +210,12 @@ def _part(steps: int, least: float, most: float, generator: random.Random) -> in
     return min(max(1, round(generator.uniform(least, most) * steps)), steps - 1)
 
 
-def windows(codes: Sequence[int], room: int, layers: int = 1) -> list[Sequence[int]]:
+def windows(codes: Sequence[int], room: int, codes_per_step: int = 1) -> list[Sequence[int]]:
     """`codes` cut between time steps of `layers` codes, into as few windows of at most `room` codes as will do, of
     nearly equal length."""
-    steps = len(codes) // layers
-    count = math.ceil(steps / (room // layers))
-    bounds = [round(index * steps / count) * layers for index in range(count + 1)]
+    steps = len(codes) // codes_per_step
+    count = math.ceil(steps / (room // codes_per_step))
+    bounds = [round(index * steps / count) * codes_per_step for index in range(count + 1)]
     return [codes[start:stop] for start, stop in itertools.pairwise(bounds)]
 
 

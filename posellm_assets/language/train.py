@@ -56,8 +56,8 @@ def train(
         origin = Origin.of(job)
         if not origin.fits(job.model):
             run.say(f"the parent stays what it is: made from {origin}, not from {job.model.base} as set")
-        clips = read_clips(job.train, job.codebook_size, job.layers)
-        held_out = read_clips(job.val, job.codebook_size, job.layers) if job.val else []
+        clips = read_clips(job.train, job.codebook_size, job.codes_per_step)
+        held_out = read_clips(job.val, job.codebook_size, job.codes_per_step) if job.val else []
         participants = {clip.participant for clip in clips if clip.participant}
         if run.checkpoint:
             participants = set(run.checkpoint.position.about["participants"])

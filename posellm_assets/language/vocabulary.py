@@ -30,13 +30,13 @@ _MARKERS = (
 class Vocabulary:
     """A text tokenizer with motion tokens, task markers and participant markers added.
 
-    `codebook_size` counts the motion tokens of all quantiser layers together: code `c` of layer `l` has the id
-    `codes[l * (codebook_size // layers) + c]`, and a motion runs through the layers of one time step before the next.
+    `codebook_size` counts the motion tokens of all places of a step together: code `c` of place `p` has the id
+    `codes[p * (codebook_size // codes_per_step) + c]`, and a motion runs through the places of a step before the next.
 
-    Attributes: `codes` (ids by motion code), `layers`, `begin`, `end`, `t2m`, `m2t`, `denoise`, `mask`, `continuation`,
-    `between`, `end_of_text`, `pad` (ids), `participants` (marker id by name), `added` (all ids that the text tokenizer
-    did not bring), `new` (those of them that no model has rows for yet), `start` (ids that the base model expects at
-    the start of every sequence, often none).
+    Attributes: `codes` (ids by motion code), `codes_per_step`, `begin`, `end`, `t2m`, `m2t`, `denoise`, `mask`,
+    `continuation`, `between`, `end_of_text`, `pad` (ids), `participants` (marker id by name), `added` (all ids that the
+    text tokenizer did not bring), `new` (those of them that no model has rows for yet), `start` (ids that the base
+    model expects at the start of every sequence, often none).
     """
 
     def __init__(
@@ -44,17 +44,19 @@ class Vocabulary:
         tokenizer: PreTrainedTokenizerBase,
         codebook_size: int,
         lineage: str = "",
-        layers: int = 1,
+        codes_per_step: int = 1,
         participants: Iterable[str] = (),
     ):
         if tokenizer.eos_token_id is None:
             raise ValueError(f"{tokenizer.name_or_path}: its tokenizer has no end-of-text token; choose another base")
-        if codebook_size % layers:
-            raise ValueError(f"a codebook of {codebook_size} codes does not divide into {layers} layers")
+        if codebook_size % codes_per_step:
+            raise ValueError(
+                f"a codebook of {codebook_size} codes does not divide into {codes_per_step} places of a step"
+            )
         self.tokenizer = tokenizer
         self.codebook_size = codebook_size
         self.lineage = lineage
-        self.layers = layers
+        self.codes_per_step = codes_per_step
         known = len(tokenizer)
         people = sorted(set(participants))
         names = [
@@ -83,10 +85,10 @@ class Vocabulary:
         """Motion code by token id."""
         return {token: code for code, token in enumerate(self.codes)}
 
-    def layer_codes(self, layer: int) -> list[int]:
-        """The ids of the codes of one quantiser layer, which stand at every `layers`-th place of a motion."""
-        size = self.codebook_size // self.layers
-        return self.codes[layer * size : (layer + 1) * size]
+    def codes_of(self, place: int) -> list[int]:
+        """The ids of the codes of one place of a step, which stand at every `codes_per_step`-th place of a motion."""
+        size = self.codebook_size // self.codes_per_step
+        return self.codes[place * size : (place + 1) * size]
 
     def participant(self, name: str) -> int:
         """The id of a participant's marker; a participant that has none raises ValueError naming those that do."""
@@ -129,7 +131,7 @@ class Vocabulary:
         record = {
             "codebook_size": self.codebook_size,
             "lineage": self.lineage,
-            "layers": self.layers,
+            "codes_per_step": self.codes_per_step,
             "participants": sorted(self.participants),
         }
         files.write_json(folder / _FILE, record)

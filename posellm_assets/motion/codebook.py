@@ -37,9 +37,14 @@ class Codebook(Record):
         return self.config.codebook_size
 
     @property
-    def layers(self) -> int:
-        """How many codes stand for four frames."""
+    def codes_per_step(self) -> int:
+        """How many codes stand for a step."""
         return self.config.layers
+
+    @property
+    def frames_per_step(self) -> int:
+        """How many frames of a motion a step is."""
+        return self.frames_per_token
 
     @classmethod
     def of(cls, lake: Lake, lineage: str) -> Self:

@@ -1,4 +1,4 @@
-"""Motion while it is filmed: codes and features of every four frames, a fixed delay after they were seen.
+"""Motion while it is filmed: codes and features of every step, a fixed delay after they were seen.
 
 What `from_poses` does to a whole clip is done here to the last seconds: the same smoothing, the same filled gaps, the
 same network. Only what a clip knows as a whole comes from what has been seen so far: the size of the body, and the end
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from posellm_assets.motion.config import FRAMES_PER_TOKEN, MotionConfig
+from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import (
     REFERENCE_SIZE_M,
     UNKNOWN,
@@ -29,13 +29,13 @@ from posellm_assets.poses.poses import SubjectPoses
 
 DELAY_S = 0.4
 # As far as the encoder looks back: its three blocks have dilations 1, 2 and 4.
-_FRAMES_BEFORE = 7 * FRAMES_PER_TOKEN
+_STEPS_BEFORE = 7
 _MEASURED_S = 30.0  # how much of the past says how large the body is
 
 
 @dataclass(frozen=True, eq=False)
 class LiveWindow:
-    """Four frames of a motion: `codes`, one for each layer of the tokenizer, and `features` (4, D) float32.
+    """A step of a motion: its `codes` by the tokenizer, and `features` (frames_per_step, D) float32.
 
     Times are seconds of the stream; features are those of `representation.encode`.
     """
@@ -61,7 +61,9 @@ class LiveTokens:
         if delay_s <= config.gap_s:
             raise ValueError(f"within a delay of {delay_s} s no gap of {config.gap_s} s can be told: make it longer")
         self.tokenizer, self.config, self.delay_s = tokenizer, config, delay_s
-        self._kept_s = (_FRAMES_BEFORE + FRAMES_PER_TOKEN + config.smoothing_frames) / config.fps + 2 * delay_s
+        self._kept_s = (
+            (_STEPS_BEFORE + 1) * tokenizer.frames_per_step + config.smoothing_frames
+        ) / config.fps + 2 * delay_s
         self._frame_times_s: deque[float] = deque()
         self._joints: deque[tuple[float, np.ndarray]] = deque()
         self._lengths: deque[tuple[float, np.ndarray]] = deque()
@@ -95,27 +97,27 @@ class LiveTokens:
 
     def _complete_s(self, origin_s: float) -> float:
         """When the next window can be given."""
-        return origin_s + (self._next_start + FRAMES_PER_TOKEN) / self.config.fps + self.delay_s
+        return origin_s + (self._next_start + self.tokenizer.frames_per_step) / self.config.fps + self.delay_s
 
     def _window(self, origin_s: float) -> LiveWindow | None:
         """The next window, and the one after is then next; None where the body was out of view."""
         until_s = self._complete_s(origin_s)
-        start = max(self._motion_start, self._next_start - _FRAMES_BEFORE)
+        start = max(self._motion_start, self._next_start - _STEPS_BEFORE * self.tokenizer.frames_per_step)
         frames = np.arange(start, int((until_s - origin_s) * self.config.fps + 1e-6) + 1)
         joints = self._seen(origin_s + frames / self.config.fps, until_s)
         known = np.isfinite(joints).all(axis=(1, 2))
-        here = slice(self._next_start - start, self._next_start - start + FRAMES_PER_TOKEN)
+        here = slice(self._next_start - start, self._next_start - start + self.tokenizer.frames_per_step)
         if not known[here].all():
-            self._next_start += FRAMES_PER_TOKEN - int(np.argmin(known[here][::-1]))
+            self._next_start += self.tokenizer.frames_per_step - int(np.argmin(known[here][::-1]))
             self._motion_start = self._next_start
             return None
         stop = here.stop + int(np.argmin([*known[here.stop :], False]))
         motion = Motion(joints[:stop].astype(np.float32), self.config.fps, BODY, np.zeros(stop, bool), UNKNOWN)
-        first_code = here.start // FRAMES_PER_TOKEN * self.tokenizer.layers
-        codes = self.tokenizer.encode(motion)[first_code : first_code + self.tokenizer.layers]
-        self._next_start += FRAMES_PER_TOKEN
+        first_code = here.start // self.tokenizer.frames_per_step * self.tokenizer.codes_per_step
+        codes = self.tokenizer.encode(motion)[first_code : first_code + self.tokenizer.codes_per_step]
+        self._next_start += self.tokenizer.frames_per_step
         return LiveWindow(
-            start_s=origin_s + (self._next_start - FRAMES_PER_TOKEN) / self.config.fps,
+            start_s=origin_s + (self._next_start - self.tokenizer.frames_per_step) / self.config.fps,
             end_s=origin_s + self._next_start / self.config.fps,
             codes=tuple(codes),
             features=encode(motion)[here].astype(np.float32),

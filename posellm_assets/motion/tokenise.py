@@ -138,7 +138,7 @@ def _tokens_of(
                 key=item.motion.stem,
                 lineage=lineage,
                 codebook_size=tokenizer.codebook_size,
-                layers=tokenizer.layers,
+                codes_per_step=tokenizer.codes_per_step,
                 fps=tokenizer.fps,
                 segments=tuple(entries),
                 mpjpe_mm=round(error_mm, 2),

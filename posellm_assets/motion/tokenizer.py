@@ -132,9 +132,14 @@ class MotionTokenizer:
         return self.config.codebook_size
 
     @property
-    def layers(self) -> int:
-        """How many codes stand for four frames."""
+    def codes_per_step(self) -> int:
+        """How many codes stand for a step."""
         return self.config.layers
+
+    @property
+    def frames_per_step(self) -> int:
+        """How many frames of the motion a step is."""
+        return FRAMES_PER_TOKEN
 
     @property
     def lineage(self) -> str:
@@ -164,7 +169,7 @@ class MotionTokenizer:
                 x[row, :frames] = self.network.normalise(representation.encode(motions[i])[:frames])
                 present[row, : counts[i]] = 1
             _, indices, _ = self.network.quantizer(self.network.latents(x, present))
-            ids = indices + torch.arange(self.layers) * self.config.codes
+            ids = indices + torch.arange(self.codes_per_step) * self.config.codes
             for row, i in enumerate(batch):
                 codes[i] = ids[row, : counts[i]].flatten().tolist()
         return codes
@@ -184,7 +189,7 @@ class MotionTokenizer:
         motions: dict[int, Motion] = {}
         for batch in _batches(counts):
             longest = max(counts[i] for i in batch)
-            ids = torch.zeros(len(batch), longest, self.layers, dtype=torch.long)
+            ids = torch.zeros(len(batch), longest, self.codes_per_step, dtype=torch.long)
             present = torch.zeros(len(batch), longest, 1)
             for row, i in enumerate(batch):
                 ids[row, : counts[i]] = indices[i]
@@ -241,10 +246,13 @@ class MotionTokenizer:
 
     def _indices(self, codes: Sequence[int]) -> Tensor:
         """(steps, layers) indices within their layers; raises as `decode_many` says."""
-        layers = f", {self.layers} layers of {self.config.codes} in turn" if self.layers > 1 else ""
-        if not len(codes) or len(codes) % self.layers:
+        layers = f", {self.codes_per_step} layers of {self.config.codes} in turn" if self.codes_per_step > 1 else ""
+        if not len(codes) or len(codes) % self.codes_per_step:
             raise ValueError(f"codes are one or more ids from 0 to {self.codebook_size - 1}{layers}, not {len(codes)}")
-        indices = torch.tensor(list(codes)).reshape(-1, self.layers) - torch.arange(self.layers) * self.config.codes
+        indices = (
+            torch.tensor(list(codes)).reshape(-1, self.codes_per_step)
+            - torch.arange(self.codes_per_step) * self.config.codes
+        )
         if not 0 <= int(indices.min()) <= int(indices.max()) < self.config.codes:
             raise ValueError(f"codes are ids from 0 to {self.codebook_size - 1}{layers}, not {list(codes)}")
         return indices

@@ -9,7 +9,6 @@ import numpy as np
 
 from posellm_assets.keys import sport_of
 from posellm_assets.motion import errors, representation
-from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.drift import error_limit_mm
 from posellm_assets.motion.held_out import HeldOut, MotionErrors
 from posellm_assets.motion.motion import Motion
@@ -62,7 +61,7 @@ def held_out_figures(tokenizer: MotionTokenizer, clips: Mapping[str, Sequence[Mo
 
 
 def _stretch_errors(tokenizer: MotionTokenizer, key: str, stretch: Motion, rebuilt: Motion) -> ClipErrors:
-    truth = representation.placed(stretch).cut(0, len(stretch) // FRAMES_PER_TOKEN * FRAMES_PER_TOKEN)
+    truth = representation.placed(stretch).cut(0, len(rebuilt))
     planted = errors.planted_feet(truth)
     return ClipErrors(
         key=key,
@@ -127,7 +126,7 @@ def _by(rows: Sequence[ClipErrors], groups: Sequence[str]) -> dict[str, MotionEr
 
 def _code_use(codes: Sequence[Sequence[int]], tokenizer: MotionTokenizer) -> dict[str, Any]:
     ids = np.concatenate([np.asarray(of_stretch) for of_stretch in codes])
-    uses = np.bincount(ids, minlength=tokenizer.codebook_size).reshape(tokenizer.layers, -1)
+    uses = np.bincount(ids, minlength=tokenizer.codebook_size).reshape(tokenizer.codes_per_step, -1)
     shares = uses / uses.sum(axis=1, keepdims=True)
     entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum(axis=1)
     return {

@@ -23,7 +23,7 @@ class TokenVariant(Record):
     name: str
     mirrored: bool
     codes: tuple[_Code, ...] = Field(min_length=1)
-    """Ids below the codebook's size, `layers` for every 4 frames."""
+    """Ids below the codebook's size, `codes_per_step` for every step of a motion."""
 
 
 class TokenSegment(Record):
@@ -54,9 +54,9 @@ class MotionTokens(Record):
     key: str
     lineage: str
     codebook_size: int = Field(ge=1)
-    layers: int = Field(ge=1)
+    codes_per_step: int = Field(ge=1)
     fps: float = Field(gt=0, allow_inf_nan=False)
-    """Frames per second of the motion; four frames are `layers` codes."""
+    """Frames per second of the motion."""
     segments: tuple[TokenSegment, ...] = Field(min_length=1)
     mpjpe_mm: float = Field(ge=0, allow_inf_nan=False)
     """What is lost by writing the originals as codes: the mean joint position error, stretches weighted by length."""
@@ -88,9 +88,9 @@ class MotionTokens(Record):
     def _codes_of_the_codebook(self) -> Self:
         for segment in self.segments:
             for variant in segment.variants:
-                if max(variant.codes) >= self.codebook_size or len(variant.codes) % self.layers:
+                if max(variant.codes) >= self.codebook_size or len(variant.codes) % self.codes_per_step:
                     raise ValueError(
-                        f"the variant {variant.name} at {segment.start_s} s is not {self.layers} codes for every 4 "
-                        f"frames, with ids from 0 to {self.codebook_size - 1}"
+                        f"the variant {variant.name} at {segment.start_s} s is not {self.codes_per_step} codes for "
+                        f"every step, with ids from 0 to {self.codebook_size - 1}"
                     )
         return self

@@ -16,7 +16,6 @@ from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.classifier import SHORTEST_S, LabelledMotion, MotionClassifier
 from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VISION, Opinion, log_probabilities
-from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.motion import Motion
 from posellm_assets.vision.frames import Box
 
@@ -86,7 +85,7 @@ class LanguageMember:
         """See `Member`."""
         said: list[Opinion | None] = [None] * len(cases)
         started = time.process_time()
-        shortest_s = max(SHORTEST_S, FRAMES_PER_TOKEN / self.tokenizer.fps)
+        shortest_s = max(SHORTEST_S, self.tokenizer.frames_per_step / self.tokenizer.fps)
         stretches = [case.motion.segments(shortest_s) if case.motion else [] for case in cases]
         heard = [index for index, found in enumerate(stretches) if found]
         if not heard:

@@ -54,8 +54,8 @@ class DatasetRecord(Record):
 class CoachedSession:
     """A session, or a stretch of one, in memory.
 
-    start_s, end_s: (N,) seconds of the windows; codes: (N, layers); features: (N, 4, D) float32. `messages` are what a
-    coach said, without transitions; `before` is what was said last before the stretch begins.
+    start_s, end_s: (N,) seconds of the windows; codes: (N, codes_per_step); features: (N, frames_per_step, D).
+    `messages` are what a coach said, without transitions; `before` is what was said last before the stretch begins.
     """
 
     key: str

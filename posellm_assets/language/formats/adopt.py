@@ -68,7 +68,7 @@ def adopt(
             model=model,
             parent=parent,
             codebook_size=codebook_size,
-            layers=layers,
+            codes_per_step=layers,
             lineage=f"{SPORT}-{codebook_size}",
             seed=seed,
         )

@@ -28,6 +28,8 @@ ATTACK = "<script>alert('x')</script><img src=x onerror=alert(1)>"
 def job(world, tokenizer, trained) -> EvaluateJob:
     train, test, model = trained
     evaluator = EvaluatorJob(
+        frames_per_step=4,
+        codes_per_step=1,
         train=train,
         test=test,
         motions=world.motions,

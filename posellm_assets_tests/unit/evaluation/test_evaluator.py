@@ -2,7 +2,7 @@ import json
 import random
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -19,12 +19,22 @@ from posellm_assets.motion.skeletons import BODY
 from posellm_assets_tests.unit.evaluation.world import quiet
 from posellm_assets_tests.unit.texts.athletes import MOVEMENTS, athlete, squat, wave
 
+
+@dataclass(frozen=True)
+class _Steps:
+    frames_per_step: int = 4
+    codes_per_step: int = 1
+
+
+STEPS = _Steps()
 CONFIG = EvaluatorConfig(steps=50, batch_size=16, width=64)
 
 
 @pytest.fixture(scope="module")
 def job(world) -> EvaluatorJob:
     return EvaluatorJob(
+        frames_per_step=4,
+        codes_per_step=1,
         train=world.examples("evaluator-train", world.keys("train"), None, variants=True),
         test=world.examples("evaluator-test", world.keys("test"), None),
         motions=world.motions,
@@ -51,14 +61,14 @@ def test_the_report_is_kept_beside_the_weights(job, report):
 
 def test_a_loaded_evaluator_says_what_the_saved_one_said(job, report, world):
     evaluator = Evaluator.load(job.out)
-    clips = read_filmed(job.test, world.motions, 1)
+    clips = read_filmed(job.test, world.motions, STEPS)
     first = evaluator.similarity([clip.motion for clip in clips], sorted(MOVEMENTS))
     again = Evaluator.load(job.out).similarity([clip.motion for clip in clips], sorted(MOVEMENTS))
     assert np.array_equal(first, again) and np.abs(first).max() <= 1 + 1e-5
 
 
 def test_the_same_seed_gives_the_same_evaluator_and_another_seed_another(job):
-    clips = read_filmed(job.train, job.motions, 1)
+    clips = read_filmed(job.train, job.motions, STEPS)
     short = CONFIG.model_copy(update={"steps": 4})
     assert fit(clips, short, 0, quiet)[1] == fit(clips, short, 0, quiet)[1] != fit(clips, short, 1, quiet)[1]
 
@@ -87,7 +97,7 @@ def test_words_whose_sides_are_not_known_are_said_of_no_mirror_image(tmp_path, w
     rows[0]["texts"] = ["la jambe gauche", "the left leg"]
     rows[1]["texts"] = ["the right leg"]
     pq.write_table(pa.Table.from_pylist(rows, schema=EXAMPLE_SCHEMA), path)
-    (clip,) = read_filmed(path, world.motions, 1)
+    (clip,) = read_filmed(path, world.motions, STEPS)
     views = [_view(clip, CONFIG, random.Random(seed)) for seed in range(40)]
     assert {fitting for _, _, fitting in views} == {
         frozenset({"la jambe gauche", "the left leg"}),
@@ -96,7 +106,7 @@ def test_words_whose_sides_are_not_known_are_said_of_no_mirror_image(tmp_path, w
 
 
 def test_a_verdict_does_not_depend_on_what_else_is_judged(job, report, world):
-    evaluator, clips = Evaluator.load(job.out), read_filmed(job.test, world.motions, 1)
+    evaluator, clips = Evaluator.load(job.out), read_filmed(job.test, world.motions, STEPS)
     together = evaluator.similarity([clip.motion for clip in clips], ["squat"])
     alone = np.concatenate([evaluator.similarity([clip.motion], ["squat"]) for clip in clips])
     assert np.allclose(together, alone, atol=1e-5)
@@ -139,13 +149,13 @@ def test_a_motion_that_is_not_what_was_tokenised_is_refused_by_name(world, job, 
     motion = Motion.read(world.motions[key])
     motion.cut(0, len(motion) - 12).write(tmp_path / "shorter.parquet")
     with pytest.raises(ValueError, match=rf"{key}: segment 0 has \d+ codes, which does not fit the motion"):
-        read_filmed(job.test, {**world.motions, key: tmp_path / "shorter.parquet"}, 1)
+        read_filmed(job.test, {**world.motions, key: tmp_path / "shorter.parquet"}, STEPS)
     with pytest.raises(ValueError, match=f"{key} is among the examples"):
-        read_filmed(job.test, {other: path for other, path in world.motions.items() if other != key}, 1)
+        read_filmed(job.test, {other: path for other, path in world.motions.items() if other != key}, STEPS)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
-def test_segments_are_found_again_after_a_gap(world, tmp_path, layers: int):
+@pytest.mark.parametrize("codes_per_step", [1, 2])
+def test_segments_are_found_again_after_a_gap(world, tmp_path, codes_per_step: int):
     motion = squat(6.0, 2.0, 90.0)
     motion.joints[50:60] = np.nan
     motion.joints[5:8] = np.nan  # leaves a stretch too short to be tokenised
@@ -159,9 +169,12 @@ def test_segments_are_found_again_after_a_gap(world, tmp_path, layers: int):
     )
     path = gapped.examples("gapped", [], None)
     row = {"key": "gym.squat-z.00000000", "variant": "original", "mirrored": False, "sport": "gym", "texts": ["squat"]}
-    rows = [{**row, "segment": 0, "codes": [0] * 10 * layers}, {**row, "segment": 1, "codes": [0] * 15 * layers}]
+    rows = [
+        {**row, "segment": 0, "codes": [0] * 10 * codes_per_step},
+        {**row, "segment": 1, "codes": [0] * 15 * codes_per_step},
+    ]
     pq.write_table(pa.Table.from_pylist(rows, schema=pq.read_schema(path)), path)
-    clips = read_filmed(path, gapped.motions, layers)
+    clips = read_filmed(path, gapped.motions, replace(STEPS, codes_per_step=codes_per_step))
     assert [(round(clip.motion.start_s, 2), len(clip.motion)) for clip in clips] == [(0.4, 42), (3.0, 60)]
 
 

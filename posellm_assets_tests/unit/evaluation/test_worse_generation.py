@@ -44,6 +44,7 @@ def test_a_generation_with_shuffled_labels_is_refused_by_name_and_a_release_is_u
 ) -> None:
     train, test, model = trained
     evaluator = EvaluatorJob(
+        frames_per_step=4, codes_per_step=1,
         train=train, test=test, motions=world.motions, out=tmp_path / "evaluator",
         config=EvaluatorConfig(steps=10, batch_size=8, width=32),
     )  # fmt: skip

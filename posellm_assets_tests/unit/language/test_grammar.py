@@ -21,7 +21,7 @@ def random_lm(seed: int = 0, layers: int = 1, scale: float = 0.3, **changes: Any
     """An untrained model; the larger `scale`, the surer it is of its nonsense."""
     torch.manual_seed(seed)
     vocabulary = Vocabulary(
-        tiny_tokenizer(["squat", "serve"], 300), layers * CODES, layers=layers, participants=["ann"]
+        tiny_tokenizer(["squat", "serve"], 300), layers * CODES, codes_per_step=layers, participants=["ann"]
     )
     config = Qwen3Config(
         vocab_size=len(vocabulary),

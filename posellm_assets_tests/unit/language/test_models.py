@@ -125,7 +125,7 @@ def test_a_soft_cap_on_the_logits_is_reproduced() -> None:
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_code_tokens_begin_as_near_to_each_other_as_the_codes_of_each_layer_are(tied: bool) -> None:
-    vocabulary = Vocabulary(tiny_tokenizer(["a text of the world"], 300), codebook_size=24, layers=2)
+    vocabulary = Vocabulary(tiny_tokenizer(["a text of the world"], 300), codebook_size=24, codes_per_step=2)
     shape = {**SHAPE, "hidden_size": 512}
     model = Qwen3ForCausalLM(Qwen3Config(vocab_size=len(vocabulary), **shape, tie_word_embeddings=tied))
     vectors = np.random.default_rng(0).normal(size=(24, 8)).astype(np.float32)

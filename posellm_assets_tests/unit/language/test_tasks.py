@@ -114,11 +114,11 @@ def test_codes_of_another_codebook_and_empty_motions_are_refused_by_key(tmp_path
 
 def test_codes_out_of_the_turn_of_their_layers_are_refused_by_key(tmp_path: Path) -> None:
     whole = samples.examples(tmp_path / "x.parquet", codes=[1, 13, 2, 14])
-    assert read_clips(whole, 24, layers=2)[0].views[0].codes == (1, 13, 2, 14)
+    assert read_clips(whole, 24, codes_per_step=2)[0].views[0].codes == (1, 13, 2, 14)
     for codes in ([1, 13, 2], [1, 2, 13, 14]):
         path = samples.examples(tmp_path / "y.parquet", codes=codes)
-        with pytest.raises(UnusableData, match=r"gym\.squat-0\.00000000.*do not run through 2 layers in turn"):
-            read_clips(path, 24, layers=2)
+        with pytest.raises(UnusableData, match=r"gym\.squat-0\.00000000.*are not 2 of a step in turn"):
+            read_clips(path, 24, codes_per_step=2)
 
 
 def test_all_variants_of_a_clip_are_views_of_one_clip(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_description_names_the_movement_first_and_keeps_the_owners_words() -> 
 def test_what_is_shown_and_what_is_answered_make_the_whole_motion_cut_between_time_steps(
     task: Task, layers: int
 ) -> None:
-    vocabulary = Vocabulary(samples.vocabulary().tokenizer, 24, layers=layers)
+    vocabulary = Vocabulary(samples.vocabulary().tokenizer, 24, codes_per_step=layers)
     generator = random.Random(0)
     cuts = set()
     for steps in (3, 4, 9, 40):
@@ -193,9 +193,9 @@ def test_a_motion_too_short_to_take_anything_away_serves_the_other_tasks() -> No
 
 
 def test_layered_motion_is_split_between_time_steps_only() -> None:
-    assert [len(window) for window in windows(range(90), 32, layers=3)] == [30, 30, 30]
-    assert all(window[0] % 3 == 0 and len(window) <= 31 for window in windows(range(90), 31, layers=3))
-    assert [code for window in windows(range(300), 31, layers=4) for code in window] == list(range(300))
+    assert [len(window) for window in windows(range(90), 32, codes_per_step=3)] == [30, 30, 30]
+    assert all(window[0] % 3 == 0 and len(window) <= 31 for window in windows(range(90), 31, codes_per_step=3))
+    assert [code for window in windows(range(300), 31, codes_per_step=4) for code in window] == list(range(300))
 
 
 def test_half_of_the_prompts_for_a_known_participants_motion_name_the_participant() -> None:

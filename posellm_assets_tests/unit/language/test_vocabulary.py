@@ -38,10 +38,12 @@ def test_the_tokenizer_does_not_depend_on_the_order_of_the_texts() -> None:
 
 
 def test_a_vocabulary_is_the_same_after_it_was_stored(tmp_path: Path) -> None:
-    vocabulary = Vocabulary(tiny_tokenizer(["a squat"], 300), 8, "lineage-1", layers=2, participants=["zoe", "ana"])
+    vocabulary = Vocabulary(
+        tiny_tokenizer(["a squat"], 300), 8, "lineage-1", codes_per_step=2, participants=["zoe", "ana"]
+    )
     vocabulary.save(tmp_path)
     loaded = Vocabulary.load(tmp_path)
-    assert (loaded.layers, loaded.participants, loaded.new) == (2, vocabulary.participants, [])
+    assert (loaded.codes_per_step, loaded.participants, loaded.new) == (2, vocabulary.participants, [])
     assert (loaded.added, loaded.lineage, len(loaded)) == (vocabulary.added, "lineage-1", len(vocabulary))
     assert loaded.encode_text("<motion_1> squat") == vocabulary.encode_text("<motion_1> squat")
 
@@ -52,12 +54,12 @@ def test_generated_text_may_hold_no_motion_and_no_markers() -> None:
     assert set(vocabulary.encode_text("squat: 3 times")) <= set(vocabulary.text_tokens)
 
 
-def test_each_layer_has_codes_of_its_own() -> None:
-    vocabulary = Vocabulary(tiny_tokenizer(["a squat"], 300), 6, layers=2)
-    assert vocabulary.layer_codes(0) + vocabulary.layer_codes(1) == vocabulary.codes
+def test_each_place_of_a_step_has_codes_of_its_own() -> None:
+    vocabulary = Vocabulary(tiny_tokenizer(["a squat"], 300), 6, codes_per_step=2)
+    assert vocabulary.codes_of(0) + vocabulary.codes_of(1) == vocabulary.codes
     assert len(set(vocabulary.codes)) == 6
-    with pytest.raises(ValueError, match="7 codes does not divide into 2 layers"):
-        Vocabulary(tiny_tokenizer(["a squat"], 300), 7, layers=2)
+    with pytest.raises(ValueError, match="7 codes does not divide into 2 places"):
+        Vocabulary(tiny_tokenizer(["a squat"], 300), 7, codes_per_step=2)
 
 
 def test_a_participant_joins_a_stored_vocabulary_and_moves_no_id(tmp_path: Path) -> None:

@@ -20,13 +20,13 @@ def test_what_a_tokenizer_saved_is_read_without_its_network(untrained, tmp_path:
     (tmp_path / "new").rename(lake.tokenizer(lineage))
     codebook = Codebook.of(lake, lineage)
     assert (codebook.lineage, codebook.fps) == (lineage, untrained.fps)
-    assert (codebook.size, codebook.layers) == (untrained.codebook_size, untrained.layers)
+    assert (codebook.size, codebook.codes_per_step) == (untrained.codebook_size, untrained.codes_per_step)
 
 
 def test_the_ids_of_all_layers_count(tmp_path: Path) -> None:
     write_codebook(Lake(tmp_path), "vq-1", codes=64, layers=2)
     codebook = Codebook.of(Lake(tmp_path), "vq-1")
-    assert (codebook.size, codebook.layers) == (128, 2)
+    assert (codebook.size, codebook.codes_per_step) == (128, 2)
 
 
 @pytest.mark.parametrize(

@@ -62,8 +62,8 @@ def test_every_four_frames_are_a_code_and_a_code_is_four_frames(tokenizer):
 def test_the_vectors_of_a_step_s_codes_add_up_to_what_is_decoded(residual):
     finite = untrained(SMALL.model_copy(update={"quantizer": "fsq", "fsq_levels": (4, 8)}))
     for each in (residual, finite):
-        ids = [layer * each.config.codes + 7 for layer in range(each.layers)]
-        summed = each.network.quantizer.vectors(torch.full((1, 1, each.layers), 7))[0, 0]
+        ids = [layer * each.config.codes + 7 for layer in range(each.codes_per_step)]
+        summed = each.network.quantizer.vectors(torch.full((1, 1, each.codes_per_step), 7))[0, 0]
         np.testing.assert_allclose(each.code_vectors()[ids].sum(0), summed.detach(), atol=1e-5)
         assert each.code_vectors().shape == (each.codebook_size, each.config.code_size)
 
@@ -142,7 +142,7 @@ def test_codes_outside_the_codebook_are_refused(tokenizer, codes):
 def test_residual_layers_follow_one_another_in_one_flat_list_of_ids(residual):
     motion = moving_person(42)
     ids = residual.encode(motion)
-    assert (residual.layers, residual.codebook_size, len(ids)) == (3, 96, 30)
+    assert (residual.codes_per_step, residual.codebook_size, len(ids)) == (3, 96, 30)
     assert [code // 32 for code in ids] == [0, 1, 2] * 10
     assert residual.encode_many([moving_person(90, 1), motion])[1] == ids
     assert len(residual.decode(ids)) == 40

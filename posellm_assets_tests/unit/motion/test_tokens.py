@@ -46,7 +46,7 @@ def test_the_longest_stretch_has_the_most_codes_and_is_the_first_of_several(path
         ({"segments": []}, "segments: Tuple should have at least 1 item"),
         ({"schema_version": 2}, "schema_version: Input should be 1"),
         ({"codebook_size": 11}, "ids from 0 to 10"),
-        ({"layers": 2}, "2 codes for every 4 frames"),
+        ({"codes_per_step": 2}, "2 codes for every step"),
         ({"mpjpe_mm": None}, "mpjpe_mm: Input should be a valid number"),
         ({"mpjpe_mm": float("nan")}, "mpjpe_mm: Input should be a finite number"),
         ({"more": 1}, "more: Extra inputs are not permitted"),

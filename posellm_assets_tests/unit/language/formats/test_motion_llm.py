@@ -198,7 +198,7 @@ def test_codes_of_several_layers_are_adopted_as_such(tmp_path: Path) -> None:
     entries = [{"text_query": "wave", "motion_tokens": "1 9 2 8", "clip_id": str(n)} for n in range(20)]
     path = dataset(tmp_path, json.dumps(entries))
     _, jobs = adopt(path, 16, tmp_path / "adopted", STAGES, ModelConfig(), seed=0, layers=2)
-    assert json.loads(jobs[0].read_text())["layers"] == 2
+    assert json.loads(jobs[0].read_text())["codes_per_step"] == 2
     assert read_clips(tmp_path / "adopted" / "train.parquet", 16, 2)
     for tokens, reason in (
         ("1 2", "code 2 in place 2 is of another quantiser layer"),
