@@ -1,8 +1,8 @@
 """Damaged and hostile files by the thousand: is anything uncaught, large or slow, and is a clip behind them lost?
 
-Claim: of mutated clips in five containers and mutated motion capture, tables, arrays and sidecars, each is registered
-and read to its end, or refused with a reason. Nothing else is raised, no process dies, grows by 1 GB or takes 30 s for
-one file, and every whole clip behind them in the drop zone is registered.
+Claim: of mutated clips in five containers and mutated motion capture, landmarks, tables, arrays and sidecars, each is
+registered and read to its end, or refused with a reason. Nothing else is raised, no process dies, grows by 1 GB or
+takes 30 s for one file, and every whole clip behind them in the drop zone is registered.
 
 Bytes are flipped, zeroed, overwritten, cut out or doubled, under a seed. Batches are looked at by a process each, one
 file a look, as the sensor does; what was registered is then read, the rest goes the way of `posellm import motion`.
@@ -38,10 +38,16 @@ from posellm_assets.motion.arrays import write_npy
 from posellm_assets.motion.bvh_out import write_bvh
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.formats import read_motions
+from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.motion import Motion, UnreadableMotion
 from posellm_assets.motion.retarget import motion_from_capture
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.sources import Declaration
+from posellm_assets.poses.config import PoseConfig
+from posellm_assets.poses.landmarks import COUNT
+from posellm_assets.poses.poses import InvalidPoses, Poses
+from posellm_assets.poses.quality import assess
+from posellm_assets.poses.subjects import subject_of
 
 LIMIT_S = 30
 LIMIT_BYTES = 1 << 30
@@ -60,6 +66,7 @@ def seeds(folder: Path) -> list[Path]:
     write_bvh(motion, folder / "take.bvh")
     write_npy(motion, folder / "take.npy")
     motion.write(folder / "take.motion.parquet")
+    landmarks(12).write(folder / "take.poses.parquet")
     rows = {"clip_id": ["a"], "text": ["one"], "fps": [20.0], "joints": [motion.joints.reshape(-1).tolist()]}
     table = pa.table(rows).replace_schema_metadata({"joint_names": json.dumps(BODY.joints)})
     pq.write_table(table, folder / "table.parquet")
@@ -92,6 +99,13 @@ def person(count: int) -> Motion:
         if part == "wrist":
             joints[:, number, 2] = 0.2 * np.sin(np.arange(count) / 5)
     return Motion(joints.astype(np.float32), 20.0, BODY, np.zeros(count, bool))
+
+
+def landmarks(count: int) -> Poses:
+    """Somebody who is a cloud of points."""
+    points = np.random.default_rng(0).random((count, 1, COUNT, 3)).astype(np.float32)
+    sure = np.ones(points.shape[:3], np.float32)
+    return Poses(np.arange(count) / 20, points, sure, sure, points - 0.5, 640, 480, 20.0, "")
 
 
 def mutated(content: bytes, rng: random.Random) -> bytes:
@@ -167,13 +181,17 @@ def read(path: Path, name: str) -> None:
     try:
         if path.name.endswith(".motion.parquet"):
             motion_from_capture(Motion.read(path), MotionConfig())
+        elif path.name.endswith(".poses.parquet"):
+            subject = subject_of(Poses.read(path))
+            if assess(subject, PoseConfig()).passed:
+                motion_from_poses(subject, MotionConfig())
         else:
             for _ in frames(path):
                 pass
-    except (UnreadableVideo, UnreadableMotion) as error:
+    except (UnreadableVideo, UnreadableMotion, InvalidPoses) as error:
         tell(name, f"refused when read: {type(error).__name__}")
     except ValueError as error:
-        tell(name, "refused when read: ValueError" if "motion" in path.name else f"uncaught: {error!r}")
+        tell(name, "refused when read: ValueError" if path.suffix == ".parquet" else f"uncaught: {error!r}")
     except Exception as error:  # noqa: BLE001 - what else is raised is what this looks for
         tell(name, f"uncaught: {error!r}")
     else:

@@ -21,6 +21,7 @@ ORDER = (
         "records",
         "files",
         "parquet",
+        "npy",
         "yaml_files",
         "keys",
         "pool",

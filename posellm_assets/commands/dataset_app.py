@@ -45,7 +45,7 @@ def dataset_of_actions(
     console.print(f"{out}: {counts} clips of {classes} classes", soft_wrap=True)
     if found.without_pictures:
         left_out = ", ".join(found.without_pictures)
-        console.print(f"left out, motion capture without pictures: {left_out}")
+        console.print(f"left out, motion capture or landmarks without pictures: {left_out}")
     print_table("refused", ["what", "why"], [[one.what, one.reason] for one in refused])
     if refused:
         raise typer.Exit(1)

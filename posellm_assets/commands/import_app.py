@@ -1,4 +1,4 @@
-"""`posellm import`: motion capture, sessions with timed feedback, and datasets of other motion language models."""
+"""`posellm import`: motion capture, landmarks, coached sessions, and datasets of other motion language models."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,6 +30,39 @@ def import_motion(
     said = declared(unit=unit, up=up, handedness=handedness, fps=fps, label=label, participant=participant)
     for path, about in importing.import_motion(Lake(lake), paths, sport, said):
         console.print(f"added {path} ({about})", soft_wrap=True)
+
+
+@app.command("poses")
+def import_poses(
+    paths: list[Path],
+    sport: Annotated[
+        str | None, typer.Option(help="Folder of the drop zone; else the column sport of labels.csv beside the files.")
+    ] = None,
+    lake: LakeOption = "data_lake",
+    label: Annotated[str | None, typer.Option(help="What the clips show, for instance serve.")] = None,
+    participant: Annotated[str | None, typer.Option(help="Who moves; keeps a person on one side of the split.")] = None,
+    channels: Annotated[
+        str | None, typer.Option(help="What the last axis of arrays holds, such as x,y,z,visibility or world_x,...")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second of arrays.")] = None,
+    width: Annotated[int | None, typer.Option(help="Of the pictures in which arrays were found, in pixels.")] = None,
+    height: Annotated[int | None, typer.Option(help="The same, down.")] = None,
+    up: Annotated[
+        str | None, typer.Option(help="The axis of world_x, ... that points up: -y (MediaPipe's) or y.")
+    ] = None,
+) -> None:
+    """Bring in landmarks of MediaPipe Pose without their videos: poses of a lake, .npy arrays, or folders of them."""
+    from posellm_assets.commands import importing
+    from posellm_assets.poses.imports import declared
+
+    named = [name.strip() for name in channels.split(",")] if channels else None
+    about = {"channels": named, "fps": fps, "width": width, "height": height, "up": up}
+    said = declared(label=label, participant=participant, **about)
+    placed, unused = importing.import_poses(Lake(lake), paths, sport, said)
+    for path, words in placed:
+        console.print(f"added {path} ({words})", soft_wrap=True)
+    if unused:
+        console.print(f"labels.csv: not used are the columns {', '.join(unused)}", soft_wrap=True, markup=False)
 
 
 @app.command("feedback")

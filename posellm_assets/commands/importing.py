@@ -1,20 +1,23 @@
-"""What comes into the lake that is no footage: motion files, and data sets of other motion language models."""
+"""What comes into the lake that is no footage: motion, landmarks, and data sets of other motion language models."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from posellm_assets.files import sha256_of, write_json
-from posellm_assets.footage.capture import SUFFIX
-from posellm_assets.footage.labels import Labels, sidecar_of
+from posellm_assets.footage.capture import LANDMARKS_SUFFIX, SUFFIX
+from posellm_assets.footage.labels import TABLE, ImportedTable, Labels, read_imported_table, sidecar_of
 from posellm_assets.footage.register import add_files
 from posellm_assets.footage.scan import drop_zone
 from posellm_assets.keys import slug
 from posellm_assets.lake import Lake
 from posellm_assets.language.formats.adopt import adopt
 from posellm_assets.language.plan import find_hardware, settled
-from posellm_assets.motion.formats import Import, motion_files, read_motions
+from posellm_assets.motion.formats import motion_files, read_motions
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.sources import Declaration
+from posellm_assets.poses import imports as landmarks
+from posellm_assets.poses.poses import Poses
+from posellm_assets.poses.subjects import choose_subject
 from posellm_assets.settings import Settings
 
 
@@ -26,16 +29,65 @@ def import_motion(lake: Lake, paths: list[Path], sport: str, said: Declaration) 
     wrong with it.
     """
     with TemporaryDirectory() as name:
-        folder = Path(name)
-        made: dict[Path, str] = {}
+        making = _Making(lake, Path(name))
         for path in motion_files(paths):
             for found in read_motions(path, said):
-                target = _written(found, folder, drop_zone(lake) / slug(sport))
-                if found.labels != Labels():
-                    write_json(sidecar_of(target), found.labels.model_dump(exclude_defaults=True))
-                made[target] = _in_words(found.motion)
-        placed_at = add_files(lake, list(made), sport)
-    return list(zip(placed_at, made.values(), strict=True))
+                making.add(found.motion, found.name, SUFFIX, sport, found.labels, _in_words(found.motion))
+        return making.placed()
+
+
+def import_poses(
+    lake: Lake, paths: list[Path], sport: str | None, said: landmarks.Declaration
+) -> tuple[list[tuple[Path, str]], list[str]]:
+    """The same of landmarks; a table beside the files says of each what neither hand nor its sidecar does.
+
+    `sport` is that of all files, else the table's. Also returns the columns of tables that nothing here has a use for.
+    """
+    tables: dict[Path, ImportedTable] = {}
+    with TemporaryDirectory() as name:
+        making = _Making(lake, Path(name))
+        for path in landmarks.landmark_files(paths):
+            if path.parent not in tables:
+                tables[path.parent] = read_imported_table(path.parent)
+            table = tables[path.parent]
+            of_file = sport or table.sport_of(path)
+            if of_file is None:
+                raise ValueError(f"{path}: no sport is named; give --sport, or a column sport in the {TABLE} beside it")
+            found = landmarks.read_landmarks(path, said)
+            labels = found.labels.over(table.labels_of(path))
+            making.add(found.poses, found.name, LANDMARKS_SUFFIX, of_file, labels, _seen_in_words(found.poses))
+        return making.placed(), sorted({column for table in tables.values() for column in table.unused})
+
+
+class _Making:
+    """Files for the drop zone of `lake`, made in `folder`."""
+
+    def __init__(self, lake: Lake, folder: Path):
+        self.lake, self.folder = lake, folder
+        self.made: dict[str, dict[Path, str]] = {}
+        """By sport, each file with what it holds in words."""
+
+    def add(self, content: Motion | Poses, name: str, ending: str, sport: str, labels: Labels, words: str) -> None:
+        """Write a file, named after its content too where another of its sport has the name."""
+        folder, placed = self.folder / slug(sport), drop_zone(self.lake) / slug(sport)
+        new = folder / "new"
+        content.write(new)
+        sha256, stem = sha256_of(new), slug(name)
+        for target in (folder / f"{stem}{ending}", folder / f"{stem}-{sha256[:8]}{ending}"):
+            others = [path for path in (target, placed / target.name) if path.exists() and sha256_of(path) != sha256]
+            if not others:
+                break
+        new.rename(target)
+        if labels != Labels():
+            write_json(sidecar_of(target), labels.model_dump(exclude_defaults=True))
+        self.made.setdefault(sport, {})[target] = words
+
+    def placed(self) -> list[tuple[Path, str]]:
+        """Copy all to the drop zone; where they lie now, with what they hold."""
+        found: list[tuple[Path, str]] = []
+        for sport, made in self.made.items():
+            found += zip(add_files(self.lake, list(made), sport), made.values(), strict=True)
+        return found
 
 
 def import_examples(
@@ -47,19 +99,17 @@ def import_examples(
     return adopt(dataset, codes, out, tuple(stage for _, stage in planned), planned[0][0], settings.seed, layers)
 
 
-def _written(found: Import, folder: Path, placed: Path) -> Path:
-    """The motion as a file of `folder`; named after its content too where another take has its name."""
-    new = folder / "new"
-    found.motion.write(new)
-    sha256, stem = sha256_of(new), slug(found.name)
-    for target in (folder / f"{stem}{SUFFIX}", folder / f"{stem}-{sha256[:8]}{SUFFIX}"):
-        others = [path for path in (target, placed / target.name) if path.exists() and sha256_of(path) != sha256]
-        if not others:
-            break
-    return new.rename(target)
-
-
 def _in_words(motion: Motion) -> str:
     judged = "".join(f"; {key} {motion.parameters[key]}" for key in ("unit", "up") if key in motion.parameters)
     lost = motion.parameters.get("lost_frames", "")
     return f"{motion.duration_s:.1f} s, {len(motion.skeleton)} joints{judged}{'; ' + lost if lost else ''}"
+
+
+def _seen_in_words(poses: Poses) -> str:
+    seen = (choose_subject(poses).person >= 0).mean()
+    made_up = poses.parameters.get("made_up")
+    people = poses.seen.sum(axis=1).max()
+    return (
+        f"{poses.time_s[-1]:.1f} s, {len(poses.time_s)} frames, {people} {'person' if people == 1 else 'people'}, the "
+        f"subject in {seen:.0%}{'; made up: ' + ' and '.join(made_up) if made_up else ''}"
+    )

@@ -45,7 +45,7 @@ def action_dataset(
         metadata={
             "clips": len(dataset.examples),
             "refused": len(refused),
-            "motion capture left out": len(found.without_pictures),
+            "left out, without pictures": len(found.without_pictures),
             "splits": read_json(out / STATS)["splits"],
             "card": dg.MetadataValue.md((out / CARD).read_text().split("---\n", 2)[2]),
             "folder": out,
@@ -157,7 +157,7 @@ ACTION_PREDICTIONS = VideoAsset(
         "action_predictions",
         "actions",
         "The hits or stretches of a video and the action that each shows, with every member's answer. Motion capture "
-        "has no picture, so it has none.",
+        "and landmarks have no picture, so they have none.",
         kinds={"json"},
         deps=["poses", "action_report"],
         code_version="1",

@@ -14,7 +14,7 @@ from posellm_assets.coaching.model.dataset_sources import from_lake
 from posellm_assets.defs.common import every_video, listed, noted, snapshot_asset, spec
 from posellm_assets.defs.motion import MOTION
 from posellm_assets.defs.partitions import snapshots, videos
-from posellm_assets.defs.poses import POSES, is_video
+from posellm_assets.defs.poses import POSES, has_poses
 from posellm_assets.defs.program_assets import Ran, program_asset, trained
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
@@ -79,7 +79,7 @@ COACHING_LABELS = VideoAsset(
     work=label,
     path=Lake.coaching_label,
     needs=(POSES, MOTION),
-    applies=is_video,
+    applies=has_poses,
     checks=(
         dg.AssetCheckSpec("exercise_has_label", asset="coaching_labels", partitions_def=videos),
         dg.AssetCheckSpec("all_verified", asset="coaching_labels", partitions_def=videos),

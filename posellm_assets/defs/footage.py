@@ -11,11 +11,10 @@ import dagster as dg
 
 from posellm_assets.defs.common import spec
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
-from posellm_assets.footage.capture import CaptureInfo
+from posellm_assets.footage.capture import CaptureInfo, LandmarksInfo
 from posellm_assets.footage.labels import Labels
-from posellm_assets.footage.manifest import FootageManifest
+from posellm_assets.footage.manifest import ClipInfo, FootageManifest
 from posellm_assets.footage.register import refresh_manifest
-from posellm_assets.footage.video import VideoInfo
 from posellm_assets.lake import Lake
 
 MAX_ROWS = 500
@@ -49,9 +48,12 @@ def footage_metadata(lake: Lake, manifest: FootageManifest) -> dict[str, Any]:
     }
 
 
-def _content(video: VideoInfo | CaptureInfo) -> dict[str, Any]:
+def _content(video: ClipInfo) -> dict[str, Any]:
     if isinstance(video, CaptureInfo):
         return {"frames": video.frames, "motion capture": f"{video.joints} joints, skeleton {video.skeleton}"}
+    if isinstance(video, LandmarksInfo):
+        pictures = f"{video.width} x {video.height}, not at hand"
+        return {"frames": video.frame_count, "landmarks": f"of up to {video.people} people", "picture": pictures}
     return {
         "frames": video.frame_count or 0,
         "picture": f"{video.width} x {video.height}, rotated by {video.rotation_deg} degrees",
@@ -70,7 +72,8 @@ FOOTAGE = VideoAsset(
     spec=spec(
         "footage",
         "footage",
-        "A registered video or motion capture: checked again, its labels read again from sidecar, table and folder.",
+        "A registered video, motion capture or landmarks: checked again, its labels read again from sidecar, table and "
+        "folder.",
         kinds={"mp4", "json"},
         code_version="1",
     ),

@@ -12,6 +12,7 @@ from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, Video
 from posellm_assets.files import sha256_of
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.footage.video import VideoInfo
 from posellm_assets.lake import Lake
 from posellm_assets.poses.extract import PoseItem, PoseSummary, extract_clips
 from posellm_assets.problems import sentence
@@ -27,9 +28,14 @@ def extract_poses(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outc
         yield key, sentence(result) if isinstance(result, Exception) else _done(tools.lake, key, result)
 
 
-def is_video(lake: Lake, key: str) -> bool:
-    """Whether there is a picture to look for a person in; motion capture has none."""
+def has_poses(lake: Lake, key: str) -> bool:
+    """Whether there are landmarks, or a picture to look for a person in; motion capture has neither."""
     return not (lake.footage(key).exists() and isinstance(read_manifest(lake, key).video, CaptureInfo))
+
+
+def is_video(lake: Lake, key: str) -> bool:
+    """Whether there are pictures."""
+    return not lake.footage(key).exists() or isinstance(read_manifest(lake, key).video, VideoInfo)
 
 
 def _clip(lake: Lake, key: str) -> PoseItem:
@@ -68,7 +74,8 @@ POSES = VideoAsset(
     spec=spec(
         "poses",
         "poses",
-        "MediaPipe landmarks for every frame and person in view. Motion capture has no picture, so it has none.",
+        "MediaPipe landmarks for every frame and person in view, or those that came in instead of a video. Motion "
+        "capture has no picture, so it has none.",
         kinds={"mediapipe", "parquet"},
         deps=["footage"],
         code_version="1",
@@ -76,7 +83,7 @@ POSES = VideoAsset(
     work=extract_poses,
     path=Lake.poses,
     needs=(FOOTAGE,),
-    applies=is_video,
+    applies=has_poses,
     checks=(
         *(dg.AssetCheckSpec(name, asset="poses", blocking=True, partitions_def=videos) for name in BLOCKING),
         *(dg.AssetCheckSpec(name, asset="poses", partitions_def=videos) for name in WARNING),

@@ -19,6 +19,8 @@ from av.stream import Disposition
 from av.video import VideoStream
 from av.video.frame import VideoFrame
 
+from posellm_assets.footage.capture import is_capture, is_landmarks
+
 # Containers that hold their own frames. Playlists (HLS, DASH, concat) would make FFmpeg open other files and hosts.
 CONTAINERS = "mov,mp4,m4a,3gp,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg,gif,mxf,nut"
 _RAW_STREAMS = "h264,hevc,vvc,obu,m4v,mpegvideo,h263,vc1,dirac,cavsvideo"
@@ -37,6 +39,10 @@ class UnreadableVideo(ValueError):
 @contextmanager
 def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     """(container, video stream), decoding with one thread; FFmpeg's errors become UnreadableVideo."""
+    if is_capture(path.name) or is_landmarks(path.name):
+        raise UnreadableVideo(
+            f"{path.name} holds {'motion capture' if is_capture(path.name) else 'landmarks'} and no pictures"
+        )
     try:
         with open_container(path) as container:
             streams = [one for one in container.streams.video if not one.disposition & Disposition.attached_pic]

@@ -9,7 +9,7 @@ import io
 import os
 import stat
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -22,6 +22,8 @@ from posellm_assets.records import Record
 
 TABLE = "labels.csv"
 COLUMNS = ("file", "label", "caption", "participant", "language")
+SPORT, GROUPS = "sport", ("participant", "recording", "source")
+"""Of a table that is imported: the column of the sport, and those that keep clips on one side, the first one there."""
 MAX_SIDECAR_BYTES = 2 * 1024 * 1024  # three hours with a message every two seconds have room
 MAX_TABLE_BYTES = 16 * 1024 * 1024
 MAX_NAME = 200
@@ -126,6 +128,28 @@ class Labels(Record):
 class _Row:
     line: int
     labels: Labels
+    sport: str | None = None
+
+
+@dataclass(frozen=True)
+class ImportedTable:
+    """The `labels.csv` of a folder that is imported, and its columns that nothing here has a use for."""
+
+    rows: Mapping[str, _Row]
+    unused: tuple[str, ...] = ()
+
+    def labels_of(self, file: Path) -> Labels:
+        """What the table says of a file."""
+        row = self._row_of(file)
+        return row.labels if row else Labels()
+
+    def sport_of(self, file: Path) -> str | None:
+        """The sport that the table names for a file."""
+        row = self._row_of(file)
+        return row.sport if row else None
+
+    def _row_of(self, file: Path) -> _Row | None:
+        return self.rows.get(unicodedata.normalize("NFC", file.name))
 
 
 def read_labels(drop_zone: Path, source: str) -> Labels:
@@ -164,33 +188,62 @@ def _rows_of(folder: Path) -> dict[str, _Row]:
     return _read_table(folder / TABLE, found.st_mtime_ns, found.st_size)
 
 
+def read_imported_table(folder: Path) -> ImportedTable:
+    """The table of a folder outside the drop zone: it may have a column for the sport, and any others.
+
+    Who moves is named by the first of GROUPS that is a column. Raises LabelError where it cannot be used.
+    """
+    if (table := _cells_of(folder / TABLE)) is None:
+        return ImportedTable({})
+    header, *cells = table
+    who = next((column for column in GROUPS if column in header), None)
+    used = {SPORT: SPORT, **{column: column for column in COLUMNS}} | ({who: "participant"} if who else {})
+    rows = _rows(TABLE, cells, [used.get(column) for column in header])
+    return ImportedTable(rows, tuple(column for column in header if column not in used))
+
+
 @lru_cache(maxsize=8)
 def _read_table(path: Path, _mtime_ns: int, _size: int) -> dict[str, _Row]:
     """The rows of a table by file name; read once for all clips of the folder until the table changes."""
+    if (table := _cells_of(path)) is None:
+        return {}
+    header, *cells = table
+    if unknown := [column for column in header if column not in COLUMNS]:
+        raise LabelError(f"{path.name}: unknown column {unknown[0]!r}; {_COLUMNS_ARE}")
+    return _rows(path.name, cells, header)
+
+
+def _cells_of(path: Path) -> list[list[str]] | None:
+    """The rows of a table, the first of which may be empty; None where there is no table."""
     content = _read_small(path, MAX_TABLE_BYTES)
     if content is None:
-        return {}
+        return None
     try:
-        reader = csv.reader(io.StringIO(_utf8(content, path.name).decode(), newline=""), strict=True)
-        return _rows(path.name, reader, next(reader, []))
+        text = _utf8(content, path.name).decode()
     except UnicodeDecodeError as error:
         raise LabelError(f"{path.name} is not UTF-8 text (byte {error.start}); save it as 'CSV UTF-8'") from error
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        return list(reader) or [[]]
     except csv.Error as error:
         raise LabelError(f"{path.name} line {reader.line_num}: {error}; save it as comma-separated text") from error
 
 
-def _rows(table: str, reader: Iterable[list[str]], header: list[str]) -> dict[str, _Row]:
-    unknown = [column for column in header if column not in COLUMNS]
-    if unknown or "file" not in header or len(set(header)) < len(header):
-        wrong = f"unknown column {unknown[0]!r}" if unknown else f"the first line is {','.join(header)!r}"
-        raise LabelError(f"{table}: {wrong}; columns are {', '.join(COLUMNS)}, separated by commas, file is required")
+_COLUMNS_ARE = f"columns are {', '.join(COLUMNS)}, separated by commas, file is required"
+
+
+def _rows(table: str, cells_of_rows: Iterable[list[str]], names: Sequence[str | None]) -> dict[str, _Row]:
+    """The rows by file name, of columns with these names; those without a name are passed over."""
+    used = [name for name in names if name]
+    if "file" not in used or len(set(used)) < len(used):
+        raise LabelError(f"{table}: the first line is {','.join(map(str, names))!r}; {_COLUMNS_ARE}")
     rows: dict[str, _Row] = {}
-    for line, cells in enumerate(reader, start=2):
+    for line, cells in enumerate(cells_of_rows, start=2):
         if not any(cell.strip() for cell in cells):
             continue
-        if len(cells) != len(header):
-            raise LabelError(f"{table} row {line}: {len(cells)} values for {len(header)} columns")
-        values = {column: cell for column, cell in zip(header, cells, strict=True) if cell.strip()}
+        if len(cells) != len(names):
+            raise LabelError(f"{table} row {line}: {len(cells)} values for {len(names)} columns")
+        values = {name: cell for name, cell in zip(names, cells, strict=True) if name and cell.strip()}
         file = unicodedata.normalize("NFC", values.pop("file", ""))
         if not file:
             raise LabelError(f"{table} row {line}: the column file is empty")
@@ -199,9 +252,9 @@ def _rows(table: str, reader: Iterable[list[str]], header: list[str]) -> dict[st
                 f"{table} row {line}: {file} stands in row {rows[file].line} already;"
                 f" put several captions into its sidecar {file}.json"
             )
-        caption = values.pop("caption", None)
+        caption, sport = values.pop("caption", None), values.pop(SPORT, None)
         given: dict[str, object] = {**values, "captions": [caption] if caption else []}
-        rows[file] = _Row(line, Labels.checked(given, f"{table} row {line}"))
+        rows[file] = _Row(line, Labels.checked(given, f"{table} row {line}"), sport)
     return rows
 
 

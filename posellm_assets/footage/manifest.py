@@ -8,13 +8,16 @@ import unicodedata
 from pydantic import Field, ValidationError
 
 from posellm_assets.files import read_json, write_json
-from posellm_assets.footage.capture import CaptureInfo
+from posellm_assets.footage.capture import CaptureInfo, LandmarksInfo
 from posellm_assets.footage.labels import Feedback
 from posellm_assets.footage.splits import Split, split_of
 from posellm_assets.footage.video import VideoInfo
 from posellm_assets.keys import check_video_key
 from posellm_assets.lake import Lake
 from posellm_assets.records import Record
+
+ClipInfo = VideoInfo | CaptureInfo | LandmarksInfo
+"""What a file of the drop zone holds. Motion capture and landmarks go the way of a video."""
 
 
 class FootageManifest(Record):
@@ -37,8 +40,7 @@ class FootageManifest(Record):
     """Path of the file below `lake.raw`, with forward slashes."""
     sha256: str
     size_bytes: int
-    video: VideoInfo | CaptureInfo
-    """What the file holds; motion capture goes the way of a video."""
+    video: ClipInfo
     registered_at: str
     """UTC, ISO 8601."""
 

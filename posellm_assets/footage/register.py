@@ -13,11 +13,12 @@ from pathlib import Path, PurePosixPath
 from posellm_assets.files import json_bytes, sha256_of, write_new
 from posellm_assets.footage.capture import (
     FOREIGN_SUFFIXES,
-    SUFFIX,
-    CaptureInfo,
     UnreadableCapture,
     is_capture,
+    is_landmarks,
     probe_capture,
+    probe_landmarks,
+    stem_of,
 )
 from posellm_assets.footage.labels import (
     LabelError,
@@ -26,10 +27,10 @@ from posellm_assets.footage.labels import (
     read_labels,
     sidecar_of,
 )
-from posellm_assets.footage.manifest import FootageManifest, read_manifest, write_manifest
+from posellm_assets.footage.manifest import ClipInfo, FootageManifest, read_manifest, write_manifest
 from posellm_assets.footage.registry import Outcome, Registry, registry_of
 from posellm_assets.footage.scan import IGNORED_ENDINGS, drop_zone, printable
-from posellm_assets.footage.video import UnreadableVideo, VideoInfo, probe
+from posellm_assets.footage.video import UnreadableVideo, probe
 from posellm_assets.keys import slug, sport_of, video_key
 from posellm_assets.lake import Lake
 from posellm_assets.parquet import short
@@ -50,7 +51,7 @@ def register(lake: Lake, source: str) -> Outcome:
     outcome = Outcome(path=source, size=before.st_size, mtime_ns=before.st_mtime_ns, status="quarantined")
     changed_ns = labels_changed_ns(raw / source)
     registry = registry_of(lake)
-    readable: tuple[Labels, VideoInfo | CaptureInfo] | None = None
+    readable: tuple[Labels, ClipInfo] | None = None
     try:
         labels = read_labels(raw, source)
         outcome = _with(outcome, sha256=sha256_of(raw / source))
@@ -156,11 +157,16 @@ def _plain_file(raw: Path, source: str) -> os.stat_result:
     return found
 
 
-def _probe(path: Path) -> VideoInfo | CaptureInfo:
+def _probe(path: Path) -> ClipInfo:
     if is_capture(path.name):
         return probe_capture(path)
+    if is_landmarks(path.name):
+        return probe_landmarks(path)
     if path.suffix.lower() in FOREIGN_SUFFIXES:
-        raise UnreadableCapture("motion capture comes in with `posellm import motion FILE --sport SPORT`")
+        raise UnreadableCapture(
+            "motion capture comes in with `posellm import motion FILE --sport SPORT`, landmarks with `posellm import "
+            "poses FILE --sport SPORT`"
+        )
     return probe(path)
 
 
@@ -174,14 +180,13 @@ def _with(outcome: Outcome, **update: object) -> Outcome:
     return Outcome.model_validate({**outcome.model_dump(), **update})
 
 
-def _decide(lake: Lake, registry: Registry, found: Outcome, labels: Labels, info: VideoInfo | CaptureInfo) -> Outcome:
+def _decide(lake: Lake, registry: Registry, found: Outcome, labels: Labels, info: ClipInfo) -> Outcome:
     """Decide what a readable file is: a new video, one that moved, or a duplicate. The registry is held."""
     sha256 = found.sha256 or ""
     file = PurePosixPath(found.path)
-    name = file.name[: -len(SUFFIX)] if is_capture(file.name) else file.stem
     key = registry.key_of.get(sha256)
     if key is None:
-        key = video_key(file.parts[0], name, sha256)
+        key = video_key(file.parts[0], stem_of(file.name), sha256)
         if key in registry.sha256_of:
             reason = f"its key {key} is taken by other footage (the names and 8 hash digits agree); rename this file"
             return _with(found, reason=reason)

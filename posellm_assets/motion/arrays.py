@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.labels import sidecar_of
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.sources import Declaration, UnusableSource, motion_from_joints
+from posellm_assets.npy import UnreadableArray, read_npy
 from posellm_assets.parquet import FAULTS, UnreadableParquet, count_values, open_parquet, read_metadata, short
 
 NAME_COLUMNS = ("clip_id", "id", "name", "file")
@@ -33,13 +33,10 @@ def motion_from_npy(path: Path, said: Declaration) -> Motion:
             '{"joints": ["pelvis", "left_hip", ...], "parents": [-1, 0, ...], "fps": 30, "unit": "m", "up": "y"}'
         )
     try:
-        # mapped, so that a header that promises more than the file holds costs no memory
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OverflowError, EOFError, TypeError, SyntaxError, RecursionError, TokenError) as error:
-        raise UnusableSource(f"this is not a NumPy array of numbers, or it is cut short ({short(error)})") from error
+        array = read_npy(path)
+    except UnreadableArray as error:
+        raise UnusableSource(f"{error}; save joint positions with numpy.save") from error
     assert said.joints is not None and said.fps is not None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
-        raise UnusableSource("this is not one array of numbers; save joint positions with numpy.save")
     if array.ndim != 3 or array.shape[1:] != (len(said.joints), 3) or not len(array):
         raise UnusableSource(
             f"the array is {array.shape}; {len(said.joints)} joints are declared, so (frames, {len(said.joints)}, 3)"

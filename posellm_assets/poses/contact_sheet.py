@@ -35,9 +35,13 @@ def tile_times(duration_s: float) -> list[float]:
 def small(time_s: float, rgb: np.ndarray) -> Tile:
     """The tile of a frame."""
     height, width = rgb.shape[:2]
-    scale = _TILE_PX / max(height, width)
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return Tile(time_s, cv2.resize(rgb, size, interpolation=cv2.INTER_AREA))
+    return Tile(time_s, cv2.resize(rgb, _size(width, height), interpolation=cv2.INTER_AREA))
+
+
+def blank(time_s: float, width: int, height: int) -> Tile:
+    """The tile of a frame whose picture, of so many pixels, is not at hand: black."""
+    across, down = _size(width, height)
+    return Tile(time_s, np.zeros((down, across, 3), np.uint8))
 
 
 def contact_sheet(tiles: list[Tile], poses: Poses, subject: Subject) -> bytes:
@@ -55,6 +59,12 @@ def contact_sheet(tiles: list[Tile], poses: Poses, subject: Subject) -> bytes:
         if len(jpeg) <= _MAX_BYTES:
             break
     return jpeg
+
+
+def _size(width: int, height: int) -> tuple[int, int]:
+    """(width, height) of the tile of a picture."""
+    scale = _TILE_PX / max(height, width)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _drawn(tile: Tile, poses: Poses, subject: Subject) -> np.ndarray:

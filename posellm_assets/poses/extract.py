@@ -1,5 +1,7 @@
 """From clips to poses, quality verdicts and contact sheets, over a pool.
 
+Of a clip of which only landmarks are at hand these are the poses, judged like those found here.
+
 A worker takes a clip, or a piece of a long one, frame by frame: decoded frames are never held, landmarks are (1 KB
 a frame and person, 230 MB for two hours of one person). MediaPipe is loaded by the workers only.
 """
@@ -8,7 +10,7 @@ import atexit
 import ctypes
 import functools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from posellm_assets.files import write_bytes, write_json
-from posellm_assets.footage.video import UnreadableVideo, VideoInfo, frames, probe
+from posellm_assets.footage.capture import LandmarksInfo, UnreadableCapture, is_landmarks, probe_landmarks
+from posellm_assets.footage.video import UnreadableVideo, VideoInfo, frames, is_mirrored, probe
 from posellm_assets.pool import LocalPool, Pool
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.landmarks import COUNT
@@ -41,7 +44,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 @dataclass(frozen=True)
 class PoseItem:
-    """A video and where its poses (parquet), quality (JSON) and contact sheet (JPEG) go."""
+    """A video, or a file of its landmarks, and where poses (parquet), quality (JSON) and contact sheet (JPEG) go."""
 
     key: str
     video: Path
@@ -64,7 +67,7 @@ class PoseSummary(Record):
 @dataclass(frozen=True)
 class _Piece:
     clip: PoseItem
-    info: VideoInfo
+    info: VideoInfo | LandmarksInfo
     config: PoseConfig
     index: int
     of: int
@@ -77,7 +80,7 @@ class _Piece:
 
 
 def extract_clips(
-    clips: Iterable[PoseItem],
+    clips: Sequence[PoseItem],
     pool: Pool,
     config: PoseConfig,
     progress: Callable[[str, float], None] | None = None,
@@ -88,9 +91,10 @@ def extract_clips(
     fails writes nothing and stops no other. `progress(key, share)` is called after each piece of a clip.
 
     Raises:
-        ModelUnavailable: before anything is extracted, where the model can be neither found nor fetched.
+        ModelUnavailable: before anything is extracted, where the model can be neither found nor fetched and is needed.
     """
-    ensure_model(config.network)  # once here, so that a missing model is one error and not one per clip
+    if not all(is_landmarks(clip.video.name) for clip in clips):
+        ensure_model(config.network)  # once here, so that a missing model is one error and not one per clip
     unreadable: list[tuple[str, Exception]] = []
     parts: dict[str, list[_Followed]] = {}
     broken: set[str] = set()
@@ -128,13 +132,13 @@ class _Followed:
 
 
 def poses_of(video: Path, config: PoseConfig) -> tuple[Poses, Quality]:
-    """The poses of one video and the verdicts on them, kept nowhere.
+    """The poses of one video, or file of landmarks, and the verdicts on them, kept nowhere.
 
     Raises ValueError where it cannot be read, or shows nobody well enough to build on.
     """
     try:
-        probe(video)
-    except UnreadableVideo as error:
+        _probed(video)
+    except (UnreadableVideo, UnreadableCapture) as error:
         raise ValueError(f"{video}: {error}") from error
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -147,20 +151,26 @@ def poses_of(video: Path, config: PoseConfig) -> tuple[Poses, Quality]:
         return Poses.read(clip.poses), summary.quality
 
 
+def _probed(path: Path) -> VideoInfo | LandmarksInfo:
+    return probe_landmarks(path) if is_landmarks(path.name) else probe(path)
+
+
 def _pieces(clips: Iterable[PoseItem], config: PoseConfig, unreadable: list[tuple[str, Exception]]) -> Iterator[_Piece]:
     for clip in clips:
         try:
-            info = probe(clip.video)
-        except (UnreadableVideo, OSError) as error:
+            info = _probed(clip.video)
+        except (UnreadableVideo, UnreadableCapture, OSError) as error:
             unreadable.append((clip.key, error))
             continue
-        is_whole = info.duration_s <= 1.5 * config.piece_s or not info.seekable
+        is_whole = info.duration_s <= 1.5 * config.piece_s or isinstance(info, LandmarksInfo) or not info.seekable
         of = 1 if is_whole else math.ceil(info.duration_s / config.piece_s)
         yield from (_Piece(clip, info, config, index, of) for index in range(of))
 
 
 def _work(piece: _Piece) -> PoseSummary | _Followed:
     """In a worker: a whole clip to its files, or a piece of one to its landmarks."""
+    if isinstance(piece.info, LandmarksInfo):
+        return _take_in(piece.clip, piece.info, piece.config)
     model = _prepared(piece.config.network)
     part = _follow(piece, model, people=1) or _follow(piece, model, people=piece.config.max_people)
     assert part is not None
@@ -236,16 +246,38 @@ def _looker(model: Model, config: PoseConfig) -> "ImageLandmarker":
     return looker
 
 
+def _take_in(clip: PoseItem, info: LandmarksInfo, config: PoseConfig) -> PoseSummary:
+    """The files of a clip of its landmarks. No picture is at hand, so the sheet shows them on black."""
+    from posellm_assets.poses.contact_sheet import blank, tile_times
+
+    poses = Poses.read(clip.video, "copy the file again, or make it with `posellm import poses`")
+    if is_mirrored(clip.video):
+        poses = poses.mirrored()
+    tiles = [blank(time_s, info.width, info.height) for time_s in tile_times(info.duration_s)]
+    return _written(clip, poses, config, tiles)
+
+
 def _finish(piece: _Piece, parts: list[_Followed]) -> PoseSummary:
     """Join the parts of a clip, judge them, and write its three files."""
+    poses = _joined(parts, piece.info, piece.config)
+    tiles = sorted((tile for part in parts for tile in part.tiles), key=lambda tile: tile.time_s)
+    damaged_s = sorted(time_s for part in parts for time_s in part.damaged_s)
+    return _written(piece.clip, poses, piece.config, tiles, damaged_s, piece.info.frame_count)
+
+
+def _written(
+    clip: PoseItem,
+    poses: Poses,
+    config: PoseConfig,
+    tiles: "list[Tile]",
+    damaged_s: Sequence[float] = (),
+    frames: int | None = None,
+) -> PoseSummary:
+    """Judge the poses of a clip and write its three files."""
     from posellm_assets.poses.contact_sheet import contact_sheet
 
-    clip, info, config = piece.clip, piece.info, piece.config
-    poses = _joined(parts, info, config)
     subject = choose_subject(poses)
-    damaged_s = sorted(time_s for part in parts for time_s in part.damaged_s)
-    quality = assess(poses.of(subject.person), config, damaged_s, info.frame_count)
-    tiles = sorted((tile for part in parts for tile in part.tiles), key=lambda tile: tile.time_s)
+    quality = assess(poses.of(subject.person), config, damaged_s, frames)
     write_bytes(clip.contact_sheet, contact_sheet(tiles, poses, subject))
     write_json(clip.quality, quality.model_dump())
     poses.write(clip.poses)
@@ -259,7 +291,7 @@ def _finish(piece: _Piece, parts: list[_Followed]) -> PoseSummary:
     )
 
 
-def _joined(parts: list[_Followed], info: VideoInfo, config: PoseConfig) -> Poses:
+def _joined(parts: list[_Followed], info: VideoInfo | LandmarksInfo, config: PoseConfig) -> Poses:
     parts = sorted((part for part in parts if len(part.time_s)), key=lambda part: part.time_s[0])
     if sum(len(part.time_s) for part in parts) < 2:
         raise UnreadableVideo("fewer than two frames could be decoded; export the video again")

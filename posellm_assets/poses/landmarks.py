@@ -36,6 +36,9 @@ NAMES = (
     "right_foot_index",
 )
 COUNT = len(NAMES)
+_SIDES = {"left": "right", "right": "left"}
+MIRROR = tuple(NAMES.index("_".join(_SIDES.get(word, word) for word in name.split("_"))) for name in NAMES)
+"""Which landmark a mirror shows in the place of each."""
 # (left, right) of each joint that comes in pairs.
 SHOULDERS, ELBOWS, WRISTS, HIPS, KNEES, ANKLES = (11, 12), (13, 14), (15, 16), (23, 24), (25, 26), (27, 28)
 PAIRS = (SHOULDERS, ELBOWS, WRISTS, HIPS, KNEES, ANKLES)

@@ -1,7 +1,7 @@
 """The noun of this room: landmarks per frame and person, and how they are kept in parquet."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from posellm_assets.files import write_atomic
+from posellm_assets.footage.capture import LANDMARKS_KEY, MAX_PEOPLE
 from posellm_assets.parquet import FAULTS, UnreadableParquet, open_parquet, read_metadata, short
-from posellm_assets.poses.landmarks import COUNT
+from posellm_assets.poses.landmarks import COUNT, MIRROR
 
 SCHEMA_VERSION = 1
 CHANNELS = ("x", "y", "z", "visibility", "presence", "world_x", "world_y", "world_z")
-_METADATA = b"posellm_poses"
 _SCHEMA = pa.schema(
     [("frame", pa.int32()), ("time_s", pa.float64()), ("person", pa.int16())]
     + [(channel, pa.list_(pa.float32(), COUNT)) for channel in CHANNELS]
@@ -148,7 +148,7 @@ class Poses:
             "parameters": self.parameters,
             "cuts_s": self.cuts_s,
         }
-        table = pa.Table.from_arrays(columns, schema=_SCHEMA.with_metadata({_METADATA: json.dumps(about)}))
+        table = pa.Table.from_arrays(columns, schema=_SCHEMA.with_metadata({LANDMARKS_KEY: json.dumps(about)}))
         # Neighbouring floats share their high bytes: split into streams of bytes they take a third less.
         floats = [f"{channel}.list.element" for channel in CHANNELS]
         write_atomic(
@@ -163,9 +163,20 @@ class Poses:
             ),
         )
 
+    def mirrored(self) -> "Poses":
+        """What a mirror shows: x from the other side, and left landmarks where right ones were."""
+        shown = self.landmarks[..., MIRROR, :] * np.array([-1, 1, 1], np.float32) + np.array([1, 0, 0], np.float32)
+        return replace(
+            self,
+            landmarks=shown,
+            visibility=self.visibility[..., MIRROR],
+            presence=self.presence[..., MIRROR],
+            world=self.world[..., MIRROR, :] * np.array([-1, 1, 1], np.float32),
+        )
+
     @classmethod
-    def read(cls, path: Path) -> "Poses":
-        """Read what `write` wrote.
+    def read(cls, path: Path, remedy: str = "extract the poses again") -> "Poses":
+        """Read what `write` wrote; `remedy` is what to do about a file that cannot be read, for the message.
 
         Raises:
             InvalidPoses: not parquet, damaged, or of another schema or version.
@@ -173,35 +184,31 @@ class Poses:
         """
         with path.open("rb") as stream:
             try:
-                return cls._of(open_parquet(stream).read(use_threads=False), path)
-            except InvalidPoses:
-                raise
-            except UnreadableParquet as error:
-                raise InvalidPoses(f"{path}: {error}; extract the poses again") from error
+                return cls._of(open_parquet(stream))
             except FAULTS as error:
-                raise InvalidPoses(
-                    f"{path} is not a whole file of poses ({short(error)}); extract the poses again"
-                ) from error
+                what = error if isinstance(error, (InvalidPoses, UnreadableParquet)) else f"damaged ({short(error)})"
+                raise InvalidPoses(f"{path}: {what}; {remedy}") from error
 
     @classmethod
-    def _of(cls, table: pa.Table, path: Path) -> "Poses":
-        about = read_metadata(table.schema.metadata, _METADATA) or {}
-        version = about.get("schema_version")
-        if version != SCHEMA_VERSION or not table.schema.equals(_SCHEMA):
-            raise InvalidPoses(
-                f"{path} holds poses of schema {version}, this version reads {SCHEMA_VERSION}; extract the poses again"
-            )
-        frame = table["frame"].to_numpy()
-        count = int(frame[-1]) + 1 if len(frame) else 0
-        if count > len(frame) or not 0 < about["people"] <= len(frame):
-            raise InvalidPoses(f"{path} lacks some of its {count} frames or people; extract the poses again")
-        time_s = np.full(count, np.nan)
-        time_s[frame] = table["time_s"].to_numpy()
+    def _of(cls, file: pq.ParquetFile) -> "Poses":
+        about = read_metadata(file.schema_arrow.metadata, LANDMARKS_KEY)
+        version = about.get("schema_version") if isinstance(about, dict) else None
+        if version != SCHEMA_VERSION or not file.schema_arrow.equals(_SCHEMA):
+            raise InvalidPoses(f"it holds poses of schema {version}, this version reads {SCHEMA_VERSION}")
+        table = file.read(use_threads=False)
+        frame, people = table["frame"].to_numpy(), about["people"]
+        starts = np.diff(frame, prepend=-1)
+        if not np.isin(starts, (0, 1)).all() or not 0 < people <= MAX_PEOPLE:
+            raise InvalidPoses("it lacks some of its frames or people")
+        time_s = np.asarray(table["time_s"].to_numpy()[starts == 1], np.float64)
         if not np.isfinite(time_s).all():
-            raise InvalidPoses(f"{path} lacks some of its {count} frames; extract the poses again")
+            raise InvalidPoses("some of its frames have no time")
         held = table.filter(pc.is_valid(table["person"]))
         place = held["frame"].to_numpy(), held["person"].to_numpy()
-        values = np.full((len(CHANNELS), count, about["people"], COUNT), np.nan, np.float32)
+        numbered = place[0].astype(np.int64) * people + place[1]
+        if not ((place[1] >= 0) & (place[1] < people)).all() or len(np.unique(numbered)) < len(held):
+            raise InvalidPoses("a person of a frame is not counted, or counted twice")
+        values = np.full((len(CHANNELS), len(time_s), people, COUNT), np.nan, np.float32)
         for channel, name in enumerate(CHANNELS):
             flat = held[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
             values[channel][place] = flat.reshape(-1, COUNT)
@@ -211,12 +218,12 @@ class Poses:
             values[3],
             values[4],
             np.stack(tuple(values[5:8]), axis=-1),
-            about["width"],
-            about["height"],
-            about["fps"],
-            about["model_sha256"],
-            about["parameters"],
-            tuple(about.get("cuts_s", ())),
+            int(about["width"]),
+            int(about["height"]),
+            float(about["fps"]),
+            str(about["model_sha256"]),
+            dict(about["parameters"]),
+            tuple(float(cut_s) for cut_s in about.get("cuts_s", ())),
         )
 
 

@@ -10,7 +10,7 @@ import pytest
 from posellm_assets.defs.actions import ACTION_PREDICTIONS
 from posellm_assets.defs.motion import MOTION_TOKENS
 from posellm_assets.defs.partitions import videos
-from posellm_assets.defs.poses import is_video
+from posellm_assets.defs.poses import has_poses
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset, video_assets
 from posellm_assets.files import write_bytes, write_json
@@ -168,7 +168,7 @@ def test_a_clip_whose_work_raises_anything_is_named_and_the_clips_behind_it_are_
 
 def test_a_damaged_manifest_costs_its_own_clip_only(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     write_bytes(Lake(tmp_path).footage(BROKEN), b"{")
-    result = materialize(instance, tmp_path, RANGE, assets=[replace(POSES, applies=is_video)])
+    result = materialize(instance, tmp_path, RANGE, assets=[replace(POSES, applies=has_poses)])
     assert made(instance, "poses") == {GOOD, DARK}
     failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data
     assert str(Lake(tmp_path).footage(BROKEN)) in (failure.user_failure_data.description or "")  # type: ignore[union-attr]

@@ -36,7 +36,8 @@ class SourceExamples:
     examples: list[ActionExample] = field(default_factory=list)
     refused: list[Refused] = field(default_factory=list)
     without_pictures: list[str] = field(default_factory=list)
-    """Keys of motion capture: nothing is wrong with it, and a data set of videos has no place for it."""
+    """Keys of motion capture and landmarks: nothing is wrong with them, but a data set of videos has no place for
+    them."""
     names: Counter[str] = field(default_factory=Counter)
 
     def add(
@@ -126,8 +127,8 @@ def from_folders(root: Path, sport: str, lake: Lake | None = None, match: str | 
 def from_lake(lake: Lake, keys: Iterable[str], scope: str) -> SourceExamples:
     """The labelled videos among `keys`, with the classes of their sports; `scope` is a sport or `all`.
 
-    A sport whose label set is wrong is refused, with its videos, and the others are done. Motion capture is left out.
-    Raises UnusableDataset where no video has a label.
+    A sport whose label set is wrong is refused, with its videos, and the others are done. Motion capture and landmarks
+    are left out. Raises UnusableDataset where no video has a label.
     """
     labelled = [manifest for manifest in (read_manifest(lake, key) for key in sorted(keys)) if manifest.label]
     videos = [(manifest, manifest.video) for manifest in labelled if isinstance(manifest.video, VideoInfo)]
@@ -140,9 +141,8 @@ def from_lake(lake: Lake, keys: Iterable[str], scope: str) -> SourceExamples:
         except LabelSetError as error:
             wrong[sport] = str(error)
     if not sets:
-        unseen = (
-            f"{len(without_pictures)} labelled clips are motion capture, without pictures." if without_pictures else ""
-        )
+        count = len(without_pictures)
+        unseen = f"{count} labelled clips are motion capture or landmarks, without pictures." if count else ""
         reasons = " ".join([*wrong.values(), unseen]).strip()
         raise UnusableDataset(f"no video of {scope} has a label that can be used. {reasons}".strip())
     found = SourceExamples(LabelSet.joined(scope, sets), without_pictures=without_pictures)

@@ -73,7 +73,7 @@ def test_motion_capture_is_left_out_by_name_and_is_no_mistake(tmp_path: Path) ->
     for path, _ in import_motion(lake, [tmp_path / "take.bvh"], "gym", declared(label="walk", participant="ana")):
         (take,) = [register(lake, path.relative_to(lake.raw).as_posix()).key]
     asked = ["dataset", "actions", "--out", str(tmp_path / "out"), "--lake", str(lake.root)]
-    with pytest.raises(UnusableDataset, match="1 labelled clips are motion capture, without pictures"):
+    with pytest.raises(UnusableDataset, match="1 labelled clips are motion capture or landmarks, without pictures"):
         from_lake(lake, keys(lake), "all")
     video = lake.raw / "gym" / "squat" / "person 0.mp4"
     write_square(video, "up", 1)
@@ -83,7 +83,7 @@ def test_motion_capture_is_left_out_by_name_and_is_no_mistake(tmp_path: Path) ->
     assert (found.without_pictures, found.refused, [one.class_id for one in found.examples]) == ([take], [], ["squat"])
     result = CliRunner().invoke(app, asked)
     assert (result.exit_code, result.exception) == (0, None)
-    assert f"left out, motion capture without pictures: {take}" in result.stdout.replace("\n", "")
+    assert f"left out, motion capture or landmarks without pictures: {take}" in result.stdout.replace("\n", "")
 
 
 def test_the_graph_makes_the_data_set_of_a_snapshot(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:

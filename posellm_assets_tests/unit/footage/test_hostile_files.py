@@ -194,3 +194,57 @@ def test_case_a_latin1_avi(lake):
 def test_a_whole_motion_is_still_registered(lake):
     moving_person(40).write(lake.raw / "gym" / "walk.motion.parquet")
     assert outcomes(lake)[0] == {"good1.mp4", "good2.mp4", "walk.motion.parquet"}
+
+
+def landmarks_with(path, rows=None, **said):
+    """Two frames of one person, but for what is said otherwise in the metadata and for whole columns in `rows`."""
+    held = {"people": 1, "width": 640, "height": 480, "fps": 30, **said}
+    columns = {"frame": [0, 1], "time_s": [0.0, 0.04], "x": [[0.0] * 33] * 2, **(rows or {})}
+    pq.write_table(pa.table(columns).replace_schema_metadata({"posellm_poses": json.dumps(held)}), path)
+
+
+@pytest.mark.parametrize(
+    ("said", "rows", "reason"),
+    [
+        ({"people": 10**9}, None, "1000000000 people: a clip has 1 to 16"),
+        ({"people": [1]}, None, "\\[1\\] people"),
+        ({"width": 10**9}, None, "1000000000 x 480: a side has 1 to 100,000 pixels"),
+        ({"height": -1}, None, "640 x -1"),
+        ({"fps": float("nan")}, None, "at nan frames/s"),
+        ({"fps": "x"}, None, "not a file of poses"),
+        ({}, {"frame": [0, 2_000_000_000]}, "not counted one by one"),
+        ({}, {"frame": [-5, 1]}, "not counted one by one"),
+        ({}, {"time_s": [0.0, 1e300]}, "2 frames at 1e-300 frames/s"),
+        ({}, {"time_s": [0.0, float("inf")]}, "do not increase from 0 on"),
+        ({}, {"time_s": [0.04, 0.04]}, "do not increase from 0 on"),
+        ({}, {"time_s": [-1.0, 0.04]}, "do not increase from 0 on"),
+        ({}, {"time_s": ["a", "b"]}, "not a file of poses"),
+        ({}, {"time_s": [None, 0.04]}, "do not increase from 0 on"),
+    ],
+)
+def test_landmarks_that_claim_the_absurd_are_quarantined_alone(lake, said, rows, reason):
+    landmarks_with(lake.raw / "gym" / "a.poses.parquet", rows, **said)
+    registered, quarantine = outcomes(lake)
+    assert registered == {"good1.mp4", "good2.mp4"} and set(quarantine) == {"a.poses.parquet"}
+    with pytest.raises(registering.UnreadableCapture, match=reason):
+        registering.probe_landmarks(lake.raw / "gym" / "a.poses.parquet")
+
+
+@pytest.mark.parametrize("text", ["[" * 50_000, "3", "null", "{}"])
+def test_landmarks_with_absurd_metadata_are_quarantined_alone(lake, text):
+    with_metadata(lake.raw / "gym" / "a.poses.parquet", text, "posellm_poses")
+    registered, quarantine = outcomes(lake)
+    assert registered == {"good1.mp4", "good2.mp4"} and set(quarantine) == {"a.poses.parquet"}
+
+
+def test_a_bomb_of_landmarks_is_refused_before_memory_is_taken(tmp_path):
+    about = json.dumps({"people": 1, "width": 640, "height": 480, "fps": 30})
+    bomb(tmp_path / "a.poses.parquet", key="posellm_poses", text=about)
+    with pytest.raises(registering.UnreadableCapture, match="claim to hold 50,000,000 values"):
+        registering.probe_landmarks(tmp_path / "a.poses.parquet")
+    frames = pa.array(range(30_000), pa.int32())
+    rows = {"frame": frames, "time_s": pa.array([number / 30 for number in range(30_000)])}
+    rows["x"] = pa.array([[0.0] * 264] * 30_000)
+    landmarks_with(tmp_path / "b.poses.parquet", rows, people=16)
+    with pytest.raises(registering.UnreadableCapture, match="room for 127,680,000 numbers, of at most 50,000,000"):
+        registering.probe_landmarks(tmp_path / "b.poses.parquet")
