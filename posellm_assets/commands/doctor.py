@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 import shutil
 import sqlite3
 import sys
@@ -33,7 +34,7 @@ class Finding:
 
 
 def examine(lake: Lake) -> Iterator[Finding]:
-    """Look at Python, the pose model, the accelerator, training, the Hub, settings, the lake, its disk and Dagster."""
+    """Look at Python, the pose model, the accelerator, the base, training, the Hub, settings, the lake, its disk and Dagster."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding(
         "Python",
@@ -58,6 +59,7 @@ def examine(lake: Lake) -> Iterator[Finding]:
     yield _settings(lake)
     yield from _glossaries(lake)
     yield from _checkpoints(lake)
+    yield from _base(lake)
     yield from _plan(lake, hardware)
     yield from _lake(lake)
     home = os.environ.get("DAGSTER_HOME", "")
@@ -83,6 +85,36 @@ def _accelerator(hardware: Hardware) -> Finding:
     found = f"{hardware.gpu}, {memory}" if hardware.gpu else "no NVIDIA GPU"
     remedy = "the tiny model trains on a CPU; a base model of a billion parameters wants a GPU of 16 GB or more"
     return Finding("GPU", bool(hardware.gpu), False, found, remedy)
+
+
+def _base(lake: Lake) -> Iterator[Finding]:
+    """What training starts from; a folder is looked at, a Hugging Face id is not asked for."""
+    try:
+        model = load_settings(lake).language.model
+    except ValueError:
+        return  # said by the finding about the settings
+    if model.base == "tiny":
+        yield Finding("base model", False, False, "tiny, which knows no language before it is trained", _PRETRAINED)
+        return
+    if model.base == "auto" or (_HUB_ID.fullmatch(model.base) and not Path(model.base).exists()):
+        found = "chosen for this machine" if model.base == "auto" else f"{model.base}, of the Hugging Face hub"
+        yield Finding("base model", True, False, found)
+        return
+    from posellm_assets.language.bases import UnsupportedModel, read_base_config, read_text_tokenizer
+
+    try:
+        read_text_tokenizer(model.base, read_base_config(model.base, model.method))
+    except UnsupportedModel as error:
+        yield Finding("base model", False, True, str(error), "put right language.model.base: training would not begin")
+        return
+    yield Finding("base model", True, False, f"the folder {model.base}")
+
+
+_HUB_ID = re.compile(r"([\w-]+/)?[\w.-]+(?<!\.gguf)")
+_PRETRAINED = (
+    "for a pretrained one set language.model.base to a Hugging Face id, or without a hub to a folder with config.json, the "
+    "tokenizer and *.safetensors (of a GGUF file: posellm import base FILE --out FOLDER)"
+)
 
 
 def _plan(lake: Lake, hardware: Hardware) -> Iterator[Finding]:

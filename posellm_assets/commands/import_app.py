@@ -1,4 +1,4 @@
-"""`posellm import`: motion capture, landmarks, coached sessions, and datasets of other motion language models."""
+"""`posellm import`: what is no footage: motion capture, landmarks, coached sessions, pretrained bases, data sets."""
 
 from pathlib import Path
 from typing import Annotated
@@ -76,6 +76,18 @@ def import_feedback(
 
     for path, messages in import_qevd(Lake(lake), folder, sport):
         console.print(f"added {path} ({messages} messages)", soft_wrap=True)
+
+
+@app.command("base")
+def import_base(
+    file: Annotated[Path, typer.Argument(help="A GGUF file of a language model.")],
+    out: Annotated[Path, typer.Option(help="The new folder, for language.model.base.")],
+) -> None:
+    """Make a pretrained model in a GGUF file into a folder that can be trained on."""
+    from posellm_assets.language.formats.gguf import convert_gguf
+
+    convert_gguf(file, out)
+    console.print(f"{out}: name it in posellm.yaml, language: {{model: {{base: {out.absolute()}}}}}", soft_wrap=True)
 
 
 @app.command("dataset")

@@ -13,6 +13,7 @@ from posellm_assets.language.config import Method
 from posellm_assets.program import Refusal
 
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+_CONVERT = "make it into a folder once with `posellm import base {file} --out FOLDER`, and name that"
 
 
 class UnsupportedModel(Refusal):
@@ -43,6 +44,8 @@ def base_config(source: str) -> Any:
     Raises UnsupportedModel where it is an adapter, brings its own code, has pickled weights only, or is not there.
     """
     folder = Path(source)
+    if source.lower().endswith(".gguf"):
+        raise UnsupportedModel(f"{source} is a GGUF file: {_CONVERT.format(file=source)}")
     if folder.is_dir():
         _check_folder(folder)
     elif folder.is_absolute() or source.startswith(("./", "../", "~")) or source.count("/") > 1:
@@ -84,6 +87,8 @@ def read_text_tokenizer(source: str, config: Any) -> PreTrainedTokenizerBase:
 def _check_folder(folder: Path) -> None:
     if (folder / "adapter_config.json").is_file() and not (folder / "config.json").is_file():
         raise UnsupportedModel(f"{folder} is an adapter and no whole model: merge it into its base first")
+    if (file := min(folder.glob("*.gguf"), default=None)) and not any(folder.glob("*.safetensors")):
+        raise UnsupportedModel(f"{folder} has its weights in {file.name}: {_CONVERT.format(file=file)}")
     if not (folder / "config.json").is_file():
         raise UnsupportedModel(f"{folder} holds no config.json: it is not a model in the Hugging Face layout")
     if any(folder.glob("*.safetensors")):
