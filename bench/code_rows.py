@@ -1,8 +1,8 @@
 """Rows of codes that begin as near to one another as the tokenizer's code vectors do. `python bench/code_rows.py`
 
 Claim: after the same steps of stage 1 the held-out loss is lower than with rows drawn at random, for each seed. On the
-newest snapshot of the lake of `POSELLM_LAKE` (by default `data_lake`; `make demo` makes one), one thread; `--base` names
-a pretrained one instead of the tiny one, trained with LoRA. Skipped where the lake has no snapshot.
+newest snapshot of the lake of `POSELLM_LAKE` (by default `data_lake`; `make demo` makes one), one thread; `--base`
+names a pretrained one instead of the tiny one, trained with LoRA. Skipped where the lake has no snapshot.
 
     python bench/code_rows.py [--steps 120] [--seeds 0 1 2] [--base FOLDER]
 """

@@ -34,7 +34,7 @@ class Finding:
 
 
 def examine(lake: Lake) -> Iterator[Finding]:
-    """Look at Python, the pose model, the accelerator, the base, training, the Hub, settings, the lake, its disk and Dagster."""
+    """Look at Python, models, the accelerator, training, the Hub, settings, the lake, its disk and Dagster."""
     version = ".".join(map(str, sys.version_info[:3]))
     yield Finding(
         "Python",
@@ -112,8 +112,8 @@ def _base(lake: Lake) -> Iterator[Finding]:
 
 _HUB_ID = re.compile(r"([\w-]+/)?[\w.-]+(?<!\.gguf)")
 _PRETRAINED = (
-    "for a pretrained one set language.model.base to a Hugging Face id, or without a hub to a folder with config.json, the "
-    "tokenizer and *.safetensors (of a GGUF file: posellm import base FILE --out FOLDER)"
+    "for a pretrained one set language.model.base to a Hugging Face id, or without a hub to a folder with config.json, "
+    "the tokenizer and *.safetensors (of a GGUF file: posellm import base FILE --out FOLDER)"
 )
 
 

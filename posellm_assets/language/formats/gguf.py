@@ -34,7 +34,7 @@ def convert_gguf(file: Path, out: Path) -> None:
         model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
         named = _special_tokens(file)
-    except Exception as error:  # noqa: BLE001 whatever a damaged file raises
+    except Exception as error:  # whatever a damaged file raises
         raise UnsupportedModel(f"{file} is no GGUF file of a language model that can be read here ({error})") from error
     tokenizer.add_special_tokens(named)
     whole = _in_full(model)
