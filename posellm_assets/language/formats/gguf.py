@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from posellm_assets.files import whole_folder
 from posellm_assets.language.bases import UnsupportedModel, read_base_config, read_text_tokenizer
+from posellm_assets.parquet import short
 
 _NEEDED = ("gguf", "accelerate")
 _SPECIAL = {"bos_token": "bos_token_id", "eos_token": "eos_token_id", "pad_token": "padding_token_id"}
@@ -33,11 +34,12 @@ def convert_gguf(file: Path, out: Path) -> None:
     try:
         model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-        named = _special_tokens(file)
+        tokenizer.add_special_tokens(_special_tokens(file))
+        whole = _in_full(model)
     except Exception as error:  # whatever a damaged file raises
-        raise UnsupportedModel(f"{file} is no GGUF file of a language model that can be read here ({error})") from error
-    tokenizer.add_special_tokens(named)
-    whole = _in_full(model)
+        raise UnsupportedModel(
+            f"{file} is no GGUF file of a language model that can be read here ({short(error)})"
+        ) from error
     whole.config.eos_token_id = whole.generation_config.eos_token_id = tokenizer.eos_token_id
     with whole_folder(out) as folder:
         whole.save_pretrained(folder)
@@ -59,7 +61,10 @@ def _has(fields: dict[str, Any], key: str) -> bool:
 
 
 def _in_full(model: Any) -> Any:
-    """The same model without the mark of a quantised one, whose weights are not written out."""
+    """The same model without the mark of a quantised one, whose weights are not written out.
+
+    Raises RuntimeError where its weights do not fit its configuration, as that of some files is not read wholly.
+    """
     config = type(model.config)(
         **{key: value for key, value in model.config.to_dict().items() if key != "quantization_config"}
     )

@@ -66,7 +66,7 @@ def merges_of(tokenizer: object) -> list[str]:
 
 
 def test_a_gguf_file_becomes_a_folder_with_the_same_logits_and_the_end_that_the_file_names(tmp_path: Path) -> None:
-    base = write_base("qwen3", tmp_path / "base")
+    base = write_base("qwen3", tmp_path / "base", hidden=256)
     file = write_gguf(base, tmp_path / "small.gguf", end_of_text=2)
     convert_gguf(file, tmp_path / "out")
     config = read_base_config(str(tmp_path / "out"), "full")
@@ -79,6 +79,14 @@ def test_a_gguf_file_becomes_a_folder_with_the_same_logits_and_the_end_that_the_
     with torch.no_grad():
         logits = [AutoModelForCausalLM.from_pretrained(path)(ids).logits for path in (base, tmp_path / "out")]
     torch.testing.assert_close(logits[1], logits[0], atol=1e-4, rtol=1e-4)
+
+
+def test_a_file_whose_shape_is_not_read_wholly_is_refused(tmp_path: Path) -> None:
+    """Heads of another size than is usual: transformers does not look at it."""
+    file = write_gguf(write_base("qwen3", tmp_path / "base"), tmp_path / "small.gguf", end_of_text=2)
+    with pytest.raises(UnsupportedModel, match="can be read here"):
+        convert_gguf(file, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_no_gguf_file_is_refused(tmp_path: Path) -> None:
