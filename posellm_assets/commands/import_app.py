@@ -8,13 +8,15 @@ import typer
 from posellm_assets.commands.console import LakeOption, console
 from posellm_assets.lake import Lake
 
+_SPORT = "Folder of the drop zone, for instance tennis; else the column sport of labels.csv beside the files."
+
 app = typer.Typer(no_args_is_help=True, help="Bring in what is not footage.")
 
 
 @app.command("motion")
 def import_motion(
     paths: list[Path],
-    sport: Annotated[str, typer.Option(help="Folder of the drop zone, for instance tennis.")],
+    sport: Annotated[str | None, typer.Option(help=_SPORT)] = None,
     lake: LakeOption = "data_lake",
     label: Annotated[str | None, typer.Option(help="What the motions show, for instance serve.")] = None,
     participant: Annotated[str | None, typer.Option(help="Who moves; keeps a person on one side of the split.")] = None,
@@ -28,16 +30,13 @@ def import_motion(
     from posellm_assets.motion.sources import declared
 
     said = declared(unit=unit, up=up, handedness=handedness, fps=fps, label=label, participant=participant)
-    for path, about in importing.import_motion(Lake(lake), paths, sport, said):
-        console.print(f"added {path} ({about})", soft_wrap=True)
+    _print(*importing.import_motion(Lake(lake), paths, sport, said))
 
 
 @app.command("poses")
 def import_poses(
     paths: list[Path],
-    sport: Annotated[
-        str | None, typer.Option(help="Folder of the drop zone; else the column sport of labels.csv beside the files.")
-    ] = None,
+    sport: Annotated[str | None, typer.Option(help=_SPORT)] = None,
     lake: LakeOption = "data_lake",
     label: Annotated[str | None, typer.Option(help="What the clips show, for instance serve.")] = None,
     participant: Annotated[str | None, typer.Option(help="Who moves; keeps a person on one side of the split.")] = None,
@@ -58,11 +57,14 @@ def import_poses(
     named = [name.strip() for name in channels.split(",")] if channels else None
     about = {"channels": named, "fps": fps, "width": width, "height": height, "up": up}
     said = declared(label=label, participant=participant, **about)
-    placed, unused = importing.import_poses(Lake(lake), paths, sport, said)
+    _print(*importing.import_poses(Lake(lake), paths, sport, said))
+
+
+def _print(placed: list[tuple[Path, str]], unused: list[str]) -> None:
     for path, words in placed:
         console.print(f"added {path} ({words})", soft_wrap=True)
     if unused:
-        console.print(f"labels.csv: not used are the columns {', '.join(unused)}", soft_wrap=True, markup=False)
+        console.print(f"labels.csv: not used are the columns {', '.join(unused)}", soft_wrap=True)
 
 
 @app.command("feedback")

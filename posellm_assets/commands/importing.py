@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from posellm_assets.files import sha256_of, write_json
 from posellm_assets.footage.capture import LANDMARKS_SUFFIX, SUFFIX
@@ -21,54 +22,66 @@ from posellm_assets.poses.subjects import choose_subject
 from posellm_assets.settings import Settings
 
 
-def import_motion(lake: Lake, paths: list[Path], sport: str, said: Declaration) -> list[tuple[Path, str]]:
+class Imported(NamedTuple):
+    """What an import placed in the drop zone, each file with what it holds in words, and the columns of the tables
+    beside the files that nothing here has a use for."""
+
+    placed: list[tuple[Path, str]]
+    unused: list[str]
+
+
+def import_motion(lake: Lake, paths: list[Path], sport: str | None, said: Declaration) -> Imported:
     """Make motion files of `paths` and place them in the drop zone, with a sidecar of what is said about them.
 
-    What is `said` by hand wins over what a file says. Everything is read before the first file is placed. Returns
-    the paths in the lake, each with what it holds in words. Raises ValueError or OSError naming the file and what is
-    wrong with it.
+    What is `said` by hand wins over what a file or its sidecar says, and that over a table beside it. `sport` is that
+    of all files, else the table's. Everything is read before the first file is placed. Raises ValueError or OSError
+    naming the file and what is wrong with it.
     """
     with TemporaryDirectory() as name:
-        making = _Making(lake, Path(name))
+        making = _Making(lake, Path(name), sport)
         for path in motion_files(paths):
             for found in read_motions(path, said):
-                making.add(found.motion, found.name, SUFFIX, sport, found.labels, _in_words(found.motion))
+                making.add(path, found.motion, found.name, SUFFIX, found.labels, _in_words(found.motion))
         return making.placed()
 
 
-def import_poses(
-    lake: Lake, paths: list[Path], sport: str | None, said: landmarks.Declaration
-) -> tuple[list[tuple[Path, str]], list[str]]:
-    """The same of landmarks; a table beside the files says of each what neither hand nor its sidecar does.
-
-    `sport` is that of all files, else the table's. Also returns the columns of tables that nothing here has a use for.
-    """
-    tables: dict[Path, ImportedTable] = {}
+def import_poses(lake: Lake, paths: list[Path], sport: str | None, said: landmarks.Declaration) -> Imported:
+    """The same of landmarks."""
     with TemporaryDirectory() as name:
-        making = _Making(lake, Path(name))
+        making = _Making(lake, Path(name), sport)
         for path in landmarks.landmark_files(paths):
-            if path.parent not in tables:
-                tables[path.parent] = read_imported_table(path.parent)
-            table = tables[path.parent]
-            of_file = sport or table.sport_of(path)
-            if of_file is None:
-                raise ValueError(f"{path}: no sport is named; give --sport, or a column sport in the {TABLE} beside it")
             found = landmarks.read_landmarks(path, said)
-            labels = found.labels.over(table.labels_of(path))
-            making.add(found.poses, found.name, LANDMARKS_SUFFIX, of_file, labels, _seen_in_words(found.poses))
-        return making.placed(), sorted({column for table in tables.values() for column in table.unused})
+            making.add(path, found.poses, found.name, LANDMARKS_SUFFIX, found.labels, _seen_in_words(found.poses))
+        return making.placed()
+
+
+def import_examples(
+    dataset: Path, codes: int, layers: int, out: Path, settings: Settings
+) -> tuple[dict[str, int], list[Path]]:
+    """Make motion-LLM JSON ready to train on, with the stages and the model of the settings; see `adopt`."""
+    model, hardware = settings.language.model, find_hardware()
+    planned = [settled(model, stage, hardware) for stage in settings.language.stages]
+    return adopt(dataset, codes, out, tuple(stage for _, stage in planned), planned[0][0], settings.seed, layers)
 
 
 class _Making:
-    """Files for the drop zone of `lake`, made in `folder`."""
+    """Files for the drop zone of `lake`, made in `folder`; `sport` is that of all, else that of the tables."""
 
-    def __init__(self, lake: Lake, folder: Path):
-        self.lake, self.folder = lake, folder
+    def __init__(self, lake: Lake, folder: Path, sport: str | None):
+        self.lake, self.folder, self.sport = lake, folder, sport
         self.made: dict[str, dict[Path, str]] = {}
         """By sport, each file with what it holds in words."""
+        self.tables: dict[Path, ImportedTable] = {}
+        """By the folder that each lies in."""
 
-    def add(self, content: Motion | Poses, name: str, ending: str, sport: str, labels: Labels, words: str) -> None:
+    def add(self, source: Path, content: Motion | Poses, name: str, ending: str, labels: Labels, words: str) -> None:
         """Write a file, named after its content too where another of its sport has the name."""
+        if source.parent not in self.tables:
+            self.tables[source.parent] = read_imported_table(source.parent)
+        table = self.tables[source.parent]
+        sport, labels = self.sport or table.sport_of(source), labels.over(table.labels_of(source))
+        if sport is None:
+            raise ValueError(f"{source}: no sport is named; give --sport, or a column sport in the {TABLE} beside it")
         folder, placed = self.folder / slug(sport), drop_zone(self.lake) / slug(sport)
         new = folder / "new"
         content.write(new)
@@ -82,21 +95,12 @@ class _Making:
             write_json(sidecar_of(target), labels.model_dump(exclude_defaults=True))
         self.made.setdefault(sport, {})[target] = words
 
-    def placed(self) -> list[tuple[Path, str]]:
-        """Copy all to the drop zone; where they lie now, with what they hold."""
+    def placed(self) -> Imported:
+        """Copy all to the drop zone."""
         found: list[tuple[Path, str]] = []
         for sport, made in self.made.items():
             found += zip(add_files(self.lake, list(made), sport), made.values(), strict=True)
-        return found
-
-
-def import_examples(
-    dataset: Path, codes: int, layers: int, out: Path, settings: Settings
-) -> tuple[dict[str, int], list[Path]]:
-    """Make motion-LLM JSON ready to train on, with the stages and the model of the settings; see `adopt`."""
-    model, hardware = settings.language.model, find_hardware()
-    planned = [settled(model, stage, hardware) for stage in settings.language.stages]
-    return adopt(dataset, codes, out, tuple(stage for _, stage in planned), planned[0][0], settings.seed, layers)
+        return Imported(found, sorted({column for table in self.tables.values() for column in table.unused}))
 
 
 def _in_words(motion: Motion) -> str:

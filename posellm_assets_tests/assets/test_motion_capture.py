@@ -42,7 +42,7 @@ def lake(tmp_path: Path) -> Lake:
 
 def bring_in(lake: Lake, *paths: Path, label: str | None = "walk") -> list[str]:
     """The keys of what was imported and registered."""
-    placed = import_motion(lake, list(paths), "parkour", declared(label=label, participant="ana"))
+    placed, _ = import_motion(lake, list(paths), "parkour", declared(label=label, participant="ana"))
     outcomes = [register(lake, path.relative_to(lake.raw).as_posix()) for path, _ in placed]
     return [outcome.key or outcome.reason or "" for outcome in outcomes]
 
@@ -127,10 +127,18 @@ def test_takes_of_one_name_do_not_overwrite_each_other(lake: Lake, tmp_path: Pat
     write_npy(moving_person(30, seed=0), folder / "one.npy")
     write_npy(moving_person(30, seed=1), folder / "two.npy")
     write_bvh(moving_person(30, seed=2), folder / "more" / "one.bvh")
-    placed = import_motion(lake, [folder], "parkour", UNDECLARED)
+    placed, _ = import_motion(lake, [folder], "parkour", UNDECLARED)
     assert len({path for path, _ in placed}) == 3
-    again = import_motion(lake, [folder], "parkour", UNDECLARED)
+    again, _ = import_motion(lake, [folder], "parkour", UNDECLARED)
     assert [path for path, _ in again] == [path for path, _ in placed]
+
+
+def test_a_table_says_what_neither_hand_nor_sidecar_does(lake: Lake, tmp_path: Path) -> None:
+    write_bvh(moving_person(30), tmp_path / "a.bvh")
+    (tmp_path / "labels.csv").write_text("file,sport,label,participant,take\na.bvh,parkour,vault,Ben,3\n")
+    ((placed, _),), unused = import_motion(lake, [tmp_path], None, declared(participant="Ana"))
+    manifest = read_manifest(lake, register(lake, placed.relative_to(lake.raw).as_posix()).key or "")
+    assert (manifest.sport, manifest.label, manifest.participant, unused) == ("parkour", "vault", "Ana", ["take"])
 
 
 def test_a_bvh_file_in_the_drop_zone_is_sent_through_the_import(lake: Lake, tmp_path: Path) -> None:

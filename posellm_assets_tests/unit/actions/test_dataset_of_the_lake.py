@@ -70,7 +70,9 @@ def test_a_sport_whose_label_file_is_wrong_is_refused_and_the_others_are_done(la
 def test_motion_capture_is_left_out_by_name_and_is_no_mistake(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     write_bvh(moving_person(10), tmp_path / "take.bvh")
-    for path, _ in import_motion(lake, [tmp_path / "take.bvh"], "gym", declared(label="walk", participant="ana")):
+    for path, _ in import_motion(
+        lake, [tmp_path / "take.bvh"], "gym", declared(label="walk", participant="ana")
+    ).placed:
         (take,) = [register(lake, path.relative_to(lake.raw).as_posix()).key]
     asked = ["dataset", "actions", "--out", str(tmp_path / "out"), "--lake", str(lake.root)]
     with pytest.raises(UnusableDataset, match="1 labelled clips are motion capture or landmarks, without pictures"):
