@@ -45,7 +45,7 @@ def import_motion(lake: Lake, paths: list[Path], sport: str | None, said: Declar
         return making.placed()
 
 
-def import_poses(lake: Lake, paths: list[Path], sport: str | None, said: landmarks.Declaration) -> Imported:
+def import_poses(lake: Lake, paths: list[Path], sport: str | None, said: landmarks.LandmarksDeclaration) -> Imported:
     """The same of landmarks."""
     with TemporaryDirectory() as name:
         making = _Making(lake, Path(name), sport)

@@ -34,7 +34,7 @@ class UnusableLandmarks(ValueError):
     """A file that is damaged, or cannot become poses as declared; the message says what to do, without the path."""
 
 
-class Declaration(Labels):
+class LandmarksDeclaration(Labels):
     """What is said about an array of landmarks and what it shows; also the form of the sidecar beside it."""
 
     model_config = ConfigDict(strict=False)
@@ -47,7 +47,7 @@ class Declaration(Labels):
 
 
 @dataclass(frozen=True)
-class Import:
+class ImportedPoses:
     """The poses of one clip that came in: its name (not yet fit for a path) and what is said about it."""
 
     name: str
@@ -55,9 +55,11 @@ class Import:
     labels: Labels
 
 
-def declared(**values: Any) -> Declaration:
+def declared(**values: Any) -> LandmarksDeclaration:
     """A declaration by hand; None leaves a value undeclared. Raises LabelError naming what does not fit."""
-    return Declaration.checked({name: value for name, value in values.items() if value is not None}, "declared")
+    return LandmarksDeclaration.checked(
+        {name: value for name, value in values.items() if value is not None}, "declared"
+    )
 
 
 def landmark_files(paths: list[Path]) -> Iterator[Path]:
@@ -72,13 +74,13 @@ def landmark_files(paths: list[Path]) -> Iterator[Path]:
         yield from inside
 
 
-def read_landmarks(path: Path, by_hand: Declaration) -> Import:
+def read_landmarks(path: Path, by_hand: LandmarksDeclaration) -> ImportedPoses:
     """The poses in a file; what is declared `by_hand` wins over what the sidecar says.
 
     Raises ValueError naming the file and what is wrong with it, OSError where it cannot be read.
     """
     try:
-        said = by_hand.over(Declaration.beside(path))
+        said = by_hand.over(LandmarksDeclaration.beside(path))
         if path.suffix.lower() == ".npy":
             poses = _of_array(path, said)
         elif path.suffix.lower() == ".parquet":
@@ -91,10 +93,10 @@ def read_landmarks(path: Path, by_hand: Declaration) -> Import:
         raise
     except (UnusableLandmarks, UnreadableCapture, LabelError) as error:
         raise ValueError(f"{path}: {error}") from error
-    return Import(path.name.removesuffix(path.suffix).removesuffix(".poses"), poses, said.over(Labels()))
+    return ImportedPoses(path.name.removesuffix(path.suffix).removesuffix(".poses"), poses, said.over(Labels()))
 
 
-def _of_parquet(path: Path, said: Declaration) -> Poses:
+def _of_parquet(path: Path, said: LandmarksDeclaration) -> Poses:
     extra = said.model_dump(exclude_defaults=True, exclude=set(Labels.model_fields))
     if extra:
         raise UnusableLandmarks(
@@ -104,7 +106,7 @@ def _of_parquet(path: Path, said: Declaration) -> Poses:
     return Poses.read(path, "copy the file again, or save the landmarks as .npy")
 
 
-def _of_array(path: Path, said: Declaration) -> Poses:
+def _of_array(path: Path, said: LandmarksDeclaration) -> Poses:
     """The poses in a `.npy` array (T, 33, C) or (T, P, 33, C) of the declared channels, NaN where nobody was seen."""
     try:
         array = read_npy(path)
@@ -129,7 +131,7 @@ def _of_array(path: Path, said: Declaration) -> Poses:
     return _of_channels(found, said, said.fps, {"source": path.name, "sha256": sha256_of(path)})
 
 
-def _of_channels(found: dict[str, np.ndarray], said: Declaration, fps: float, about: dict[str, Any]) -> Poses:
+def _of_channels(found: dict[str, np.ndarray], said: LandmarksDeclaration, fps: float, about: dict[str, Any]) -> Poses:
     """Poses of (T, P, 33) channels. What is missing of picture and metres is made of the other."""
     picture, world = (
         np.stack([found[name] for name in names], axis=-1) if set(names) <= found.keys() else None
@@ -180,7 +182,7 @@ def _check_shares(picture: np.ndarray) -> None:
         )
 
 
-def _check_upright(world: np.ndarray, said: Declaration) -> None:
+def _check_upright(world: np.ndarray, said: LandmarksDeclaration) -> None:
     """Refuse what looks turned over, unless the user has said that it is so."""
     trunk_y = world[..., SHOULDERS, 1].mean(axis=-1) - world[..., HIPS, 1].mean(axis=-1)
     known = trunk_y[np.isfinite(trunk_y)]
