@@ -10,7 +10,15 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from posellm_assets.commands import coaching_app, dataset_app, evaluate_app, export_app, import_app, release_app
+from posellm_assets.commands import (
+    coaching_app,
+    dataset_app,
+    evaluate_app,
+    export_app,
+    import_app,
+    lake_app,
+    release_app,
+)
 from posellm_assets.commands.console import JsonOption, LakeOption, console, print_error, print_json, print_table
 from posellm_assets.lake import Lake
 from posellm_assets.texts.config import Language
@@ -25,6 +33,7 @@ app.add_typer(import_app.app, name="import")
 app.add_typer(export_app.app, name="export")
 app.add_typer(evaluate_app.app, name="evaluate")
 app.add_typer(release_app.app, name="release")
+app.add_typer(lake_app.app, name="lake")
 app.add_typer(coaching_app.app, name="coaching")
 app.add_typer(dataset_app.app, name="dataset")
 

@@ -244,6 +244,21 @@ class Lake:
         return self.root / "hub"
 
     @property
+    def checksums(self) -> Path:
+        """What files were when they were made, by their places in the lake."""
+        return self.root / "checksums"
+
+    def checksum(self, path: Path) -> Path:
+        """What the file `path` of the lake was when it was made (a line of `sha256sum`)."""
+        place = path.relative_to(self.root)
+        return self.checksums / place.parent / f"{place.name}.sha256"
+
+    @property
+    def damaged(self) -> Path:
+        """Damaged files that were moved out of the way so that they are made again, by their places in the lake."""
+        return self.root / "damaged"
+
+    @property
     def problems(self) -> Path:
         """Why videos did not get through a step."""
         return self.root / "problems"

@@ -65,8 +65,9 @@ def attempted(work: Callable[[Item], Result], item: Item) -> Result | Exception:
 
 def sentence(error: Exception) -> str:
     """An exception as the reason of a problem."""
-    if isinstance(error, OSError) and error.strerror and error.filename:
-        return f"{error.filename}: {error.strerror}"
+    if isinstance(error, OSError) and error.strerror:
+        # A file that was opened beside a folder's descriptor has a number for a name.
+        return f"{error.filename}: {error.strerror}" if isinstance(error.filename, str) else error.strerror
     known = isinstance(error, (ValueError, OSError, RuntimeError))
     return str(error) if known and str(error) else f"{type(error).__name__}: {error}"
 

@@ -17,25 +17,13 @@ import posellm_assets
 
 PACKAGE = Path(posellm_assets.__file__).parent
 ORDER = (
-    *(
-        "records",
-        "files",
-        "parquet",
-        "npy",
-        "yaml_files",
-        "keys",
-        "pool",
-        "endpoint",
-        "lake",
-        "problems",
-        "waiting",
-        "program",
-    ),
+    *("records", "files", "parquet", "npy", "yaml_files", "keys", "pool", "endpoint", "lake", "checksums", "problems"),
+    *("waiting", "program"),
     *("training", "reports", "footage", "demo", "poses", "motion", "texts"),
     *("generations", "language", "vision", "evaluation"),
     *("actions.dataset", "actions.moments", "actions.members", "actions"),
     *("coaching.labels", "coaching.model", "coaching.streaming", "coaching.live", "coaching"),
-    *("settings", "jobs", "next_generation", "defs", "definitions", "commands", "cli", "__main__"),
+    *("settings", "jobs", "next_generation", "lake_check", "defs", "definitions", "commands", "cli", "__main__"),
 )
 """From the ground up: a module imports only what stands in its own room or before it."""
 SUBJECTS = ("language", "vision", "evaluation", "actions", "coaching")

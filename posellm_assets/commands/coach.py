@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from posellm_assets.actions.members.members import ActionClip
+from posellm_assets.checksums import check_model
 from posellm_assets.coaching.labels.rules import all_rules, rules_of
 from posellm_assets.coaching.live.annotating import annotated
 from posellm_assets.coaching.live.report import Exercise, SessionReport, report_on, write_report
@@ -78,7 +79,7 @@ def _trained(lake: Lake, settings: Settings) -> tuple[str, tuple[TrainedCoach, L
     from posellm_assets.coaching.streaming.coach import Coach
     from posellm_assets.motion.tokenizer import MotionTokenizer
 
-    speaker = Coach.load(release.path(lake))
+    speaker = Coach.load(check_model(release.path(lake)))
     tokenizer = MotionTokenizer.load(lake.tokenizer(speaker.record.lineage))
     tokens = LiveTokens(tokenizer, settings.motion, speaker.record.delay_s)
     return _TRAINED.format(snapshot=release.name), (speaker, tokens)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from posellm_assets.checksums import check_model
 from posellm_assets.files import write_json
 from posellm_assets.generations.releases import required
 from posellm_assets.keys import check_video_key
@@ -48,8 +49,8 @@ def generate_motions(
         raise ValueError(f"{out}: a motion is written as {', '.join(WRITTEN_ENDINGS)} or .json")
     champion = required(lake, "language")
     given = [_stretches(lake, champion.lineage, key) for key in ends]
-    model = MotionLM.load(champion.path(lake))
-    tokenizer = MotionTokenizer.load(lake.tokenizer(champion.lineage))
+    model = MotionLM.load(check_model(champion.path(lake)))
+    tokenizer = MotionTokenizer.load(check_model(lake.tokenizer(champion.lineage)))
     lengths = None
     if duration_s is not None:
         steps = max(1, round(duration_s * tokenizer.fps / tokenizer.frames_per_step))

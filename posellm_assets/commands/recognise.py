@@ -8,6 +8,7 @@ from posellm_assets.actions.config import Method
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.actions.timeline import write_annotated, write_timeline
+from posellm_assets.checksums import check_model
 from posellm_assets.files import write_json
 from posellm_assets.footage.splits import Split
 from posellm_assets.generations.releases import required
@@ -23,7 +24,7 @@ ENDINGS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 
 def recogniser_of(lake: Lake, settings: Settings) -> ActionRecogniser:
     """The recogniser in use; ValueError where there is none."""
-    folder = required(lake, "recogniser").path(lake)
+    folder = check_model(required(lake, "recogniser").path(lake))
     return ActionRecogniser(folder, settings.recognition, settings.motion, settings.poses)
 
 

@@ -82,6 +82,7 @@ POSES = VideoAsset(
     ),
     work=extract_poses,
     path=Lake.poses,
+    beside=(Lake.pose_quality, Lake.contact_sheet),
     needs=(FOOTAGE,),
     applies=has_poses,
     checks=(

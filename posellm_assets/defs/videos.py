@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from posellm_assets.checksums import forget, record
 from posellm_assets.defs.common import table
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, retrying_transient_faults
@@ -79,11 +80,17 @@ class VideoAsset:
     needs: tuple["VideoAsset", ...] = ()
     checks: tuple[dg.AssetCheckSpec, ...] = ()
     applies: Callable[[Lake, str], bool] = lambda _lake, _key: True
+    beside: tuple[Callable[[Lake, str], Path], ...] = ()
+    """Where more of the asset of a key lies."""
 
     @property
     def name(self) -> str:
         """The asset's name, which is also the name of its step in problems."""
         return self.spec.key.to_user_string()
+
+    def files(self, lake: Lake, key: str) -> list[Path]:
+        """All files of the asset of a key."""
+        return [place(lake, key) for place in (self.path, *self.beside)]
 
 
 def video_assets(name: str, assets: Sequence[VideoAsset], max_videos_per_run: int) -> dg.AssetsDefinition:
@@ -134,8 +141,11 @@ def _make(tools: Tools, asset: VideoAsset, keys: Sequence[str]) -> dict[str, str
             wanted.append(key)
     if elsewhere := len(keys) - len(wanted) - len(reasons):
         tools.context.log.info(f"{asset.name}: nothing to make for {elsewhere} of {len(keys)} videos")
+    for key in wanted:
+        forget(tools.lake, asset.files(tools.lake, key))
     for number, (key, outcome) in enumerate(_outcomes(tools, asset, wanted), start=1):
         if isinstance(outcome, Done):
+            record(tools.lake, asset.files(tools.lake, key))
             _log_done(tools.context, asset, key, outcome)
             problem = outcome.problem
         else:

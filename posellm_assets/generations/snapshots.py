@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posellm_assets import __version__
+from posellm_assets.checksums import forget, record
 from posellm_assets.files import link_or_copy, read_json, sha256_of, whole_folder, write_atomic, write_json
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.splits import SPLITS, Split
@@ -173,6 +174,7 @@ def freeze(
         code_version=__version__,
     )
     write_json(lake.snapshot(name), snapshot.model_dump())
+    record(lake, [lake.snapshot(name)])
     return snapshot
 
 
@@ -190,7 +192,9 @@ def build_examples(lake: Lake, snapshot: Snapshot) -> dict[Split, int]:
         folder = lake.examples(snapshot.snapshot, split)
         parts = _parts(snapshot, split)
         if not folder.is_dir() or {path.name for path in folder.iterdir()} != parts.keys():
+            forget(lake, [folder / name for name in parts])
             _write_parts(lake, snapshot, parts, folder, [lake.examples(key, split) for key in earlier])
+            record(lake, [folder / name for name in parts])
         counts[split] = sum(pq.read_metadata(folder / name).num_rows for name in parts)
     return counts
 

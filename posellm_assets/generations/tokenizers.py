@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 
+from posellm_assets.checksums import record_folder
 from posellm_assets.generations.releases import in_use, promote
 from posellm_assets.lake import FINAL, JOB, LOSSES, REPORT, RESULT, Lake
 from posellm_assets.motion.codebook import Codebook
@@ -27,6 +28,7 @@ def adopt_tokenizer(lake: Lake, *, reasons: Sequence[str], by: str) -> str:
         trained = training / FINAL
         for name, kept_as in ((RESULT, REPORT), (LOSSES, LOSSES), (JOB, JOB)):
             shutil.copyfile(training / name, trained / kept_as)
+        record_folder(trained)
         trained.rename(home)
     shutil.rmtree(training)
     now = lineage_in_use(lake)

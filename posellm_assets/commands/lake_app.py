@@ -1,0 +1,44 @@
+"""`posellm lake`: whether the files of a lake are what they were when they were made."""
+
+from typing import Annotated
+
+import typer
+
+from posellm_assets.commands.console import JsonOption, LakeOption, console, print_json, print_table
+from posellm_assets.lake import Lake
+
+app = typer.Typer(no_args_is_help=True, help="The files of a lake: check them, repair what can be made again.")
+
+
+@app.callback()
+def lake_commands() -> None:
+    """The files of a lake."""
+
+
+@app.command()
+def check(
+    lake: LakeOption = "data_lake",
+    repair: Annotated[bool, typer.Option("--repair", help="Move what the next runs make again to damaged/.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Read every file and say which are damaged or missing, and how each comes back."""
+    from posellm_assets.lake_check import faults
+    from posellm_assets.lake_check import repair as repaired_of
+
+    here = Lake(lake)
+    found = list(faults(here))
+    repaired = set(repaired_of(here, found)) if repair else set()
+    left = [fault for fault in found if fault.path not in repaired]
+    if as_json:
+        told = [{**fault.model_dump(mode="json"), "repaired": fault.path in repaired} for fault in found]
+        print_json(told)
+    else:
+        rows = [[fault.path.relative_to(here.root), fault.what, fault.remedy] for fault in left]
+        print_table("damaged or missing", ["file", "what", "what to do"], rows)
+        if repaired:
+            console.print(f"{len(repaired)} out of the way, and made again by the next runs:", highlight=False)
+            for path in sorted(repaired):
+                console.print(f"  {path.relative_to(here.root)}", highlight=False, soft_wrap=True, markup=False)
+        if not left:
+            console.print("every file is what it was when it was made", highlight=False)
+    raise typer.Exit(1 if left else 0)
