@@ -1,9 +1,10 @@
 """SIGKILL at random moments: what does a killed command lose, and does the same command finish the work?
 
-Claim: at least 50 kills over extraction, the tokenizer, the snapshot and its examples, the three stages and the
-promotion, seeded, leave no file torn, and after the same command has finished the work no artefact is lost or other
-than those of an undisturbed run: the same bytes, losses and weights included. Left out of the comparison is what says
-when or how fast something was done.
+Claim: at least 50 kills over `posellm add`, extraction, the tokenizer, the snapshot and its examples, the three stages
+and the promotion, seeded, leave no file torn and no clip without its sidecar, and after the same command has finished
+the work no artefact is lost or other than those of an undisturbed run: the same bytes, losses and weights included.
+Nothing is left behind in the drop zone, and `posellm lake check` finds nothing. Left out of the comparison is what says
+when or how fast something was done, and checksums: what was killed before it had recorded one has none.
 
 Half of the kills come at a moment drawn over the time that the command takes; the other half at a write drawn among
 those that it makes (a file opened for writing, renamed, linked or removed, a folder made), which hits saves, uploads
@@ -34,8 +35,21 @@ from typing import Any
 from forks import came_to_its_end, fork
 from lakes import compared, torn
 
+from posellm_assets.footage.labels import sidecar_of
+from posellm_assets.lake import Lake
+from posellm_assets.lake_check.faults import faults
+
 STAGES = ("stage1", "stage2", "stage3")
-SHARES = {"extraction": 8, "tokenizer": 8, "snapshot": 6, "stage1": 8, "stage2": 8, "stage3": 8, "promotion": 6}
+SHARES = {
+    "add": 8,
+    "extraction": 8,
+    "tokenizer": 8,
+    "snapshot": 6,
+    "stage1": 8,
+    "stage2": 8,
+    "stage3": 8,
+    "promotion": 6,
+}
 CLIPS = 6
 SETTINGS: dict[str, Any] = {
     "automation": {"rules": {"all": {"min_new_videos": 1_000}}},
@@ -86,6 +100,7 @@ class Home:
 
     def __init__(self, root: Path):
         self.root, self.state = root, root / "state"
+        self.rendered = root / "rendered"
         self.lake, self.writes, self.log = self.state / "lake", root / "writes.log", root / "output.log"
         (self.state / "home").mkdir(parents=True)
         (self.state / "posellm.yaml").write_text(json.dumps(SETTINGS))
@@ -139,7 +154,7 @@ def _counting(home: Home, at_write: int | None) -> Callable[[str, tuple[Any, ...
                 return
         elif event not in ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link"):
             return
-        path = os.fsdecode(arguments[0])
+        path = os.fsdecode(arguments[1 if event == "os.link" else 0])
         if path.startswith(f"{below}/"):
             done += 1
             os.write(log, f"{event} {path[len(below) + 1 :]}\n".encode())
@@ -170,11 +185,17 @@ def endure(home: Home, command: Callable[[], None], wanted: int, draw: random.Ra
             if not ended:
                 tally.kills[kind] += 1
                 tally.places.add(_place(home))
-                tally.torn += torn(home.lake)
+                tally.torn += [*torn(home.lake), *_without_sidecar(home.lake / "raw")]
         lost, different = compared(home.root / "reference" / "lake", home.lake)
         tally.lost += lost
-        tally.different += different
+        tally.different += [*different, *map(str, faults(Lake(home.lake)))]
+        tally.different += [f"{path} is left behind" for path in (home.lake / "raw").rglob(".*")]
     return tally
+
+
+def _without_sidecar(raw: Path) -> list[str]:
+    """The clips that would be ingested without what was said about them."""
+    return [f"{path}: no sidecar" for path in raw.rglob("*.mp4") if not sidecar_of(path).exists()]
 
 
 def _place(home: Home) -> str:
@@ -194,11 +215,12 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
     from posellm_assets.defs.catch_up import bring_up_to_date
     from posellm_assets.files import write_json
     from posellm_assets.footage.manifest import read_manifest
+    from posellm_assets.footage.register import add_files
     from posellm_assets.generations import releases
     from posellm_assets.generations.snapshots import build_examples, freeze, read_snapshot, snapshot_keys
     from posellm_assets.generations.tokenizers import adopt_tokenizer, lineage_in_use
     from posellm_assets.jobs.language import stage_job
-    from posellm_assets.lake import JOB, Lake
+    from posellm_assets.lake import JOB
     from posellm_assets.language import train
     from posellm_assets.motion import train_tokenizer
     from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
@@ -213,6 +235,9 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
         write_json(out / JOB, job.model_dump(mode="json"))
         sys.argv = ["program", str(out / JOB)]
         main()
+
+    def add() -> None:
+        add_files(lake, sorted(home.rendered.rglob("*.mp4")), "gym")
 
     def extraction() -> None:
         with dg.DagsterInstance.local_temp(str(home.state / "home")) as instance:
@@ -261,6 +286,7 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
                 instead_of=None,
             )
 
+    yield "add", add
     yield "extraction", extraction
     yield "tokenizer", tokenizer
     yield "snapshot", snapshot
@@ -280,7 +306,7 @@ def main() -> int:
     tallies: dict[str, Tally] = {}
     with tempfile.TemporaryDirectory() as temporary:
         home = Home(arguments.keep or Path(temporary) / "kill")
-        render(home.lake / "raw")
+        render(home.rendered)
         for name, command in phases(home):
             wanted = -(-SHARES[name] * arguments.kills // sum(SHARES.values()))
             draw = random.Random(f"{arguments.seed}/{name}")
@@ -300,7 +326,7 @@ def main() -> int:
 
 
 def render(raw: Path) -> None:
-    """Put `CLIPS` short clips of different athletes into the drop zone, with one each to validate and to test on."""
+    """Render `CLIPS` short clips of different athletes, with one each to validate and to test on."""
     from posellm_assets.demo.footage import plan, render_clip
     from posellm_assets.footage.splits import split_of
 

@@ -37,7 +37,7 @@ from posellm_assets.defs.resources import LakeResource
 from posellm_assets.defs.retraining_sensor import retraining_sensor
 from posellm_assets.footage.intake import WatchState
 from posellm_assets.footage.manifest import FootageManifest
-from posellm_assets.footage.registry import Outcome, Registry, registry_of
+from posellm_assets.footage.registry import Outcome, Registry, line_of, registry_of
 from posellm_assets.footage.video import probe
 from posellm_assets.generations.releases import promote
 from posellm_assets.generations.snapshots import build_examples, freeze
@@ -148,9 +148,9 @@ class House:
                 key=key,
                 sha256=sha256,
             )
-            lines.append(outcome.model_dump_json(exclude_none=True) + "\n")
+            lines.append(line_of(outcome))
             keys.append(key)
-        with self.lake.registry.open("a") as registry:
+        with self.lake.registry.open("ab") as registry:
             registry.writelines(lines)
         return keys
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from posellm_assets.checksums import SUMS
 from posellm_assets.generations.tokenizers import lineage_in_use
 from posellm_assets.lake import CARD, Lake
 from posellm_assets.training.checkpoints import MANIFEST
@@ -71,7 +72,9 @@ def compared(reference: Path, lake: Path) -> tuple[list[str], list[str]]:
 
 def _visible(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        parts = path.relative_to(folder).parts
+        # What `posellm lake check` compares files with is none of them.
+        hidden = any(part.startswith(".") for part in parts) or parts[0] == "checksums" or path.name == SUMS
         if path.is_file() and not hidden and path.suffix not in (".lock", ".tmp"):
             yield path
 

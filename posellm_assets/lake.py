@@ -253,6 +253,11 @@ class Lake:
         place = path.relative_to(self.root)
         return self.checksums / place.parent / f"{place.name}.sha256"
 
+    def second_copy(self, path: Path) -> Path:
+        """The second copy of the file `path` of the lake, where it is one that nothing makes again."""
+        place = path.relative_to(self.root)
+        return self.checksums / place.parent / f"{place.name}.copy"
+
     @property
     def damaged(self) -> Path:
         """Damaged files that were moved out of the way so that they are made again, by their places in the lake."""

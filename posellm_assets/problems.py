@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from posellm_assets.checksums import forget, recording
 from posellm_assets.files import read_json, write_json
 from posellm_assets.lake import Lake
 from posellm_assets.records import Record
@@ -28,12 +29,16 @@ class Problem(Record):
 
 def record_problem(lake: Lake, problem: Problem) -> None:
     """Keep `problem` until its step succeeds for the video."""
-    write_json(lake.problem(problem.step, problem.key), problem.model_dump())
+    path = lake.problem(problem.step, problem.key)
+    with recording(lake, path):
+        write_json(path, problem.model_dump())
 
 
 def clear_problem(lake: Lake, step: str, key: str) -> None:
     """Forget what kept the video from passing `step`."""
-    lake.problem(step, key).unlink(missing_ok=True)
+    path = lake.problem(step, key)
+    forget(lake, [path])
+    path.unlink(missing_ok=True)
 
 
 def find_problem(lake: Lake, step: str, key: str) -> Problem | None:

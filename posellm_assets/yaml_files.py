@@ -8,6 +8,9 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
+DEEPEST, MOST_KEYS = 50, 100_000
+"""More levels, or more keys and items, hold no settings: a few lines of aliases can stand for billions."""
+
 Place = tuple[str | int, ...]
 """Keys and positions that lead to a value."""
 
@@ -31,7 +34,7 @@ def read_yaml(content: bytes, name: str) -> YamlFile:
     try:
         if not content.startswith((b"\xff\xfe", b"\xfe\xff")):
             content = content.removeprefix(b"\xef\xbb\xbf")
-        loader = yaml.SafeLoader(content)
+        loader = _Loader(content)
         node = loader.get_single_node()
         lines: dict[Place, int] = {}
         _number(node, (), lines, name)
@@ -85,8 +88,31 @@ def _model_in(annotation: Any) -> type[BaseModel] | None:
     return next((found for one in get_args(annotation) if (found := _model_in(one))), None)
 
 
+class _Loader(yaml.SafeLoader):
+    """Refuses what is nested too deep before it goes there."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        if self.depth >= DEEPEST:
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=self.peek_event().start_mark)
+        self.depth += 1
+        try:
+            return super().compose_node(parent, index)
+        finally:
+            self.depth -= 1
+
+
+_TOO_DEEP = f"it is nested deeper than {DEEPEST} levels"
+
+
 def _number(node: yaml.Node | None, place: Place, lines: dict[Place, int], name: str) -> None:
-    """Put down the line of every key below `node`; raises ValueError where a key is there twice."""
+    """Put down the line of every key below `node`; raises ValueError where a key is there twice, or where aliases make
+    them too many or lead round and round."""
+    if len(place) > DEEPEST:
+        raise ValueError(f"{name}: {_TOO_DEEP}")
+    if len(lines) > MOST_KEYS:
+        raise ValueError(f"{name} holds more than {MOST_KEYS:,} keys and items")
     if isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
             lines[(*place, number)] = item.start_mark.line + 1

@@ -18,6 +18,7 @@ from posellm_assets.poses.models import available_models
 from posellm_assets.settings import load_settings, settings_path
 from posellm_assets.texts.glossary import check_glossary, files_of
 from posellm_assets.training import store
+from posellm_assets.yaml_files import read_yaml
 
 FREE_GIB = 5
 
@@ -70,7 +71,9 @@ def examine(lake: Lake) -> Iterator[Finding]:
         home or "DAGSTER_HOME is not set, so runs are forgotten",
         "export DAGSTER_HOME=$PWD/.dagster (make does that)",
     )
-    yield from _databases(Path(home)) if home else ()
+    if home:
+        yield from _instance(Path(home))
+        yield from _databases(Path(home))
 
 
 def _pose_model() -> Finding:
@@ -171,6 +174,22 @@ def _glossaries(lake: Lake) -> Iterator[Finding]:
             check_glossary(path)
         except ValueError as error:
             yield Finding("glossary", False, False, str(error), "correct it: until then its sport gets no captions")
+
+
+def _instance(home: Path) -> Iterator[Finding]:
+    """Whether Dagster is told to start again what died: an older file is kept as it is when this project is updated."""
+    path, remedy = home / "dagster.yaml", "take over from dagster.yaml.example what is missing, and start Dagster again"
+    if not path.is_file():
+        return
+    try:
+        said = read_yaml(path.read_bytes(), str(path)).content
+    except ValueError as error:
+        yield Finding("Dagster settings", False, True, str(error), "correct it, or put back a copy")
+        return
+    wanted = {name: said.get(name) if isinstance(said, dict) else None for name in ("run_monitoring", "run_retries")}
+    off = [name for name, one in wanted.items() if not (isinstance(one, dict) and one.get("enabled"))]
+    lost = f": of runs whose process died some stay as they are, without {' and '.join(off)}" if off else ""
+    yield Finding("Dagster settings", not off, False, f"{path}{lost}", remedy)
 
 
 def _databases(home: Path) -> Iterator[Finding]:

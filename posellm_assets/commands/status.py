@@ -3,17 +3,18 @@
 import time
 from collections import Counter
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from posellm_assets.footage.intake import status
+from posellm_assets.footage.registry import registry_of
 from posellm_assets.generations.inventory import unfinished_videos
-from posellm_assets.generations.releases import KINDS, in_use
+from posellm_assets.generations.releases import KINDS, Release, in_use
 from posellm_assets.generations.snapshots import snapshot_keys
-from posellm_assets.generations.tokenizers import lineage_in_use
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
-from posellm_assets.motion.drift import drifting_sports
-from posellm_assets.problems import all_problems
+from posellm_assets.motion.drift import Drift, drifting_sports
+from posellm_assets.problems import all_problems, attempted, sentence
 from posellm_assets.waiting import OLD_S, Sensor, last_said
 
 
@@ -24,14 +25,22 @@ def overview(lake: Lake) -> dict[str, Any]:
     that no sensor has looked of late. `drift` names the sports that the codes of the tokenizer do not express, until
     another is trained; `left` the generations that failed and are left for a person.
     """
-    footage, lineage = status(lake), lineage_in_use(lake)
-    drift = drifting_sports(lake, lineage, lake.tokenised_videos(lineage)) if lineage else []
-    ready = Counter(map(sport_of, lake.captioned_videos()))
-    used = {kind: in_use(lake, kind) for kind in KINDS}
+    footage, ready = status(lake), Counter(map(sport_of, lake.captioned_videos()))
+    found = {kind: attempted(partial(in_use, lake), kind) for kind in KINDS}
+    used = {kind: None if isinstance(one, Exception) else one for kind, one in found.items()}
+    drift = attempted(partial(_drift, lake), used["tokenizer"])
     not_used = [
         {"what": f"raw/{path}", "why": f"quarantined: {reason}"} for path, reason in footage.quarantined.items()
     ]
     not_used += [{"what": f"raw/{path}", "why": f"same content as {key}"} for path, key in footage.duplicates.items()]
+    if damaged := registry_of(lake).damaged:
+        lines = f"damaged: line {', '.join(map(str, damaged))}; `posellm lake check --repair` writes it anew"
+        not_used.append({"what": str(lake.registry), "why": lines})
+    not_used += [
+        {"what": what, "why": sentence(why)}
+        for what, why in {**{f"{kind} in use": one for kind, one in found.items()}, "drift": drift}.items()
+        if isinstance(why, Exception)
+    ]
     problems = all_problems(lake)
     left = [problem for problem in problems if "." not in problem.key]
     not_used += [
@@ -47,11 +56,15 @@ def overview(lake: Lake) -> dict[str, Any]:
         "unfinished": _unfinished(lake),
         "next": _said(lake, "training"),
         "asleep": _asleep(lake),
-        "drift": [asdict(of_sport) for of_sport in drift],
+        "drift": [] if isinstance(drift, Exception) else [asdict(of_sport) for of_sport in drift],
         "snapshots": snapshot_keys(lake),
         "left": {problem.key: problem.reason for problem in left},
         "in_use": {kind: release and release.model_dump(mode="json") for kind, release in used.items()},
     }
+
+
+def _drift(lake: Lake, tokenizer: Release | None) -> list[Drift]:
+    return drifting_sports(lake, tokenizer.name, lake.tokenised_videos(tokenizer.name)) if tokenizer else []
 
 
 def _unfinished(lake: Lake) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from posellm_assets.actions.dataset.writing import write_dataset
 from posellm_assets.actions.predict import PredictItem, PredictJob, predict_batch
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.actions.record import RecogniserRecord
+from posellm_assets.checksums import forget_folder, record_folder
 from posellm_assets.defs.common import every_video, snapshot_asset, spec, table
 from posellm_assets.defs.poses import POSES, is_video
 from posellm_assets.defs.program_assets import Ran, program_asset, promoted, trained
@@ -36,9 +37,11 @@ def action_dataset(
     snapshot = read_snapshot(here, context.partition_key)
     found = from_lake(here, (video.key for video in snapshot.videos), snapshot.scope)
     out = here.action_dataset(snapshot.snapshot)
+    forget_folder(out)
     dataset, refused = write_dataset(
         out, found.examples, found.refused, found.label_set, settings.actions.dataset, pool.pool(), settings.seed
     )
+    record_folder(out)
     for one in refused:
         context.log.warning(visible(f"{one.what}: {one.reason}"))
     return dg.MaterializeResult(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
+from posellm_assets.checksums import forget_folder, record_folder
 from posellm_assets.coaching.labels.lake_labels import Labeller
 from posellm_assets.coaching.labels.schema import CoachingLabel
 from posellm_assets.coaching.model.answers import write_language_rows
@@ -95,8 +96,10 @@ def coaching_dataset(context: dg.AssetExecutionContext, lake: dg.ResourceParam[L
     snapshot, config = read_snapshot(here, context.partition_key), settings.coaching.dataset
     out = here.coaching_dataset(snapshot.snapshot)
     examples, left_out = from_lake(here, (video.key for video in snapshot.videos))
+    forget_folder(out)
     stats = write_dataset(out, examples, left_out, config)
     without_codes = write_language_rows(here, snapshot.lineage, examples, out, config.most_repeats)
+    record_folder(out)
     for what, reason in [
         *((one["what"], one["reason"]) for one in stats["left_out"]),
         *((one.what, one.reason) for one in without_codes),

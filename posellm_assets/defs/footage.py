@@ -13,7 +13,7 @@ from posellm_assets.defs.common import spec
 from posellm_assets.defs.videos import Done, Outcome, Tools, VideoAsset
 from posellm_assets.footage.capture import CaptureInfo, LandmarksInfo
 from posellm_assets.footage.labels import Labels
-from posellm_assets.footage.manifest import ClipInfo, FootageManifest
+from posellm_assets.footage.manifest import ClipInfo, FootageManifest, read_manifest
 from posellm_assets.footage.register import refresh_manifest
 from posellm_assets.lake import Lake
 
@@ -79,6 +79,7 @@ FOOTAGE = VideoAsset(
     ),
     work=check_footage,
     path=Lake.footage,
+    version_of=lambda lake, key: _data_version(read_manifest(lake, key)),
 )
 
 QUARANTINE = spec(

@@ -6,11 +6,12 @@ import dagster as dg
 from pydantic import ValidationError
 
 from posellm_assets.defs.footage import quarantine_report
-from posellm_assets.defs.ingesting import Asking, asked_for
+from posellm_assets.defs.ingesting import Asking, asked_for, videos_of
 from posellm_assets.defs.jobs import ingest_footage
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.defs.runs import in_flight
+from posellm_assets.defs.unlogged import unlogged
 from posellm_assets.footage.intake import Look, WatchState, look
 from posellm_assets.footage.registry import registry_of
 from posellm_assets.footage.scan import drop_zone
@@ -57,11 +58,12 @@ def new_footage_sensor(
     # Before the comparison, so that whatever comes during it is compared by the next tick.
     stamp = stamp_of(here, str(len(registry_of(here).sha256_of)), now_s)
     if stamp and stamp == state.nothing_owed and now_s < state.until_s:
-        added, asked, until_s = list[str](), Asking(), state.until_s
+        added, asked, until_s, late = list[str](), Asking(), state.until_s, list[dg.AssetMaterialization]()
     else:
         added, asked = _owed(context.instance, here, settings, runs)
+        late = _late(context.instance, here, runs)
         until_s = now_s + NOTHING_OWED_S
-    owed = bool(added or asked.requests or asked.said)
+    owed = bool(added or asked.requests or asked.said or late)
     keep_waiting(here, "ingest", asked.said)
     cursor = Cursor(**found.state.model_dump(), nothing_owed="" if owed else stamp, until_s=until_s)
     return dg.SensorResult(
@@ -69,7 +71,7 @@ def new_footage_sensor(
         skip_reason=None if asked.requests else dg.SkipReason("; ".join([_summary(found), *asked.said])),
         cursor=cursor.model_dump_json(),
         dynamic_partitions_requests=[videos.build_add_request(added)] if added else [],
-        asset_events=[quarantine_report(found.quarantine)] if found.quarantine_changed else [],
+        asset_events=[*late, *([quarantine_report(found.quarantine)] if found.quarantine_changed else [])],
     )
 
 
@@ -83,6 +85,13 @@ def _owed(
     added = missing[: settings.footage.max_files_per_tick]
     limit = settings.automation.max_videos_per_run
     return added, asked_for(instance, [*order, *added], unfinished_videos(lake), runs, limit)
+
+
+def _late(instance: dg.DagsterInstance, lake: Lake, runs: list[dg.DagsterRun]) -> list[dg.AssetMaterialization]:
+    """What was made of videos on which no run is at work, and is not in the log."""
+    order = instance.get_dynamic_partitions(videos.name or "")
+    at_work = videos_of(runs, order, {key: number for number, key in enumerate(order)})
+    return unlogged(instance, lake, set(order) - at_work)
 
 
 def _state(context: dg.SensorEvaluationContext) -> Cursor:

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import dagster as dg
 
-from posellm_assets.checksums import forget_folder, record_folder
+from posellm_assets.checksums import check_model, forget_folder, record_folder
 from posellm_assets.defs.common import OWNERS, figures, listed, picture, stored
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
@@ -86,6 +86,8 @@ def program_asset(
                 if before := first(here, settings, key):
                     programs.run(context, before)
                 own = job(here, settings, key)
+                if (own.out / RESULT).exists():  # a training that is finished would be taken as it is
+                    check_model(own.out)
                 forget_folder(own.out)
                 programs.run(context, own, lambda: progress(own.out))
                 record_folder(own.out)

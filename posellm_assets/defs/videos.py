@@ -18,6 +18,7 @@ from posellm_assets.checksums import forget, record
 from posellm_assets.defs.common import table
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, retrying_transient_faults
+from posellm_assets.files import sha256_of
 from posellm_assets.lake import Lake
 from posellm_assets.pool import Pool
 from posellm_assets.poses.models import ModelUnavailable
@@ -80,6 +81,8 @@ class VideoAsset:
     needs: tuple["VideoAsset", ...] = ()
     checks: tuple[dg.AssetCheckSpec, ...] = ()
     applies: Callable[[Lake, str], bool] = lambda _lake, _key: True
+    version_of: Callable[[Lake, str], str] | None = None
+    """The version of its data for a key, where that is another than the content at `path`."""
     beside: tuple[Callable[[Lake, str], Path], ...] = ()
     """Where more of the asset of a key lies."""
 
@@ -87,6 +90,10 @@ class VideoAsset:
     def name(self) -> str:
         """The asset's name, which is also the name of its step in problems."""
         return self.spec.key.to_user_string()
+
+    def version(self, lake: Lake, key: str) -> str:
+        """The version of the data of a key, which is there."""
+        return self.version_of(lake, key) if self.version_of else sha256_of(self.path(lake, key))
 
     def files(self, lake: Lake, key: str) -> list[Path]:
         """All files of the asset of a key."""

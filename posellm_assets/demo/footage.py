@@ -23,6 +23,7 @@ from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.labels import Labels, sidecar_of
 from posellm_assets.footage.writing import write_video
 from posellm_assets.keys import slug
+from posellm_assets.npz import read_npz
 from posellm_assets.pool import Pool
 
 FPS = 24
@@ -152,12 +153,12 @@ def with_faults(clip: ClipPlan, repetitions: Sequence[DemoRepetition]) -> ClipPl
 
 def read_repetitions(clip: Path) -> list[PlannedRepetition]:
     """The repetitions of a rendered clip with planted faults, from its truth."""
-    with np.load(truth_of(clip), allow_pickle=False) as truth:
-        columns = (truth["repetition_fault"], truth["repetition_side"], truth["repetition_s"])
-        return [
-            PlannedRepetition(str(fault) or None, str(side) or None, float(start_s), float(end_s))  # type: ignore[arg-type]
-            for fault, side, (start_s, end_s) in zip(*columns, strict=True)
-        ]
+    truth = read_npz(truth_of(clip))
+    columns = (truth["repetition_fault"], truth["repetition_side"], truth["repetition_s"])
+    return [
+        PlannedRepetition(str(fault) or None, str(side) or None, float(start_s), float(end_s))  # type: ignore[arg-type]
+        for fault, side, (start_s, end_s) in zip(*columns, strict=True)
+    ]
 
 
 def render_footage(raw: Path, pool: Pool, seed: int = 0) -> Iterator[Path]:

@@ -7,6 +7,7 @@ import unicodedata
 
 from pydantic import Field, ValidationError
 
+from posellm_assets.checksums import recording
 from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.capture import CaptureInfo, LandmarksInfo
 from posellm_assets.footage.labels import Feedback
@@ -78,4 +79,6 @@ def read_manifest(lake: Lake, key: str) -> FootageManifest:
 
 def write_manifest(lake: Lake, manifest: FootageManifest) -> None:
     """Write the manifest to its place in the lake, atomically."""
-    write_json(lake.footage(manifest.key), manifest.model_dump(mode="json"))
+    path = lake.footage(manifest.key)
+    with recording(lake, path):
+        write_json(path, manifest.model_dump(mode="json"))

@@ -1,11 +1,14 @@
 """The registry: one JSON line for every footage file that was seen, only ever appended to.
 
 Adding a line and noticing a new one cost the same however long the file is: a reader remembers how far it has read.
+Each line ends with a checksum of itself. One that is not as it was written is passed over: what it told of is then new,
+and registered again under the same key.
 """
 
 import os
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -13,10 +16,12 @@ from typing import BinaryIO, Literal
 
 from pydantic import ValidationError
 
-from posellm_assets.files import lock_at
+from posellm_assets.files import lock_at, write_bytes
 from posellm_assets.footage.scan import Stamp
 from posellm_assets.lake import Lake
 from posellm_assets.records import Record
+
+_CHECKSUM = b',"crc32":'
 
 
 class Outcome(Record):
@@ -59,15 +64,18 @@ class Registry:
         """The content of each registered video, by key."""
         self.key_of: dict[str, str] = {}
         """The video that holds each registered content, by sha256."""
+        self.damaged: list[int] = []
+        """The numbers of the lines that are not as they were written, from 1."""
+        self.unfinished = False
+        """Whether something follows the last finished line: it is being written, or its writer died."""
+        self._lines = 0
         self._offset = 0
         self._inode = 0
         self._lock = threading.RLock()
 
     def refresh(self) -> None:
-        """Read what was appended since the last call. A last line that is still being written waits.
-
-        Raises ValueError where a finished line is not an outcome.
-        """
+        """Read what was appended since the last call. A last line that is still being written waits, and one that is
+        damaged is passed over."""
         with self._lock:
             try:
                 stream = self.path.open("rb")
@@ -94,22 +102,28 @@ class Registry:
         with self.path.open("ab") as stream:
             # Whatever follows the last finished line was left by a writer that died; its lock is ours now.
             stream.truncate(self._offset)
-            stream.write(outcome.model_dump_json(exclude_none=True).encode() + b"\n")
+            stream.write(line_of(outcome))
             stream.flush()
             os.fsync(stream.fileno())
         self.refresh()
 
+    def rewrite(self, more: Iterable[Outcome]) -> None:
+        """Write the file anew without its damaged lines, and with `more` outcomes. Call it inside `writing`."""
+        write_bytes(self.path, b"".join(map(line_of, [*self.log, *more])))
+        self.refresh()
+
     def _take_in(self, stream: BinaryIO) -> None:
+        self.unfinished = False
         for line in stream:
             if not line.endswith(b"\n"):
+                self.unfinished = True
                 return
-            try:
-                self._add(Outcome.model_validate_json(line))
-            except ValidationError as error:
-                raise ValueError(
-                    f"{self.path} line {len(self.log) + 1} is damaged: {error}\nRemove that line; its clip is then"
-                    " registered again"
-                ) from error
+            self._lines += 1
+            outcome = _outcome(line)
+            if outcome is None:
+                self.damaged.append(self._lines)
+            else:
+                self._add(outcome)
             self._offset += len(line)
 
     def _add(self, outcome: Outcome) -> None:
@@ -124,9 +138,25 @@ class Registry:
             self.key_of[outcome.sha256] = outcome.key
 
     def _forget(self, inode: int) -> None:
-        for content in (self.log, self.latest, self.known, self.quarantined, self.sha256_of, self.key_of):
+        for content in (self.log, self.latest, self.known, self.quarantined, self.sha256_of, self.key_of, self.damaged):
             content.clear()
-        self._offset, self._inode = 0, inode
+        self._lines, self._offset, self._inode = 0, 0, inode
+
+
+def line_of(outcome: Outcome) -> bytes:
+    """An outcome as the registry holds it: JSON, at its end the CRC-32 of the same without that."""
+    said = outcome.model_dump_json(exclude_none=True).encode()
+    return said[:-1] + _CHECKSUM + b"%d}\n" % zlib.crc32(said)
+
+
+def _outcome(line: bytes) -> Outcome | None:
+    """The outcome in a line; None where the line is not as it was written."""
+    said = line.rpartition(_CHECKSUM)[0] + b"}"
+    try:
+        outcome = Outcome.model_validate_json(said)
+    except ValidationError:
+        return None
+    return outcome if line_of(outcome) == line else None
 
 
 def registry_of(lake: Lake) -> Registry:

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from pydantic import ConfigDict
 
-from posellm_assets.checksums import SUMS, forget, record, record_folder
+from posellm_assets.checksums import SUMS, forget, record_folder, record_with_copy
 from posellm_assets.files import lock_at, read_record, write_json
 from posellm_assets.generations.gate import GateOutcome, Rival
 from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
@@ -358,7 +358,7 @@ def _append(lake: Lake, kind: ModelKind, scope: str, next_release: Callable[[lis
             record_folder(release.path(lake))
         forget(lake, [path])
         write_json(path, Releases(releases=(*releases, release)).model_dump(mode="json"))
-        record(lake, [path])
+        record_with_copy(lake, path)
     return release
 
 

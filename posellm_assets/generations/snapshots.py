@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posellm_assets import __version__
-from posellm_assets.checksums import forget, record
+from posellm_assets.checksums import forget, record_as, record_with_copy, recorded
 from posellm_assets.files import link_or_copy, read_json, sha256_of, whole_folder, write_atomic, write_json
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.splits import SPLITS, Split
@@ -174,7 +174,7 @@ def freeze(
         code_version=__version__,
     )
     write_json(lake.snapshot(name), snapshot.model_dump())
-    record(lake, [lake.snapshot(name)])
+    record_with_copy(lake, lake.snapshot(name))
     return snapshot
 
 
@@ -192,9 +192,13 @@ def build_examples(lake: Lake, snapshot: Snapshot) -> dict[Split, int]:
         folder = lake.examples(snapshot.snapshot, split)
         parts = _parts(snapshot, split)
         if not folder.is_dir() or {path.name for path in folder.iterdir()} != parts.keys():
+            sharing = [lake.examples(key, split) for key in earlier]
             forget(lake, [folder / name for name in parts])
-            _write_parts(lake, snapshot, parts, folder, [lake.examples(key, split) for key in earlier])
-            record(lake, [folder / name for name in parts])
+            _write_parts(lake, snapshot, parts, folder, sharing)
+            for name in parts:
+                # What is shared is not read again, which would cost more with each generation.
+                known = next((sha256 for one in sharing if (sha256 := recorded(lake, one / name))), None)
+                record_as(lake, folder / name, known or sha256_of(folder / name))
         counts[split] = sum(pq.read_metadata(folder / name).num_rows for name in parts)
     return counts
 

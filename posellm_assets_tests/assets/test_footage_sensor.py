@@ -17,7 +17,9 @@ from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.partitions import RANGE_END, RANGE_START, videos
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
 from posellm_assets.defs.runs import LAUNCHED
+from posellm_assets.defs.texts import CAPTIONS
 from posellm_assets.defs.videos import video_assets
+from posellm_assets.files import sha256_of
 from posellm_assets.footage.register import register
 from posellm_assets.lake import Lake
 from posellm_assets.texts.captions import Captions, write_captions
@@ -287,6 +289,23 @@ def test_a_new_dagster_home_knows_all_videos_and_asks_only_for_what_is_not_ready
         (request,) = new.tick().run_requests
         assert set(new.partitions()) == set(keys)
         assert (request.tags[RANGE_START], request.tags[RANGE_END]) == (keys[1], keys[1])
+
+
+def test_what_was_made_while_the_log_was_away_is_logged_by_a_later_tick_once(house):
+    for number in (1, 2):
+        house.drop(f"tennis/{number}.mp4", number)
+    (request,) = house.tick().run_requests
+    for key in house.partitions():
+        write_captions(house.lake, Captions(key=key, texts=[], facts=[]))
+    assert house.tick().asset_events == [], "the run is at work and logs them itself"
+    house.end(request)
+    assert len(house.tick().asset_events) == 4
+    for asset in (FOOTAGE, CAPTIONS):
+        assert house.instance.get_materialized_partitions(asset.spec.key) == set(house.partitions())
+    event = house.instance.get_latest_materialization_event(CAPTIONS.spec.key).asset_materialization
+    assert event.tags["dagster/data_version"] == sha256_of(house.lake.captions(event.partition))
+    house.cursor = None
+    assert house.tick().asset_events == []
 
 
 def test_a_run_whose_process_is_no_more_is_ended_by_the_next_tick(house):

@@ -17,6 +17,8 @@ from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.opinions import VISION, Opinion, log_probabilities
 from posellm_assets.files import read_json, sha256_of, write_atomic
 from posellm_assets.footage.video import UnreadableVideo
+from posellm_assets.npz import read_npz
+from posellm_assets.problems import attempted
 from posellm_assets.vision.config import FramesConfig, VisionJob
 from posellm_assets.vision.frames import augmented, read_frames
 from posellm_assets.vision.inputs import answer_ids, see
@@ -166,8 +168,9 @@ class NamingQuestions:
     def _frames(self, example: ActionExample) -> tuple[np.ndarray, np.ndarray]:
         """The frames of a clip and their times, decoded once and kept in `frames/` until training ends."""
         path = self._job.out / "frames" / f"{example.id}.npz"
-        if not path.is_file():
+        kept = attempted(read_npz, path)
+        if isinstance(kept, Exception):
             frames, times_s = frames_of(self._dataset.clip_of(example), self._job.model.frames)
             write_atomic(path, lambda stream: np.savez(stream, frames=frames, times_s=times_s))
-        with np.load(path) as kept:
-            return kept["frames"], kept["times_s"]
+            return frames, times_s
+        return kept["frames"], kept["times_s"]

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from posellm_assets.actions.recognition import Recognition
+from posellm_assets.checksums import recording
 from posellm_assets.coaching.labels.config import TeacherConfig
 from posellm_assets.coaching.labels.endpoint_teacher import AnswerCache, EndpointTeacher
 from posellm_assets.coaching.labels.labelling import label_clip
@@ -43,7 +44,9 @@ class Labeller:
         """
         clip = measured_clip(self.lake, key)
         label = label_clip(clip, self.teacher, self._previous_score(read_manifest(self.lake, key), clip.exercise))
-        write_label(self.lake.coaching_label(key), label)
+        path = self.lake.coaching_label(key)
+        with recording(self.lake, path):
+            write_label(path, label)
         return label
 
     def _previous_score(self, manifest: FootageManifest, exercise: str | None) -> int | None:

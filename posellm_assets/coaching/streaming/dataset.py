@@ -19,8 +19,10 @@ from posellm_assets.coaching.streaming.sessions import (
 from posellm_assets.files import sha256_of, write_atomic, write_json
 from posellm_assets.motion.live import DELAY_S, windows_of
 from posellm_assets.motion.tokenizer import MotionTokenizer
+from posellm_assets.npz import read_npz
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import subject_of
+from posellm_assets.problems import attempted
 from posellm_assets.program import Report, run_program
 
 
@@ -74,9 +76,11 @@ def _written(item: FeedbackItem, job: FeedbackJob, tokenizer: MotionTokenizer) -
 
 
 def _windows_in(path: Path, source: str) -> int:
-    """How many windows a file holds that was made from `source`; 0 where it was made from something else."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return len(arrays["start_s"]) if str(arrays["source"]) == source else 0
+    """How many windows a file holds; 0 where it was made from something else than `source`, or is damaged."""
+    arrays = attempted(read_npz, path)
+    if isinstance(arrays, Exception) or not {"start_s", "source"} <= arrays.keys():
+        return 0
+    return len(arrays["start_s"]) if str(arrays["source"]) == source else 0
 
 
 def _record(item: FeedbackItem, windows: int) -> SessionRecord:

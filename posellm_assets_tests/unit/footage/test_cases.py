@@ -171,3 +171,15 @@ def test_refused_with_a_sentence_within_bounded_time_and_memory(name: str, words
     )
     result = subprocess.run([sys.executable, "-c", limited, str(path)], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
+
+
+def test_every_file_of_the_cases_is_in_a_test_of_its_name_and_they_are_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = case("README.md").parent
+    tests = [path.read_text() for path in Path(__file__).parents[2].rglob("test_*.py")]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "README.md"]
+    untested = [path.name for path in files if not any(f'{path.name}"' in text for text in tests)]
+    with capsys.disabled():
+        print(f"\n{len(files) - len(untested)} of {len(files)} files of {folder} are in a test of their name")
+    assert untested == []

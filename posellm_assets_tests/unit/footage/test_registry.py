@@ -1,9 +1,7 @@
 import multiprocessing
 import threading
 
-import pytest
-
-from posellm_assets.footage.registry import Outcome, Registry
+from posellm_assets.footage.registry import Outcome, Registry, line_of
 from posellm_assets_tests.waits import HANG_S
 
 
@@ -59,7 +57,7 @@ def test_reading_costs_only_what_is_new(tmp_path):
 
 def test_a_torn_last_line_is_ignored_until_complete_and_repaired_by_the_next_append(tmp_path):
     path = tmp_path / "registry.jsonl"
-    line = outcome(1).model_dump_json().encode() + b"\n"
+    line = line_of(outcome(1))
     for cut in (1, len(line) // 2, len(line) - 1):
         path.unlink(missing_ok=True)
         registry = Registry(path)
@@ -78,20 +76,28 @@ def test_a_torn_last_line_is_ignored_until_complete_and_repaired_by_the_next_app
             late.append(outcome(2))
         registry.refresh()
         assert registry.log == late.log == [outcome(0), outcome(1), outcome(2)]
-        assert path.read_bytes() == whole + line + outcome(2).model_dump_json(exclude_none=True).encode() + b"\n"
+        assert path.read_bytes() == whole + line + line_of(outcome(2))
 
 
-def test_a_damaged_line_is_an_error_that_says_which(tmp_path):
+def test_a_damaged_line_is_passed_over_whatever_was_changed_in_it(tmp_path):
     path = tmp_path / "registry.jsonl"
     registry = Registry(path)
-    with registry.writing():
-        registry.append(outcome(0))
-    with path.open("ab") as stream:
-        stream.write(b'{"path": 3}\n')
-    with pytest.raises(ValueError, match=r"registry\.jsonl line 2 is damaged"):
-        registry.refresh()
-    with pytest.raises(ValueError, match="line 2 is damaged"), registry.writing():
-        pass
+    for number in range(3):
+        with registry.writing():
+            registry.append(outcome(number))
+    whole = path.read_bytes()
+    ends = [at for at, byte in enumerate(whole) if byte == ord("\n")]
+    for at in range(ends[0] + 1, ends[1]):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        late = Registry(path)
+        late.refresh()
+        assert 2 in late.damaged and late.log == [outcome(0), outcome(2)]
+    with late.writing():
+        late.append(outcome(3))
+        late.rewrite([outcome(1)])
+    registry.refresh()
+    assert registry.log == late.log == [outcome(0), outcome(2), outcome(3), outcome(1)]
+    assert registry.damaged == late.damaged == []
 
 
 def test_a_registry_that_was_removed_is_read_anew(tmp_path):
