@@ -42,6 +42,8 @@ def _array(content: bytes) -> np.ndarray:
     stream = io.BytesIO(content)
     major = npy.read_magic(stream)[0]
     shape, _, dtype = (npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0)(stream)
+    if dtype.hasobject:
+        raise ValueError("an array of Python objects, which are never unpickled")
     if math.prod(shape) * dtype.itemsize != len(content) - stream.tell():
         raise ValueError(f"an array claims to be {shape}, which is not what is there")
     return np.load(io.BytesIO(content), allow_pickle=False)

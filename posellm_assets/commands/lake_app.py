@@ -29,6 +29,8 @@ def check(
     from posellm_assets.lake_check.repair import repair as repaired_of
 
     here = Lake(lake)
+    if not here.root.is_dir():
+        raise FileNotFoundError(f"there is no lake in {here.root}: set POSELLM_LAKE or give --lake")
     found = list(faults(here))
     repaired = set(repaired_of(here, found)) if repair else set()
     left = [fault for fault in found if fault.path not in repaired]

@@ -65,6 +65,12 @@ def has_copy(lake: Lake, path: Path) -> bool:
     return copy.is_file() and sha256_of(copy) == recorded(lake, path)
 
 
+def is_kept_twice(lake: Lake, path: Path) -> bool:
+    """Whether a file is one of those that nothing makes again, of which a second copy is kept."""
+    parts = path.relative_to(lake.root).parts
+    return parts[0] == "releases" or (parts[0] == "snapshots" and len(parts) == 3)
+
+
 def key_of(path: Path) -> str:
     """The video of a file that is named by its key."""
     return ".".join(path.name.split(".")[:3])
@@ -74,19 +80,20 @@ def _remedy(lake: Lake, path: Path) -> tuple[str, bool]:
     """How a file comes back, and whether `repair` sees to it."""
     parts = path.relative_to(lake.root).parts
     top = parts[0]
+    if checkpoints.step_of(path.name) is not None:
+        return f"{REPAIR}; training goes on from another checkpoint", True
+    if top in INGESTED:
+        return f"{REPAIR}; the next ingest makes it again", True
     if top in OF_VIDEOS:
-        job = "run ingest_footage" if top in INGESTED else f"materialize {top}"
-        return f"{REPAIR}, then {job} for {key_of(path)}", True
+        return f"{REPAIR}, then materialize {top} for {key_of(path)}", True
     if top == "problems":
-        return f"{REPAIR}, then run {parts[1]} for {path.stem} again", True
+        return f"{REPAIR}; {parts[1]} is then tried again", True
     if top == "snapshots" and len(parts) == 4:
         return f"{REPAIR}; the next run on {parts[1]} makes it again", True
-    if top in ("snapshots", "releases") and has_copy(lake, path):
+    if is_kept_twice(lake, path) and has_copy(lake, path):
         return f"{REPAIR} puts its second copy back", True
     if top == "coaching_answers":
         return f"{REPAIR}; the teacher is then asked again, which may cost money", True
-    if top == "hub":
-        return f"{REPAIR}; training goes on from another checkpoint", True
     if top == "models" or (top, *parts[2:3]) in _FOLDERS or (top,) in _FOLDERS:
         asset = parts[2] if top == "models" else _FOLDERS.get((top, *parts[2:3])) or _FOLDERS[(top,)]
         return f"{REPAIR}, then materialize {asset} for {parts[1]}, or put a copy back", True

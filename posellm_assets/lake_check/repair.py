@@ -1,4 +1,4 @@
-"""Bringing back what can be brought back of a damaged lake. Nothing is removed: what goes is moved to `damaged/`."""
+"""Bringing back what can be brought back of a damaged lake. What is damaged is moved to `damaged/`, never removed."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 from posellm_assets.checksums import SUMS, forget, record, record_list, record_with_copy
 from posellm_assets.files import write_bytes
 from posellm_assets.lake import Lake
-from posellm_assets.lake_check.fault import INGESTED, Fault, has_copy, key_of, to_move
+from posellm_assets.lake_check.fault import INGESTED, Fault, has_copy, is_kept_twice, key_of, to_move
 from posellm_assets.lake_check.faults import damage, unrecorded
 from posellm_assets.lake_check.footage import register_again, rewrite_registry
 from posellm_assets.problems import attempted
@@ -27,7 +27,9 @@ def repair(lake: Lake, found: Iterable[Fault]) -> list[Path]:
     # Records last: they are made anew of what is right by then.
     paths.sort(key=lambda path: _is_record(lake, path))
     repaired = [path for path in paths if not isinstance(attempted(partial(_bring_back, lake), path), Exception)]
-    record(lake, [path for path in unrecorded(lake) if not damage(lake, path)])
+    for path in unrecorded(lake):
+        if not damage(lake, path):
+            _record(lake, path)
     return repaired
 
 
@@ -66,7 +68,14 @@ def _record_anew(lake: Lake, path: Path) -> None:
     if path.suffix == ".copy":
         record_with_copy(lake, place)
     elif not damage(lake, place):
-        record(lake, [place])
+        _record(lake, place)
+
+
+def _record(lake: Lake, path: Path) -> None:
+    if is_kept_twice(lake, path):
+        record_with_copy(lake, path)
+    else:
+        record(lake, [path])
 
 
 def _move_away(lake: Lake, path: Path, keep: bool = False) -> None:
@@ -77,6 +86,8 @@ def _move_away(lake: Lake, path: Path, keep: bool = False) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.is_dir() and not target.is_symlink():
         shutil.rmtree(target)
+    elif path.is_dir():
+        target.unlink(missing_ok=True)
     if keep:
         shutil.copyfile(path, target)
     else:

@@ -86,6 +86,7 @@ def test_the_doctor_names_a_setting_a_glossary_and_a_database_that_are_wrong(tmp
             database.execute("CREATE TABLE runs (id TEXT)")
             database.executemany("INSERT INTO runs VALUES (?)", [("x" * 500,)] * 50)
             database.commit()
+    (tmp_path / "home" / "dagster.yaml").write_text("run_monitoring: {enabled: true}\n")
     damaged = tmp_path / "home" / "runs" / "runs.db"
     damaged.write_bytes(damaged.read_bytes()[:4096] + b"\xff" * 8192 + damaged.read_bytes()[12288:])
     result = posellm("doctor", "--json", lake=tmp_path / "lake", DAGSTER_HOME=str(tmp_path / "home"))
@@ -93,6 +94,7 @@ def test_the_doctor_names_a_setting_a_glossary_and_a_database_that_are_wrong(tmp
     wrong = {one["name"]: one["found"] for one in json.loads(result.stdout) if not one["ok"]}
     assert "posellm.yaml line 2: poses.max_peple is not known; did you mean max_people?" in wrong["settings"]
     assert "golf.yaml line 2: sprot is not known; did you mean sport?" in wrong["glossary"]
+    assert "dagster.yaml: " in wrong["Dagster settings"] and wrong["Dagster settings"].endswith("without run_retries")
     assert f"{damaged} is damaged" in wrong["Dagster database"], "and the other two are not named"
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from posellm_assets.lake import Lake
 from posellm_assets.settings import load_settings
+from posellm_assets.yaml_files import read_yaml
 
 
 def test_a_script_wins_over_the_environment_and_that_over_the_file(
@@ -101,3 +102,22 @@ def test_what_is_wrong_in_a_variable_is_said_of_the_variable(
 def test_a_file_with_a_byte_order_mark_is_read(tmp_path: Path, encoding: str) -> None:
     (tmp_path / "posellm.yaml").write_bytes("# Größe\nseed: 3\n".encode(encoding))
     assert load_settings(Lake(tmp_path / "lake")).seed == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"[" * 100_000, "line 1 is not YAML: it is nested deeper than 50 levels"),
+        (b"\n".join(b" " * depth + b"a:" for depth in range(60)), "line 50 is not YAML: it is nested deeper"),
+        (b"a: &a [*a]", "nested deeper than 50 levels"),
+        (
+            b"a: &a [1,1,1,1,1,1,1,1,1,1]\n"
+            + b"\n".join(b"%c: &%c [%s]" % (98 + n, 98 + n, b",".join([b"*%c" % (97 + n)] * 10)) for n in range(9)),
+            "more than 100,000 keys and items",
+        ),
+    ],
+    ids=["flow", "block", "round", "aliases"],
+)
+def test_yaml_that_is_nested_too_deep_or_stands_for_too_much_is_refused_at_once(content: bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=rf"x\.yaml.* {words}"):
+        read_yaml(content, "x.yaml")
