@@ -2,6 +2,7 @@
 
 import io
 import math
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.lib import format as npy
 MOST_BYTES = 1 << 30
 _FAULTS = (
     *(zipfile.BadZipFile, zlib.error, ValueError, OverflowError, EOFError, TypeError, SyntaxError, TokenError),
-    *(RecursionError, LookupError, NotImplementedError, RuntimeError, MemoryError),
+    *(RecursionError, LookupError, NotImplementedError, RuntimeError, MemoryError, OSError, struct.error),
 )
 """What reading a damaged or hostile file raises."""
 
@@ -28,14 +29,15 @@ def read_npz(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, np.ndarray]:
     Raises UnreadableArrays where they are damaged or take more than `most_bytes` together, OSError where the file
     cannot be read.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            inside = archive.infolist()
-            if (claimed := sum(one.file_size for one in inside)) > most_bytes:
-                raise ValueError(f"they would take {claimed:,} bytes, of at most {most_bytes:,}")
-            return {one.filename.removesuffix(".npy"): _array(archive.read(one)) for one in inside}
-    except _FAULTS as error:
-        raise UnreadableArrays(f"{path} holds no arrays that can be read ({str(error)[:200]})") from error
+    with path.open("rb") as stream:
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                inside = archive.infolist()
+                if (claimed := sum(one.file_size for one in inside)) > most_bytes:
+                    raise ValueError(f"they would take {claimed:,} bytes, of at most {most_bytes:,}")
+                return {one.filename.removesuffix(".npy"): _array(archive.read(one)) for one in inside}
+        except _FAULTS as error:
+            raise UnreadableArrays(f"{path} holds no arrays that can be read ({str(error)[:200]})") from error
 
 
 def _array(content: bytes) -> np.ndarray:

@@ -75,6 +75,8 @@ class House:
         result = self.job.execute_in_process(instance=self.instance, tags=tags, raise_on_error=raise_on_error)
         for event in result.asset_materializations_for_node("ingest_videos"):
             write_captions(self.lake, Captions(key=event.partition or "", texts=[], facts=[]))
+            made = dg.AssetMaterialization(CAPTIONS.spec.key, partition=event.partition)
+            self.instance.report_runless_asset_event(made)
         return result
 
     def end(self, request: dg.RunRequest, canceled: bool = False) -> None:

@@ -157,9 +157,7 @@ def test_each_damaged_file_is_named_alone_with_what_to_do_and_the_lake_passes_ag
         path = lake.root / place
         damage(path)
         found = list(faults(lake))
-        # Who takes back a problem has succeeded; of what a lost record was about nothing is known; a flag in the words
-        # of a sidecar that are the default says nothing else than its absence.
-        unnoticed = damage is gone and (place.parts[0] == "problems" or is_record(place))
+        unnoticed = damage is gone and is_record(place)  # of what a lost record was about nothing is known
         if {fault.path for fault in found} != (set() if unnoticed else {path}):
             wrong.append(f"{place}: {[str(fault) for fault in found]}")
         if path != lake.registry or damage is not unreadable:
