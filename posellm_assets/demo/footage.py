@@ -23,7 +23,7 @@ from posellm_assets.files import write_atomic, write_json
 from posellm_assets.footage.labels import Labels, sidecar_of
 from posellm_assets.footage.writing import write_video
 from posellm_assets.keys import slug
-from posellm_assets.npz import read_npz
+from posellm_assets.npy import read_npz
 from posellm_assets.pool import Pool
 
 FPS = 24

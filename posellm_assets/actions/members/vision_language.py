@@ -17,7 +17,7 @@ from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.opinions import VISION, Opinion, log_probabilities
 from posellm_assets.files import read_json, sha256_of, write_atomic
 from posellm_assets.footage.video import UnreadableVideo
-from posellm_assets.npz import read_npz
+from posellm_assets.npy import read_npz
 from posellm_assets.problems import attempted
 from posellm_assets.vision.config import FramesConfig, VisionJob
 from posellm_assets.vision.frames import augmented, read_frames

@@ -19,7 +19,7 @@ from posellm_assets.coaching.streaming.sessions import (
 from posellm_assets.files import sha256_of, write_atomic, write_json
 from posellm_assets.motion.live import DELAY_S, windows_of
 from posellm_assets.motion.tokenizer import MotionTokenizer
-from posellm_assets.npz import read_npz
+from posellm_assets.npy import read_npz
 from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import subject_of
 from posellm_assets.problems import attempted

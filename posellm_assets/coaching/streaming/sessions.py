@@ -17,7 +17,7 @@ from posellm_assets.coaching.streaming.scores import Message
 from posellm_assets.files import read_record
 from posellm_assets.footage.labels import Feedback
 from posellm_assets.footage.splits import Split
-from posellm_assets.npz import UnreadableArrays, read_npz
+from posellm_assets.npy import UnreadableArray, read_npz
 from posellm_assets.records import Record
 
 RECORD = "dataset.json"
@@ -122,8 +122,8 @@ def _read(folder: Path, record: SessionRecord) -> CoachedSession:
     path = windows_path(folder, record.key)
     try:
         arrays = read_npz(path)
-    except UnreadableArrays as error:
-        raise UnusableSessions(f"{error}; materialize feedback_dataset again") from error
+    except UnreadableArray as error:
+        raise UnusableSessions(f"{path}: {error}; materialize feedback_dataset again") from error
     windows: dict[str, Any] = {name: arrays[name] for name in ("start_s", "end_s", "codes", "features")}
     return CoachedSession(
         key=record.key,
