@@ -99,11 +99,15 @@ def describe(
     as_json: JsonOption = False,
     lake: LakeOption = "data_lake",
 ) -> None:
-    """Say what moves in a video: which joints, how far, how often. Nothing is stored."""
+    """Say what a video shows: what the language model in use calls it and how sure it is, then what was measured.
+
+    Nothing is stored.
+    """
     from posellm_assets.commands.describe import describe_video
     from posellm_assets.settings import load_settings
 
-    result = describe_video(video, load_settings(Lake(lake)), language)
+    here = Lake(lake)
+    result = describe_video(here, video, load_settings(here), language)
     if as_json:
         print_json(result)
         return

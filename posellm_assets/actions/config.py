@@ -74,6 +74,7 @@ class ReportJob(Job):
     rival: Rival | None = Field(default=None, description="The recogniser in use, asked about the same clips")
     dataset: Path
     motions: dict[str, Path]
+    rendered: list[str] = Field(default=[], description="Video keys that show a rendered figure and no person")
     split: Split = "test"
     out: Path = Field(description="Folder of the report: index.html, metrics.json")
     config: RecognitionConfig = RecognitionConfig()

@@ -62,6 +62,7 @@ def evaluate(job: ReportJob, report: Report) -> dict[str, Any]:
     metrics = {
         "split": job.split,
         "clips": len(examples),
+        "rendered": sum(example.key in job.rendered for example in examples),
         "participants": len({example.participant for example in examples if example.participant}),
         "classes": {class_id: recogniser.label_set[class_id].name("en") for class_id in classes},
         "members": members,

@@ -27,7 +27,9 @@ def decide(
     """
     if against is None:
         return GateOutcome(
-            promote=True, reasons=("This is the first recogniser; there is none to compare it with.",), against=None
+            promote=True,
+            reasons=("This is the first recogniser, so there is nothing to compare it with, and no figure to reach.",),
+            against=None,
         )
     if old is None:
         reason = (
@@ -60,4 +62,4 @@ def decide(
 
 def _compared(of: str, places: Sequence[int], truth: Sequence[str], new: Named, old: Named) -> Comparison:
     right = [[float(who.clips[place] == truth[place]) for place in places] for who in (new, old)]
-    return compared("accuracy", of, *right, tolerance=TOLERANCE)
+    return compared("accuracy", of, *right, tolerance=TOLERANCE, is_share=True)

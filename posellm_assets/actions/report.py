@@ -9,6 +9,7 @@ import numpy as np
 
 from posellm_assets.actions.members.members import ActionClip
 from posellm_assets.reports.html import filled
+from posellm_assets.reports.rendered import about_rendered
 from posellm_assets.reports.tables import bounds, format_figure
 from posellm_assets.vision.config import FramesConfig
 from posellm_assets.vision.frames import read_frames
@@ -24,6 +25,7 @@ def render(metrics: Mapping[str, Any], mistakes: Mapping[str, ActionClip]) -> st
         __package__,
         "report.html",
         metrics=metrics,
+        rendered=about_rendered(metrics["rendered"], metrics["clips"]),
         members=[_row(name, figures) for name, figures in members.items()],
         bars=[(words, _percent(value), round(100 * value, 1)) for words, value in _bars(metrics)],
         plots=[_plots(name, figures) for name, figures in members.items()],

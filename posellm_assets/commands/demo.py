@@ -29,15 +29,18 @@ from posellm_assets.motion.held_out import HeldOut
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.quality import Quality
 from posellm_assets.reports.plain import visible
+from posellm_assets.reports.rendered import about_rendered
 from posellm_assets.settings import Settings, load_settings
 
 PROMPT = "a person does a squat"
 FIGURES = (
     ("motion named in text", "naming_accuracy", "naming_chance", "chance"),
-    ("generated motion recognised", "recognised_generated", "recognised_chance", "chance"),
+    ("asked in new sentences, recognised", "recognised_sentences", "recognised_nearest", "retrieval"),
+    ("asked by bare labels, recognised", "recognised_labels", "recognised_chance", "chance"),
+    ("real motion through the codes", "recognised_reconstructed", "recognised_chance", "chance"),
     ("nats per code", "nll_per_code", "nll_per_code_bigram", "bigram"),
 )
-"""Rows of the table: title, figure, its baseline, and what the baseline is called."""
+"""Rows of the table: title, figure, what it stands beside, and what that is called."""
 
 
 def run_demo(lake: Lake, console: Console) -> None:
@@ -124,6 +127,8 @@ def _print_figures(lake: Lake, settings: Settings, console: Console) -> None:
     for name, value in _rows(lake, settings, champion.name, champion.lineage, measured):
         table.add_row(name, value)
     console.print(table)
+    rendered = [video.rendered for video in read_snapshot(lake, champion.name).videos if video.split == "test"]
+    console.print(about_rendered(sum(rendered), len(rendered)), soft_wrap=True)
     out = lake.report(champion.name) / "generated.mp4"
     (motion,) = generate_motions(lake, settings, PROMPT, out, settings.seed)
     report = out.with_name(PAGE).absolute()
@@ -159,4 +164,6 @@ def _figure_row(measured: MeasuredFigures, name: str, baseline: str, what: str) 
     figure, beside = measured.figures.get(name), measured.figures.get(baseline)
     if figure is None:
         return f"not measured: {measured.absent[name]}"
-    return f"{figure.value:.2f} (n={figure.n}, {what} {beside.value:.2f})" if beside else f"{figure.value:.2f}"
+    between = f", {figure.interval[0]:.2f} to {figure.interval[1]:.2f}" if figure.interval else ""
+    compared = f", {what} {beside.value:.2f}" if beside else ""
+    return f"{figure.value:.2f} (n={figure.n}{between}{compared})"

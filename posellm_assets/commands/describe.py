@@ -3,25 +3,77 @@
 from pathlib import Path
 from typing import Any
 
+from posellm_assets.generations.releases import Release, in_use
+from posellm_assets.lake import Lake
+from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.from_poses import motion_from_poses
+from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.extract import poses_of
 from posellm_assets.poses.subjects import subject_of
 from posellm_assets.settings import Settings
 from posellm_assets.texts.config import Language
 from posellm_assets.texts.describe import describe
 from posellm_assets.texts.facts import measure
+from posellm_assets.texts.wording import words
+
+_NAMED = 3  # movements whose likelihood is told
 
 
-def describe_video(video: Path, settings: Settings, language: Language) -> dict[str, Any]:
-    """What moves in `video`: sentences in `language`, the measured facts behind them, and the verdicts on its poses.
+def describe_video(lake: Lake, video: Path, settings: Settings, language: Language) -> dict[str, Any]:
+    """What moves in `video`: `said` is what the language model in use says of it, None where there is none, and
+    `unsaid` why; `sentences` begin with that, in `language`, and go on with the measured `facts`; `checks` are the
+    verdicts on its poses.
 
     Raises ValueError where the video cannot be read or shows nobody well enough to say anything.
     """
     poses, quality = poses_of(video, settings.poses)
-    facts = measure(motion_from_poses(subject_of(poses), settings.motion))
+    motion = motion_from_poses(subject_of(poses), settings.motion)
+    facts = measure(motion)
+    release, said, unsaid = in_use(lake, "language"), None, None
+    if release is None:
+        unsaid = words(language)["model"]["none"]
+    else:
+        try:
+            said = _said(lake, release, motion)
+        except (ValueError, OSError) as error:
+            unsaid = words(language)["model"]["unasked"].format(model=release.name, why=error)
     return {
         "video": str(video),
-        "sentences": describe(facts, language),
+        "said": said,
+        "unsaid": unsaid,
+        "sentences": [*(_in_words(said, language) if said else [unsaid]), *describe(facts, language)],
         "facts": [fact.model_dump(mode="json") for fact in facts],
         "checks": [check.model_dump(mode="json") for check in quality.checks],
     }
+
+
+def _said(lake: Lake, release: Release, motion: Motion) -> dict[str, Any]:
+    """What a released model says of the longest stretch of a motion."""
+    from posellm_assets.language.decoding import MotionLM
+    from posellm_assets.language.naming import say
+    from posellm_assets.motion.tokenizer import MotionTokenizer
+
+    tokenizer = MotionTokenizer.load(lake.tokenizer(release.lineage))
+    tokenizer.check(motion)
+    stretch = max(motion.segments(FRAMES_PER_TOKEN / tokenizer.fps), key=len, default=None)
+    if stretch is None:
+        raise ValueError("nobody is in view for long enough")
+    said = say(MotionLM.load(release.path(lake)), tokenizer.encode(stretch))
+    return {
+        "model": release.name,
+        **said.model_dump(),
+        "start_s": round(stretch.start_s, 3),
+        "end_s": round(stretch.start_s + stretch.duration_s, 3),
+    }
+
+
+def _in_words(said: dict[str, Any], language: Language) -> list[str]:
+    patterns = words(language)["model"]
+    span = {name: f"{said[name]:.1f}" for name in ("start_s", "end_s")}
+    sentences = [patterns["says"].format(model=said["model"], text=said["text"], **span)]
+    if likelihoods := said["likelihoods"]:
+        likeliest = [f"{name} {share:.0%}" for name, share in list(likelihoods.items())[:_NAMED]]
+        sentences.append(patterns["sure"].format(n=len(likelihoods), likeliest=", ".join(likeliest)))
+    else:
+        sentences.append(patterns["no_names"])
+    return sentences

@@ -176,17 +176,17 @@ def render_footage(raw: Path, pool: Pool, seed: int = 0) -> Iterator[Path]:
 def render_clip(clip: ClipPlan, raw: Path) -> Path:
     """Write a clip under the drop zone `raw`, its sidecar and truth first, and return its path.
 
-    Beside `<file>.mp4` lie `<file>.mp4.json` (label, captions, participant) and `<file>.mp4.truth.npz`: `image`
-    (T, 33, 2) px; `world` (T, 33, 3) metres from the middle of the hips, axes of the camera as MediaPipe has them (x to
-    the right, y down, z away); `visible` (T, 33), in the picture and not behind another part of the body; `time_s`
-    (T,); `fps`, `movement`, `side`, `participant`, `repetitions`; with planted faults also `repetition_s` (R, 2), start
-    and end, `repetition_fault` (R,) and `repetition_side` (R,), empty where there is none.
+    Beside `<file>.mp4` lie `<file>.mp4.json` (label, captions, participant, rendered) and `<file>.mp4.truth.npz`:
+    `image` (T, 33, 2) px; `world` (T, 33, 3) metres from the middle of the hips, axes of the camera as MediaPipe has
+    them (x to the right, y down, z away); `visible` (T, 33), in the picture and not behind another part of the body;
+    `time_s` (T,); `fps`, `movement`, `side`, `participant`, `repetitions`; with planted faults also `repetition_s`
+    (R, 2), start and end, `repetition_fault` (R,) and `repetition_side` (R,), empty where there is none.
     """
     cv2.setNumThreads(1)
     path = clip.path(raw)
     figure = rendered_athlete(clip)
     truth = exact_truth(clip, figure)
-    sidecar = Labels(label=clip.label, captions=list(clip.captions), participant=clip.participant)
+    sidecar = Labels(label=clip.label, captions=list(clip.captions), participant=clip.participant, rendered=True)
     write_json(sidecar_of(path), sidecar.model_dump())
     write_atomic(truth_of(path), lambda stream: np.savez_compressed(stream, **truth))  # type: ignore[arg-type]
     write_video(path, rendered_frames(clip, figure), FPS, "bgr24")

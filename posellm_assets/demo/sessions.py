@@ -128,7 +128,7 @@ def render_session(session: SessionPlan, raw: Path) -> Path:
     path = session.path(raw)
     first, figures = session.parts[0], [rendered_athlete(part) for part in session.parts]
     whole = RenderedAthlete(figures[0].bones, figures[0].mesh, np.concatenate([one.corners for one in figures]))
-    sidecar = Labels(participant=session.participant, feedback=list(session.feedback))
+    sidecar = Labels(participant=session.participant, feedback=list(session.feedback), rendered=True)
     write_json(sidecar_of(path), sidecar.model_dump(exclude_defaults=True))
     truth = session_truth(session, figures)
     write_atomic(truth_of(path), lambda stream: np.savez_compressed(stream, **truth))  # type: ignore[arg-type]

@@ -12,6 +12,7 @@ from posellm_assets.generations.gate import TOLERANCE
 from posellm_assets.language.config import SamplingConfig
 from posellm_assets.program import Job
 from posellm_assets.records import Record
+from posellm_assets.texts.config import Language
 
 
 class EvaluatorConfig(Record):
@@ -32,7 +33,7 @@ class GateConfig(Record):
     """What a model that replaces another must keep."""
 
     retained: tuple[str, ...] = Field(
-        default=("nll_per_code", "naming_accuracy", "recognised_generated", "valid_share"),
+        default=("nll_per_code", "naming_accuracy", "recognised_sentences", "valid_share"),
         description="Figures of the report in which a new model may not be worse than the champion",
     )
     improved: tuple[str, ...] = Field(
@@ -49,9 +50,15 @@ class EvaluationConfig(Record):
 
     evaluator: EvaluatorConfig = EvaluatorConfig()
     gate: GateConfig = GateConfig()
-    samples_per_label: int = Field(default=10, ge=1, description="Motions generated for each label")
+    phrasings: int = Field(
+        default=20, ge=1, le=20, description="Sentences for each label and language, none of them a training text"
+    )
+    most_sentences: int = Field(
+        default=400, ge=1, description="Sentences in all; of more labels than that leaves room for each gets fewer"
+    )
+    samples_per_label: int = Field(default=5, ge=1, description="Motions generated from each bare label")
     texts: int = Field(default=100, ge=2, description="Held-out texts that motions are generated from, at most")
-    samples_per_text: int = Field(default=10, ge=1, description="Motions generated from each held-out text")
+    samples_per_text: int = Field(default=4, ge=1, description="Motions generated from each held-out text")
 
 
 class EvaluatorJob(Job):
@@ -90,6 +97,10 @@ class EvaluateJob(Job):
     train: Path = Field(description="Examples of the train split (parquet)")
     test: Path = Field(description="Examples of the test split (parquet)")
     motions: dict[str, Path] = Field(description="Motion file of every video key in the examples")
+    names: dict[str, dict[Language, str]] = Field(
+        default={}, description="What each training label is called, in the languages that it is asked for in"
+    )
+    rendered: list[str] = Field(default=[], description="Video keys that show a rendered figure and no person")
     losses: dict[str, Path] = Field(default={}, description="Stage name to its losses.jsonl")
     snapshot: Path | None = Field(default=None, description="Manifest of the snapshot (JSON), shown in the report")
     sampling: SamplingConfig = SamplingConfig()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from posellm_assets.reports.metrics import Z_95, Figure, average, share
+from posellm_assets.reports.metrics import NOT_NEGATIVE, SHARE, Z_95, Figure, average, share, within
 
 REPEATS = 20
 BATCH = 32  # texts that a motion's own is ranked among
@@ -68,7 +68,7 @@ def matching(
     if certain:
         precision = tuple(share(round(value * n), n) for value in found[0])
         return Matching(precision, average(distances[0].tolist()) if measured else None)
-    precision = tuple(over_repeats(column, n) for column in np.transpose(found))
+    precision = tuple(over_repeats(column, n, SHARE) for column in np.transpose(found))
     return Matching(precision, over_repeats([own.mean() for own in distances], n) if measured else None)
 
 
@@ -179,15 +179,16 @@ def fid(real: np.ndarray, motions: np.ndarray, seed: int = 0, repeats: int = REP
     return over_repeats(values, half)
 
 
-def over_repeats(values: Sequence[float] | np.ndarray, n: int) -> Figure:
-    """The mean of a figure over repeats with the 95 % interval of that mean (Guo et al. 2022).
+def over_repeats(values: Sequence[float] | np.ndarray, n: int, limits: tuple[float, float] = NOT_NEGATIVE) -> Figure:
+    """The mean of a figure over repeats with the 95 % interval of that mean (Guo et al. 2022), cut to the `limits` of
+    what the measure can be.
 
     Without an interval where nothing was left to chance, since a width of zero would promise too much.
     """
     values = np.asarray(values, dtype=np.float64)
     half = Z_95 * values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else 0.0
     mean = float(values.mean())
-    interval = (mean - float(half), mean + float(half)) if half > 1e-6 * abs(mean) else None
+    interval = within((mean - float(half), mean + float(half)), limits) if half > 1e-6 * abs(mean) else None
     return Figure(value=mean, n=n, interval=interval, repeats=len(values))
 
 

@@ -6,15 +6,16 @@ beside real motion).
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import torch
 import transformers
 
 from posellm_assets import __version__, files
-from posellm_assets.evaluation import motion_to_text, text_to_motion
+from posellm_assets.evaluation import motion_to_text, phrasings, text_to_motion
 from posellm_assets.evaluation.baselines import nearest_by_text
 from posellm_assets.evaluation.cases import FILE, read_cases, write_cases
 from posellm_assets.evaluation.clips import (
@@ -30,17 +31,19 @@ from posellm_assets.evaluation.config import ChampionReport, EvaluateJob
 from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.evaluation.figures import Figures
 from posellm_assets.evaluation.gate import ModelFigures, Released, decide
+from posellm_assets.evaluation.phrasings import Sentence
+from posellm_assets.evaluation.recognition import Spoken, recognition
 from posellm_assets.evaluation.report import render
 from posellm_assets.evaluation.retention import retention
 from posellm_assets.evaluation.showcase import showcase
-from posellm_assets.evaluation.text_to_motion import Asked
+from posellm_assets.evaluation.text_to_motion import Asked, Prompt
 from posellm_assets.lake import METRICS, PAGE, REPORT
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.program import Report, run_program
 from posellm_assets.texts.captions import label_words
-from posellm_assets.training.curves import loss_curve
+from posellm_assets.training.curves import loss_curves
 
 
 def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
@@ -64,25 +67,43 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     report(f"evaluation: {len(test)} held-out clips described")
 
     labels = sorted({example.label for example in train if example.label})
-    prompts = text_to_motion.label_prompts(filmed, job.config.samples_per_label)
-    samples = text_to_motion.generate(model, tokenizer, prompts, job.sampling, job.seed)
-    asked = _asked(job, model, tokenizer, filmed, test, reconstructed, first_seed=job.seed + len(samples))
-    drawn = [sample for draw in asked.draws for sample in draw]
-    text_to_motion.recognition(figures, evaluator, labels, samples, test, reconstructed)
-    text_to_motion.validity(figures, [*samples, *drawn])
+    sports = text_to_motion.label_sports(filmed)
+    sentences, left_out = _sentences(job, model, train, sports)
+    clips = text_to_motion.asked_clips(test, job.config.texts, job.seed)
+    of_sentences: list[Prompt] = [(one.text, sports[one.label], one.label) for one in sentences]
+    repeats = range(job.config.samples_per_label)
+    of_labels: list[Prompt] = [(label, sport, label) for _ in repeats for label, sport in sports.items()]
+    of_clips = [(clip.texts[-1], clip.sport, clip.label) for clip in clips] * job.config.samples_per_text
+    # All at once, because full batches are what makes it quick.
+    prompts = [*of_sentences, *of_labels, *of_clips]
+    samples = iter(text_to_motion.generate(model, tokenizer, prompts, job.sampling, job.seed))
+    by_sentence, by_label, by_clip = (list(islice(samples, len(part))) for part in (of_sentences, of_labels, of_clips))
+    near = _nearest(job, tokenizer, filmed, [*(one.text for one in sentences), *(clip.texts[-1] for clip in clips)])
+    asked = Asked(
+        clips=clips,
+        draws=[by_clip[start : start + len(clips)] for start in range(0, len(by_clip), len(clips) or 1)],
+        nearest=near[len(sentences) :],
+        reconstructed=_of(clips, test, reconstructed),
+    )
+    spoken = Spoken(sentences, by_sentence, near[: len(sentences)])
+    judged = recognition(figures, evaluator, labels, spoken, by_label, test, reconstructed)
+    text_to_motion.validity(figures, [*by_sentence, *by_label, *by_clip])
     text_to_motion.held_out_texts(figures, evaluator, asked, job.seed)
     text_to_motion.agreement_with_held_out(figures, asked, filmed, test, job.seed)
-    report(f"evaluation: {len(samples) + len(drawn)} motions generated and judged")
+    report(f"evaluation: {len(prompts)} motions generated and judged")
 
     metrics: dict[str, Any] = {
         **figures.to_json(),
         "labels": labels,
         "test_clips": len(test),
         "test_clips_filmed": sum("source_skeleton" not in clip.motion.parameters for clip in test),
+        "test_clips_rendered": sum(clip.key in job.rendered for clip in test),
         "said": [
             {"key": clip.key, "segment": clip.segment, "label": clip.label, "text": text}
             for clip, text in zip(test, said, strict=True)
         ],
+        "sentences": judged,
+        "sentences_left_out": [one.text for one in left_out],
         "provenance": _provenance(job, tokenizer.lineage),
     }
     champion = _champion(job.champion) if job.champion else None
@@ -94,8 +115,8 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     page = render(
         metrics,
         champion=champion.measured.figures if champion and champion.measured else None,
-        losses={stage: loss_curve(path) for stage, path in job.losses.items()},
-        rows=showcase(evaluator, labels, asked, samples, dict(zip(map(segment_id, test), said, strict=True))),
+        losses={stage: loss_curves(path) for stage, path in job.losses.items()},
+        rows=showcase(evaluator, labels, asked, by_sentence, dict(zip(map(segment_id, test), said, strict=True))),
     )
     files.write_bytes(job.out / PAGE, page.encode())
     write_cases(job.out / FILE, figures.cases)
@@ -122,32 +143,32 @@ def _champion(report: ChampionReport) -> Released:
     )
 
 
-def _asked(
-    job: EvaluateJob,
-    model: MotionLM,
-    tokenizer: MotionTokenizer,
-    filmed: Sequence[MotionExample],
-    test: Sequence[FilmedExample],
-    reconstructed: Sequence[Motion],
-    first_seed: int,
-) -> Asked:
-    """Held-out texts, the motions generated from them, and the real motions that these are read beside."""
-    clips = text_to_motion.asked_clips(test, job.config.texts, job.seed)
-    texts = [clip.texts[-1] for clip in clips]
-    prompts = [(text, clip.sport, clip.label) for text, clip in zip(texts, clips, strict=True)]
-    drawn = text_to_motion.generate(model, tokenizer, prompts * job.config.samples_per_text, job.sampling, first_seed)
-    after = dict(zip(map(segment_id, test), reconstructed, strict=True))
+def _sentences(
+    job: EvaluateJob, model: MotionLM, train: Sequence[MotionExample], sports: Mapping[str, str]
+) -> tuple[list[Sentence], list[Sentence]]:
+    """The sentences to ask, and those that the model was taught, so that they say nothing."""
+    taught = {text for example in train for text in example.texts} | model.lengths.texts.keys()
+    names = {label: job.names.get(label, {"en": label}) for label in sports}
+    asked, left_out = phrasings.sentences(names, taught, job.config, job.seed)
+    return [one for one in asked if model.has_room(one.text)], left_out
+
+
+def _nearest(
+    job: EvaluateJob, tokenizer: MotionTokenizer, filmed: Sequence[MotionExample], texts: Sequence[str]
+) -> list[FilmedExample]:
+    """For each text the training clip with the most similar one, and its motion."""
     nearest = nearest_by_text([example.texts for example in filmed], texts)
     # Only these videos' motions are read: a lake holds more than an evaluation needs.
     keys = {filmed[index].key for index in nearest}
     needed = [example for example in filmed if example.key in keys]
     real = {segment_id(clip): clip for clip in with_motions(needed, job.motions, tokenizer)}
-    return Asked(
-        clips=clips,
-        draws=[drawn[start : start + len(clips)] for start in range(0, len(drawn), len(clips) or 1)],
-        nearest=[real[segment_id(filmed[index])] for index in nearest],
-        reconstructed=[after[segment_id(clip)] for clip in clips],
-    )
+    return [real[segment_id(filmed[index])] for index in nearest]
+
+
+def _of(clips: Sequence[FilmedExample], test: Sequence[FilmedExample], motions: Sequence[Motion]) -> list[Motion]:
+    """Those of the `motions` of `test` that belong to `clips`."""
+    of_test = dict(zip(map(segment_id, test), motions, strict=True))
+    return [of_test[segment_id(clip)] for clip in clips]
 
 
 def _provenance(job: EvaluateJob, lineage: str) -> dict[str, Any]:

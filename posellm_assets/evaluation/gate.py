@@ -18,6 +18,7 @@ from posellm_assets.evaluation.config import GateConfig
 from posellm_assets.evaluation.figures import MeasuredFigures
 from posellm_assets.generations.gate import Comparison, GateOutcome, compared, verdict_of
 from posellm_assets.reports.metrics import Figure
+from posellm_assets.reports.tables import is_share
 
 ALL, NEW = "all that it knew", "new to it"
 _LOWER_IS_BETTER = ("nll_per_code", "length_error", "edit_distance", "fid", "mm_dist")
@@ -65,7 +66,10 @@ def decide(new: ModelFigures, champion: Released | None, gate: GateConfig) -> Ga
     nothing can be compared the champion stays.
     """
     if champion is None:
-        reason = "This is the first model; there is none to compare it with."
+        reason = (
+            "This is the first model, so there is nothing to compare it with: fit for release means that no released "
+            "model is better, and nothing about how good it is."
+        )
         return GateOutcome(promote=True, reasons=(reason,), against=None)
     if champion.measured is None:
         reason = (
@@ -149,12 +153,14 @@ def _compared(name: str, of: str, pairs: Sequence[tuple[Case, Case]], gate: Gate
         tolerance=gate.tolerance,
         weights=[before.weight for _, before in pairs],
         lower_is_better=lower_is_better(name),
+        is_share=is_share(name),
     )
 
 
 def _unpaired(name: str, new: Figure, old: Figure, gate: GateConfig) -> Comparison:
     gain = (new.value - old.value) * (-1 if lower_is_better(name) else 1)
-    half = (old.interval[1] - old.interval[0]) / 2 if old.interval else 0.0
+    # An interval that was cut on one side is whole on the other.
+    half = max(old.value - old.interval[0], old.interval[1] - old.value) if old.interval else 0.0
     return Comparison(
         figure=name,
         of=ALL,

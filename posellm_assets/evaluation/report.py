@@ -9,6 +9,7 @@ from posellm_assets.footage.splits import SPLITS
 from posellm_assets.motion.held_out import HeldOut, MotionErrors
 from posellm_assets.reports.html import asset, filled
 from posellm_assets.reports.metrics import Figure
+from posellm_assets.reports.rendered import about_rendered
 from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, format_figure, model_figures, sample
 from posellm_assets.training.curves import Curve, smoothed
 
@@ -19,7 +20,9 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("naming_accuracy", "named by the text"),
     ("scoring_accuracy", "likeliest label"),
     ("naming_nearest_neighbour", "nearest training clip"),
-    ("recognised_generated", "generated, recognised"),
+    ("recognised_sentences", "asked in sentences, recognised"),
+    ("recognised_labels", "asked by the bare label, recognised"),
+    ("recognised_nearest", "retrieval, recognised"),
     ("recognised_reconstructed", "tokenizer, recognised"),
     ("recognised_real", "real, recognised"),
     ("nll_per_code", "nats per code"),
@@ -42,7 +45,7 @@ SHARES = frozenset(name for name, _, is_share, _ in HEADLINES if is_share) | {
 def render(
     metrics: Mapping[str, Any],
     champion: Mapping[str, Figure] | None,
-    losses: Mapping[str, Curve],
+    losses: Mapping[str, tuple[Curve, Curve]],
     rows: Sequence[Mapping[str, Any]],
 ) -> str:
     """The page.
@@ -50,7 +53,7 @@ def render(
     Args:
         metrics: the contents of metrics.json, without or with `seconds`.
         champion: the figures of the released model, or None.
-        losses: the loss curve of each stage, in the order of training.
+        losses: the loss curve of each stage, in the order of training, and that on held-out clips.
         rows: what `showcase` gave.
     """
     motions = [panel["motion"] for row in rows for panel in row["panels"]]
@@ -58,6 +61,7 @@ def render(
         __package__,
         "report.html",
         metrics=metrics,
+        rendered=about_rendered(metrics["test_clips_rendered"], metrics["test_clips"]),
         headlines=[
             _headline(metrics["figures"], *headline) for headline in HEADLINES if headline[0] in metrics["figures"]
         ],
@@ -66,7 +70,7 @@ def render(
         columns=COLUMNS,
         by_label=metrics["by_label"],
         cell=_cell,
-        curves=[_chart(stage, curve) for stage, curve in losses.items()],
+        curves=[_chart(stage, *of_stage) for stage, of_stage in losses.items()],
         chart=CHART,
         rows=rows,
         motions=motions,
@@ -96,6 +100,8 @@ def _headline(
             {
                 "words": words,
                 "value": format_figure(figure["value"], is_share),
+                "interval": bounds(figure, is_share),
+                "sample": sample(figure),
                 "width": round(100 * min(1.0, max(0.0, figure["value"] / scale)), 1),
             }
             for words, figure in bars
@@ -145,21 +151,28 @@ def _written(figure: Mapping[str, Any] | None, column: Column) -> dict[str, str]
     }
 
 
-def _chart(stage: str, curve: Curve) -> dict[str, Any]:
+def _chart(stage: str, training: Curve, held_out: Curve) -> dict[str, Any]:
+    """Both losses of a stage on one scale, as points of a drawing."""
     width, height = CHART
-    points = smoothed(curve)
-    top = max((loss for _, loss in points), default=1.0)
-    last_step = max((step for step, _ in points), default=1)
-    line = " ".join(
-        f"{step / last_step * width:.1f},{height - loss / (top or 1) * height:.1f}" for step, loss in points
-    )
+    points = smoothed(training)
+    top = max((loss for _, loss in [*points, *held_out]), default=0.0) or 1.0
+    last_step = max((step for step, _ in [*points, *held_out]), default=1)
+
+    def drawn(curve: Curve) -> list[tuple[str, str]]:
+        return [(f"{step / last_step * width:.1f}", f"{height - loss / top * height:.1f}") for step, loss in curve]
+
+    lowest = min(held_out, key=lambda point: point[1], default=None)
     return {
         "stage": stage,
-        "line": line,
+        "line": " ".join(",".join(point) for point in drawn(points)),
+        "held_out_line": " ".join(",".join(point) for point in drawn(held_out)),
+        "held_out": drawn(held_out),
         "top": f"{top:.2f}",
         "steps": last_step,
         "first": f"{points[0][1]:.2f}" if points else "–",
         "last": f"{points[-1][1]:.2f}" if points else "–",
+        "held_out_last": f"{held_out[-1][1]:.2f}" if held_out else None,
+        "lowest": {"loss": f"{lowest[1]:.2f}", "step": lowest[0]} if lowest and lowest != held_out[-1] else None,
     }
 
 

@@ -9,7 +9,7 @@ from posellm_assets.evaluation.cases import Case, figure_of
 TASKS: tuple[tuple[str, str, bool], ...] = (
     ("naming_accuracy", "motion to text: movement named", True),
     ("nll_per_code", "text to motion: nats per code", False),
-    ("recognised_generated", "text to motion: recognised", True),
+    ("recognised_sentences", "text to motion: recognised by sentence", True),
     ("nll_per_code_without_text", "motion: nats per code", False),
 )
 """Figure, what it says, and whether it is a share."""

@@ -7,42 +7,52 @@ import numpy as np
 
 from posellm_assets.evaluation.clips import FilmedExample, segment_id
 from posellm_assets.evaluation.evaluator import Evaluator
-from posellm_assets.evaluation.text_to_motion import Asked, Sample, judged
+from posellm_assets.evaluation.recognition import judged
+from posellm_assets.evaluation.text_to_motion import Asked, Sample
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.representation import placed
 
 BEST_AND_WORST = 3
 MAX_OTHERS = 8
+MAX_SPOKEN = 12
 MAX_S = 6.0
 _BEST, _WORST = (f"The {BEST_AND_WORST} that fit their texts {how}" for how in ("best", "worst"))
-_OTHERS = "Others"
+_SPOKEN, _OTHERS = "Asked in a sentence that was never taught", "Others"
 
 
 def showcase(
     evaluator: Evaluator,
     labels: Sequence[str],
     asked: Asked,
-    samples: Sequence[Sample],
+    spoken: Sequence[Sample],
     said: Mapping[tuple[str, int], str],
 ) -> list[dict[str, Any]]:
     """A row for each text shown: its section, and the panels, each with its motion and what the evaluator says of it.
 
-    Of the first draws for the held-out texts those that the evaluator finds nearest to their texts and farthest from
-    them (none, where there are not twice as many), and one of each label besides. Without held-out texts, what was
-    generated from labels. `said` is the model's text about each held-out clip.
+    First a motion that was asked for in a sentence for each label, of `spoken`, every time another sentence. Then of
+    the first draws for the held-out texts those that the evaluator finds nearest to their texts and farthest from them
+    (none, where there are not twice as many), and one of each label besides. `said` is the model's text about each
+    held-out clip.
     """
-    rows = []
+    rows = [
+        _row(evaluator, labels, _SPOKEN, sample, None, [("generated", sample.motion)])
+        for sample in _one_of_each(spoken)
+    ]
     for section, index in _chosen(evaluator, asked):
         clip, after, sample = asked.clips[index], asked.reconstructed[index], asked.draws[0][index]
         # Codes stand for four frames each: the real motion is cut to theirs, so that the two stay in step.
         real = clip.motion.cut(0, len(after))
         panels = [(f"real: {clip.key}", real), ("after the tokenizer", after), ("generated", sample.motion)]
         rows.append(_row(evaluator, labels, section, sample, said[segment_id(clip)], panels))
-    if not rows:
-        firsts = {sample.prompt: sample for sample in reversed(samples)}
-        for sample in list(reversed(firsts.values()))[:MAX_OTHERS]:
-            rows.append(_row(evaluator, labels, _OTHERS, sample, None, [("generated", sample.motion)]))
     return rows
+
+
+def _one_of_each(spoken: Sequence[Sample]) -> list[Sample]:
+    """A sample of each label: of the first its first sentence, of the second its second, and so on."""
+    of_label: dict[str | None, list[Sample]] = {}
+    for sample in spoken:
+        of_label.setdefault(sample.label, []).append(sample)
+    return [samples[turn % len(samples)] for turn, samples in enumerate(of_label.values())][:MAX_SPOKEN]
 
 
 def _chosen(evaluator: Evaluator, asked: Asked) -> list[tuple[str, int]]:

@@ -12,6 +12,21 @@ from posellm_assets.reports.tables import LAYOUTS, Column, TableLayout, bounds, 
 # Name, what it is, whether it is a share, and the figures that it is to be read beside.
 HEADLINES: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
     (
+        "recognised_sentences",
+        "Asked in a sentence that it was never taught, the model gives a motion recognised as what was asked for",
+        True,
+        (
+            ("recognised_sentences_en", "of them in English"),
+            ("recognised_sentences_es", "of them in Spanish"),
+            ("recognised_sentences_zh", "of them in Chinese"),
+            ("recognised_labels", "asked by the bare label"),
+            ("recognised_nearest", "retrieval: nearest training text's motion"),
+            ("recognised_reconstructed", "ceiling: real motion after the tokenizer"),
+            ("recognised_real", "real motion"),
+            ("recognised_chance", "chance"),
+        ),
+    ),
+    (
         "naming_accuracy",
         "The text about a held-out motion names its movement",
         True,
@@ -26,16 +41,6 @@ HEADLINES: tuple[tuple[str, str, bool, tuple[tuple[str, str], ...]], ...] = (
         "The likeliest label of a held-out motion is its own",
         True,
         (("naming_nearest_neighbour", "nearest training clip"), ("naming_chance", "chance")),
-    ),
-    (
-        "recognised_generated",
-        "A generated motion is recognised as what was asked for",
-        True,
-        (
-            ("recognised_real", "real motion"),
-            ("recognised_reconstructed", "real, after the tokenizer"),
-            ("recognised_chance", "chance"),
-        ),
     ),
     ("valid_share", "A generated motion can be decoded", True, ()),
     (
@@ -89,11 +94,10 @@ def summary_markdown(metrics: Mapping[str, Any]) -> str:
         f"- not measured ({', '.join(names)}): {escaped(reason)}" for reason, names in reasons(metrics["absent"])
     ]
     decision = metrics.get("decision")
-    verdict = (
-        [f"\n{'Released' if decision['promote'] else 'Not released'}: {escaped(' '.join(decision['reasons']))}"]
-        if decision
-        else []
-    )
+    verdict = []
+    if decision:
+        fit = "Fit for release" if decision["promote"] else "Not fit for release"
+        verdict = [f"\n{fit}: {escaped(' '.join(decision['reasons']))}"]
     return "\n".join(["\n\n".join(tables), *([""] if missing else []), *missing, *verdict])
 
 

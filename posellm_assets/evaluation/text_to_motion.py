@@ -1,4 +1,4 @@
-"""Motion from text: what is generated, whether it can be decoded, and whether the evaluator finds in it what was asked.
+"""Motion from text: what is generated, whether it can be decoded, and how it fits the texts of held-out clips.
 
 Each function takes clips and fills `Figures`; a figure that cannot be measured is skipped with its reason.
 """
@@ -7,6 +7,7 @@ import random
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from rapidfuzz.distance import Levenshtein
@@ -21,17 +22,21 @@ from posellm_assets.evaluation.distributions import (
     multimodality,
 )
 from posellm_assets.evaluation.evaluator import Evaluator
-from posellm_assets.evaluation.figures import NO_LABELS, NO_TEST, ONE_LABEL, ONE_TEXT, Figures, Labelled
+from posellm_assets.evaluation.figures import NO_LABELS, NO_TEST, ONE_TEXT, Figures, Labelled
 from posellm_assets.language.config import SamplingConfig
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.tokenizer import MotionTokenizer
-from posellm_assets.reports.metrics import Figure, average, confusion, distinct_n, length_error, share
+from posellm_assets.reports.metrics import NOT_NEGATIVE, SHARE, Figure, average, distinct_n, length_error, share
 
 MATCHING = (*(f"r_precision_{k}" for k in RANKS), "mm_dist")
 AGREEMENT = ("length_error", "edit_distance")
 N_GRAMS = (1, 2)
 SHUFFLES = 10
+
+
+Prompt = tuple[str, str, str | None]
+"""What is asked for, and the sport and the label that it is about."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +85,13 @@ class Asked:
         )
 
 
-def label_prompts(train: Sequence[MotionExample], samples_per_label: int) -> list[tuple[str, str, str | None]]:
-    """(prompt, sport, label): every label of the training clips, `samples_per_label` times, in its commonest sport."""
+def label_sports(train: Sequence[MotionExample]) -> dict[str, str]:
+    """Every label of the training clips, in alphabetical order, with its commonest sport."""
     sports: dict[str, Counter[str]] = {}
     for clip in train:
         if clip.label:
             sports.setdefault(clip.label, Counter())[clip.sport] += 1
-    return [
-        (label, counts.most_common(1)[0][0], label)
-        for label, counts in sorted(sports.items())
-        for _ in range(samples_per_label)
-    ]
+    return {label: counts.most_common(1)[0][0] for label, counts in sorted(sports.items())}
 
 
 def asked_clips(test: Sequence[FilmedExample], most: int, seed: int) -> list[FilmedExample]:
@@ -105,11 +106,11 @@ def asked_clips(test: Sequence[FilmedExample], most: int, seed: int) -> list[Fil
 def generate(
     model: MotionLM,
     tokenizer: MotionTokenizer,
-    prompts: Sequence[tuple[str, str, str | None]],
+    prompts: Sequence[Prompt],
     sampling: SamplingConfig,
     seed: int,
 ) -> list[Sample]:
-    """A motion for each (prompt, sport, label); sample i is drawn from `seed + i`."""
+    """A motion for each prompt; sample i is drawn from `seed + i`."""
     if not prompts:
         return []
     codes = model.motion_from_text([prompt for prompt, _, _ in prompts], seed, sampling)
@@ -119,41 +120,6 @@ def generate(
         Sample(prompt, sport, label, tuple(row), next(motions) if fine else None)
         for (prompt, sport, label), row, fine in zip(prompts, codes, valid, strict=True)
     ]
-
-
-def recognition(
-    figures: Figures,
-    evaluator: Evaluator,
-    labels: Sequence[str],
-    samples: Sequence[Sample],
-    test: Sequence[FilmedExample],
-    reconstructions: Sequence[Motion],
-) -> None:
-    """Whether the evaluator finds the label that was asked for: in generated motion, in the real one, and in the real
-    one after the tokenizer (what is lost there, no language model can give back)."""
-    names = ("recognised_generated", "recognised_reconstructed", "recognised_real", "recognised_chance")
-    if len(labels) < 2:
-        return figures.skip(names, ONE_LABEL)
-    figures.overall["recognised_chance"] = Figure(value=1 / len(labels), n=len(labels))
-    found = judged(evaluator, labels, [sample.motion for sample in samples])
-    figures.add_accuracy("recognised_generated", samples, found)
-    asked = [sample.label or "" for sample in samples]
-    counts = confusion(asked, found, labels)
-    figures.confusions["recognition"] = {"labels": list(labels), "counts": counts}
-    real = [(clip, motion) for clip, motion in zip(test, reconstructions, strict=True) if clip.label]
-    if not real:
-        return figures.skip(names[1:3], NO_LABELS if test else NO_TEST)
-    clips = [clip for clip, _ in real]
-    figures.add_accuracy(names[1], clips, judged(evaluator, labels, [motion for _, motion in real]))
-    figures.add_accuracy(names[2], clips, judged(evaluator, labels, [clip.motion for clip in clips]))
-    return None
-
-
-def judged(evaluator: Evaluator, labels: Sequence[str], motions: Sequence[Motion | None]) -> list[str | None]:
-    """The label whose text fits each motion best; None where there is no motion."""
-    present = [motion for motion in motions if motion is not None]
-    best = iter(evaluator.similarity(present, labels).argmax(1).tolist() if present else [])
-    return [None if motion is None else labels[next(best)] for motion in motions]
 
 
 def validity(figures: Figures, samples: Sequence[Sample]) -> None:
@@ -282,8 +248,8 @@ def _add_agreement(
     wanted = [(codes, references[case.label]) for case, codes in compared]
     lengths = [length_error(len(codes), [len(other) for other in others]) for codes, others in wanted]
     distances = [min(Levenshtein.normalized_distance(codes, other) for other in others) for codes, others in wanted]
-    for name, values in zip(names, (lengths, distances), strict=True):
-        figures.add(name, cases, values, average)
+    for name, values, limits in zip(names, (lengths, distances), (NOT_NEGATIVE, SHARE), strict=True):
+        figures.add(name, cases, values, partial(average, limits=limits))
     return None
 
 

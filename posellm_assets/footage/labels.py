@@ -71,6 +71,8 @@ class Labels(Record):
     """Who moves. Everything of one participant is in one split."""
     mirrored: bool = False
     """The camera stored the picture as a mirror shows it (a selfie): it is read mirrored back, so that left is left."""
+    rendered: bool = False
+    """The clip shows a rendered figure and no person; reports say so."""
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
     """The language of the label, the captions and the feedback (ISO 639: en, es, zh, ...)."""
     feedback: list[Feedback] = Field(default=[], max_length=MAX_FEEDBACK)

@@ -37,6 +37,8 @@ class FootageManifest(Record):
     participant: str | None
     mirrored: bool = False
     """The camera stored the picture as a mirror shows it."""
+    rendered: bool = False
+    """It shows a rendered figure and no person."""
     source: str
     """Path of the file below `lake.raw`, with forward slashes."""
     sha256: str

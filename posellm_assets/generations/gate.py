@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from posellm_assets.records import Record
-from posellm_assets.reports.metrics import average
+from posellm_assets.reports.metrics import ANY, average, within
 
 TOLERANCE = 0.02
 """Share of the figure of the model in use below which a difference counts as none."""
@@ -68,10 +68,14 @@ def compared(
     tolerance: float,
     weights: Sequence[float] | None = None,
     lower_is_better: bool = False,
+    is_share: bool = False,
 ) -> Comparison:
-    """Compare the values of both models on the same cases, in the same order; ValueError where there is none."""
+    """Compare the values of both models on the same cases, in the same order; ValueError where there is none.
+
+    The interval of a gain of shares is cut to -1 to 1; the verdict rests on its whole width.
+    """
     sign = -1 if lower_is_better else 1
-    gain = average([sign * (now - before) for now, before in zip(new, old, strict=True)], weights)
+    gain = average([sign * (now - before) for now, before in zip(new, old, strict=True)], weights, ANY)
     now, before = average(new, weights).value, average(old, weights).value
     if gain.interval is None:
         verdict: Verdict = "one case says nothing"
@@ -84,7 +88,7 @@ def compared(
         old=before,
         n=gain.n,
         gain=gain.value,
-        interval=gain.interval,
+        interval=within(gain.interval, (-1.0, 1.0)) if gain.interval and is_share else gain.interval,
         verdict=verdict,
     )
 

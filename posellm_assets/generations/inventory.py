@@ -14,10 +14,12 @@ from posellm_assets.footage.registry import registry_of
 from posellm_assets.generations.retraining import Arrival
 from posellm_assets.lake import Lake
 from posellm_assets.motion.tokens import MotionTokens
-from posellm_assets.problems import Problem, attempted, record_problem, sentence, troubled
+from posellm_assets.problems import Problem, attempted, find_problem, record_problem, sentence, troubled
 from posellm_assets.texts.captions import read_captions
 
 _SETTLED_S = 2.0
+# The steps whose refusal is final. Tokens are made after the tokenizer, and labels and predictions are results.
+_INGEST = ("footage", "poses", "motion", "captions")
 
 
 def usable_videos(lake: Lake) -> set[str]:
@@ -26,6 +28,23 @@ def usable_videos(lake: Lake) -> set[str]:
     Raises OSError where the drop zone cannot be listed: nothing may be concluded from that.
     """
     return (set(lake.captioned_videos()) - troubled(lake)) & videos_still_there(lake)
+
+
+def taken_out(lake: Lake, keys: Iterable[str]) -> dict[str, str]:
+    """Which of `keys` nothing may be trained on, and why: their file was deleted, or a step of their ingest refused
+    them. What was made of them before is still in the lake.
+
+    Raises OSError as `usable_videos` does.
+    """
+    deleted = set(registry_of(lake).sha256_of) - videos_still_there(lake)
+    refused = {path.stem: path for path in lake.recorded_problems() if path.parts[-3] in _INGEST}
+    found = {}
+    for key in keys:
+        if key in deleted:
+            found[key] = "its file is no longer in the drop zone"
+        elif key in refused and (problem := find_problem(lake, refused[key].parts[-3], key)):
+            found[key] = f"{problem.step}: {problem.reason}"
+    return found
 
 
 def set_aside_damaged(lake: Lake, keys: Iterable[str], lineage: str | None) -> set[str]:

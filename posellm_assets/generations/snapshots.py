@@ -63,6 +63,8 @@ class SnapshotVideo(Record):
     sport: str
     label: str | None
     participant: str | None
+    rendered: bool = False
+    """Whether it shows a rendered figure and no person."""
     split: Split
     captions_sha256: str
     motion_sha256: str
@@ -107,6 +109,11 @@ def read_snapshot(lake: Lake, snapshot: str) -> Snapshot:
 def motions_of(lake: Lake, snapshot: Snapshot) -> dict[str, Path]:
     """The motion file of each video of a snapshot."""
     return {video.key: lake.motion(video.key) for video in snapshot.videos}
+
+
+def rendered_in(snapshot: Snapshot) -> list[str]:
+    """The videos of a snapshot that show a rendered figure and no person."""
+    return [video.key for video in snapshot.videos if video.rendered]
 
 
 def snapshot_keys(lake: Lake, scope: str | None = ALL_SPORTS) -> list[str]:
@@ -258,6 +265,7 @@ def _frozen_video(lake: Lake, lineage: str, key: str) -> SnapshotVideo:
         sport=manifest.sport,
         label=manifest.label,
         participant=manifest.participant,
+        rendered=manifest.rendered,
         split=manifest.split,
         captions_sha256=sha256_of(lake.captions(key)),
         motion_sha256=sha256_of(lake.motion(key)),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from posellm_assets.actions.config import ActionJob, RecogniserJob, ReportJob
 from posellm_assets.generations.releases import rival
-from posellm_assets.generations.snapshots import motions_of, read_snapshot
+from posellm_assets.generations.snapshots import motions_of, read_snapshot, rendered_in
 from posellm_assets.lake import FINAL, Lake
 from posellm_assets.settings import Settings
 from posellm_assets.training import store
@@ -39,12 +39,13 @@ def recogniser_job(lake: Lake, settings: Settings, snapshot_key: str) -> Recogni
 
 def action_report_job(lake: Lake, settings: Settings, snapshot_key: str) -> ReportJob:
     """The report on a snapshot's recogniser, beside the one in use."""
-    in_use = rival(lake, "recogniser", snapshot_key)
+    snapshot, in_use = read_snapshot(lake, snapshot_key), rival(lake, "recogniser", snapshot_key)
     return ReportJob(
         recogniser=lake.recogniser(snapshot_key),
         rival=in_use.as_rival(lake) if in_use else None,
         dataset=lake.action_dataset(snapshot_key),
-        motions=motions_of(lake, read_snapshot(lake, snapshot_key)),
+        motions=motions_of(lake, snapshot),
+        rendered=rendered_in(snapshot),
         out=lake.action_report(snapshot_key),
         config=settings.recognition,
         seed=settings.seed,

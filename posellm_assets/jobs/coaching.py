@@ -4,8 +4,9 @@ from posellm_assets.coaching.model.config import CoachingReportJob, CoachingVisi
 from posellm_assets.coaching.model.dataset import picture_rows
 from posellm_assets.coaching.streaming.config import CoachJob, FeedbackItem, FeedbackJob, StreamingReportJob
 from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.generations.inventory import taken_out
 from posellm_assets.generations.releases import rival
-from posellm_assets.generations.snapshots import Snapshot, read_snapshot
+from posellm_assets.generations.snapshots import Snapshot, read_snapshot, rendered_in
 from posellm_assets.lake import FINAL, Lake, split_file
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.plan import find_hardware, settled
@@ -29,6 +30,7 @@ def coaching_report_job(lake: Lake, settings: Settings, snapshot_key: str) -> Co
         model=lake.coaching_model(snapshot_key) / FINAL,
         train=picture_rows(dataset, "train") if kind == "vision" else split_file(dataset, "train"),
         test=picture_rows(dataset, "test") if kind == "vision" else split_file(dataset, "test"),
+        rendered=rendered_in(read_snapshot(lake, snapshot_key)),
         out=lake.coaching_report(snapshot_key),
     )
 
@@ -36,8 +38,11 @@ def coaching_report_job(lake: Lake, settings: Settings, snapshot_key: str) -> Co
 def feedback_job(lake: Lake, settings: Settings, snapshot_key: str) -> FeedbackJob:
     """The sessions of a snapshot, as windows of live motion."""
     snapshot = read_snapshot(lake, snapshot_key)
+    items = _items_of(lake, snapshot)
+    left_out = taken_out(lake, [item.key for item in items])
     return FeedbackJob(
-        items=_items_of(lake, snapshot),
+        items=[item for item in items if item.key not in left_out],
+        left_out=left_out,
         tokenizer=lake.tokenizer(snapshot.lineage),
         motion=settings.motion,
         out=lake.feedback_dataset(snapshot_key),
@@ -62,6 +67,7 @@ def coach_report_job(lake: Lake, settings: Settings, snapshot_key: str) -> Strea
         coach=lake.streaming_coach(snapshot_key) / FINAL,
         dataset=lake.feedback_dataset(snapshot_key),
         rival=in_use.as_rival(lake) if in_use else None,
+        rendered=rendered_in(read_snapshot(lake, snapshot_key)),
         out=lake.streaming_report(snapshot_key),
         text_metrics=settings.coaching.text_metrics,
         ledger=lake.endpoint_spending,

@@ -4,11 +4,15 @@ from pathlib import Path
 
 from posellm_assets.evaluation.cases import FILE as CASES
 from posellm_assets.evaluation.config import ChampionReport, EvaluateJob, EvaluatorJob
+from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.generations.releases import rival
-from posellm_assets.generations.snapshots import Snapshot, motions_of, read_snapshot, snapshot_keys
+from posellm_assets.generations.snapshots import Snapshot, motions_of, read_snapshot, rendered_in, snapshot_keys
 from posellm_assets.lake import Lake
 from posellm_assets.motion.codebook import Codebook
 from posellm_assets.settings import Settings
+from posellm_assets.texts.captions import label_words
+from posellm_assets.texts.config import Language
+from posellm_assets.texts.glossary import glossary_of, named
 
 CHAMPION = "champion"
 """Folder of a report that holds the released model's figures on the same clips."""
@@ -61,6 +65,8 @@ def _measure(lake: Lake, settings: Settings, snapshot: Snapshot, model: Path, ou
         train=lake.examples(snapshot.snapshot, "train"),
         test=lake.examples(snapshot.snapshot, "test"),
         motions=motions_of(lake, snapshot),
+        names=_names(lake, settings, snapshot),
+        rendered=rendered_in(snapshot),
         sampling=settings.language.sampling,
         snapshot=lake.snapshot(snapshot.snapshot),
         generation=snapshot.snapshot,
@@ -68,6 +74,21 @@ def _measure(lake: Lake, settings: Settings, snapshot: Snapshot, model: Path, ou
         seed=settings.seed,
         config=settings.evaluation,
     )
+
+
+def _names(lake: Lake, settings: Settings, snapshot: Snapshot) -> dict[str, dict[Language, str]]:
+    """What each label of the training clips is called in the languages that captions are written in: in its owner's
+    own as it is, in the others where a glossary knows it."""
+    videos = {label_words(video.label): video for video in snapshot.videos if video.split == "train" and video.label}
+    languages, names = settings.texts.languages, dict[str, dict[Language, str]]()
+    for label, video in sorted(videos.items()):
+        owners = read_manifest(lake, video.key).language or languages[0]
+        glossary = glossary_of(video.sport, lake)
+        named_in = {
+            language: [label] if language == owners else named(label, language, glossary) for language in languages
+        }
+        names[label] = {language: found[0] for language, found in named_in.items() if found}
+    return names
 
 
 def _earlier_reports(lake: Lake, snapshot: Snapshot) -> dict[str, Path]:

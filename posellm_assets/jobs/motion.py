@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from posellm_assets.footage.manifest import read_manifest
+from posellm_assets.generations.inventory import taken_out
 from posellm_assets.lake import Lake
 from posellm_assets.motion.config import TokenizerJob
 from posellm_assets.settings import Settings
@@ -10,10 +11,15 @@ from posellm_assets.training import store
 
 
 def tokenizer_job(lake: Lake, settings: Settings) -> TokenizerJob:
-    """A tokenizer from the motion of all train participants in the lake."""
+    """A tokenizer from the motion of all train participants in the lake, but for footage that was taken out.
+
+    Raises OSError where the drop zone cannot be listed.
+    """
     train: list[Path] = []
     held_out: list[Path] = []
-    for key in lake.captioned_videos():
+    captioned = lake.captioned_videos()
+    left_out = taken_out(lake, captioned)
+    for key in (key for key in captioned if key not in left_out):
         (train if read_manifest(lake, key).split == "train" else held_out).append(lake.motion(key))
     out = lake.tokenizer_in_training
     return TokenizerJob(

@@ -98,7 +98,9 @@ class StageConfig(Record):
         default=False,
         description="Compute activations a second time instead of keeping them: less memory for more time",
     )
-    evaluate_every: int | None = Field(default=None, gt=0, description="Steps between evaluations on held-out clips")
+    evaluate_every: int | None = Field(
+        default=None, gt=0, description="Steps between evaluations on held-out clips; by default a fifth of all"
+    )
     patience: int | None = Field(
         default=None,
         gt=0,

@@ -77,16 +77,16 @@ def validate(
     return result
 
 
-def check_can_evaluate(clips: Sequence[TrainingClip], stage: StageConfig, vocabulary: Vocabulary) -> None:
-    """Raise UnusableData where a stage is to be evaluated and none of the held-out clips serves one of its tasks."""
+def can_evaluate(clips: Sequence[TrainingClip], stage: StageConfig, vocabulary: Vocabulary) -> bool:
+    """Whether one of the held-out clips serves a task of the stage; UnusableData where the stage must be evaluated."""
     tasks = [task for task, share in stage.tasks.items() if share]
-    if stage.evaluate_every and not any(
-        serves(clip.views[0], task, vocabulary.codes_per_step) for clip in clips for task in tasks
-    ):
+    can = any(serves(clip.views[0], task, vocabulary.codes_per_step) for clip in clips for task in tasks)
+    if stage.evaluate_every and not can:
         raise UnusableData(
             f"evaluate_every needs held-out clips that serve {', '.join(tasks)}, and of {len(clips)} none does: add "
             "footage of participants who fall into the validation split, or leave evaluate_every (and patience) out"
         )
+    return can
 
 
 def mean_loss(validated: dict[Task, dict[str, Any]], stage: StageConfig) -> float:

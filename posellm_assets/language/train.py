@@ -14,6 +14,8 @@ from posellm_assets.language.config import StageJob, Task
 from posellm_assets.program import Refusal, Report, claim_job, run_training
 from posellm_assets.training import backends
 
+_EVALUATIONS = 5  # on held-out clips in a stage that does not say after how many steps
+
 
 def train(
     job: StageJob, backend: backends.Backend, report: Report, stop: Callable[[], bool] = lambda: False
@@ -29,7 +31,7 @@ def train(
     from posellm_assets.language import record
     from posellm_assets.language.clips import UnusableData, read_clips
     from posellm_assets.language.lengths import Lengths
-    from posellm_assets.language.losses import check_can_evaluate, mean_loss, summed_loss, validate
+    from posellm_assets.language.losses import can_evaluate, mean_loss, summed_loss, validate
     from posellm_assets.language.origin import Origin
     from posellm_assets.language.packing import Rows, collate
     from posellm_assets.language.start import start
@@ -78,7 +80,7 @@ def train(
         left_out += held_out_left_out
         for sentence in left_out:
             run.say(f"left out: {sentence}")
-        check_can_evaluate(held_out, stage, vocabulary)
+        scored = can_evaluate(held_out, stage, vocabulary)
         rows = Rows(clips, stage, vocabulary, job.seed, job.replay)
         trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
@@ -89,13 +91,12 @@ def train(
             loss = mean_loss(evaluate(), stage)
             return Score(loss, {"val_loss": loss})
 
-        every = stage.evaluate_every
+        # The curve of the held-out loss stands beside that of the training, whether or not anything rests on it.
+        every = stage.evaluate_every or max(1, stage.steps // _EVALUATIONS)
         run.begin(
             Trained(trained, adamw(trained, stage.weight_decay)),
             rows,
-            Evaluation(
-                lambda step: bool(every and step % every == 0), score, stage.patience is not None, stage.patience
-            ),
+            Evaluation(lambda step: scored and step % every == 0, score, stage.patience is not None, stage.patience),
             about=lambda: {
                 "vocabulary": tokens_hash,
                 "participants": sorted(participants),

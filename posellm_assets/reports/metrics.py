@@ -43,8 +43,22 @@ def accuracy(truth: Sequence[Any], predicted: Sequence[Any]) -> Figure:
     return share(sum(a == b for a, b in zip(truth, predicted, strict=True)), len(truth))
 
 
-def average(values: Sequence[float], weights: Sequence[float] | None = None) -> Figure:
-    """The mean over cases, weighted where the cases differ in size, with the normal 95 % interval from their spread.
+SHARE = (0.0, 1.0)
+"""Between what a share can be."""
+NOT_NEGATIVE = (0.0, math.inf)
+ANY = (-math.inf, math.inf)
+
+
+def within(interval: tuple[float, float], limits: tuple[float, float]) -> tuple[float, float]:
+    """An interval cut to what there can be: the normal one of a mean may reach beyond."""
+    return min(max(interval[0], limits[0]), limits[1]), max(min(interval[1], limits[1]), limits[0])
+
+
+def average(
+    values: Sequence[float], weights: Sequence[float] | None = None, limits: tuple[float, float] = NOT_NEGATIVE
+) -> Figure:
+    """The mean over cases, weighted where the cases differ in size, with the normal 95 % interval from their spread,
+    cut to the `limits` of what the measure can be.
 
     Raises ValueError where there are no cases or a value is not finite.
     """
@@ -59,7 +73,7 @@ def average(values: Sequence[float], weights: Sequence[float] | None = None) -> 
     # Variance of a weighted mean of independent cases, corrected for the mean having been estimated from them.
     variance = float((shares**2 * (cases - mean) ** 2).sum()) * len(cases) / (len(cases) - 1)
     half = Z_95 * math.sqrt(variance)
-    return Figure(value=mean, n=len(cases), interval=(mean - half, mean + half))
+    return Figure(value=mean, n=len(cases), interval=within((mean - half, mean + half), limits))
 
 
 def resampled(measure: Callable[[np.ndarray], float], cases: int, seed: int = 0) -> Figure:

@@ -54,7 +54,7 @@ T2M = TableLayout(
         Column("diversity", "Diversity", "as real", is_share=False),
         Column("multimodality", "MModality", "", is_share=False),
         Column("edit_distance", "edit distance", "lower", is_share=False),
-        Column("length_error", "length error", "lower"),
+        Column("length_error", "length error", "lower", is_share=False),
         Column("valid", "valid", "higher"),
         Column("distinct_1", "distinct-1", "as real"),
         Column("distinct_2", "distinct-2", "as real"),
@@ -67,7 +67,8 @@ T2M = TableLayout(
         "FID is from motions of one half of the held-out texts to real ones of the other half (n in either), with "
         "shrunk covariances; the row “real motion” is the floor, as near as another real sample comes.",
         "Edit distance and length error are against the held-out takes of the same label; the row “real motion” is the "
-        "floor: what training takes of that label, by other people, reach.",
+        "floor: what training takes of that label, by other people, reach. A length error of 1 is the whole median "
+        "length of those takes.",
     ),
     names={("valid", "generated"): "valid_share"},
 )
@@ -110,7 +111,8 @@ LAYOUTS = (T2M, M2T)
 OTHER_FIGURES = (
     Column("naming_accuracy", "names the movement", "higher"),
     Column("scoring_accuracy", "likeliest label", "higher"),
-    Column("recognised_generated", "generated motion recognised", "higher"),
+    Column("recognised_sentences", "asked in sentences, recognised", "higher"),
+    Column("recognised_labels", "asked by bare labels, recognised", "higher"),
     Column("nll_per_code", "nats per code", "lower", is_share=False),
     Column("nll_per_code_without_text", "nats per code, without the text", "lower", is_share=False),
 )
@@ -125,6 +127,12 @@ def model_figures() -> dict[str, Column]:
     return own
 
 
+def is_share(name: str) -> bool:
+    """Whether a figure of a model is a share, which is written in per cent and lies between 0 and 1."""
+    column = model_figures().get(name)
+    return column is not None and column.is_share
+
+
 def format_figure(value: float, is_share: bool) -> str:
     """A figure as it is written for people."""
     return f"{value * 100:.0f} %" if is_share else f"{value:.3f}"
@@ -134,9 +142,8 @@ def bounds(figure: Mapping[str, Any], is_share: bool) -> str:
     """The interval of a figure, or nothing."""
     if not figure.get("interval"):
         return ""
-    # The normal interval of a mean may reach beyond what there is: no measure here is below 0, and no share above 1.
-    low, high = max(0.0, figure["interval"][0]), figure["interval"][1]
-    return f"{low * 100:.0f} to {min(1.0, high) * 100:.0f} %" if is_share else f"{low:.3f} to {high:.3f}"
+    low, high = figure["interval"]
+    return f"{low * 100:.0f} to {high * 100:.0f} %" if is_share else f"{low:.3f} to {high:.3f}"
 
 
 def sample(figure: Mapping[str, Any]) -> str:

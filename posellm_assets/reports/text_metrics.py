@@ -11,7 +11,7 @@ from typing import Any
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-from posellm_assets.reports.metrics import Figure, average
+from posellm_assets.reports.metrics import SHARE, Figure, average, within
 
 RESAMPLES = 200  # of the clips, for the intervals of BLEU and chrF (Koehn 2004), drawn by sacrebleu from its fixed seed
 # Words of letters and digits; of scripts that do not part words, the single characters.
@@ -42,7 +42,8 @@ def rouge_l(texts: Sequence[str], references: Sequence[Sequence[str]]) -> Figure
     """
     _check(texts, references)
     return average(
-        [max(rouge_l_of(text, other) for other in given) for text, given in zip(texts, references, strict=True)]
+        [max(rouge_l_of(text, other) for other in given) for text, given in zip(texts, references, strict=True)],
+        limits=SHARE,
     )
 
 
@@ -70,7 +71,7 @@ def _corpus(metric: BLEU | CHRF, texts: Sequence[str], references: Sequence[Sequ
     if len(texts) < 2:
         return Figure(value=value, n=len(texts))
     half = score._ci / 100  # half of what 95 % of the resamples span; they lie lower than the value where n is small
-    return Figure(value=value, n=len(texts), interval=(max(0.0, value - half), min(1.0, value + half)))
+    return Figure(value=value, n=len(texts), interval=within((value - half, value + half), SHARE))
 
 
 def _check(texts: Sequence[str], references: Sequence[Sequence[str]]) -> None:

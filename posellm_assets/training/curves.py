@@ -31,12 +31,16 @@ def entries_of(losses: Path) -> list[Entry]:
     return entries
 
 
-def loss_curve(losses: Path) -> Curve:
-    """The loss of every step. Raises FileNotFoundError where there is none, ValueError as `entries_of`."""
+def loss_curves(losses: Path) -> tuple[Curve, Curve]:
+    """The loss of every step, and that on held-out data after the steps at which it was measured.
+
+    Raises FileNotFoundError where there is no step, ValueError as `entries_of`.
+    """
     entries = entries_of(losses)
     if not entries:
         raise FileNotFoundError(f"{losses} has no step: train that stage first")
-    return [(entry["step"], entry["loss"]) for entry in entries]
+    steps, losses_of = _points(entries, "loss")
+    return list(zip(steps, losses_of, strict=True)), list(zip(*_points(entries, "val_loss"), strict=True))
 
 
 def smoothed(curve: Curve, points: int = 200) -> Curve:

@@ -19,6 +19,7 @@ from posellm_assets.footage.manifest import normalised_participant, read_manifes
 from posellm_assets.footage.scan import IGNORED_ENDINGS
 from posellm_assets.footage.splits import split_of
 from posellm_assets.footage.video import VideoInfo
+from posellm_assets.generations.inventory import taken_out
 from posellm_assets.keys import ALL_SPORTS, slug, sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.poses.poses import Poses
@@ -127,10 +128,12 @@ def from_folders(root: Path, sport: str, lake: Lake | None = None, match: str | 
 def from_lake(lake: Lake, keys: Iterable[str], scope: str) -> SourceExamples:
     """The labelled videos among `keys`, with the classes of their sports; `scope` is a sport or `all`.
 
-    A sport whose label set is wrong is refused, with its videos, and the others are done. Motion capture and landmarks
-    are left out. Raises UnusableDataset where no video has a label.
+    A sport whose label set is wrong is refused, with its videos, and the others are done; so is footage that was taken
+    out. Motion capture and landmarks are left out. Raises UnusableDataset where no video has a label.
     """
-    labelled = [manifest for manifest in (read_manifest(lake, key) for key in sorted(keys)) if manifest.label]
+    wanted = [manifest for manifest in (read_manifest(lake, key) for key in sorted(keys)) if manifest.label]
+    gone = taken_out(lake, [manifest.key for manifest in wanted])
+    labelled = [manifest for manifest in wanted if manifest.key not in gone]
     videos = [(manifest, manifest.video) for manifest in labelled if isinstance(manifest.video, VideoInfo)]
     without_pictures = [manifest.key for manifest in labelled if not isinstance(manifest.video, VideoInfo)]
     sets, wrong = [], {}
@@ -143,9 +146,12 @@ def from_lake(lake: Lake, keys: Iterable[str], scope: str) -> SourceExamples:
     if not sets:
         count = len(without_pictures)
         unseen = f"{count} labelled clips are motion capture or landmarks, without pictures." if count else ""
-        reasons = " ".join([*wrong.values(), unseen]).strip()
+        taken = f"{len(gone)} were taken out." if gone else ""
+        reasons = " ".join(filter(None, [*wrong.values(), unseen, taken]))
         raise UnusableDataset(f"no video of {scope} has a label that can be used. {reasons}".strip())
     found = SourceExamples(LabelSet.joined(scope, sets), without_pictures=without_pictures)
+    for key, reason in gone.items():
+        found.refuse(key, reason)
     by_sport = {label_set.sport: label_set for label_set in sets}
     for sport, reason in wrong.items():
         found.refuse(sport, reason)

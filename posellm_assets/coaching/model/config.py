@@ -83,4 +83,5 @@ class CoachingReportJob(Job):
     model: Path
     train: Path
     test: Path
+    rendered: list[str] = Field(default=[], description="Video keys that show a rendered figure and no person")
     out: Path

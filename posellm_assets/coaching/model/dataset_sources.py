@@ -21,6 +21,7 @@ from posellm_assets.coaching.model.dataset import CoachingExample, UnusableCoach
 from posellm_assets.coaching.model.images import LeftOut, SeenPicture, find_pictures, read_picture, see_people
 from posellm_assets.footage.manifest import normalised_participant, read_manifest
 from posellm_assets.footage.splits import Split, split_of
+from posellm_assets.generations.inventory import taken_out
 from posellm_assets.keys import slug
 from posellm_assets.lake import Lake
 from posellm_assets.motion.config import MotionConfig
@@ -41,10 +42,11 @@ Found = tuple[list[CoachingExample], list[LeftOut]]
 
 
 def from_lake(lake: Lake, keys: Iterable[str]) -> Found:
-    """The labelled videos among `keys`, each on the side on which its participant is everywhere."""
-    examples, left_out = [], []
-    for key in sorted(keys):
-        found = _of_video(lake, key)
+    """The labelled videos among `keys` that were not taken out, each on the side of its participant everywhere."""
+    keys, examples, left_out = sorted(keys), [], []
+    gone = taken_out(lake, keys)
+    for key in keys:
+        found = gone.get(key) or _of_video(lake, key)
         if isinstance(found, CoachingExample):
             examples.append(found)
         else:

@@ -13,6 +13,7 @@ from posellm_assets.files import write_bytes, write_json
 from posellm_assets.lake import METRICS, SUMMARY
 from posellm_assets.program import Report, run_program
 from posellm_assets.reports.markdown import escaped, table
+from posellm_assets.reports.rendered import about_rendered
 
 MODEL, COMMONEST, NOTHING = "the model", "commonest label of the exercise", "nothing is wrong"
 VISION_MODEL = "the vision-language model"
@@ -40,6 +41,7 @@ def evaluate(job: CoachingReportJob, report: Report) -> dict[str, Any]:
         }
     content: dict[str, Any] = {
         "clips": len(test),
+        "rendered": sum(row["key"] in job.rendered for row in test),
         "clips_by_exercise": dict(Counter(row["exercise"] for row in test)),
         "train_clips": len({row["key"] for row in train}),
         "points": sum(len(label.feedback_points) for label in labels),
@@ -79,6 +81,7 @@ def page(content: dict[str, Any]) -> str:
     ]
     parts = [
         f"# Coaching model: {content['clips']} clips of participants it has not seen, {content['points']} points",
+        *filter(None, [about_rendered(content["rendered"], content["clips"])]),
         *(escaped(f"{name}: {reason}") for name, reason in content["absent"].items()),
         table(["", *speakers, "what it is"], rows),
     ]

@@ -69,6 +69,7 @@ class FeedbackJob(Job):
     program: ClassVar[str] = "posellm_assets.coaching.streaming.dataset"
 
     items: list[FeedbackItem]
+    left_out: dict[str, str] = Field(default={}, description="Videos that were taken out since, with why")
     tokenizer: Path = Field(description="Folder of the tokenizer whose codes the windows have")
     motion: MotionConfig = MotionConfig()
     out: Path
@@ -107,6 +108,7 @@ class StreamingReportJob(Job):
     coach: Path = Field(description="Folder of the finished coach")
     dataset: Path
     rival: Rival | None = Field(default=None, description="The coach in use, measured on the same sessions")
+    rendered: list[str] = Field(default=[], description="Video keys that show a rendered figure and no person")
     split: Split = "test"
     out: Path = Field(description="Folder of the report: index.html, metrics.json")
     text_metrics: TextMetricsConfig = TextMetricsConfig()

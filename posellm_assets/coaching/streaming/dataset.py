@@ -34,7 +34,7 @@ def write_dataset(job: FeedbackJob, report: Report) -> dict[str, Any]:
     """
     tokenizer = MotionTokenizer.load(job.tokenizer)
     sessions: list[SessionRecord] = []
-    refused: dict[str, str] = {}
+    refused = dict(job.left_out)
     for item in job.items:
         try:
             sessions.append(_written(item, job, tokenizer))
@@ -43,8 +43,8 @@ def write_dataset(job: FeedbackJob, report: Report) -> dict[str, Any]:
             report(f"{item.key}: {error}")
     if not any(one.split == "train" and _messages(one) for one in sessions):
         raise UnusableSessions(
-            f"of {len(job.items)} sessions with feedback none that can be used is of a training participant "
-            f"({len(refused)} refused); add sessions of more participants"
+            f"of {len(sessions) + len(refused)} sessions with feedback none that can be used is of a training "
+            f"participant ({len(refused)} refused); add sessions of more participants"
         )
     record = DatasetRecord(
         lineage=tokenizer.lineage, delay_s=DELAY_S, fps=tokenizer.fps, sessions=sessions, refused=refused

@@ -36,6 +36,7 @@ from posellm_assets.lake import METRICS, PAGE
 from posellm_assets.motion.live import LiveWindow
 from posellm_assets.program import Report, run_program
 from posellm_assets.reports.html import filled
+from posellm_assets.reports.rendered import about_rendered
 from posellm_assets.reports.tables import bounds
 
 COACH, RIVAL = "this coach", "the coach in use"
@@ -63,6 +64,7 @@ def evaluate(job: StreamingReportJob, report: Report) -> dict[str, Any]:
     metrics: dict[str, Any] = {
         "split": job.split,
         "sessions": len(sessions),
+        "rendered": sum(session.key in job.rendered for session in sessions),
         "participants": len(participants),
         "minutes": sum(session.duration_s for session in sessions) / 60,
         "references": sum(len(session.messages) for session in sessions),
@@ -151,6 +153,7 @@ def render(metrics: Mapping[str, Any], shown: Sequence[tuple[str, Session]]) -> 
         __package__,
         "report.html",
         metrics=metrics,
+        rendered=about_rendered(metrics["rendered"], metrics["sessions"]),
         rows=[_row(name, figures) for name, figures in metrics["speakers"].items()],
         measures=_MEASURES,
         words=[(name, [_cell(texts, key) for key, _ in _MEASURES]) for name, texts in metrics["texts"].items()],

@@ -20,11 +20,13 @@ from posellm_assets.coaching.streaming.text_meters import (
     rouge_l,
 )
 from posellm_assets.endpoint import Endpoint
-from posellm_assets.reports.metrics import Figure, average
+from posellm_assets.reports.metrics import SHARE, Figure, average
 
 NOTHING_MATCHED = "no message matches a reference in time, and the published mean is over matched pairs alone"
 NO_JUDGE = "no judge is configured: name an OpenAI-compatible endpoint and a model"
 NO_REFERENCES = "no session has a reference"
+# Between what each metric can be; a reference that nothing matched counts 0.
+LIMITS = {"meteor": SHARE, "rouge_l": SHARE, "bertscore": (-1.0, 1.0), "llm_acc": (0.0, 5.0)}
 
 
 @dataclass(frozen=True)
@@ -100,15 +102,15 @@ def _add(row: TextFigures, name: str, sessions: Sequence[Session], value: Mappin
     ):
         spoken = [values for values in of_sessions if values]
         if spoken:
-            row.figures[figure] = _mean(spoken)
+            row.figures[figure] = _mean(spoken, LIMITS[name])
         else:
             row.absent[figure] = reason
 
 
-def _mean(of_sessions: Sequence[Sequence[float]]) -> Figure:
+def _mean(of_sessions: Sequence[Sequence[float]], limits: tuple[float, float]) -> Figure:
     """The mean of all values, with the interval of a mean over sessions that have so many values each."""
     sizes = [len(values) for values in of_sessions]
-    figure = average([sum(values) / len(values) for values in of_sessions], sizes)
+    figure = average([sum(values) / len(values) for values in of_sessions], sizes, limits)
     return figure.model_copy(update={"n": sum(sizes)})
 
 

@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from posellm_assets.evaluation.clips import read_examples
 from posellm_assets.evaluation.config import (
     ChampionReport,
     EvaluateJob,
@@ -13,11 +14,11 @@ from posellm_assets.evaluation.config import (
     EvaluatorJob,
 )
 from posellm_assets.evaluation.evaluate import run
+from posellm_assets.evaluation.phrasings import written_alike
 from posellm_assets.evaluation.report import render
 from posellm_assets.evaluation.summary import summary_markdown
 from posellm_assets.evaluation.train_evaluator import run as train_evaluator
 from posellm_assets.motion.tokenizer import MotionTokenizer
-from posellm_assets.reports.tables import bounds
 from posellm_assets_tests.unit.evaluation.world import quiet
 from posellm_assets_tests.waits import HANG_S
 
@@ -57,7 +58,7 @@ def metrics(job):
 
 def test_every_figure_has_a_sample_size_and_shares_have_an_interval(metrics):
     assert {name for name, figure in metrics["figures"].items() if figure["n"] < 1} == set()
-    for name in ("naming_accuracy", "recognised_generated", "recognised_real", "valid_share"):
+    for name in ("naming_accuracy", "recognised_sentences", "recognised_labels", "recognised_nearest", "valid_share"):
         low, high = metrics["figures"][name]["interval"]
         assert 0 <= low <= metrics["figures"][name]["value"] <= high <= 1
     assert metrics["absent"] == {}
@@ -73,7 +74,9 @@ def test_the_model_has_learned_more_than_counting_codes_can_tell(metrics):
 def test_the_figures_are_counted_over_the_right_clips(metrics):
     figures = metrics["figures"]
     assert figures["naming_accuracy"]["n"] == figures["recognised_real"]["n"] == 8
-    assert figures["recognised_generated"]["n"] == 4 * 2 and figures["valid_share"]["n"] == 4 * 2 + 8 * 3
+    assert figures["recognised_labels"]["n"] == 4 * 2
+    assert figures["recognised_sentences"]["n"] == figures["recognised_nearest"]["n"] == 4 * 20
+    assert figures["valid_share"]["n"] == 4 * 20 + 4 * 2 + 8 * 3
     assert figures["edit_distance_generated"]["n"] == 8 * 3 and figures["edit_distance_nearest"]["n"] == 8
     assert figures["edit_distance_real"]["n"] == 20
     assert {figures[f"{name}_generated"]["n"] for name in ("r_precision_1", "mm_dist", "multimodality")} == {8}
@@ -84,7 +87,8 @@ def test_the_figures_are_counted_over_the_right_clips(metrics):
         "drill": 4,
         "gym": 4,
     }
-    assert metrics["by_label"]["squat"]["recognised_generated"]["n"] == 2
+    assert metrics["by_label"]["squat"]["recognised_sentences"]["n"] == 20
+    assert metrics["by_label"]["squat"]["recognised_labels"]["n"] == 2
     assert sum(map(sum, metrics["confusion"]["naming"]["counts"])) == 8
 
 
@@ -130,7 +134,7 @@ def test_a_champion_is_compared_case_by_case_and_both_generations_stand_in_the_p
     }
     compared = {(c["figure"], c["of"]): c["n"] for c in decision["comparisons"]}
     assert compared["nll_per_code", "all that it knew"] == 7 and compared["nll_per_code", "new to it"] == 1
-    assert compared["recognised_generated", "all that it knew"] == 2, "of four labels it had to know one"
+    assert compared["recognised_sentences", "all that it knew"] == 20, "of four labels it had to know one"
     assert decision["reasons"][0].startswith("Not better: nll_per_code (new to it)")
     matrix = {(row["sport"], row["figure"]): row["cells"] for row in found["retention"]}
     assert set(matrix) >= {(sport, "naming_accuracy") for sport in ("gym", "drill")}
@@ -154,10 +158,60 @@ def test_an_interval_over_repeats_is_never_shown_as_one_over_clips(metrics, job)
     assert line.endswith("| n=8, 20× |")
 
 
-def test_an_interval_stays_within_what_can_be():
-    figure = {"value": 0.004, "n": 9, "interval": (-0.003, 0.011)}
-    assert (bounds(figure, True), bounds(figure, False)) == ("0 to 1 %", "0.000 to 0.011")
-    assert bounds({"value": 0.99, "n": 9, "interval": (0.97, 1.02)}, True) == "97 to 100 %"
+def test_what_is_asked_first_is_sentences_and_none_of_them_was_taught(metrics, job, world):
+    asked = metrics["sentences"]
+    assert {(row["label"], sum(other["label"] == row["label"] for other in asked)) for row in asked} == {
+        (label, 20) for label in ("squat", "arm raise", "march", "bow")
+    }
+    taught = {written_alike(text) for example in read_examples(job.train) for text in example.texts}
+    assert taught and not taught & {written_alike(row["text"]) for row in asked}
+    right = sum(row["judged"] == row["label"] for row in asked)
+    assert right / len(asked) == metrics["figures"]["recognised_sentences"]["value"]
+    page = (job.out / "index.html").read_text()
+    first = re.findall(r"<h3>(.*?)</h3>", page)[0]
+    assert first.startswith("Asked in a sentence that it was never taught")
+    card = page[page.index(first) :].split("</article>")[0]
+    for beside in ("asked by the bare label", "retrieval", "ceiling", "chance"):
+        assert beside in card
+    assert card.count("n=80") == 3 and card.count(" to ") >= 5
+
+
+def test_labels_are_asked_for_in_the_languages_in_which_they_have_a_name(job, tmp_path):
+    names = {"squat": {"en": "squat", "es": "sentadilla"}, "bow": {"zh": "鞠躬"}}
+    update = {"names": names, "out": tmp_path, "config": job.config.model_copy(update={"phrasings": 2})}
+    found = run(job.model_copy(update=update), quiet)
+    spoken = {(row["label"], row["language"]) for row in found["sentences"]}
+    # What nobody named is asked for in English, as it is.
+    assert spoken == {("squat", "en"), ("squat", "es"), ("bow", "zh"), ("arm raise", "en"), ("march", "en")}
+    assert {found["figures"][f"recognised_sentences_{language}"]["n"] for language in ("es", "zh")} == {2}
+    assert found["figures"]["recognised_sentences_en"]["n"] == 6
+
+
+def test_a_report_on_rendered_athletes_says_so(job, metrics, tmp_path):
+    assert metrics["test_clips_rendered"] == 0 and "rendered athletes" not in (job.out / "index.html").read_text()
+    rendered = [row["key"] for row in metrics["said"]]
+    for count, says in ((8, "The 8 held-out clips show rendered athletes"), (3, "3 of the 8 held-out clips show")):
+        page = render({**metrics, "test_clips_rendered": count}, None, {}, [])
+        assert says in page
+    quick = EvaluationConfig(samples_per_label=1, texts=2, samples_per_text=1, phrasings=1)
+    update = {"rendered": rendered, "out": tmp_path, "config": quick}
+    assert run(job.model_copy(update=update), quiet)["test_clips_rendered"] == 8
+
+
+def test_the_first_model_is_fit_because_there_is_nothing_to_compare_it_with(job, metrics):
+    page = (job.out / "index.html").read_text()
+    assert "Fit for release." in page and "there is nothing to compare it with" in page
+    assert "Fit for release: This is the first model" in summary_markdown(metrics)
+
+
+def test_held_out_loss_is_drawn_beside_the_training_loss(metrics):
+    curves = {"stage2": ([(step, 4 - step / 100) for step in range(1, 101)], [(50, 3.0), (100, 3.5)])}
+    page = render(metrics, None, curves, [])
+    chart = page[page.index("<h3>stage2</h3>") :].split("</figure>")[0]
+    assert chart.count('<circle class="held-out"') == 2
+    assert "<strong>3.50</strong>, lowest 3.00 after 50 steps" in chart
+    without = render(metrics, None, {"stage2": (curves["stage2"][0], [])}, [])
+    assert "Nothing was held out to measure it on" in without
 
 
 def test_what_one_camera_cannot_see_is_said_of_footage_only(metrics):
@@ -179,15 +233,21 @@ def test_what_the_tokenizer_keeps_is_a_table_by_sport_and_skeleton(metrics):
 def test_the_page_needs_nothing_from_elsewhere(job, metrics):
     page = (job.out / "index.html").read_text()
     assert not re.findall(r"""(?:src|href)=["'](?!#)|https?://|@import|url\(""", page)
-    # Three best, three worst, and one each for the labels of the two clips that are left.
-    assert page.count("<canvas") in (7 * 3, 8 * 3)
+    # One for each label; three best, three worst, and one each for the labels of the two clips that are left.
+    assert page.count("<canvas") in (4 + 7 * 3, 4 + 8 * 3)
     headings = re.findall(r'<h3 class="group">(.*?)</h3>', page)
-    assert headings == ["The 3 that fit their texts best", "The 3 that fit their texts worst", "Others"]
+    assert headings == [
+        "Asked in a sentence that was never taught",
+        "The 3 that fit their texts best",
+        "The 3 that fit their texts worst",
+        "Others",
+    ]
 
 
 def test_an_empty_test_split_is_said_plainly_and_nothing_is_made_up(world, job, tmp_path):
     found = run(job.model_copy(update={"test": world.examples("nobody", [], None), "out": tmp_path}), quiet)
-    assert set(found["figures"]) == {"recognised_generated", "recognised_chance", "valid_share"}
+    of_texts = {f"recognised_{name}" for name in ("sentences", "nearest", "labels", "chance")}
+    assert set(found["figures"]) == {*of_texts, "valid_share"}
     assert found["absent"]["nll_per_code"].startswith("the test split is empty")
     assert "the test split is empty" in (tmp_path / "index.html").read_text()
     assert "the test split is empty" in summary_markdown(found)
@@ -200,7 +260,7 @@ def test_a_snapshot_without_labels_is_measured_by_likelihood_and_retrieval(world
     found = run(job.model_copy(update={"train": train, "test": test, "out": tmp_path}), quiet)
     assert {"nll_per_code", "r_precision_3_generated", "r_precision_3_real"} <= set(found["figures"])
     assert found["absent"]["naming_accuracy"] == "no clip of the test split has a label"
-    assert "fewer than two labels" in found["absent"]["recognised_generated"]
+    assert "fewer than two labels" in found["absent"]["recognised_sentences"]
     assert (tmp_path / "index.html").read_text().count("<canvas") > 0
 
 
@@ -237,7 +297,7 @@ def test_what_users_wrote_cannot_become_part_of_the_page(job, metrics):
         "videos": [{"split": "train", "participant": ATTACK, "sport": ATTACK}],
         "settings": {ATTACK: ATTACK},
     }
-    page = render(hostile, champion=None, losses={ATTACK: [(1, 2.0)]}, rows=rows)
+    page = render(hostile, champion=None, losses={ATTACK: ([(1, 2.0)], [(1, 3.0)])}, rows=rows)
     assert "<script>alert" not in page and "<img" not in page
     assert page.count("&lt;script&gt;alert") > 10
 

@@ -57,6 +57,12 @@ def test_a_model_that_lost_what_the_champion_could_do_is_refused_and_the_reason_
     )
 
 
+def test_the_gain_of_a_share_stays_within_what_it_can_be() -> None:
+    decision = decide(measured([0] + [1] * 9, NLL[:10]), released(measured([0] * 10, NLL[:10])), GATE)
+    intervals = [one.interval for one in decision.comparisons if one.figure == "naming_accuracy" and one.interval]
+    assert intervals and all(-1 <= low <= high <= 1 for low, high in intervals)
+
+
 def test_a_loss_in_one_sport_is_not_made_up_for_by_another() -> None:
     before = [1, 0] * 10
     now = [0, 1] * 10

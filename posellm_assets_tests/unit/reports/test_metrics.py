@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from posellm_assets.reports.metrics import (
+    ANY,
+    SHARE,
     accuracy,
     average,
     confusion,
@@ -12,6 +14,7 @@ from posellm_assets.reports.metrics import (
     resampled,
     share,
 )
+from posellm_assets.reports.text_metrics import rouge_l
 
 
 # Intervals of Newcombe (Statistics in Medicine 17, 1998), table I, method 3.
@@ -35,6 +38,14 @@ def test_an_average_over_clips_counts_long_ones_for_more_and_refuses_what_is_not
     assert average([2.0]).interval is None
     with pytest.raises(ValueError, match="finite"):
         average([1.0, float("nan")])
+
+
+def test_no_interval_reaches_beyond_what_there_can_be():
+    assert average([0.0, 0.0, 0.1]).interval == (0.0, pytest.approx(0.0987, abs=1e-3))
+    assert average([1.0, 1.0, 0.9], limits=SHARE).interval == (pytest.approx(0.9013, abs=1e-3), 1.0)
+    low, high = average([-0.1, 0.1], limits=ANY).interval or (0.0, 0.0)
+    assert low == -high < -0.1
+    assert rouge_l(["a b", "a b", "a c"], [["a b"], ["a b"], ["a b"]]).interval[1] <= 1.0
 
 
 def test_the_interval_of_an_average_covers_the_truth_about_nineteen_times_in_twenty():

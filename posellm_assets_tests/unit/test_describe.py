@@ -1,0 +1,68 @@
+"""What `posellm describe` begins with: the words of the model in use and how sure it is, or that there is none."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from posellm_assets.cli import app
+from posellm_assets.demo.footage import plan, render_clip
+from posellm_assets.lake import Lake
+from posellm_assets.language.decoding import MotionLM
+from posellm_assets.language.naming import say
+from posellm_assets.language.train import train
+from posellm_assets.training.backends import Backend
+from posellm_assets_tests.unit.language import samples
+from posellm_assets_tests.unit.test_generate import lake_with
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A rendered squat."""
+    return render_clip(next(one for one in plan(seed=1) if one.label == "squat"), tmp_path_factory.mktemp("clip"))
+
+
+def described(lake: Lake, clip: Path, *options: str) -> str:
+    done = CliRunner().invoke(app, ["describe", str(clip), "--lake", str(lake.root), *options])
+    assert done.exit_code == 0, done.output
+    return done.output
+
+
+def test_the_model_speaks_first_and_says_how_sure_it_is(tmp_path: Path, clip: Path) -> None:
+    lake = lake_with(tmp_path, {"m2t": 1.0})
+    first, second, *facts = described(lake, clip).splitlines()
+    assert first.startswith("- all-0001 says of 0.0 to ") and second.startswith(
+        "- Of the 3 movements that it was taught"
+    )
+    assert any("knee" in fact for fact in facts)
+    told = json.loads(described(lake, clip, "--json"))
+    assert told["said"]["model"] == "all-0001" and told["said"]["text"] in first and told["unsaid"] is None
+    assert set(told["said"]["likelihoods"]) == set(samples.LABELS)
+    assert sum(told["said"]["likelihoods"].values()) == pytest.approx(1)
+    assert told["sentences"][0] == first.removeprefix("- ")
+    assert "De los 3 movimientos" in described(lake, clip, "--language", "es")
+
+
+def test_a_lake_without_a_model_says_so_and_what_was_measured(tmp_path: Path, clip: Path) -> None:
+    first, *facts = described(Lake(tmp_path), clip).splitlines()
+    assert first.startswith("- No language model is in use") and any("knee" in fact for fact in facts)
+    told = json.loads(described(Lake(tmp_path), clip, "--json"))
+    assert told["said"] is None and told["unsaid"] == first.removeprefix("- ")
+
+
+def test_a_model_that_is_gone_is_named_and_keeps_nothing_from_being_measured(tmp_path: Path, clip: Path) -> None:
+    lake = lake_with(tmp_path, {"m2t": 1.0})
+    (lake.tokenizer(next(lake.tokenizers.iterdir()).name) / "config.json").unlink()
+    first, *facts = described(lake, clip).splitlines()
+    assert first.startswith("- all-0001, the language model in use, could not be asked:") and len(facts) > 1
+
+
+def test_a_model_that_learned_it_is_sure_of_its_own_label(tmp_path: Path) -> None:
+    job = samples.job(tmp_path, stage_changes={"steps": 60, "tasks": {"m2t": 1.0}})
+    train(job, Backend("hf", "asked for"), lambda message: None)
+    model = MotionLM.load(job.out / "final")
+    for place, label in enumerate(samples.LABELS):
+        said = say(model, [8 * place + step % 8 for step in range(10)])
+        likeliest, share = next(iter(said.likelihoods.items()))
+        assert likeliest == label and share > 0.6 and said.text.startswith(label)
