@@ -57,11 +57,14 @@ def nearest_by_text(train: Sequence[Sequence[str]], asked: Sequence[str]) -> lis
         train: the texts of each training clip.
         asked: the texts to find.
     """
-    known = [(index, _words_and_pairs(text)) for index, texts in enumerate(train) for text in texts]
+    # Most texts are said of many clips.
+    known: dict[frozenset[str], int] = {}
+    for index, text in ((index, text) for index, texts in enumerate(train) for text in texts):
+        known.setdefault(_words_and_pairs(text), index)
 
     def nearest(text: str) -> int:
         words = _words_and_pairs(text)
-        return max(known, key=lambda other: 2 * len(words & other[1]) / (len(words) + len(other[1])))[0]
+        return known[max(known, key=lambda other: 2 * len(words & other) / (len(words) + len(other)))]
 
     return [nearest(text) for text in asked]
 

@@ -25,6 +25,17 @@ class Figure(Record):
     repeats: int | None = None
 
 
+SHARE = (0.0, 1.0)
+"""Between what a share can be."""
+NOT_NEGATIVE = (0.0, math.inf)
+ANY = (-math.inf, math.inf)
+
+
+def within(interval: tuple[float, float], limits: tuple[float, float]) -> tuple[float, float]:
+    """An interval cut to what there can be: the normal one of a mean may reach beyond."""
+    return min(max(interval[0], limits[0]), limits[1]), max(min(interval[1], limits[1]), limits[0])
+
+
 def share(successes: int, n: int) -> Figure:
     """A share with its Wilson 95 % interval (Wilson 1927), which stays within 0 to 1 for small n.
 
@@ -35,23 +46,13 @@ def share(successes: int, n: int) -> Figure:
     value = successes / n
     centre = (value + Z_95**2 / (2 * n)) / (1 + Z_95**2 / n)
     half = Z_95 / (1 + Z_95**2 / n) * math.sqrt(value * (1 - value) / n + Z_95**2 / (4 * n**2))
-    return Figure(value=value, n=n, interval=(max(0.0, centre - half), min(1.0, centre + half)))
+    # Rounding must not leave the value outside.
+    return Figure(value=value, n=n, interval=within((min(value, centre - half), max(value, centre + half)), SHARE))
 
 
 def accuracy(truth: Sequence[Any], predicted: Sequence[Any]) -> Figure:
     """The share of cases in which the prediction is the truth."""
     return share(sum(a == b for a, b in zip(truth, predicted, strict=True)), len(truth))
-
-
-SHARE = (0.0, 1.0)
-"""Between what a share can be."""
-NOT_NEGATIVE = (0.0, math.inf)
-ANY = (-math.inf, math.inf)
-
-
-def within(interval: tuple[float, float], limits: tuple[float, float]) -> tuple[float, float]:
-    """An interval cut to what there can be: the normal one of a mean may reach beyond."""
-    return min(max(interval[0], limits[0]), limits[1]), max(min(interval[1], limits[1]), limits[0])
 
 
 def average(
