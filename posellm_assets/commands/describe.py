@@ -5,7 +5,6 @@ from typing import Any
 
 from posellm_assets.generations.releases import Release, in_use
 from posellm_assets.lake import Lake
-from posellm_assets.motion.config import FRAMES_PER_TOKEN
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.extract import poses_of
@@ -55,7 +54,7 @@ def _said(lake: Lake, release: Release, motion: Motion) -> dict[str, Any]:
 
     tokenizer = MotionTokenizer.load(lake.tokenizer(release.lineage))
     tokenizer.check(motion)
-    stretch = max(motion.segments(FRAMES_PER_TOKEN / tokenizer.fps), key=len, default=None)
+    stretch = max(motion.segments(tokenizer.frames_per_step / tokenizer.fps), key=len, default=None)
     if stretch is None:
         raise ValueError("nobody is in view for long enough")
     said = say(MotionLM.load(release.path(lake)), tokenizer.encode(stretch))
