@@ -15,7 +15,8 @@ from posellm_assets.texts.describe import describe
 from posellm_assets.texts.facts import measure
 from posellm_assets.texts.wording import words
 
-_NAMED = 3  # movements whose likelihood is told
+_NAMED = 3  # movements whose likelihood is told, at most
+_LEAST = 0.01
 
 
 def describe_video(lake: Lake, video: Path, settings: Settings, language: Language) -> dict[str, Any]:
@@ -71,7 +72,9 @@ def _in_words(said: dict[str, Any], language: Language) -> list[str]:
     span = {name: f"{said[name]:.1f}" for name in ("start_s", "end_s")}
     sentences = [patterns["says"].format(model=said["model"], text=said["text"], **span)]
     if likelihoods := said["likelihoods"]:
-        likeliest = [f"{name} {share:.0%}" for name, share in list(likelihoods.items())[:_NAMED]]
+        first, *others = list(likelihoods.items())[:_NAMED]
+        told = [first, *((name, share) for name, share in others if share >= _LEAST)]
+        likeliest = [f"{name} {share:.0%}" for name, share in told]
         sentences.append(patterns["sure"].format(n=len(likelihoods), likeliest=", ".join(likeliest)))
     else:
         sentences.append(patterns["no_names"])

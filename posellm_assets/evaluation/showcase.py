@@ -27,23 +27,25 @@ def showcase(
     spoken: Sequence[Sample],
     said: Mapping[tuple[str, int], str],
 ) -> list[dict[str, Any]]:
-    """A row for each text shown: its section, and the panels, each with its motion and what the evaluator says of it.
+    """Rows of panels, each with its motion, what was asked for and what the evaluator says of it.
 
-    First a motion that was asked for in a sentence for each label, of `spoken`, every time another sentence. Then of
-    the first draws for the held-out texts those that the evaluator finds nearest to their texts and farthest from them
-    (none, where there are not twice as many), and one of each label besides. `said` is the model's text about each
-    held-out clip.
+    The first row holds a motion for each label that was asked for in a sentence, of `spoken`, every time another
+    sentence. Then comes a row for each held-out text shown: of the first draws for the held-out texts those that the
+    evaluator finds nearest to their texts and farthest from them (none, where there are not twice as many), and one of
+    each label besides. `said` is the model's text about each held-out clip.
     """
-    rows = [
-        _row(evaluator, labels, _SPOKEN, sample, None, [("generated", sample.motion)])
-        for sample in _one_of_each(spoken)
-    ]
+    rows = []
+    if heard := _one_of_each(spoken):
+        panels = [(f"“{sample.prompt}”", sample.motion, sample) for sample in heard]
+        rows.append({"section": _SPOKEN, "prompt": None, "heard": None, "panels": _panels(evaluator, labels, panels)})
     for section, index in _chosen(evaluator, asked):
         clip, after, sample = asked.clips[index], asked.reconstructed[index], asked.draws[0][index]
         # Codes stand for four frames each: the real motion is cut to theirs, so that the two stay in step.
         real = clip.motion.cut(0, len(after))
-        panels = [(f"real: {clip.key}", real), ("after the tokenizer", after), ("generated", sample.motion)]
-        rows.append(_row(evaluator, labels, section, sample, said[segment_id(clip)], panels))
+        drawn = [(f"real: {clip.key}", real), ("after the tokenizer", after), ("generated", sample.motion)]
+        panels = [(title, motion, sample) for title, motion in drawn]
+        about = {"section": section, "prompt": sample.prompt, "heard": said[segment_id(clip)]}
+        rows.append({**about, "panels": _panels(evaluator, labels, panels)})
     return rows
 
 
@@ -78,31 +80,23 @@ def _movement(clip: FilmedExample) -> str:
     return clip.label or clip.texts[-1]
 
 
-def _row(
-    evaluator: Evaluator,
-    labels: Sequence[str],
-    section: str,
-    sample: Sample,
-    heard: str | None,
-    panels: Sequence[tuple[str, Motion | None]],
-) -> dict[str, Any]:
-    motions = [motion for _, motion in panels]
+def _panels(
+    evaluator: Evaluator, labels: Sequence[str], panels: Sequence[tuple[str, Motion | None, Sample]]
+) -> list[dict[str, Any]]:
+    """A panel for each (title, motion, what it is held to)."""
+    motions = [motion for _, motion, _ in panels]
     verdicts = judged(evaluator, labels, motions) if len(labels) > 1 else [None] * len(panels)
-    return {
-        "section": section,
-        "prompt": sample.prompt,
-        "label": sample.label,
-        "heard": heard,
-        "panels": [
-            {
-                "title": title,
-                "verdict": verdict,
-                "fit": _fit(evaluator, motion, sample.prompt),
-                "motion": _played(motion),
-            }
-            for (title, motion), verdict in zip(panels, verdicts, strict=True)
-        ],
-    }
+    return [
+        {
+            "title": title,
+            "prompt": sample.prompt,
+            "label": sample.label,
+            "verdict": verdict,
+            "fit": _fit(evaluator, motion, sample.prompt),
+            "motion": _played(motion),
+        }
+        for (title, motion, sample), verdict in zip(panels, verdicts, strict=True)
+    ]
 
 
 def _fit(evaluator: Evaluator, motion: Motion | None, text: str) -> float | None:

