@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from posellm_assets.checksums import check_model
 from posellm_assets.generations.releases import Release, in_use
 from posellm_assets.lake import Lake
 from posellm_assets.motion.from_poses import motion_from_poses
@@ -53,12 +54,12 @@ def _said(lake: Lake, release: Release, motion: Motion) -> dict[str, Any]:
     from posellm_assets.language.naming import say
     from posellm_assets.motion.tokenizer import MotionTokenizer
 
-    tokenizer = MotionTokenizer.load(lake.tokenizer(release.lineage))
+    tokenizer = MotionTokenizer.load(check_model(lake.tokenizer(release.lineage)))
     tokenizer.check(motion)
     stretch = max(motion.segments(tokenizer.frames_per_step / tokenizer.fps), key=len, default=None)
     if stretch is None:
         raise ValueError("nobody is in view for long enough")
-    said = say(MotionLM.load(release.path(lake)), tokenizer.encode(stretch))
+    said = say(MotionLM.load(check_model(release.path(lake))), tokenizer.encode(stretch))
     return {
         "model": release.name,
         **said.model_dump(),
