@@ -1,10 +1,13 @@
 """A lake of real clips of which only the landmarks are at hand, from import to report. `python bench/real_lake.py`
 
+Claim: of motions that are generated from sentences never taught, the share in which the right movement is recognised is
+at least 0.7 of the ceiling, the share of real motion after the tokenizer, in the mean over the seeds.
+
 The clips of `real_poses` (`POSELLM_TEST_DATA`, or `../shared/data` beside the project) are imported as a user would, go
 through the whole graph with default settings, once for each seed, and the report's figures on people of the test split
 are printed with their intervals: the movement named in text beside the nearest training clip and the commonest label,
-and the label of generated motion recognised beside the ceiling, real motion after the tokenizer. Clips of one source
-are on one side of the split. Skipped where the clips are not there.
+and generated motion recognised, asked for by label and by sentence. Clips of one source are on one side of the split.
+Skipped where the clips are not there.
 
     python bench/real_lake.py [--seeds 0 1 2] [--work FOLDER]
 """
@@ -33,12 +36,13 @@ from posellm_assets.poses.imports import declared
 from posellm_assets.problems import all_problems
 from posellm_assets.reports.metrics import Figure
 
+OF_CEILING = 0.7
 SHOWN = ("naming", "scoring", "recognised")
 """What the names of the figures begin with that are printed."""
 
 
 def main() -> int:
-    """Import, train, print; 1 where a generation has no report."""
+    """Import, train, print; 1 where the claim does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--work", type=Path, help="keep the lakes here and go on from what is there")
@@ -58,7 +62,16 @@ def main() -> int:
     for name in dict.fromkeys(name for measured in figures.values() for name in measured if name.startswith(SHOWN)):
         table.add_row(name, *(_cell(measured.get(name)) for measured in figures.values()))
     console.print(table)
-    return 0 if all(figures.values()) else 1
+    by_sentence, ceiling = (
+        [measured[name].value for measured in figures.values() if name in measured]
+        for name in ("recognised_sentences", "recognised_reconstructed")
+    )
+    if len(by_sentence) < len(figures) or not sum(ceiling):
+        console.print("MISSED: not every generation was measured")
+        return 1
+    reached = sum(by_sentence) / sum(ceiling)
+    console.print(f"by sentence {reached:.2f} of the ceiling: {'met' if reached >= OF_CEILING else 'MISSED'}")
+    return 0 if reached >= OF_CEILING else 1
 
 
 def _figures(clips: Path, folder: Path, seed: int, console: Console) -> dict[str, Figure]:
