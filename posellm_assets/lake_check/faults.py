@@ -51,7 +51,8 @@ def unrecorded(lake: Lake) -> list[Path]:
 def damage(lake: Lake, path: Path) -> str:
     """What is wrong with a file, or with a checkpoint; empty where nothing is."""
     if path.is_dir() and checkpoints.step_of(path.name) is not None:
-        return checkpoints.problem(path) or ""
+        broken = attempted(checkpoints.problem, path)
+        return sentence(broken) if isinstance(broken, Exception) else broken or ""
     if what := unlike_record(lake, path):
         return what
     read = _reader(lake, path)
