@@ -35,6 +35,7 @@ from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.defs.retraining_sensor import retraining_sensor
+from posellm_assets.defs.unlogged import unlogged
 from posellm_assets.footage.intake import WatchState
 from posellm_assets.footage.manifest import FootageManifest
 from posellm_assets.footage.registry import Outcome, Registry, line_of, registry_of
@@ -117,6 +118,9 @@ class House:
         keys = self.ingest(self.size)
         for start in range(0, self.size, 200):
             self.instance.add_dynamic_partitions(NAME, keys[start : start + 200])
+        while late := unlogged(self.instance, self.lake, keys):  # what was made is in the log
+            for event in late:
+                self.instance.report_runless_asset_event(event)
 
     def ingest(self, count: int) -> list[str]:
         """Register `count` more clips and write down what ingesting and tokenising them leaves; returns their keys."""

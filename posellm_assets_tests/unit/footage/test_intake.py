@@ -12,7 +12,7 @@ from posellm_assets.lake import Lake
 from posellm_assets_tests.clips import write_clip
 from posellm_assets_tests.waits import HANG_S
 
-AT_ONCE = FootageConfig(settle_s=0)
+AT_ONCE = FootageConfig(settle_s=0, tick_budget_s=HANG_S)
 
 
 class Watcher:
@@ -86,7 +86,8 @@ def test_a_look_ends_when_its_time_is_up(lake):
     for number in range(1, 4):
         drop(lake, f"tennis/{number}.mp4", number)
     seconds = iter(range(0, 1_000, 12))
-    found = look(lake, AT_ONCE, WatchState(), 1_000, clock=lambda: float(next(seconds)))
+    config = FootageConfig(settle_s=0, tick_budget_s=20)
+    found = look(lake, config, WatchState(), 1_000, clock=lambda: float(next(seconds)))
     assert [outcome.path for outcome in found.outcomes] == ["tennis/1.mp4"]
     assert found.waiting == 2
 
@@ -131,7 +132,7 @@ def test_the_state_stays_small_when_an_archive_is_dropped(lake):
     folder.mkdir()
     for number in range(3_000):
         (folder / f"{number:04d}.mp4").write_bytes(b"x")
-    watcher = Watcher(lake, FootageConfig(settle_s=15, max_files_per_tick=400))
+    watcher = Watcher(lake, FootageConfig(settle_s=15, max_files_per_tick=400, tick_budget_s=HANG_S))
     registered = 0
     for _ in range(14):
         found = watcher.look()
@@ -185,6 +186,7 @@ def test_a_file_that_takes_longer_than_a_look_is_read_once_and_holds_up_no_other
     watcher = Watcher(lake, FootageConfig(settle_s=0, tick_budget_s=0.2))
     found = watcher.look()
     assert (found.outcomes, found.waiting) == ([], 1)
+    watcher.config = AT_ONCE
     drop(lake, "tennis/b.mp4", 2)
     assert watcher.registered() == ["tennis/b.mp4"]
     assert watcher.registered() == []
