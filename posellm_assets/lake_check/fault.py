@@ -91,7 +91,7 @@ def _remedy(lake: Lake, path: Path) -> tuple[str, bool]:
     if top == "snapshots" and len(parts) == 4:
         return f"{REPAIR}; the next run on {parts[1]} makes it again", True
     if is_kept_twice(lake, path) and has_copy(lake, path):
-        return f"{REPAIR} puts its second copy back", True
+        return f"{REPAIR}; its second copy is put back", True
     if top == "coaching_answers":
         return f"{REPAIR}; the teacher is then asked again, which may cost money", True
     if top == "models" or (top, *parts[2:3]) in _FOLDERS or (top,) in _FOLDERS:

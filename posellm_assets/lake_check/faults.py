@@ -3,13 +3,14 @@
 import json
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from posellm_assets.checksums import SUMS, read_sums, recorded
-from posellm_assets.generations.releases import KINDS, history
+from posellm_assets.generations.releases import KINDS, history, standing
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.lake import Lake
 from posellm_assets.lake_check.fault import OF_VIDEOS, REPAIR, Fault, fault_of, has_copy
@@ -34,8 +35,9 @@ def faults(lake: Lake) -> Iterator[Fault]:
         if what := damage(lake, path):
             yield fault_of(lake, path, what)
     yield from (fault_of(lake, path, "it is missing") for path in _missing(lake))
+    yield from _models_in_use(lake)
     for path in _damaged_records(lake):
-        remedy = f"{REPAIR} records the file anew, which is read without fault"
+        remedy = f"{REPAIR}; the file is recorded anew, where it is read without fault"
         yield Fault(path=path, what="it is not as it was written", remedy=remedy, repairable=True)
 
 
@@ -86,6 +88,19 @@ def _stands_for_a_file(lake: Lake, folder: Path) -> bool:
     if folder.parent.parent == lake.snapshots:
         return folder.suffix == ".json"
     return folder.suffix in _READERS or recorded(lake, folder) is not None
+
+
+def _models_in_use(lake: Lake) -> Iterator[Fault]:
+    """Models that are in use and not there."""
+    for kind in KINDS:
+        releases = attempted(partial(history, lake), kind)
+        if isinstance(releases, Exception):
+            continue  # that file is damaged, which is said of it
+        for scope in sorted({one.scope for one in releases}):
+            path = standing([one for one in releases if one.scope == scope])[-1].path(lake)
+            if not path.is_dir():
+                remedy = fault_of(lake, path, "").remedy.removeprefix(f"{REPAIR}, then ")
+                yield Fault(path=path, what="it is in use and is missing", remedy=remedy, repairable=False)
 
 
 def _missing(lake: Lake) -> Iterator[Path]:

@@ -22,14 +22,14 @@ def faults_of_footage(lake: Lake) -> Iterator[Fault]:
     registry = Registry(lake.registry)
     unreadable = attempted(lambda one: one.refresh(), registry)
     if what := sentence(unreadable) if isinstance(unreadable, Exception) else "; ".join(_of_registry(lake, registry)):
-        remedy = f"{REPAIR} writes it anew, as the manifests tell"
+        remedy = f"{REPAIR}; it is written anew, as the manifests tell"
         yield Fault(path=lake.registry, what=what, remedy=remedy, repairable=True)
     for key in sorted({*registry.sha256_of, *lake.registered_videos()}):
         path, manifest = lake.footage(key), attempted(lambda key: read_manifest(lake, key), key)
         what = sentence(manifest) if isinstance(manifest, Exception) else unlike_record(lake, path)
         if what:
             again = sources_of(lake, registry, key)
-            remedy = f"{REPAIR} registers {lake.raw / again[-1]} again" if again else "put a copy back"
+            remedy = f"{REPAIR}; {lake.raw / again[-1]} is registered again" if again else "put a copy back"
             yield Fault(path=path, what=what, remedy=remedy, repairable=bool(again))
         elif isinstance(manifest, FootageManifest):
             yield from _of_source(lake, manifest)

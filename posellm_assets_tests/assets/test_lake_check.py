@@ -184,7 +184,10 @@ def test_each_damaged_file_is_named_alone_with_what_to_do_and_the_lake_passes_ag
             assert os.path.lexists(path) or damage is gone
         else:
             repaired += 1
-            wrong += [f"{place}, after the repair: {fault}" for fault in faults(lake)]
+            # A model in use that went is made again by a run, and missed until then.
+            in_use = place.parent.name == "final"
+            left = [fault for fault in faults(lake) if not in_use or fault.path != path.parent]
+            wrong += [f"{place}, after the repair: {fault}" for fault in left]
             overview(lake)
         assert not any("remove it" in str(fault) for fault in found)
         restored(lake, whole)
