@@ -8,7 +8,7 @@ from posellm_assets.actions.config import Method
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.actions.timeline import write_annotated, write_timeline
-from posellm_assets.checksums import check_model
+from posellm_assets.checksums import check_model, forget_folder, record_folder
 from posellm_assets.files import write_json
 from posellm_assets.footage.splits import Split
 from posellm_assets.generations.releases import required
@@ -68,4 +68,7 @@ def evaluate_recogniser(lake: Lake, settings: Settings, split: Split) -> tuple[d
     job = action_report_job(lake, settings, required(lake, "recogniser").name)
     if split != "test":
         job = job.model_copy(update={"split": split, "out": job.out / split})
-    return evaluate(job, lambda message: None), job.out / PAGE
+    forget_folder(job.out)
+    metrics = evaluate(job, lambda message: None)
+    record_folder(job.out)
+    return metrics, job.out / PAGE
