@@ -36,7 +36,7 @@ from posellm_assets.evaluation.recognition import Spoken, recognition
 from posellm_assets.evaluation.report import render
 from posellm_assets.evaluation.retention import retention
 from posellm_assets.evaluation.showcase import showcase
-from posellm_assets.evaluation.text_to_motion import Asked, Prompt
+from posellm_assets.evaluation.text_to_motion import Asked, Prompt, Sample
 from posellm_assets.lake import METRICS, PAGE, REPORT
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.motion.motion import Motion
@@ -67,30 +67,13 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     report(f"evaluation: {len(test)} held-out clips described")
 
     labels = sorted({example.label for example in train if example.label})
-    sports = text_to_motion.label_sports(filmed)
-    sentences, left_out = _sentences(job, model, train, sports)
-    clips = text_to_motion.asked_clips(test, job.config.texts, job.seed)
-    of_sentences: list[Prompt] = [(one.text, sports[one.label], one.label) for one in sentences]
-    repeats = range(job.config.samples_per_label)
-    of_labels: list[Prompt] = [(label, sport, label) for _ in repeats for label, sport in sports.items()]
-    of_clips = [(clip.texts[-1], clip.sport, clip.label) for clip in clips] * job.config.samples_per_text
-    # All at once, because full batches are what makes it quick.
-    prompts = [*of_sentences, *of_labels, *of_clips]
-    samples = iter(text_to_motion.generate(model, tokenizer, prompts, job.sampling, job.seed))
-    by_sentence, by_label, by_clip = (list(islice(samples, len(part))) for part in (of_sentences, of_labels, of_clips))
-    near = _nearest(job, tokenizer, filmed, [*(one.text for one in sentences), *(clip.texts[-1] for clip in clips)])
-    asked = Asked(
-        clips=clips,
-        draws=[by_clip[start : start + len(clips)] for start in range(0, len(by_clip), len(clips) or 1)],
-        nearest=near[len(sentences) :],
-        reconstructed=_of(clips, test, reconstructed),
-    )
-    spoken = Spoken(sentences, by_sentence, near[: len(sentences)])
-    judged = recognition(figures, evaluator, labels, spoken, by_label, test, reconstructed)
-    text_to_motion.validity(figures, [*by_sentence, *by_label, *by_clip])
+    spoken, bare, asked, left_out = _answers(job, model, tokenizer, train, test, reconstructed)
+    judged = recognition(figures, evaluator, labels, spoken, bare, test, reconstructed)
+    generated = [*spoken.samples, *bare, *(sample for draw in asked.draws for sample in draw)]
+    text_to_motion.validity(figures, generated)
     text_to_motion.held_out_texts(figures, evaluator, asked, job.seed)
     text_to_motion.agreement_with_held_out(figures, asked, filmed, test, job.seed)
-    report(f"evaluation: {len(prompts)} motions generated and judged")
+    report(f"evaluation: {len(generated)} motions generated and judged")
 
     metrics: dict[str, Any] = {
         **figures.to_json(),
@@ -116,7 +99,7 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
         metrics,
         champion=champion.measured.figures if champion and champion.measured else None,
         losses={stage: loss_curves(path) for stage, path in job.losses.items()},
-        rows=showcase(evaluator, labels, asked, by_sentence, dict(zip(map(segment_id, test), said, strict=True))),
+        rows=showcase(evaluator, labels, asked, spoken.samples, dict(zip(map(segment_id, test), said, strict=True))),
     )
     files.write_bytes(job.out / PAGE, page.encode())
     write_cases(job.out / FILE, figures.cases)
@@ -141,6 +124,38 @@ def _champion(report: ChampionReport) -> Released:
         labels={label_words(video["label"]) for video in videos if video["split"] == "train" and video["label"]},
         measured=ModelFigures.read(report.report) if report.report else None,
     )
+
+
+def _answers(
+    job: EvaluateJob,
+    model: MotionLM,
+    tokenizer: MotionTokenizer,
+    train: Sequence[MotionExample],
+    test: Sequence[FilmedExample],
+    reconstructed: Sequence[Motion],
+) -> tuple[Spoken, list[Sample], Asked, list[Sentence]]:
+    """Motions generated from sentences, from bare labels and from held-out texts, and the sentences that were not
+    asked because they were taught."""
+    filmed, config = originals(train), job.config
+    sports = text_to_motion.label_sports(filmed)
+    sentences, left_out = _sentences(job, model, train, sports)
+    clips = text_to_motion.asked_clips(test, config.texts, job.seed)
+    of_sentences: list[Prompt] = [(one.text, sports[one.label], one.label) for one in sentences]
+    repeats = range(config.samples_per_label)
+    of_labels: list[Prompt] = [(label, sport, label) for _ in repeats for label, sport in sports.items()]
+    of_clips = [(clip.texts[-1], clip.sport, clip.label) for clip in clips] * config.samples_per_text
+    # All at once, because full batches are what makes it quick.
+    prompts = [*of_sentences, *of_labels, *of_clips]
+    samples = iter(text_to_motion.generate(model, tokenizer, prompts, job.sampling, job.seed))
+    by_sentence, by_label, by_clip = (list(islice(samples, len(part))) for part in (of_sentences, of_labels, of_clips))
+    nearest = _nearest(job, tokenizer, filmed, [*(one.text for one in sentences), *(clip.texts[-1] for clip in clips)])
+    asked = Asked(
+        clips=clips,
+        draws=[by_clip[start : start + len(clips)] for start in range(0, len(by_clip), len(clips) or 1)],
+        nearest=nearest[len(sentences) :],
+        reconstructed=_of(clips, test, reconstructed),
+    )
+    return Spoken(sentences, by_sentence, nearest[: len(sentences)]), by_label, asked, left_out
 
 
 def _sentences(
