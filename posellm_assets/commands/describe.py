@@ -71,7 +71,8 @@ def _said(lake: Lake, release: Release, motion: Motion) -> dict[str, Any]:
 def _in_words(said: dict[str, Any], language: Language) -> list[str]:
     patterns = words(language)["model"]
     span = {name: f"{said[name]:.1f}" for name in ("start_s", "end_s")}
-    sentences = [patterns["says"].format(model=said["model"], text=said["text"], **span)]
+    text = " ".join(said["text"].split())  # one line, whatever the model wrote
+    sentences = [patterns["says"].format(model=said["model"], text=text, **span)]
     if likelihoods := said["likelihoods"]:
         first, *others = list(likelihoods.items())[:_NAMED]
         told = [first, *((name, share) for name, share in others if share >= _LEAST)]

@@ -7,7 +7,7 @@ from posellm_assets.records import Record
 from posellm_assets.texts.captions import label_words
 
 
-class Said(Record):
+class Naming(Record):
     """A model's words about a motion. `likelihoods` are those of the movements that it was taught, the likeliest first:
     they add up to 1, because the model takes every motion for one of them. Empty where it was taught no names."""
 
@@ -15,7 +15,7 @@ class Said(Record):
     likelihoods: dict[str, float]
 
 
-def say(model: MotionLM, codes: Sequence[int]) -> Said:
+def say(model: MotionLM, codes: Sequence[int]) -> Naming:
     """What `model` says of a motion (its codes); raises ValueError for a motion without codes.
 
     The likelihood of a movement is that of its name as the beginning of the text, among all the names.
@@ -25,4 +25,4 @@ def say(model: MotionLM, codes: Sequence[int]) -> Said:
     if labels:
         shares = model.score_labels([codes], labels)[0].softmax(0).tolist()
         likelihoods = dict(sorted(zip(labels, shares, strict=True), key=lambda item: -item[1]))
-    return Said(text=model.text_from_motion([codes])[0], likelihoods=likelihoods)
+    return Naming(text=model.text_from_motion([codes])[0], likelihoods=likelihoods)
