@@ -30,12 +30,12 @@ from statistics import median
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
+from posellm_assets.language.taught import Taught
 from transformers import LogitsProcessor, LogitsProcessorList, Qwen3Config, Qwen3ForCausalLM
 
 from posellm_assets.lake import FINAL
 from posellm_assets.language.config import ModelConfig, SamplingConfig, StageConfig, StageJob
 from posellm_assets.language.decoding import MotionLM
-from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.sampling import LengthControl
 from posellm_assets.language.tasks import m2t_prefix, t2m_prefix
 from posellm_assets.language.train import train
@@ -114,7 +114,7 @@ def model_of(rows: int) -> MotionLM:
         max_position_embeddings=2048,
         tie_word_embeddings=True,
     )
-    return MotionLM(Qwen3ForCausalLM(config), vocabulary, Lengths(row_tokens=256, texts={}, labels={}, overall=30))
+    return MotionLM(Qwen3ForCausalLM(config), vocabulary, Taught(row_tokens=256, overall=30))
 
 
 def rate(work: Callable[[], Sequence[Sequence[int]]]) -> float:

@@ -1,4 +1,5 @@
-"""`posellm`: thin commands over the rooms. Exit code 0 means done, 1 that something was refused or failed, 2 misuse.
+"""`posellm`: thin commands over the rooms. Exit code 0 means done, 1 that something was refused or failed, 2 misuse,
+3 that what was asked for is like nothing that a model learned.
 
 Commands of one word stand here; those of two, such as `posellm export motion`, in `commands/<first word>_app.py`.
 """
@@ -19,7 +20,15 @@ from posellm_assets.commands import (
     lake_app,
     release_app,
 )
-from posellm_assets.commands.console import JsonOption, LakeOption, console, print_error, print_json, print_table
+from posellm_assets.commands.console import (
+    JsonOption,
+    LakeOption,
+    console,
+    print_error,
+    print_json,
+    print_table,
+    print_warning,
+)
 from posellm_assets.lake import Lake
 from posellm_assets.texts.config import Language
 
@@ -129,19 +138,34 @@ def generate(
     seed: Annotated[int, typer.Option(help="The same seed gives the same motion.")] = 0,
     samples: Annotated[int, typer.Option(min=1, help="How many, side by side or in numbered files.")] = 1,
     length: Annotated[float | None, typer.Option(min=0.1, help="Seconds; as in training by default.")] = None,
+    best: Annotated[
+        bool, typer.Option("--best", help="Keep the one of the samples that is most like what was asked for.")
+    ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Write nothing, exit code 3, where the model learned nothing like the text."),
+    ] = False,
     participant: Annotated[str | None, typer.Option(help="In the manner of a participant of the training.")] = None,
     lake: LakeOption = "data_lake",
 ) -> None:
-    """Generate a motion with the released model, from a text or from clips."""
-    from posellm_assets.commands.generate import generate_motions
+    """Generate a motion with the released model, from a text or from clips, and say what the evaluator takes it for."""
+    from posellm_assets.commands.generate import NothingLike, Request, generate_motions
     from posellm_assets.settings import load_settings
 
     here = Lake(lake)
     ends = [*([continued] if continued else []), *(between or [])]
-    motions = generate_motions(here, load_settings(here), text, out, seed, samples, length, participant, ends)
-    seconds = ", ".join(f"{motion.duration_s:.1f}" for motion in motions)
+    request = Request(text, ends, participant, seed, samples, best, length, strict)
+    try:
+        generated = generate_motions(here, load_settings(here), request, out)
+    except NothingLike as error:
+        print_error(error)
+        raise typer.Exit(3) from error
+    if generated.warning:
+        print_warning(generated.warning)
     asked = " ... ".join(ends) if text is None else repr(text)
-    console.print(f"{out}: {seconds} s of motion for {asked}", soft_wrap=True)
+    for one in generated.made:
+        drawn = f" (seed {one.seed})" if samples > 1 else ""
+        console.print(f"{out}: {one.told(asked)}{drawn}", soft_wrap=True)
 
 
 @app.command()

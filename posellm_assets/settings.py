@@ -65,6 +65,11 @@ class LanguageConfig(Record):
     stages: tuple[StageConfig, ...] = Field(default=STAGES, min_length=1)
     generation: GenerationConfig = GenerationConfig()
     sampling: SamplingConfig = SamplingConfig()
+    text_encoder: str | None = Field(
+        default=None,
+        description="A Hugging Face id or local folder of a text encoder, such as sentence-transformers/"
+        "all-MiniLM-L6-v2, by which prompts are found near to what was taught; without it that goes by words",
+    )
 
     @field_validator("stages")
     @classmethod

@@ -51,6 +51,11 @@ def print_error(error: object) -> None:
     errors.print(Text("error:", "red"), str(error), soft_wrap=True)
 
 
+def print_warning(warning: str) -> None:
+    """Print what somebody should know about a result that they got, to standard error."""
+    errors.print(Text("warning:", "yellow"), warning, soft_wrap=True)
+
+
 def print_json(value: Any) -> None:
     """Print JSON for scripts."""
     text = json.dumps(value, ensure_ascii=False, indent=2)

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from posellm_assets.commands.console import PlainConsole
-from posellm_assets.commands.generate import generate_motions
+from posellm_assets.commands.generate import Request, generate_motions
 from posellm_assets.commands.status import overview
 from posellm_assets.definitions import build_defs
 from posellm_assets.defs.catch_up import News, bring_up_to_date, home_instance
@@ -130,9 +130,9 @@ def _print_figures(lake: Lake, settings: Settings, console: Console) -> None:
     rendered = [video.rendered for video in read_snapshot(lake, champion.name).videos if video.split == "test"]
     console.print(about_rendered(sum(rendered), len(rendered)), soft_wrap=True)
     out = lake.report(champion.name) / "generated.mp4"
-    (motion,) = generate_motions(lake, settings, PROMPT, out, settings.seed)
+    (made,) = generate_motions(lake, settings, Request(PROMPT, seed=settings.seed), out).made
     report = out.with_name(PAGE).absolute()
-    console.print(f"generated {motion.duration_s:.1f} s of motion for {PROMPT!r}: {out}", soft_wrap=True)
+    console.print(f"generated {made.told(repr(PROMPT))}: {out}", soft_wrap=True)
     console.print(f"report: {report}", soft_wrap=True)
 
 

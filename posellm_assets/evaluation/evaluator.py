@@ -94,6 +94,12 @@ class Evaluator(nn.Module):
         """(N, M) cosine similarities; errors as in `embed_motions`."""
         return self.embed_motions(motions) @ self.embed_texts(texts).T
 
+    def probabilities(self, motions: Sequence[Motion], texts: Sequence[str]) -> np.ndarray:
+        """(N, M) how probable it is that a motion is what each of the texts says, if it is one of them: the softmax of
+        the similarities over the temperature of the training; errors as in `embed_motions`."""
+        scores = np.exp(self.similarity(motions, texts) / self.config.temperature)
+        return scores / scores.sum(1, keepdims=True)
+
     @torch.inference_mode()
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """(M, E) unit vectors."""

@@ -37,7 +37,7 @@ from posellm_assets.texts.mirror import can_mirror, mirror_text
 VIDEOS_PER_PART = 500
 
 # Part of a part's name: change it where the examples made of the same data change, or old ones would be shared on.
-_EXAMPLES_VERSION = 2
+_EXAMPLES_VERSION = 3
 
 EXAMPLE_SCHEMA = pa.schema(
     [
@@ -51,6 +51,8 @@ EXAMPLE_SCHEMA = pa.schema(
         pa.field("texts", pa.list_(pa.string()), nullable=False),
         # Those of them that hold for every part of the motion too; null where all do.
         pa.field("texts_of_parts", pa.list_(pa.string())),
+        # What its movement is called, and told as.
+        pa.field("names", pa.list_(pa.struct({"text": pa.string(), "language": pa.string(), "told": pa.bool_()}))),
         pa.field("codes", pa.list_(pa.int32()), nullable=False),
     ]
 )
@@ -280,7 +282,13 @@ def _examples(lake: Lake, snapshot: Snapshot, video: SnapshotVideo) -> Sequence[
             raise SnapshotError(
                 f"{path} has changed since {snapshot.snapshot} was frozen; train on what it is now in a new snapshot"
             )
-    captions = read_captions(lake, video.key).texts
+    said_of = read_captions(lake, video.key)
+    captions, names = said_of.texts, [name.model_dump() for name in said_of.names]
+    mirrored_names = [
+        {**name.model_dump(), "text": mirror_text(name.text, name.language)}
+        for name in said_of.names
+        if can_mirror(name.language)
+    ]
     rows = []
     for number, segment in enumerate(MotionTokens.read(tokens).segments):
         true = [caption for caption in captions if caption.tells_of(segment.start_s, segment.end_s)]
@@ -296,6 +304,7 @@ def _examples(lake: Lake, snapshot: Snapshot, video: SnapshotVideo) -> Sequence[
                     "participant": video.participant,
                     "texts": _texts(true, variant.mirrored),
                     "texts_of_parts": _texts([caption for caption in true if caption.of_all], variant.mirrored),
+                    "names": mirrored_names if variant.mirrored else names,
                     "codes": variant.codes,
                 }
             )

@@ -10,8 +10,11 @@ import pyarrow.parquet as pq
 
 from posellm_assets.program import Refusal
 from posellm_assets.texts.captions import label_words
+from posellm_assets.texts.glossary import Name
 
-_COLUMNS = ["key", "segment", "variant", "label", "participant", "texts", "texts_of_parts", "codes", "question"]
+_COLUMNS = [
+    *("key", "segment", "variant", "label", "participant", "texts", "texts_of_parts", "names", "codes", "question")
+]
 
 
 class UnusableData(Refusal):
@@ -23,7 +26,7 @@ class View:
     """One variant of a clip: its codes, the texts that are true of it, and its label in words, where it has one.
 
     `texts_of_parts` are those that hold for every part of it, None where all do. With a `question` the texts answer it,
-    and it is read before the motion.
+    and it is read before the motion. `names` are what its movement is called, and told as.
     """
 
     codes: tuple[int, ...]
@@ -31,6 +34,7 @@ class View:
     label: str | None = None
     texts_of_parts: tuple[str, ...] | None = None
     question: str = ""
+    names: tuple[Name, ...] = ()
 
     def description(self, text: str) -> str:
         """`text` as the answer to what this motion is: it names the movement first, where that is known.
@@ -83,7 +87,8 @@ def read_clips(path: Path, codebook_size: int, codes_per_step: int = 1) -> list[
         of_parts = row.get("texts_of_parts")
         texts = tuple(row["texts"] or ())
         question = row.get("question") or ""
-        view = View(tuple(codes), texts, label, None if of_parts is None else tuple(of_parts), question)
+        names = tuple(Name(**name) for name in row.get("names") or ())
+        view = View(tuple(codes), texts, label, None if of_parts is None else tuple(of_parts), question, names)
         views.setdefault(clip, []).append(view)
         facts[clip] = row["label"], row["participant"]
     return [TrainingClip(clip[0], facts[clip][0], tuple(variants), facts[clip][1]) for clip, variants in views.items()]

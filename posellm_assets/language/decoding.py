@@ -15,7 +15,6 @@ from transformers import AutoModelForCausalLM
 
 from posellm_assets.language import models
 from posellm_assets.language.config import SamplingConfig, Task
-from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.origin import Origin
 from posellm_assets.language.packing import IGNORE, collate, hidden_states, isolates, pack
 from posellm_assets.language.sampling import Choices, LengthControl, MotionDraw
@@ -30,7 +29,10 @@ from posellm_assets.language.tasks import (
     t2m_prefix,
     windows,
 )
+from posellm_assets.language.taught import Taught
+from posellm_assets.language.text_encoder import TextEncoder
 from posellm_assets.language.vocabulary import Vocabulary
+from posellm_assets.texts.words import Words
 
 _BATCH = 32
 _MAX_TEXT_TOKENS = 96
@@ -39,25 +41,34 @@ _MAX_TEXT_TOKENS = 96
 class MotionLM:
     """A trained model, ready to generate and to score."""
 
-    def __init__(self, model: Any, vocabulary: Vocabulary, lengths: Lengths, tasks: Sequence[Task] = get_args(Task)):
+    def __init__(self, model: Any, vocabulary: Vocabulary, taught: Taught, tasks: Sequence[Task] = get_args(Task)):
         self.model = model.eval()
         self.tasks = tasks
         self.vocabulary = vocabulary
-        self.lengths = lengths
+        self.taught = taught
         self.device = next(model.parameters()).device
         self._least = -(-MIN_CODES // vocabulary.codes_per_step)
         self._masked = not isolates(models.body(model), len(vocabulary), masked=False)
         self._stepper = stepper_for(model)
 
     @classmethod
-    def load(cls, folder: Path) -> "MotionLM":
-        """Load the `final` folder of a stage, on the GPU where there is one; plain transformers, float32."""
+    def load(cls, folder: Path, text_encoder: str | None = None) -> "MotionLM":
+        """Load the `final` folder of a stage, on the GPU where there is one; plain transformers, float32.
+
+        `text_encoder` (Hugging Face id or folder), where given, says how near prompts are to what was taught, in the
+        place of the words that they share.
+        """
         vocabulary = Vocabulary.load(folder)
         model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=torch.float32, use_safetensors=True, trust_remote_code=False
         )
         model.to(torch.device("cuda" if torch.cuda.is_available() else "cpu"))
-        return cls(model, vocabulary, Lengths.read(folder), Origin.read(folder).tasks)
+        return cls(
+            model,
+            vocabulary,
+            Taught.read(folder, TextEncoder.load(text_encoder) if text_encoder else Words),
+            Origin.read(folder).tasks,
+        )
 
     def motion_from_text(
         self,
@@ -69,6 +80,7 @@ class MotionLM:
     ) -> list[list[int]]:
         """A motion (list of codes) for each text, in the manner of a participant where one is named.
 
+        A text is asked for as what it is nearest to among what the model was taught (`Taught.asked`).
         Sample `i` is drawn from `seed + i` alone: it does not depend on what else is in the batch. `lengths` gives the
         bounds per text; without it they come from the lengths of the training motions, within what the model was
         trained on. Raises ValueError for a participant that the model does not know, and where a text, or a text with
@@ -76,9 +88,10 @@ class MotionLM:
         """
         sampling = sampling or SamplingConfig()
         people = participants or [None] * len(texts)
-        prefixes = [t2m_prefix(text, self.vocabulary, person) for text, person in zip(texts, people, strict=True)]
-        bounds = self._bounds(prefixes, lengths, [self.lengths.expected(text) for text in texts], sampling)
-        own = [self.lengths.codes.get(text) if sampling.own_codes else None for text in texts]
+        asked = [self._asked(text) for text in texts]
+        prefixes = [t2m_prefix(text, self.vocabulary, person) for text, person in zip(asked, people, strict=True)]
+        bounds = self._bounds(prefixes, lengths, [self.taught.expected(text) for text in texts], sampling)
+        own = [self.taught.codes(text) if sampling.own_codes else None for text in texts]
         return self._motions(prefixes, bounds, own, seed, sampling)
 
     def continue_motion(
@@ -96,7 +109,7 @@ class MotionLM:
         self._check_learned("continuation", beginnings)
         sampling = sampling or SamplingConfig()
         prefixes = [continuation_prefix(self._windows(codes)[-1], self.vocabulary) for codes in beginnings]
-        missing = [self.lengths.overall - len(codes) for codes in beginnings]
+        missing = [self.taught.overall - len(codes) for codes in beginnings]
         bounds = self._bounds(prefixes, lengths, missing, sampling)
         return self._motions(prefixes, bounds, [None] * len(prefixes), seed, sampling)
 
@@ -114,7 +127,7 @@ class MotionLM:
             between_prefix(self._windows(before, 4)[-1], self._windows(after, 4)[0], self.vocabulary)
             for before, after in gaps
         ]
-        missing = [self.lengths.overall - len(before) - len(after) for before, after in gaps]
+        missing = [self.taught.overall - len(before) - len(after) for before, after in gaps]
         bounds = self._bounds(prefixes, lengths, missing, sampling)
         return self._motions(prefixes, bounds, [None] * len(prefixes), seed, sampling)
 
@@ -128,7 +141,7 @@ class MotionLM:
         middles = [parts[len(parts) // 2] for parts in map(self._windows, motions)]
         asked = questions or [""] * len(motions)
         prefixes = [m2t_prefix(codes, self.vocabulary, one) for codes, one in zip(middles, asked, strict=True)]
-        most = self.lengths.row_tokens if questions else _MAX_TEXT_TOKENS
+        most = self.taught.row_tokens if questions else _MAX_TEXT_TOKENS
         texts = [""] * len(motions)
 
         def draw(hidden: torch.Tensor, step: int, live: torch.Tensor) -> torch.Tensor:
@@ -164,7 +177,7 @@ class MotionLM:
 
         Given its text, or without `texts` as any motion.
         """
-        row_tokens = self.lengths.row_tokens
+        row_tokens = self.taught.row_tokens
         examples = [
             example
             for index, codes in enumerate(motions)
@@ -187,8 +200,13 @@ class MotionLM:
         """Whether a text leaves room for a motion in a row of the training."""
         return self._room(t2m_prefix(text, self.vocabulary)) >= self._least
 
+    def _asked(self, text: str) -> str:
+        """What is asked for a text; the text alone where there is no room for more."""
+        asked = self.taught.asked(text)
+        return asked if self.has_room(asked) else text
+
     def _room(self, prefix: Sequence[int]) -> int:
-        return max(0, self.lengths.row_tokens - len(prefix) - 1) // self.vocabulary.codes_per_step
+        return max(0, self.taught.row_tokens - len(prefix) - 1) // self.vocabulary.codes_per_step
 
     def _check_learned(self, task: Task, given: Sequence[Sequence[int]]) -> None:
         if task not in self.tasks:
@@ -203,7 +221,7 @@ class MotionLM:
         """A motion in pieces that the model was trained on, each at most one of `parts` of a row."""
         if not codes:
             raise ValueError("a motion without codes says nothing")
-        return windows(codes, self.lengths.row_tokens // parts, self.vocabulary.codes_per_step)
+        return windows(codes, self.taught.row_tokens // parts, self.vocabulary.layers)
 
     def _bounds(
         self,
@@ -220,7 +238,7 @@ class MotionLM:
             least = lengths[index].maximum if lengths else self._least
             if room < least:
                 raise ValueError(
-                    f"rows of {self.lengths.row_tokens} tokens, which the model was trained on, have room for {room} "
+                    f"rows of {self.taught.row_tokens} tokens, which the model was trained on, have room for {room} "
                     f"time steps behind a prompt of {len(prefix)} tokens, not {least}: ask for less, or train with a "
                     "larger row_tokens"
                 )

@@ -10,8 +10,8 @@ from posellm_assets.language import models
 from posellm_assets.language.clips import UnusableData
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.formats.card import stage_card
-from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.origin import Origin
+from posellm_assets.language.taught import Taught
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.training.optimizer import learning_rate
 from posellm_assets.training.plan import Plan, decisive
@@ -77,8 +77,8 @@ def vocabulary_hash(vocabulary: Vocabulary) -> str:
     return hashlib.sha256(json.dumps(tokens).encode()).hexdigest()
 
 
-def write_final(model: Any, vocabulary: Vocabulary, lengths: Lengths, origin: Origin, folder: Path) -> None:
+def write_final(model: Any, vocabulary: Vocabulary, taught: Taught, origin: Origin, folder: Path) -> None:
     """Write the finished model, with all that decoding needs, into `folder`."""
     models.save(model, vocabulary, folder)
-    lengths.write(folder)
+    taught.write(folder)
     origin.write(folder)

@@ -4,6 +4,7 @@ With LoRA a parent's adapter is trained on beside the base that it was made for,
 what all stages learned. A parent without such an adapter is taken with its weights merged, and gets a new one.
 """
 
+import random
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +20,13 @@ from posellm_assets.language.clips import TrainingClip, UnusableData
 from posellm_assets.language.config import StageJob
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 from posellm_assets.motion.tokenizer import MotionTokenizer
+from posellm_assets.texts.phrasings import phrased
 from posellm_assets.training.backends import Backend
 from posellm_assets.training.processes import Processes
 from posellm_assets.training.record import BASE
+
+_PHRASED = 20
+"""Ways to ask for a movement that the text tokenizer of the built-in base is made from."""
 
 
 def start(
@@ -62,8 +67,7 @@ def start(
     elif base == "tiny":
         folder = job.out / BASE
         if processes.first and not (resumed and folder.is_dir()):
-            texts = {text for clip in clips for view in clip.views for text in (*view.texts, view.question) if text}
-            tokenizer = tiny_tokenizer(texts, job.model.tiny.text_tokens)
+            tokenizer = tiny_tokenizer(_texts(clips), job.model.tiny.text_tokens)
             with files.whole_folder(folder) as new:
                 models.build_tiny(job.model.tiny, Vocabulary(tokenizer, *codes, participants), job.seed, new)
         processes.wait()
@@ -80,6 +84,16 @@ def start(
     if job.model.method == "full":
         return vocabulary, loaded
     return vocabulary, replace(loaded, model=_adapted(loaded.model, job, vocabulary, job.parent if base else None))
+
+
+def _texts(clips: Sequence[TrainingClip]) -> set[str]:
+    """What is read and written in training: texts and questions, and ways to ask for each movement."""
+    views = [view for clip in clips for view in clip.views]
+    texts = {text for view in views for text in (*view.texts, view.question) if text}
+    for name in {name for view in views for name in view.names}:
+        choose = random.Random(name.text)
+        texts |= {phrased(name, choose) for _ in range(_PHRASED)}
+    return texts
 
 
 def _adapted(model: Any, job: StageJob, vocabulary: Vocabulary, parent: Path | None) -> Any:

@@ -10,8 +10,9 @@ The tasks, in their compact prompt form (no chat template, no separators):
     between       <BETWEEN> <MOT_BEGIN> first <MOTION_MASK> last codes <MOT_END> <MOT_BEGIN>
                                                                                  -> the codes between <MOT_END>
 
-After `<T2M>` the marker of a participant may stand. An example that does not fit a row is split into windows of its
-motion, between two time steps; it is never cut off.
+After `<T2M>` the marker of a participant may stand. The text of t2m is a text of the clip, or what somebody types who
+asks for its movement; a label that is known stands in front as often as not, as `Taught.asked` puts it. An example that
+does not fit a row is split into windows of its motion, between two time steps; it is never cut off.
 """
 
 import dataclasses
@@ -24,9 +25,12 @@ from dataclasses import dataclass
 from posellm_assets.language.clips import TrainingClip, UnusableData, View
 from posellm_assets.language.config import StageConfig, Task
 from posellm_assets.language.vocabulary import Vocabulary
+from posellm_assets.texts.phrasings import dropped, phrased, typed
 
 MIN_CODES = 8
 _PARTICIPANT_SHARE = 0.5
+_PHRASED_SHARE = 0.5
+_NAMED_SHARE = 0.5
 _WITH_TEXT = ("t2m", "m2t")
 # A continuation needs a step to go on from and one to answer, an in-between one more.
 _MIN_STEPS = {"continuation": 2, "between": 3}
@@ -97,7 +101,10 @@ def draw_epoch(
             continue
         task = generator.choices(list(shares), list(shares.values()))[0]
         text = generator.choice(view.texts) if task in _WITH_TEXT else ""
-        text = view.description(text) if task == "m2t" else text
+        if task == "t2m":
+            text = _asked(view, text, vocabulary, stage.row_tokens, generator)
+        elif task == "m2t":
+            text = view.description(text)
         known = clip.participant in vocabulary.participants
         who = clip.participant if known and generator.random() < _PARTICIPANT_SHARE else None
         examples += build(
@@ -113,6 +120,24 @@ def draw_epoch(
             view.question,
         )
     return examples
+
+
+def _asked(view: View, text: str, vocabulary: Vocabulary, row_tokens: int, generator: random.Random) -> str:
+    """What somebody types who asks for this motion: `text`, or a way to ask for its movement; `text` as it is where
+    that leaves less room than the motion takes."""
+    asked = text
+    if view.names and generator.random() < _PHRASED_SHARE:
+        asked = phrased(generator.choice(view.names), generator)
+    asked = typed(asked, generator)
+    if view.label and generator.random() < _NAMED_SHARE:
+        asked = named_prompt(view.label, dropped(asked, generator))
+    return asked if _room("t2m", vocabulary, asked, row_tokens) >= len(view.codes) else text
+
+
+def named_prompt(label: str, text: str) -> str:
+    """A prompt with the label that it is taken for in front, once."""
+    named = text.casefold()
+    return text if named == label.casefold() or named.startswith(f"{label.casefold()}:") else f"{label}: {text}"
 
 
 def serves(view: View, task: Task, codes_per_step: int) -> bool:

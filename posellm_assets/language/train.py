@@ -30,12 +30,12 @@ def train(
 
     from posellm_assets.language import record
     from posellm_assets.language.clips import UnusableData, read_clips
-    from posellm_assets.language.lengths import Lengths
     from posellm_assets.language.losses import can_evaluate, mean_loss, summed_loss, validate
     from posellm_assets.language.origin import Origin
     from posellm_assets.language.packing import Rows, collate
     from posellm_assets.language.start import start
     from posellm_assets.language.tasks import fit_texts
+    from posellm_assets.language.taught import Taught
     from posellm_assets.training.checkpoints import check_identity
     from posellm_assets.training.loop import Run
     from posellm_assets.training.optimizer import adamw
@@ -128,7 +128,7 @@ def train(
 
         # --- The finished model
         def write(folder: Path) -> None:
-            record.write_final(model, vocabulary, Lengths.of(clips, stage.row_tokens), origin, folder)
+            record.write_final(model, vocabulary, Taught.of(clips, stage.row_tokens), origin, folder)
 
         val = evaluate()
         return run.finish(

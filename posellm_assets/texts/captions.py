@@ -18,7 +18,7 @@ from posellm_assets.records import Record
 from posellm_assets.texts.config import Language
 from posellm_assets.texts.fact import Fact
 from posellm_assets.texts.facts import measure
-from posellm_assets.texts.glossary import NO_GLOSSARY, Glossary, named
+from posellm_assets.texts.glossary import NO_GLOSSARY, Glossary, Name, named, spoken
 from posellm_assets.texts.wording import RELATIONS, JointMovement, joint_movements, relation_words, words
 
 # Movements told in each caption: a short one first, which a small model can learn to say.
@@ -58,6 +58,8 @@ class Captions(Record):
     key: str
     texts: list[CaptionText]
     facts: list[Fact]
+    names: tuple[Name, ...] = ()
+    """What the movement of its label is called, and told as: `phrasings` makes of them what people ask for."""
 
 
 def label_words(label: str) -> str:
@@ -91,14 +93,17 @@ def captions_for(
     texts = [CaptionText(text=text, kind="user", language=user_language) for text in user_captions if text.strip()]
     owners = label_words(label or "")
     label_language = user_language or languages[0]
+    said_of_label: list[Name] = []
     if owners:
         texts.append(CaptionText(text=owners, kind="label", language=label_language))
+        said_of_label.append(Name(text=owners, language=label_language))
     for language in languages:
         told = [(stretch, _facts_texts(facts, stretch, choose, language)) for stretch, facts in stretches]
         if not owners:
             texts += [_of(stretch, text, "facts", language) for stretch, of_facts in told for text in of_facts]
             continue
         names = named(owners, language, glossary)
+        said_of_label += spoken(owners, language, glossary)
         name = owners if language == label_language or not names else names[0]
         sport_name = label_words(sport)
         if language != label_language:
@@ -113,7 +118,12 @@ def captions_for(
             for phrasing, text in zip(choose.sample(phrasings, len(MOVEMENTS_TOLD)), of_facts, strict=False):
                 said_of = phrasing.format(label=name, sport=sport_name, facts=text)
                 texts.append(_of(stretch, said_of, "label", language))
-    return Captions(key=key, texts=list(dict.fromkeys(texts)), facts=[fact for _, facts in stretches for fact in facts])
+    return Captions(
+        key=key,
+        texts=list(dict.fromkeys(texts)),
+        facts=[fact for _, facts in stretches for fact in facts],
+        names=tuple(dict.fromkeys(said_of_label)),
+    )
 
 
 def write_captions(lake: Lake, captions: Captions) -> None:

@@ -1,4 +1,5 @@
-"""What movements are called, sport by sport: names and synonyms in each language, and phrasings of that sport.
+"""What movements are called, sport by sport: names and synonyms in each language, what somebody does in them in other
+words, and phrasings of captions of that sport.
 
 Glossaries are data: the project's own in `sports/`, a user's in the lake's folder `glossary/`, one YAML file each. A
 sport without a glossary, or a label that none knows, is written as its owner wrote it.
@@ -11,7 +12,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from posellm_assets.keys import slug
 from posellm_assets.lake import Lake
@@ -23,16 +24,26 @@ from posellm_assets.yaml_files import explained, read_yaml
 Names = dict[Language, list[str]]
 
 
-class Glossary(Record):
-    """One sport: its folders in the drop zone, its name, its movements by any key, and more phrasings of captions.
+class Name(Record):
+    """What a movement is called in a language, or, where `told`, what somebody does in it, in the third person."""
 
-    A phrasing begins with {label} and a name before a colon is what a description is recognised by, so it reads
-    "{label} ...: {facts}".
+    text: str
+    language: str
+    told: bool = False
+
+
+class Glossary(Record):
+    """One sport: its folders in the drop zone, its name, its movements by any key, what somebody does in them by the
+    same keys, and more phrasings of captions.
+
+    What is told may hold {side}, of a movement whose label names one. A phrasing begins with {label} and a name before
+    a colon is what a description is recognised by, so it reads "{label} ...: {facts}".
     """
 
     folders: list[str] = Field(min_length=1)
     sport: dict[Language, str] = Field(default_factory=dict)
     terms: dict[str, Names] = Field(default_factory=dict)
+    told: dict[str, Names] = Field(default_factory=dict)
     captions: dict[Language, list[str]] = Field(default_factory=dict)
 
     @field_validator("captions")
@@ -44,12 +55,26 @@ class Glossary(Record):
                 raise ValueError(f"{pattern!r}: begins with {{label}}, holds {{facts}}, and may hold {{sport}}")
         return captions
 
+    @model_validator(mode="after")
+    def _of_its_movements(self) -> "Glossary":
+        unknown = sorted(self.told.keys() - self.terms.keys())
+        if unknown:
+            raise ValueError(f"told: {unknown[0]!r} is no key of terms")
+        for text in (text for names in self.told.values() for told in names.values() for text in told):
+            if {name for _, name, _, _ in Formatter().parse(text) if name is not None} - {"side"}:
+                raise ValueError(f"told: {text!r} may hold {{side}} and nothing else in braces")
+        return self
+
     def names(self, label: str) -> Names:
         """The names of the movement that `label`, in words, names in any language; empty where it is not known."""
-        for names in self.terms.values():
+        return self.terms.get(self.term(label), {})
+
+    def term(self, label: str) -> str:
+        """The key of the movement that `label`, in words, names in any language; empty where it is not known."""
+        for key, names in self.terms.items():
             if any(label == name.lower() for spelled in names.values() for name in spelled):
-                return names
-        return {}
+                return key
+        return ""
 
 
 NO_GLOSSARY = Glossary(folders=["none"])
@@ -73,6 +98,7 @@ def glossary_of(sport: str, lake: Lake | None = None) -> Glossary:
                 folders=users.folders,
                 sport=own.sport | users.sport,
                 terms=users.terms | own.terms | users.terms,  # the user's first, and in place of ours
+                told=own.told | users.told,
                 captions=own.captions | users.captions,
             )
     return own
@@ -109,6 +135,34 @@ def named(label: str, language: Language, glossary: Glossary) -> list[str]:
         return names
     sided, sides = words(language)["caption"]["sided"], words(language)["sides"]
     return [sided.format(label=name, side=sides[side]) for name in glossary.names(rest).get(language, [])]
+
+
+def told_of(label: str, language: Language, glossary: Glossary) -> list[str]:
+    """What somebody does in the movement `label` (in words), in `language`; what depends on a side only where it has
+    one."""
+    side, _, rest = label.partition(" ")
+    term, sides = glossary.term(label), words(language)["sides"]
+    if not term and side in words("en")["sides"]:
+        return [text.format(side=sides[side]) for text in glossary.told.get(glossary.term(rest), {}).get(language, [])]
+    return [text for text in glossary.told.get(term, {}).get(language, []) if "{" not in text]
+
+
+def spoken(label: str, language: Language, glossary: Glossary) -> list[Name]:
+    """All that the glossary knows to say of the movement `label` (in words) in `language`."""
+    names = [Name(text=text, language=language) for text in named(label, language, glossary)]
+    return [*names, *(Name(text=text, language=language, told=True) for text in told_of(label, language, glossary))]
+
+
+def movements(languages: Iterable[Language]) -> dict[str, list[Name]]:
+    """All movements of the project's own glossaries by their English names, with what can be said of each."""
+    found: dict[str, list[Name]] = {}
+    for glossary in _shipped():
+        for names in glossary.terms.values():
+            label = names["en"][0].lower()
+            found.setdefault(label, []).extend(
+                one for language in languages for one in spoken(label, language, glossary)
+            )
+    return {label: list(dict.fromkeys(names)) for label, names in found.items()}
 
 
 @cache

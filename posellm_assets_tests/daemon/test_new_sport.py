@@ -96,6 +96,6 @@ def test_a_new_sport_leads_without_a_command_to_a_generation_that_knows_it(own_d
     assert named == ["curling/delivery/00.mp4"], "the broken one is named"
     assert "curling/delivery/00.mp4" in str(overview(lake)["not_used"])
     model = lake.finished_model("all-0002", "stage3")
-    assert {"delivery", "sweep"} <= set(read_json(model / "lengths.json")["labels"]), "the model knows the sport"
+    assert {"delivery", "sweep"} <= set(read_json(model / "taught.json")["movements"]), "the model knows the sport"
     assert read_json(model.parent / "result.json")["parent"], "it goes on from the model of the demo"
     assert (lake.report("all-0002") / "metrics.json").exists()

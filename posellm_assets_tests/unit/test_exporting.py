@@ -115,5 +115,5 @@ def test_what_cannot_be_exported_is_said(tmp_path: Path) -> None:
 
 def test_the_card_warns_of_what_goes_along_with_the_weights() -> None:
     said = model_card("all-0001", "somebody/base", False, 12, "vq-1", {})
-    assert "`vocabulary.json` holds the names of participants, `lengths.json` the texts of the training" in said
+    assert "`vocabulary.json` holds the names of participants, `taught.json` the texts of the training" in said
     assert "base_model: somebody/base" in said

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from posellm_assets.commands.generate import generate_motions
+from posellm_assets.commands.generate import NothingLike, Request, generate_motions
 from posellm_assets.files import read_json
 from posellm_assets.lake import Lake
 from posellm_assets.language.train import train
@@ -45,24 +45,24 @@ def lake_with(folder: Path, tasks: dict[str, float]) -> Lake:
 def test_a_clip_is_continued_and_two_are_joined(tmp_path: Path) -> None:
     lake, out = lake_with(tmp_path, {"continuation": 0.5, "between": 0.5}), tmp_path / "made.json"
     for ends, first, last in (([KEY], [3] * 8, []), ([KEY, OTHER], [3] * 8, [2] * 8)):
-        (motion,) = generate_motions(lake, Settings(), None, out, 0, duration_s=2.0, ends=ends)
+        (one,) = generate_motions(lake, Settings(), Request(ends=ends, duration_s=2.0), out).made
         made = read_json(out)
         assert made["clips"] == ends and made["text"] is None
         assert made["codes"][:8] == first and made["codes"][len(made["codes"]) - len(last) :] == last
         assert len(made["codes"]) == 8 + 10 + len(last), "two seconds are ten codes of four frames at 20 fps"
-        assert motion.duration_s == pytest.approx(len(made["codes"]) / 5)
+        assert one.motion.duration_s == pytest.approx(len(made["codes"]) / 5)
 
 
 def test_what_is_asked_for_twice_or_was_never_learned_is_refused(tmp_path: Path) -> None:
     lake, out = lake_with(tmp_path, {"motion": 1.0}), tmp_path / "made.json"
     with pytest.raises(ValueError, match="say what to generate: a text, or --continue KEY"):
-        generate_motions(lake, Settings(), "a squat", out, 0, ends=[KEY])
+        generate_motions(lake, Settings(), Request("a squat", ends=[KEY]), out)
     with pytest.raises(FileNotFoundError, match=r"gym\.squat\.0000000c has no tokens of"):
-        generate_motions(lake, Settings(), None, out, 0, ends=["gym.squat.0000000c"])
+        generate_motions(lake, Settings(), Request(ends=["gym.squat.0000000c"]), out)
     with pytest.raises(ValueError, match="has not learned the task continuation, only motion"):
-        generate_motions(lake, Settings(), None, out, 0, ends=[KEY])
+        generate_motions(lake, Settings(), Request(ends=[KEY]), out)
     with pytest.raises(ValueError, match=r"have room for \d+ time steps behind a prompt of \d+ tokens, not 1500"):
-        generate_motions(lake, Settings(), "a squat", out, 0, duration_s=300.0)
+        generate_motions(lake, Settings(), Request("a squat", duration_s=300.0), out)
     with pytest.raises(ValueError, match="the text is empty"):
-        generate_motions(lake, Settings(), " ", out, 0)
+        generate_motions(lake, Settings(), Request(" "), out)
     assert not out.exists()

@@ -73,7 +73,7 @@ def model_card(snapshot: str, base: str, adapter: bool, clips: int, lineage: str
         "",
         table(["figure, held out", "value", "n"], rows) if rows else "Not evaluated yet.",
         "",
-        "The model was trained on motions of people. `vocabulary.json` holds the names of participants, `lengths.json` "
+        "The model was trained on motions of people. `vocabulary.json` holds the names of participants, `taught.json` "
         "the texts of the training: before you share it, make sure that they may be shown. The licence is yours to "
         "state.",
     ]

@@ -6,7 +6,6 @@ import torch
 
 from posellm_assets.language.config import SamplingConfig
 from posellm_assets.language.decoding import MotionLM
-from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.sampling import LengthControl
 from posellm_assets.language.tasks import build
 from posellm_assets.language.train import train
@@ -119,13 +118,3 @@ def test_the_nll_of_a_motion_is_that_of_the_plain_model(trained: MotionLM) -> No
         assert torch.allclose(trained.nll_per_code(motions, texts), torch.tensor(expected), atol=1e-4)
     own, other = trained.nll_per_code([SERVE, SERVE], ["serve", "squat"]).tolist()
     assert own < other
-
-
-def test_lengths_come_from_the_text_then_its_label_then_all_clips() -> None:
-    clips = [samples.clip([1] * size, texts) for size, texts in ((10, ("squat", "squat: twice")), (20, ("squat",)))]
-    clips.append(samples.clip([1] * 40, ("serve",)))
-    lengths = Lengths.of(clips, 64)
-    assert lengths.expected("squat: twice") == 10
-    assert lengths.expected("Squat: seven times") == 20 == lengths.labels["squat"]
-    assert lengths.expected("a dance") == lengths.overall == 20
-    assert LengthControl.around(20, SamplingConfig()) == LengthControl(12, 20, 28)

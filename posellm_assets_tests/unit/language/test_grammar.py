@@ -8,12 +8,12 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 
 from posellm_assets.language.config import SamplingConfig
 from posellm_assets.language.decoding import MotionLM
-from posellm_assets.language.lengths import Lengths
 from posellm_assets.language.sampling import LengthControl
+from posellm_assets.language.taught import Taught, TaughtText
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 
 CODES = 12
-SEEN = {"squat": [3, 7, 14, 20]}
+SEEN = (3, 7, 14, 20)
 TEXTS = ["squat", "", "a text about something it never saw 🎾", "serve"]
 
 
@@ -35,8 +35,8 @@ def random_lm(seed: int = 0, layers: int = 1, scale: float = 0.3, **changes: Any
         initializer_range=scale,
         **changes,
     )
-    lengths = Lengths(row_tokens=128, texts={"squat": 20}, labels={}, overall=16, codes=SEEN)
-    return MotionLM(Qwen3ForCausalLM(config), vocabulary, lengths)
+    taught = Taught(row_tokens=128, overall=16, texts={"squat": TaughtText(length=20, codes=SEEN)})
+    return MotionLM(Qwen3ForCausalLM(config), vocabulary, taught)
 
 
 def is_valid(codes: list[int], layers: int) -> bool:
@@ -84,7 +84,7 @@ def test_holding_a_pose_and_a_gait_that_repeats_are_within_reach(period: int) ->
         for code, token in enumerate(lm.vocabulary.codes):
             cycle = code - code % period
             head[lm.vocabulary.codes[cycle + (code + 1) % period]] = body.embed_tokens.weight[token]
-    surely = MotionLM(lm.model, lm.vocabulary, lm.lengths)
+    surely = MotionLM(lm.model, lm.vocabulary, lm.taught)
     [codes] = surely.motion_from_text(["squat"], 0, SamplingConfig(temperature=0), [LengthControl(40, 40, 40)])
     assert codes == [codes[0] - codes[0] % period + (codes[0] + step) % period for step in range(40)]
 
@@ -92,8 +92,8 @@ def test_holding_a_pose_and_a_gait_that_repeats_are_within_reach(period: int) ->
 def test_a_text_may_keep_to_the_codes_that_it_was_seen_with() -> None:
     for layers in (1, 2):
         lm = random_lm(layers=layers)
-        own = {code for code in SEEN["squat"] if code < layers * CODES}
-        lm.lengths.codes["squat"] = sorted(own)
+        own = {code for code in SEEN if code < layers * CODES}
+        lm.taught.texts["squat"] = TaughtText(length=20, codes=tuple(sorted(own)))
         sampling = SamplingConfig(temperature=5.0, top_p=1.0, own_codes=True)
         bounds = [LengthControl(20, 20, 20)] * 2
         seen, unseen = lm.motion_from_text(["squat", "serve"], 0, sampling, bounds)
@@ -136,19 +136,9 @@ def test_of_long_motions_the_ends_are_read_and_of_none_nothing_is_said() -> None
 
 def test_what_the_model_never_learned_is_refused_with_the_reason() -> None:
     lm = random_lm()
-    lm = MotionLM(lm.model, lm.vocabulary, lm.lengths, ("motion", "t2m"))
+    lm = MotionLM(lm.model, lm.vocabulary, lm.taught, ("motion", "t2m"))
     assert lm.motion_from_text(["squat"])
     with pytest.raises(ValueError, match="has not learned the task continuation, only motion, t2m: give continuation"):
         lm.continue_motion([[1, 2, 3]])
     with pytest.raises(ValueError, match="has not learned the task between"):
         lm.between([([1], [2])])
-
-
-def test_the_length_of_an_unseen_text_is_that_of_the_text_most_like_it() -> None:
-    texts = {"a person does a squat": 10, "a person serves in tennis": 30, "一个人在跑步": 50}
-    lengths = Lengths(row_tokens=64, texts=texts, labels={"lunge": 20}, overall=16)
-    assert lengths.expected("A person squats.") == 10
-    assert lengths.expected("someone serves, as in tennis") == 30
-    assert lengths.expected("他在跑步") == 50
-    assert lengths.expected("two lunges") == 20
-    assert lengths.expected("xyz") == lengths.expected("") == 16
