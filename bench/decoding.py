@@ -30,7 +30,6 @@ from statistics import median
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from posellm_assets.language.taught import Taught
 from transformers import LogitsProcessor, LogitsProcessorList, Qwen3Config, Qwen3ForCausalLM
 
 from posellm_assets.lake import FINAL
@@ -38,6 +37,7 @@ from posellm_assets.language.config import ModelConfig, SamplingConfig, StageCon
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.sampling import LengthControl
 from posellm_assets.language.tasks import m2t_prefix, t2m_prefix
+from posellm_assets.language.taught import Taught
 from posellm_assets.language.train import train
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 from posellm_assets.training.backends import Backend

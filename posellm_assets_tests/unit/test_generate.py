@@ -1,11 +1,16 @@
-"""Motions that go on from clips of the lake: what is given stays as it is, and what was not learned is refused."""
+"""Motions from texts, judged and warned of, and motions that go on from clips: what was not learned is refused."""
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from posellm_assets.cli import app
 from posellm_assets.commands.generate import NothingLike, Request, generate_motions
+from posellm_assets.evaluation.config import EvaluatorConfig
+from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.files import read_json
 from posellm_assets.lake import Lake
 from posellm_assets.language.train import train
@@ -66,3 +71,67 @@ def test_what_is_asked_for_twice_or_was_never_learned_is_refused(tmp_path: Path)
     with pytest.raises(ValueError, match="the text is empty"):
         generate_motions(lake, Settings(), Request(" "), out)
     assert not out.exists()
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Lake:
+    """A lake whose model was trained on texts for a moment, with an evaluator that has learned nothing."""
+    lake = lake_with(tmp_path_factory.mktemp("spoken"), {"t2m": 1.0})
+    torch.manual_seed(0)
+    size = layout(BODY).size
+    config = EvaluatorConfig(width=16, embedding_size=8, text_buckets=64)
+    Evaluator(np.zeros(size), np.ones(size), BODY, 20.0, config).eval().save(lake.evaluator("all-0001"))
+    return lake
+
+
+def test_a_motion_is_said_to_be_what_the_evaluator_takes_it_for(spoken: Lake, tmp_path: Path) -> None:
+    out = tmp_path / "made.json"
+    generated = generate_motions(spoken, Settings(), Request("somebody squats", samples=3, seed=5), out)
+    assert generated.asked == "squat: somebody squats" and generated.warning == ""
+    evaluator = Evaluator.load(spoken.evaluator("all-0001"))
+    for number, one in enumerate(generated.made):
+        row = evaluator.probabilities([one.motion], sorted(samples.LABELS))[0]
+        assert row.sum() == pytest.approx(1.0, abs=1e-5)
+        assert one.taken_for == sorted(samples.LABELS)[row.argmax()]
+        assert one.probability == pytest.approx(row.max(), abs=1e-4)
+        said = read_json(out.with_stem(f"made-{number + 1}"))
+        assert (said["asked"], said["taken_for"], said["seed"]) == (generated.asked, one.taken_for, 5 + number)
+
+
+def test_the_best_of_several_is_the_one_most_like_what_was_asked_for(spoken: Lake, tmp_path: Path) -> None:
+    several = generate_motions(spoken, Settings(), Request("a serve", samples=6), tmp_path / "all.json").made
+    (kept,) = generate_motions(
+        spoken, Settings(), Request("a serve", samples=6, best=True), tmp_path / "best.json"
+    ).made
+    evaluator, labels = Evaluator.load(spoken.evaluator("all-0001")), sorted(samples.LABELS)
+    serve = evaluator.probabilities([one.motion for one in several], labels)[:, labels.index("serve")]
+    assert kept.codes == several[int(serve.argmax())].codes and kept.seed == int(serve.argmax())
+    assert (tmp_path / "best.json").exists()
+    with pytest.raises(ValueError, match="give a text and --samples, at least 2"):
+        generate_motions(spoken, Settings(), Request("a serve", best=True), tmp_path / "one.json")
+
+
+def test_without_an_evaluator_nothing_is_said_and_no_best_kept(tmp_path: Path) -> None:
+    lake, out = lake_with(tmp_path, {"t2m": 1.0}), tmp_path / "made.json"
+    (one,) = generate_motions(lake, Settings(), Request("squat"), out).made
+    assert one.taken_for is None and "evaluator" not in one.told("squat")
+    with pytest.raises(ValueError, match="no evaluator, so nothing can tell which motion is best"):
+        generate_motions(lake, Settings(), Request("squat", samples=2, best=True), out)
+
+
+def test_what_was_never_learned_is_warned_of_and_with_strict_refused(spoken: Lake, tmp_path: Path) -> None:
+    out = tmp_path / "made.json"
+    generated = generate_motions(spoken, Settings(), Request("backflip"), out)
+    assert (
+        generated.warning == ("nothing that this model learned is like 'backflip'; it knows: lunge, serve, squat")
+        and out.exists()
+    )
+    out.unlink()
+    with pytest.raises(NothingLike, match="'backflip'"):
+        generate_motions(spoken, Settings(), Request("backflip", strict=True), out)
+    assert not out.exists()
+    run = CliRunner().invoke(app, ["generate", "backflip", "--strict", "--out", str(out), "--lake", str(spoken.root)])
+    assert run.exit_code == 3 and "it knows: lunge, serve, squat" in run.output and not out.exists()
+    run = CliRunner().invoke(app, ["generate", "he squats", "--strict", "--out", str(out), "--lake", str(spoken.root)])
+    assert run.exit_code == 0 and out.exists(), run.output
+    assert "s of motion for 'he squats', which the evaluator takes for" in " ".join(run.output.split())

@@ -17,6 +17,7 @@ from posellm_assets.generations.snapshots import (
 )
 from posellm_assets.lake import Lake
 from posellm_assets.texts.captions import Captions, CaptionText, read_captions, write_captions
+from posellm_assets.texts.glossary import Name
 from posellm_assets_tests.tokens import segment, write_tokens
 
 INFO = VideoInfo(100, 100, 25.0, 2.0, 50, 0, "h264", "yuv420p", False)
@@ -87,6 +88,20 @@ def test_each_text_is_mirrored_in_its_language_and_left_out_where_its_sides_are_
     original, mirrored = pq.read_table(str(lake.examples(snapshot.snapshot, "train"))).to_pylist()
     assert original["texts"] == [text for text, _ in said]
     assert mirrored["texts"] == ["brazo derecho", "右臂", "right, derecha, 右"]
+
+
+def test_what_a_movement_is_called_is_mirrored_with_it(lake: Lake) -> None:
+    said = [Name(text="lado izquierdo", language="es"), Name(text="leans left", language="en", told=True)]
+    names = (*said, Name(text="gauche", language="fr"))
+    write_captions(lake, Captions(key=TRAIN, texts=[], facts=[], names=names))
+    snapshot = frozen(lake, [TRAIN])
+    build_examples(lake, snapshot)
+    original, mirrored = pq.read_table(str(lake.examples(snapshot.snapshot, "train"))).to_pylist()
+    assert original["names"] == [name.model_dump() for name in names]
+    assert mirrored["names"] == [
+        {"text": "lado derecho", "language": "es", "told": False},
+        {"text": "leans right", "language": "en", "told": True},
+    ]
 
 
 def test_the_facts_of_one_stretch_are_not_told_of_another(lake: Lake) -> None:

@@ -8,6 +8,7 @@ from posellm_assets.language.config import Task
 from posellm_assets.language.packing import IGNORE, collate, pack
 from posellm_assets.language.tasks import build, draw_epoch, fit_texts, t2m_prefix, windows
 from posellm_assets.language.vocabulary import Vocabulary
+from posellm_assets.texts.glossary import Name
 from posellm_assets_tests.unit.language import samples
 
 CODES = [3, 1, 4, 1, 5, 9, 2, 6]
@@ -244,3 +245,33 @@ def test_a_question_is_read_before_the_motion_and_takes_its_room() -> None:
     clip = TrainingClip("k", None, (View(tuple(CODES), ("serve",), question=asked),))
     [drawn] = draw_epoch([clip], stage, vocabulary, random.Random(0))
     assert drawn.prefix == example.prefix
+
+
+def test_a_motion_is_asked_for_in_many_ways_with_its_label_in_front_as_often_as_not() -> None:
+    vocabulary = samples.vocabulary()
+    names = (Name(text="squat", language="en"), Name(text="sits down and gets up", language="en", told=True))
+    view = View(tuple(CODES), ("squat", "A person bends the knees."), "squat", names=names)
+    clips, stage = [TrainingClip("k", "squat", (view,))] * 400, samples.stage(tasks={"t2m": 1.0}, row_tokens=128)
+
+    def prompts(seed: int) -> list[str]:
+        examples = draw_epoch(clips, stage, vocabulary, random.Random(seed))
+        return [vocabulary.decode_text(example.prefix[1:-1]) for example in examples]
+
+    asked = prompts(0)
+    assert asked == prompts(0) != prompts(1)
+    assert len(set(asked)) > 200, "hardly any is the same"
+    told = [prompt.casefold().strip(".!") for prompt in asked]
+    assert {"squat", "a person bends the knees"} <= set(told), "the clip's own texts stay among them"
+    named = sum(prompt.startswith("squat: ") for prompt in asked)
+    assert 0.3 < named / len(asked) < 0.6
+    assert sum("gets up" in prompt for prompt in told) > 40
+
+
+def test_a_way_to_ask_takes_no_room_that_the_motion_needs() -> None:
+    vocabulary = samples.vocabulary()
+    view = View(tuple(CODES * 6), ("squat",), "squat", names=(Name(text="squat", language="en"),))
+    stage = samples.stage(tasks={"t2m": 1.0})
+    generator = random.Random(0)
+    for _ in range(50):
+        [example] = draw_epoch([TrainingClip("k", "squat", (view,))], stage, vocabulary, generator)
+        assert len(example) <= 64 and example.answer[:-1] == vocabulary.encode_codes(CODES * 6)

@@ -58,7 +58,7 @@ def test_words_that_were_never_taught_are_understood_by_what_they_mean(folder: P
 
 
 def test_an_encoder_that_is_not_there_or_pickled_is_refused_with_the_setting(folder: Path, tmp_path: Path):
-    with pytest.raises(ValueError, match="language.text_encoder"):
+    with pytest.raises(ValueError, match=r"language\.text_encoder"):
         TextEncoder.load(str(tmp_path / "nothing"))
     for path in folder.iterdir():
         if path.suffix != ".safetensors":

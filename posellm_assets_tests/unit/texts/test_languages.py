@@ -87,6 +87,12 @@ def test_the_owners_label_wins_in_their_language_and_where_nobody_knows_it():
     assert all(text.text.startswith("sentadilla") for text in texts if text.language == "es")
     assert all(text.text.startswith("squat") for text in texts if text.language == "en")
     assert all(text.text.startswith("my own thing") for text in captions("my own thing").texts)
+    assert [
+        (name.text, name.language) for name in captions("Sentadilla", languages=("es", "en")).names if not name.told
+    ] == [
+        ("sentadilla", "es"),
+        ("squat", "en"),
+    ]
     english = captions("squat", languages=("es",), user_language="en").texts
     assert (english[0].text, english[0].language) == ("squat", "en")
     assert all(text.text.startswith("sentadilla") for text in english[1:])
@@ -145,6 +151,8 @@ def test_a_user_adds_a_sport_or_a_movement_with_a_file_in_the_lake(tmp_path):
         ("folders: [curling]\nterms:\n  sweep: {xx: [sweep]}\n", "xx"),
         ("folders: [curling]\ncaptions:\n  en: ['a fine {label}: {facts}']\n", "begins with"),
         ("folders: [curling]\ncaptions:\n  en: ['{label}: {score}']\n", "begins with"),
+        ("folders: [curling]\ntold:\n  sweep: {en: [sweeps]}\n", "no key of terms"),
+        ("folders: [curling]\nterms: {s: {en: [s]}}\ntold: {s: {en: ['{who} sweeps']}}\n", "may hold {side}"),
         ("folders: [\n", "not YAML"),
     ],
 )

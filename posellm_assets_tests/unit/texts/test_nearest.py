@@ -4,7 +4,13 @@ from posellm_assets.texts.glossary import Name, glossary_of, spoken
 from posellm_assets.texts.nearest import Nearest
 from posellm_assets.texts.words import Stems, Words
 
-LABELS = {"squat": "fitness", "jumping jack": "fitness", "kick": "football", "left lunge": "fitness", "right lunge": "fitness"}
+LABELS = {
+    "squat": "fitness",
+    "jumping jack": "fitness",
+    "kick": "football",
+    "left lunge": "fitness",
+    "right lunge": "fitness",
+}
 
 
 def nearest(*languages: str, **texts: str) -> Nearest:
@@ -92,6 +98,11 @@ def test_words_weigh_by_how_few_movements_use_them_and_order_counts_a_little():
 
 def test_stems_are_alike_where_words_are():
     stems = Stems(["en"])
-    for group in (["squat", "squats", "squatting"], ["serve", "serves", "serving"], ["lunge", "lunging"], ["run", "ran"]):
+    for group in (
+        ["squat", "squats", "squatting"],
+        ["serve", "serves", "serving"],
+        ["lunge", "lunging"],
+        ["run", "ran"],
+    ):
         assert len({tuple(stems.of(word)) for word in group}) == 1, group
     assert stems.of("a person does it again") != [] and stems.of("a person does a squat") == stems.of("squat")

@@ -39,7 +39,11 @@ def test_english_names_are_put_in_the_plural_with_an_article_and_as_verbs():
         "jogging",
     ]
     assert [forms[text]["verbs"] for text in ("squat", "punch")] == ["squats", "punches"]
-    assert [forms[text]["a"] for text in ("lunge", "arm raise", "high knees")] == ["a lunge", "an arm raise", "high knees"]
+    assert [forms[text]["a"] for text in ("lunge", "arm raise", "high knees")] == [
+        "a lunge",
+        "an arm raise",
+        "high knees",
+    ]
     assert [forms[text]["names"] for text in ("jumping jack", "punch")] == ["jumping jacks", "punches"]
     assert "ing" not in forms["jumping jack"], "nobody is jumping jacking"
 
