@@ -96,7 +96,7 @@ def trained(lake: Lake, settings: Settings, folder: Path, seed: int) -> MotionLM
         train=lake.examples(snapshot, "train"),
         model=settings.language.model,
         codebook_size=codebook.size,
-        layers=codebook.layers,
+        codes_per_step=codebook.codes_per_step,
         lineage=lineage,
         tokenizer=lake.tokenizer(lineage),
         seed=seed,
@@ -138,7 +138,7 @@ def print_motion(
     clips = originals(read_examples(lake.examples(snapshot.snapshot, "train")))
     if said := {text.casefold() for clip in clips for text in clip.texts} & {text.casefold() for text in typed}:
         sys.exit(f"sentences that are training texts: {', '.join(sorted(said))}")
-    filmed = with_motions(clips, motions_of(lake, snapshot), tokenizer.layers)
+    filmed = with_motions(clips, motions_of(lake, snapshot), tokenizer)
     nearest = [filmed[index].motion for index in nearest_by_text([clip.texts for clip in filmed], typed)]
     retrieved = [label == one for label, one in zip(meant, judged(evaluator, labels, nearest), strict=True)]
     rows = {

@@ -221,7 +221,7 @@ class MotionLM:
         """A motion in pieces that the model was trained on, each at most one of `parts` of a row."""
         if not codes:
             raise ValueError("a motion without codes says nothing")
-        return windows(codes, self.taught.row_tokens // parts, self.vocabulary.layers)
+        return windows(codes, self.taught.row_tokens // parts, self.vocabulary.codes_per_step)
 
     def _bounds(
         self,

@@ -168,8 +168,8 @@ def _others(
     for label, said in movements(languages).items():
         called = {tuple(stems.of(name.text)) for name in said if not name.told}
         if not called & taught and called - used:
-            names = [name for name in said if not name.told]
-            found.append(_Movement(label, False, [name.text for name in names], names))
+            by_name = [name for name in said if not name.told]
+            found.append(_Movement(label, False, [name.text for name in by_name], by_name))
     return found
 
 
