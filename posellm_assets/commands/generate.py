@@ -170,7 +170,7 @@ def _judged(lake: Lake, champion: Release, model: MotionLM, request: Request, ma
             why = f"{folder} holds no evaluator" if not folder.is_dir() else "the model knows fewer than two movements"
             raise ValueError(f"{why}, so nothing can tell which motion is best: leave --best out")
         return list(made)
-    evaluator = Evaluator.load(folder)
+    evaluator = Evaluator.load(check_model(folder))
     motions = [one.motion for one in made]
     probabilities = evaluator.probabilities(motions, labels)
     judged = [

@@ -104,6 +104,7 @@ class EvaluateJob(Job):
     losses: dict[str, Path] = Field(default={}, description="Stage name to its losses.jsonl")
     snapshot: Path | None = Field(default=None, description="Manifest of the snapshot (JSON), shown in the report")
     sampling: SamplingConfig = SamplingConfig()
+    text_encoder: str | None = Field(default=None, description="As `language.text_encoder` of the settings")
     generation: str = Field(default="this model", description="The key of its snapshot, for the table of retention")
     champion: ChampionReport | None = Field(default=None, description="The released model; none where there is none")
     earlier: dict[str, Path] = Field(

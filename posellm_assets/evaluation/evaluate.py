@@ -51,7 +51,7 @@ def run(job: EvaluateJob, report: Report) -> dict[str, Any]:
     started_s = time.process_time()
     train = read_examples(job.train)
     filmed = originals(train)
-    model = MotionLM.load(job.model)
+    model = MotionLM.load(job.model, job.text_encoder)
     tokenizer = MotionTokenizer.load(job.tokenizer)
     test = _readable(model, read_filmed(job.test, job.motions, tokenizer), report)
     evaluator = Evaluator.load(job.evaluator)
@@ -162,7 +162,7 @@ def _sentences(
     job: EvaluateJob, model: MotionLM, train: Sequence[MotionExample], sports: Mapping[str, str]
 ) -> tuple[list[Sentence], list[Sentence]]:
     """The sentences to ask, and those that the model was taught, so that they say nothing."""
-    taught = {text for example in train for text in example.texts} | model.lengths.texts.keys()
+    taught = {text for example in train for text in example.texts} | model.taught.texts.keys()
     names = {label: job.names.get(label, {"en": label}) for label in sports}
     asked, left_out = phrasings.sentences(names, taught, job.config, job.seed)
     return [one for one in asked if model.has_room(one.text)], left_out

@@ -68,6 +68,7 @@ def _measure(lake: Lake, settings: Settings, snapshot: Snapshot, model: Path, ou
         names=_names(lake, settings, snapshot),
         rendered=rendered_in(snapshot),
         sampling=settings.language.sampling,
+        text_encoder=settings.language.text_encoder,
         snapshot=lake.snapshot(snapshot.snapshot),
         generation=snapshot.snapshot,
         out=out,

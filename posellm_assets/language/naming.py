@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.records import Record
-from posellm_assets.texts.captions import label_words
 
 
 class Naming(Record):
@@ -20,7 +19,7 @@ def say(model: MotionLM, codes: Sequence[int]) -> Naming:
 
     The likelihood of a movement is that of its name as the beginning of the text, among all the names.
     """
-    labels = sorted({label_words(label) for label in model.lengths.labels})
+    labels = sorted(model.taught.movements)
     likelihoods: dict[str, float] = {}
     if labels:
         shares = model.score_labels([codes], labels)[0].softmax(0).tolist()

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from posellm_assets.checksums import SUMS, DamagedFile, record
 from posellm_assets.cli import app
-from posellm_assets.commands.generate import generate_motions
+from posellm_assets.commands.generate import Request, generate_motions
 from posellm_assets.commands.status import overview
 from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.motion import MOTION, MOTION_TOKENS
@@ -258,11 +258,11 @@ def test_a_damaged_line_of_the_registry_stops_no_intake_and_loses_nothing(lake: 
 
 def test_a_damaged_model_does_not_generate_and_the_sentence_says_which_file(lake: Lake, tmp_path: Path) -> None:
     out = tmp_path / "x.npy"
-    generate_motions(lake, load_settings(lake), "a squat", out, seed=0, duration_s=1.0)
+    generate_motions(lake, load_settings(lake), Request("a squat", duration_s=1.0), out)
     weights = next(lake.root.glob("models/*/*/final/model.safetensors"))
     flipped(weights)
     with pytest.raises(DamagedFile, match=r"model\.safetensors is damaged .* copy the model's folder back"):
-        generate_motions(lake, load_settings(lake), "a squat", out, seed=0, duration_s=1.0)
+        generate_motions(lake, load_settings(lake), Request("a squat", duration_s=1.0), out)
 
 
 def test_the_command_names_what_is_wrong_and_ends_with_1_until_it_is_repaired(lake: Lake) -> None:
