@@ -15,6 +15,7 @@ from posellm_assets import files
 
 _FILE = "vocabulary.json"
 _END_OF_TEXT = "<|endoftext|>"
+_REMEMBERED = 50_000  # texts with their ids: ways to ask for a movement hardly ever come twice
 _MARKERS = (
     "<MOT_BEGIN>",
     "<MOT_END>",
@@ -106,6 +107,8 @@ class Vocabulary:
     def encode_text(self, text: str) -> list[int]:
         """The ids of a text. Names of special tokens in it are spelled out like any other characters."""
         if text not in self._text_ids:
+            if len(self._text_ids) >= _REMEMBERED:
+                self._text_ids.clear()
             encoded = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)
             self._text_ids[text] = list(encoded.input_ids)
         return self._text_ids[text]
