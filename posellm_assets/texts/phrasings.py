@@ -6,7 +6,6 @@ learn to understand; figures are taken of sentences that are not drawn here.
 
 import random
 import re
-from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from string import Formatter
@@ -39,17 +38,22 @@ class Asking(Record):
     endings: list[str]
     alike: list[list[str]]
 
-    def fillings(self, name: Name, choose: random.Random) -> dict[str, str]:
-        """What may stand for each word in braces, of those that the name has a form for."""
-        fillings = {"who": choose.choice(self.who), "detail": choose.choice(self.detail)}
+    def forms_of(self, name: Name) -> dict[str, str]:
+        """The name in each form that it has, by what stands for it in braces."""
         if name.told:
-            return {**fillings, "told": name.text}
-        fillings["name"] = name.text
+            return {"told": name.text}
+        found = {"name": name.text}
         for form, rules in self.forms.items():
-            found = next((rule for rule in rules if re.search(rule[0], name.text)), None)
-            if found:
-                fillings[form] = re.sub(*found, name.text)
-        return fillings
+            fitting = next((rule for rule in rules if re.search(rule[0], name.text)), None)
+            if fitting:
+                found[form] = re.sub(*fitting, name.text)
+        return found
+
+    @property
+    def words(self) -> set[str]:
+        """The words of persons, details and patterns."""
+        texts = (*self.who, *self.detail, *self.patterns, *self.told)
+        return {word for text in texts for word in re.sub(r"{\w+}", " ", text).split()}
 
 
 @cache
@@ -70,7 +74,7 @@ def phrased(name: Name, choose: random.Random) -> str:
     if name.language not in LANGUAGES:
         return name.text
     own = asking(name.language)
-    fillings = own.fillings(name, choose)
+    fillings = {**own.forms_of(name), "who": choose.choice(own.who), "detail": choose.choice(own.detail)}
     patterns = [pattern for pattern in (own.told if name.told else own.patterns) if _names(pattern) <= fillings.keys()]
     return " ".join(choose.choice(patterns).format(**fillings).split())
 
@@ -103,12 +107,3 @@ def _mistyped(text: str, choose: random.Random) -> str:
 @cache
 def _names(pattern: str) -> frozenset[str]:
     return frozenset(name for _, name, _, _ in Formatter().parse(pattern) if name)
-
-
-def words_of_asking(languages: Sequence[str]) -> set[str]:
-    """The words that say nothing of a movement: ordinary ones, and those of persons, details and patterns."""
-    found: set[str] = set()
-    for own in (asking(language) for language in languages if language in LANGUAGES):
-        for text in (*own.ordinary, *own.who, *own.detail, *own.patterns, *own.told):
-            found.update(re.sub(r"{\w+}", " ", text).split())
-    return found

@@ -19,7 +19,7 @@ from rapidfuzz.distance import OSA
 from scipy import sparse
 
 from posellm_assets.texts.config import LANGUAGES
-from posellm_assets.texts.phrasings import asking, words_of_asking
+from posellm_assets.texts.phrasings import asking
 
 _PAIR = 0.5  # how much two words in their order count, against one
 _MISTYPED = 0.8  # how much a word counts that differs from one by a typing error
@@ -32,8 +32,8 @@ class Stems:
     """The telling words of texts, as stems, in any of some languages."""
 
     def __init__(self, languages: Iterable[str]):
-        spoken = [language for language in languages if language in LANGUAGES]
-        own, said = [asking(language) for language in spoken], words_of_asking(spoken)
+        own = [asking(language) for language in languages if language in LANGUAGES]
+        said = {word for one in own for word in (*one.ordinary, *one.words)}
         endings = sorted({ending for one in own for ending in one.endings}, key=lambda ending: (-len(ending), ending))
         self._ending = re.compile(f"(?<=[^\\W\\d_]{{3}})(?:{'|'.join(endings)})$") if endings else None
         self._phrases = sorted((word for word in said if _CHINESE.fullmatch(word)), key=len, reverse=True)

@@ -31,7 +31,7 @@ def test_what_people_ask_with_fills_in_nothing_that_is_not_there(language: str):
 def test_english_names_are_put_in_the_plural_with_an_article_and_as_verbs():
     forms = {}
     for text in ("squat", "lunge", "run", "punch", "jumping jack", "arm raise", "high knees", "jog"):
-        forms[text] = asking("en").fillings(Name(text=text, language="en"), random.Random(0))
+        forms[text] = asking("en").forms_of(Name(text=text, language="en"))
     assert [forms[text]["ing"] for text in ("squat", "lunge", "run", "jog")] == [
         "squatting",
         "lunging",
