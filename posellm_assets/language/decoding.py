@@ -30,7 +30,7 @@ from posellm_assets.language.tasks import (
     windows,
 )
 from posellm_assets.language.taught import Taught
-from posellm_assets.language.text_encoder import TextEncoder
+from posellm_assets.language.text_encoder import SentenceEncoder
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.texts.words import Words
 
@@ -66,7 +66,7 @@ class MotionLM:
         return cls(
             model,
             vocabulary,
-            Taught.read(folder, TextEncoder.load(text_encoder) if text_encoder else Words),
+            Taught.read(folder, SentenceEncoder.load(text_encoder) if text_encoder else Words),
             Origin.read(folder).tasks,
         )
 

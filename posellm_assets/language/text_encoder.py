@@ -18,14 +18,14 @@ _BATCH = 64
 _MAX_TOKENS = 128
 
 
-class TextEncoder:
+class SentenceEncoder:
     """Texts to unit vectors; as `compare` of `Nearest`, how near texts are to each other."""
 
     def __init__(self, tokenizer: Any, model: Any):
         self._tokenizer, self._model = tokenizer, model.eval()
 
     @classmethod
-    def load(cls, source: str) -> "TextEncoder":
+    def load(cls, source: str) -> "SentenceEncoder":
         """The encoder of a Hugging Face id or a local folder; ValueError where there is none that can be read."""
         try:
             tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)

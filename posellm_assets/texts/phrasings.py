@@ -26,7 +26,7 @@ _CASE_SHARES = (0.5, 0.25, 0.2, 0.05)
 _ENDS, _END_SHARES = ("", ".", "!", "..."), (0.6, 0.3, 0.07, 0.03)
 
 
-class Asking(Record):
+class WaysToAsk(Record):
     """How people ask in one language, and what their words say; `asking/en.yaml` tells what each key means."""
 
     forms: dict[str, list[tuple[str, str]]]
@@ -57,10 +57,10 @@ class Asking(Record):
 
 
 @cache
-def asking(language: str) -> Asking:
+def asking(language: str) -> WaysToAsk:
     """How people ask in one of `config.LANGUAGES`."""
     content = files(__package__).joinpath("asking", f"{language}.yaml").read_text(encoding="utf-8")
-    return Asking.model_validate(yaml.safe_load(content))
+    return WaysToAsk.model_validate(yaml.safe_load(content))
 
 
 def phrased(name: Name, choose: random.Random) -> str:

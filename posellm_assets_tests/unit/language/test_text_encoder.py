@@ -6,7 +6,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-from posellm_assets.language.text_encoder import TextEncoder
+from posellm_assets.language.text_encoder import SentenceEncoder
 from posellm_assets.texts.glossary import Name
 from posellm_assets.texts.nearest import Nearest
 
@@ -40,7 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_vector_of_a_text_is_the_mean_of_its_words_whatever_stands_beside_it(folder: Path):
-    encoder = TextEncoder.load(str(folder))
+    encoder = SentenceEncoder.load(str(folder))
     alone, beside = encoder.embed(["squat"])[0], encoder.embed(["squat", "a person does a serve"])[0]
     assert np.allclose(alone, beside, atol=1e-5) and np.linalg.norm(alone) == pytest.approx(1.0, abs=1e-5)
     assert np.allclose(encoder.embed(["genuflect"])[0], alone, atol=1e-5)
@@ -50,7 +50,7 @@ def test_words_that_were_never_taught_are_understood_by_what_they_mean(folder: P
     names = {label: [Name(text=label, language="en")] for label in ("squat", "serve")}
     taught = {label: label for label in names}
     by_words, by_meaning = (
-        Nearest(taught, names, ["en"], *compare) for compare in ((), (TextEncoder.load(str(folder)),))
+        Nearest(taught, names, ["en"], *compare) for compare in ((), (SentenceEncoder.load(str(folder)),))
     )
     assert not by_words("genuflect").known
     assert (by_meaning("genuflect").label, by_meaning("genuflect").known) == ("squat", True)
@@ -59,10 +59,10 @@ def test_words_that_were_never_taught_are_understood_by_what_they_mean(folder: P
 
 def test_an_encoder_that_is_not_there_or_pickled_is_refused_with_the_setting(folder: Path, tmp_path: Path):
     with pytest.raises(ValueError, match=r"language\.text_encoder"):
-        TextEncoder.load(str(tmp_path / "nothing"))
+        SentenceEncoder.load(str(tmp_path / "nothing"))
     for path in folder.iterdir():
         if path.suffix != ".safetensors":
             (tmp_path / path.name).write_bytes(path.read_bytes())
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(ValueError, match=r"\*\.safetensors"):
-        TextEncoder.load(str(tmp_path))
+        SentenceEncoder.load(str(tmp_path))

@@ -60,7 +60,7 @@ def test_chat_lines_are_a_question_and_its_answer(source: Path, tmp_path: Path) 
 def test_parquet_holds_the_examples_as_they_are(source: Path, tmp_path: Path) -> None:
     export_dataset(source, "parquet", tmp_path / "out", {})
     assert pq.read_table(tmp_path / "out" / "train.parquet").to_pylist() == (
-        [{**row, "texts_of_parts": None} for row in pq.read_table(source / "train.parquet").to_pylist()]
+        [{**row, "texts_of_parts": None, "names": None} for row in pq.read_table(source / "train.parquet").to_pylist()]
     )
 
 
