@@ -81,7 +81,7 @@ def _owed(
     """The registered videos that get a partition now, and the runs to ask for."""
     order = instance.get_dynamic_partitions(videos.name or "")
     there = set(order)
-    missing = [key for key in registry_of(lake).sha256_of if key not in there]
+    missing = [key for key in registry_of(lake).sha256_of.copy() if key not in there]
     added = missing[: settings.footage.max_files_per_tick]
     limit = settings.automation.max_videos_per_run
     return added, asked_for(instance, [*order, *added], unfinished_videos(lake), runs, limit)

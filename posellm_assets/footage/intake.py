@@ -89,7 +89,7 @@ def look(
     registry = registry_of(lake)
     if state.lake != str(lake.root):
         state = WatchState(lake=str(lake.root))
-    suspects = {*state.settling, *islice(registry.known, state.checked, state.checked + CHECKED_AGAIN)}
+    suspects = {*state.settling, *islice(registry.known.copy(), state.checked, state.checked + CHECKED_AGAIN)}
     listing = list_footage(raw, registry.known, suspects)
     changes = diff(listing.files, registry.known, state.settling, now_s, config.settle_s)
     outcomes, left = [], dict.fromkeys(changes.new)
@@ -134,7 +134,7 @@ def status(lake: Lake) -> Status:
     raw = drop_zone(lake)
     listing = list_footage(raw) if raw.exists() else Listing()
     registry = registry_of(lake)
-    there = [outcome for path, outcome in registry.latest.items() if listing.files.get(path) == outcome.stamp]
+    there = [outcome for path, outcome in registry.latest.copy().items() if listing.files.get(path) == outcome.stamp]
     return Status(
         videos=dict(sorted(Counter(sport_of(key) for key in registry.sha256_of).items())),
         duplicates={outcome.path: outcome.key or "" for outcome in there if outcome.status == "duplicate"},
@@ -153,14 +153,14 @@ def videos_still_there(lake: Lake) -> set[str]:
     listing = list_footage(drop_zone(lake), registry.known)
     if registry.key_of and not listing.files:
         raise FileNotFoundError(f"{lake.raw} holds none of {len(registry.key_of)} registered videos; is it mounted?")
-    return {outcome.key for path, outcome in registry.latest.items() if outcome.key and path in listing.files}
+    return {outcome.key for path, outcome in registry.latest.copy().items() if outcome.key and path in listing.files}
 
 
 def quarantined(listing: Listing, registry: Registry) -> dict[str, str]:
     """The reason for everything in the drop zone that cannot be used as it is now, by path."""
     found = {
         path: outcome.reason or ""
-        for path, outcome in registry.quarantined.items()
+        for path, outcome in registry.quarantined.copy().items()
         if listing.files.get(path) == outcome.stamp
     }
     return dict(sorted({**found, **listing.refused}.items()))
@@ -170,7 +170,7 @@ def _to_look_at_again(raw: Path, listing: Listing, registry: Registry) -> list[s
     """Quarantined files whose labels or permissions somebody has changed since."""
     return [
         path
-        for path, outcome in registry.quarantined.items()
+        for path, outcome in registry.quarantined.copy().items()
         if outcome.retry_after_ns is not None
         and listing.files.get(path) == outcome.stamp
         and labels_changed_ns(raw / path) != outcome.retry_after_ns

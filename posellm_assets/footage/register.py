@@ -233,7 +233,7 @@ def _holds(raw: Path, source: str, sha256: str) -> bool:
 
 
 def _other_places(registry: Registry, manifest: FootageManifest) -> list[str]:
-    places = (outcome.path for outcome in registry.latest.values() if outcome.key == manifest.key)
+    places = (outcome.path for outcome in registry.latest.copy().values() if outcome.key == manifest.key)
     return sorted(path for path in places if path != manifest.source)
 
 

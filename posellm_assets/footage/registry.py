@@ -48,7 +48,10 @@ class Outcome(Record):
 
 
 class Registry:
-    """The outcomes of all files, kept in memory and brought up to date by `refresh`."""
+    """The outcomes of all files, kept in memory and brought up to date by `refresh`.
+
+    Files are read in threads, which add to it at any moment: go through a `copy()` of what it holds.
+    """
 
     def __init__(self, path: Path):
         self.path = path

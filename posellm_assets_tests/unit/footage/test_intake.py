@@ -6,8 +6,9 @@ import pytest
 
 from posellm_assets.footage import intake, reading
 from posellm_assets.footage.config import FootageConfig
-from posellm_assets.footage.intake import Look, WatchState, look, status
+from posellm_assets.footage.intake import Look, WatchState, look, quarantined, status
 from posellm_assets.footage.registry import registry_of
+from posellm_assets.footage.scan import Listing, Stamp
 from posellm_assets.lake import Lake
 from posellm_assets_tests.clips import write_clip
 from posellm_assets_tests.waits import HANG_S
@@ -197,6 +198,28 @@ def test_a_file_that_takes_longer_than_a_look_is_read_once_and_holds_up_no_other
     assert begun == ["tennis/a slow.mp4", "tennis/b.mp4"], "each is read once"
     assert watcher.look().waiting == 0
     assert {outcome.path for outcome in registry_of(lake).log} == {"tennis/a slow.mp4", "tennis/b.mp4"}
+
+
+def test_what_is_read_in_a_thread_may_come_while_a_look_goes_through_what_is_known(lake: Lake) -> None:
+    for number in range(3):
+        (lake.raw / f"{number}.mp4").write_text("outside of a sport's folder")
+    (lake.raw / "tennis").mkdir()
+    for number in range(3):
+        (lake.raw / "tennis" / f"{number}.mp4").write_text("not a video")
+    found = Watcher(lake).look()
+    registry = registry_of(lake)
+
+    class Grows(dict[str, Stamp]):
+        """The files of a listing, to which a thread comes while they are looked up."""
+
+        def get(self, path: str, default: Stamp | None = None) -> Stamp | None:
+            another = registry.latest[path].model_copy(update={"path": f"tennis/{len(registry.log)}.mp4"})
+            with registry.writing():
+                registry.append(another)
+            return super().get(path, default)
+
+    listing = Listing(files=Grows(registry.known.copy()))
+    assert quarantined(listing, registry).keys() == {path for path in found.quarantine if "/" in path}
 
 
 def test_large_files_are_read_after_all_others(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
