@@ -2,7 +2,7 @@
 
 Claim: of mutated clips in five containers and mutated motion capture, landmarks, tables, arrays and sidecars, each is
 registered and read to its end, or refused with a reason. Nothing else is raised, no process dies, grows by 1 GB or
-takes 30 s for one file, and every whole clip behind them in the drop zone is registered.
+takes 30 s of CPU for one file, and every whole clip behind them in the drop zone is registered.
 
 Bytes are flipped, zeroed, overwritten, cut out or doubled, under a seed. Batches are looked at by a process each, one
 file a look, as the sensor does; what was registered is then read, the rest goes the way of `posellm import motion`.
@@ -49,7 +49,8 @@ from posellm_assets.poses.poses import InvalidPoses, Poses
 from posellm_assets.poses.quality import assess
 from posellm_assets.poses.subjects import subject_of
 
-LIMIT_S = 30
+LIMIT_S = 30  # of CPU: a busy machine is no fault of a file
+HANG_S = 900
 LIMIT_BYTES = 1 << 30
 BATCH = 250
 EVERY = 25  # a whole clip stands behind so many mutated files
@@ -161,7 +162,7 @@ def work(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     lake, state, now_s = Lake(folder), WatchState(), 1000.0
     while True:
-        found = look(lake, FootageConfig(settle_s=0, max_files_per_tick=1), state, now_s)
+        found = look(lake, FootageConfig(settle_s=0, max_files_per_tick=1, tick_budget_s=HANG_S), state, now_s)
         state, now_s = found.state, now_s + 10
         if not found.outcomes:
             break
@@ -212,11 +213,11 @@ def imported(path: Path) -> str:
 
 def tell(name: str, what: str) -> None:
     """Write a line for the parent, at once."""
-    print(json.dumps({"file": name, "what": what}), flush=True)
+    print(json.dumps({"file": name, "what": what, "cpu_s": time.process_time()}), flush=True)
 
 
 def run_batch(folder: Path, log: Path) -> tuple[Counter[str], list[str], float]:
-    """Counts of outcomes, faults, and the most seconds between two lines of a batch."""
+    """Counts of outcomes, faults, and the most CPU seconds between two lines of a batch."""
     counts: Counter[str] = Counter()
     faults: list[str] = []
     slowest_s, last = 0.0, "nothing yet"
@@ -225,23 +226,21 @@ def run_batch(folder: Path, log: Path) -> tuple[Counter[str], list[str], float]:
             [sys.executable, __file__, "--work", str(folder)], stdout=subprocess.PIPE, stderr=errors, text=True
         )
         assert child.stdout
-        began = time.monotonic()
-        registered = set()
+        registered, used_s = set(), 0.0
         while True:
-            # the start loads the libraries, which is no file's time
-            if not select.select([child.stdout], [], [], LIMIT_S + 30)[0]:
+            if not select.select([child.stdout], [], [], HANG_S)[0]:
                 child.kill()
-                faults.append(f"{folder}: over {LIMIT_S} s after {last}")
+                faults.append(f"{folder}: hangs after {last}")
                 break
             line = child.stdout.readline()
             if not line:
                 break
             said = json.loads(line)
-            took_s, began = time.monotonic() - began, time.monotonic()
+            took_s, used_s = said["cpu_s"] - used_s, said["cpu_s"]
             if last != "nothing yet":
                 slowest_s = max(slowest_s, took_s)
                 if took_s > LIMIT_S:
-                    faults.append(f"{folder}: {said['file']} took {took_s:.0f} s")
+                    faults.append(f"{folder}: {said['file']} took {took_s:.0f} s of CPU")
             last = said["file"]
             counts[said["what"].split(":")[0]] += 1
             if said["what"] == "registered":
@@ -279,7 +278,7 @@ def main() -> int:
     counts = sum((one for one, _, _ in found), Counter[str]())
     faults = [fault for _, some, _ in found for fault in some]
     print(f"{given.files} files in {time.monotonic() - began:.0f} s: {dict(counts)}")
-    print(f"slowest file {max(slowest for _, _, slowest in found):.1f} s; {len(faults)} faults")
+    print(f"slowest file {max(slowest for _, _, slowest in found):.1f} s of CPU; {len(faults)} faults")
     for fault in faults[:40]:
         print(fault)
     return bool(faults)
