@@ -162,7 +162,8 @@ def _sentences(
     job: EvaluateJob, model: MotionLM, train: Sequence[MotionExample], sports: Mapping[str, str]
 ) -> tuple[list[Sentence], list[Sentence]]:
     """The sentences to ask, and those that the model was taught, so that they say nothing."""
-    taught = {text for example in train for text in example.texts} | model.taught.texts.keys()
+    told = {name.text for movement in model.taught.movements.values() for name in movement.names}
+    taught = {text for example in train for text in example.texts} | model.taught.texts.keys() | told
     names = {label: job.names.get(label, {"en": label}) for label in sports}
     asked, left_out = phrasings.sentences(names, taught, job.config, job.seed)
     return [one for one in asked if model.has_room(one.text)], left_out

@@ -1,10 +1,14 @@
 """The sentences that a model is measured with: right English of any label, 20 in each language, none of them taught."""
 
+import random
+
 import pytest
 
 from posellm_assets.evaluation.config import EvaluationConfig
 from posellm_assets.evaluation.phrasings import Sentence, english_forms, phrasings, sentences, written_alike
 from posellm_assets.texts.config import LANGUAGES
+from posellm_assets.texts.glossary import Name
+from posellm_assets.texts.phrasings import phrased
 
 CONFIG = EvaluationConfig()
 
@@ -46,6 +50,14 @@ def test_what_is_a_training_text_is_left_out_however_it_is_written() -> None:
     asked, left_out = sentences({"squat": {"en": "squat"}}, taught, CONFIG, 0)
     assert [one.text for one in left_out] == [first, second] and len(asked) == 18
     assert not {written_alike(one.text) for one in asked} & {written_alike(text) for text in taught}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_sentence_is_one_that_training_draws(language) -> None:
+    for name in ("squat", "arm raise", "run", "sentadilla", "深蹲"):
+        choose, taught = random.Random(0), Name(text=name, language=language)
+        drawn = {written_alike(phrased(taught, choose)) for _ in range(4000)}
+        assert len(drawn) > 50 and not drawn & {written_alike(text) for text in phrasings(name, language)}
 
 
 def test_more_labels_than_there_is_room_for_get_as_many_sentences_each_drawn_by_the_seed() -> None:
