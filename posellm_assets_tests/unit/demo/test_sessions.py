@@ -63,7 +63,7 @@ def test_a_rendered_session_has_its_feedback_beside_it_and_the_truth_of_both_exe
     parts = tuple(with_faults(part, [DemoRepetition(), DemoRepetition("too fast")]) for part in session.parts)
     short = replace(session, parts=parts, feedback=(Feedback(t=2.0, text="Slow down."),))
     path = render_session(short, tmp_path)
-    assert Labels.beside(path) == Labels(participant=session.participant, feedback=list(short.feedback))
+    assert Labels.beside(path) == Labels(participant=session.participant, feedback=list(short.feedback), rendered=True)
     assert probe(path).frame_count == short.frame_count == sum(part.frame_count for part in parts)
     with np.load(truth_of(path)) as truth:
         assert truth["world"].shape == (short.frame_count, 33, 3)
