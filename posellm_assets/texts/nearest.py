@@ -66,9 +66,9 @@ class Nearest:
             of_label.setdefault(label, {})[text] = None
         alone = of_label.pop(None, {})
         self._movements = [_Movement(None, True, [text], ()) for text in alone]
-        self._movements += [
-            _Movement(label, True, list(own), names.get(label or "", ())) for label, own in of_label.items()
-        ]
+        for label, own in of_label.items():
+            called = names.get(label or "") or [Name(text=label or "", language=languages[0])]
+            self._movements.append(_Movement(label, True, list(own), called))
         self._movements += _others(names, [*texts], languages)
         self._texts = [text for movement in self._movements for text in movement.texts]
         owners = [str(place) for place, movement in enumerate(self._movements) for _ in movement.texts]
