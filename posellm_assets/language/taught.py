@@ -3,7 +3,6 @@
 Kept beside the model. A prompt is asked of the model as what it is nearest to among them, and takes that length.
 """
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -19,7 +18,6 @@ from posellm_assets.records import Record
 from posellm_assets.texts.config import LANGUAGES
 from posellm_assets.texts.glossary import Name
 from posellm_assets.texts.nearest import Compare, Near, Nearest
-from posellm_assets.texts.phrasings import asking
 from posellm_assets.texts.words import Words
 
 _FILE = "taught.json"
@@ -91,21 +89,14 @@ class Taught(Record):
         return self._nearest(prompt) if self.texts or self.movements else Near("", None, 0.0, False)
 
     def asked(self, prompt: str) -> str:
-        """What the model is asked for `prompt`: the label that it is taken for, then those of its words that were
-        taught; where it is taken for a text without a label, that text; `prompt` itself where it is near to nothing,
-        or was taught."""
+        """What the model is asked for `prompt`: its words, with the label that they are taken for in front; where they are
+        taken for a text without a label, that text; the words alone where they are near to nothing, or were taught."""
         if prompt in self.texts or not prompt.strip():
             return prompt
         near = self.near(prompt)
         if not near.known:
             return prompt
-        if near.label is None:
-            return near.text
-        # A word that was never taught is letters to the model, and draws it away from the movement.
-        known = [
-            word for word in prompt.split() if all(part.isdigit() or part in self._words for part in _letters(word))
-        ]
-        return named_prompt(near.label, " ".join(known)) if known else near.label
+        return near.text if near.label is None else named_prompt(near.label, prompt)
 
     def expected(self, prompt: str) -> int:
         """How many codes a motion for `prompt` has: the median of this very text, else of the movement or text that it
@@ -120,16 +111,6 @@ class Taught(Record):
     def codes(self, prompt: str) -> Sequence[int] | None:
         """The codes that the text was seen with; None where it is no text of the training."""
         return self.texts[prompt].codes if prompt in self.texts else None
-
-    @cached_property
-    def _words(self) -> set[str]:
-        """The words of the texts, and of the ways to ask for the movements."""
-        names = [name for movement in self.movements.values() for name in movement.names]
-        own = {name.language: asking(name.language) for name in names if name.language in LANGUAGES}
-        forms = [own[name.language].forms_of(name) for name in names if name.language in own]
-        said = [*self.texts, *self.movements, *(text for one in forms for text in one.values())]
-        said += [word for one in own.values() for word in one.words]
-        return {word for text in said for word in _letters(text)}
 
     @cached_property
     def _nearest(self) -> Nearest:
@@ -149,7 +130,3 @@ class Taught(Record):
         taught = cls.model_validate(files.read_json(folder / _FILE))
         taught._compare = compare
         return taught
-
-
-def _letters(text: str) -> list[str]:
-    return re.findall(r"\w+", text.casefold())

@@ -26,9 +26,7 @@ def taught() -> Taught:
 
 
 def test_a_prompt_is_asked_as_what_it_is_nearest_to_with_its_own_words(taught: Taught):
-    assert taught.asked("Somebody squats in the gym") == "squat: Somebody squats in the gym"
-    assert taught.asked("Somebody squats, 2 times, with Bärbel") == "squat: Somebody squats, 2 times, with"
-    assert taught.asked("sqats") == "squat"
+    assert taught.asked("Somebody squats, 2 times, with Bärbel") == "squat: Somebody squats, 2 times, with Bärbel"
     assert taught.asked("squat") == "squat" and taught.asked("Squat") == "Squat"
     assert taught.asked("squat: both knees bend 9 times") == "squat: both knees bend 9 times"
     assert taught.asked("A tennis player serves.") == "A tennis player serves.", "it was taught as it is"
