@@ -89,8 +89,8 @@ class Taught(Record):
         return self._nearest(prompt) if self.texts or self.movements else Near("", None, 0.0, False)
 
     def asked(self, prompt: str) -> str:
-        """What the model is asked for `prompt`: its words, with the label that they are taken for in front; where they are
-        taken for a text without a label, that text; the words alone where they are near to nothing, or were taught."""
+        """What the model is asked for `prompt`: its words, with the label that they are taken for in front; where they
+        are taken for a text without a label, that text; the words alone where they are near to nothing, or taught."""
         if prompt in self.texts or not prompt.strip():
             return prompt
         near = self.near(prompt)
