@@ -68,8 +68,8 @@ def phrased(name: Name, choose: random.Random) -> str:
 
     In a language whose patterns the project does not have, the name itself.
 
-    >>> phrased(Name(text="squat", language="en"), random.Random(4))
-    'a person does squats'
+    >>> phrased(Name(text="squat", language="en"), random.Random(7))
+    'a kid performs a squat at home'
     """
     if name.language not in LANGUAGES:
         return name.text

@@ -1,9 +1,11 @@
+import doctest
 import random
 import re
 from string import Formatter
 
 import pytest
 
+from posellm_assets.texts import phrasings
 from posellm_assets.texts.config import LANGUAGES
 from posellm_assets.texts.glossary import Name, glossary_of, movements, spoken, told_of
 from posellm_assets.texts.phrasings import asking, dropped, phrased, typed
@@ -55,6 +57,10 @@ def test_a_movement_is_asked_for_in_many_ways_that_all_name_it():
     told = Name(text="sits back and gets up", language="en", told=True)
     assert all(told.text in way for way in drawn(told)) and len(drawn(told)) > 20
     assert drawn(Name(text="Kniebeuge", language="de")) == {"Kniebeuge"}
+
+
+def test_the_example_of_the_docstring_is_what_is_drawn():
+    assert doctest.testmod(phrasings).failed == 0
 
 
 def test_the_same_generator_draws_the_same():
