@@ -32,7 +32,6 @@ from posellm_assets.footage.video import frames, probe
 from posellm_assets.footage.writing import write_timed_video
 from posellm_assets.motion.config import MotionConfig, TokenizerConfig
 from posellm_assets.motion.live import LiveTokens, LiveWindow
-from posellm_assets.motion.representation import layout
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.poses.config import PoseConfig
@@ -81,8 +80,7 @@ def rendered(folder: Path) -> Path:
 
 def tokenizer() -> MotionTokenizer:
     torch.manual_seed(0)
-    network = Network(layout(BODY).size, TokenizerConfig())
-    return MotionTokenizer(network.eval(), TokenizerConfig(), BODY, MotionConfig().fps, (), seed=0)
+    return MotionTokenizer(Network(BODY, TokenizerConfig()).eval(), TokenizerConfig(), BODY, MotionConfig().fps, (), 0)
 
 
 def bare(video: Path) -> float:

@@ -54,7 +54,15 @@ CLIPS = 6
 SETTINGS: dict[str, Any] = {
     "automation": {"rules": {"all": {"min_new_videos": 1_000}}},
     "tokenizer": {
-        **{"codes": 16, "code_size": 8, "width": 16, "encoder_blocks": 1, "decoder_blocks": 1, "windows": [16, 24]},
+        **{
+            "start": "own",
+            "codes": 16,
+            "code_size": 8,
+            "width": 16,
+            "encoder_blocks": 1,
+            "decoder_blocks": 1,
+            "windows": [16, 24],
+        },
         **{"steps": 24, "checkpoint_every": 5, "frames_per_batch": 96, "speeds": [1.0]},
     },
     "language": {

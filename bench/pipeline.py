@@ -114,7 +114,8 @@ def train_language(
 ) -> list[Trained]:
     """Train the stages one after the other, the first from `parent`; the last one's `folder / FINAL` is the model."""
     tokenizer = MotionTokenizer.load(tokenizer_folder)
-    spoken = {"codebook_size": tokenizer.codebook_size, "lineage": tokenizer.lineage, "tokenizer": tokenizer_folder}
+    codes = {"codebook_size": tokenizer.codebook_size, "codes_per_step": tokenizer.codes_per_step}
+    spoken = {**codes, "lineage": tokenizer.lineage, "tokenizer": tokenizer_folder}
     return train_stages(stages, folder, parent, train=examples, model=model, replay=replay, seed=seed, **spoken)
 
 

@@ -49,7 +49,7 @@ from posellm_assets.texts.mirror import mirror_text
 
 KEPT, OF_SCRATCH, MOST_COST = 0.95, 0.9, 0.5
 TOKENIZER = TokenizerConfig(
-    codes=512, steps=2000, checkpoint_every=1000, speeds=(0.8, 0.9, 1.0, 1.1, 1.25), phases=(0, 1, 2, 3)
+    start="own", codes=512, steps=2000, checkpoint_every=1000, speeds=(0.8, 0.9, 1.0, 1.1, 1.25), phases=(0, 1, 2, 3)
 )
 MODEL = ModelConfig(backend="hf")
 STAGES = tuple(

@@ -51,8 +51,9 @@ from posellm_assets.texts.mirror import mirror_text
 
 BUDGET_S = 300.0
 MOST_NATS = 1.6
-# One code for four frames, 512 codes, at the budget of three CPU minutes that the tokenizer is measured at.
+# One layer of 512 codes of each body part, at the budget of three CPU minutes that the tokenizer is measured at.
 TOKENIZER = TokenizerConfig(
+    start="own",
     codes=512,
     steps=4000,
     checkpoint_every=2000,
@@ -156,9 +157,9 @@ def prepare(fit: list[Take], asked: list[Take], folder: Path, console: Console) 
     tokenizer = MotionTokenizer.load(trained.folder)
     report = files.read_json(trained.folder.with_name(RESULT))["held_out"]
     console.print(
-        f"tokenizer, a budget of its own: {trained.cpu_s:.0f} CPU s, {tokenizer.codebook_size} codes for 4 frames, "
-        f"root-aligned MPJPE {report['mpjpe_mm']} mm held out; perplexity {report['perplexity']} of "
-        f"{report['codes']} held-out codes"
+        f"tokenizer, a budget of its own: {trained.cpu_s:.0f} CPU s, {tokenizer.codes_per_step} codes for "
+        f"{tokenizer.frames_per_step} frames, root-aligned MPJPE {report['mpjpe_mm']} mm held out; perplexity "
+        f"{report['perplexity']} of {report['codes']} held-out codes"
     )
     codes = tokenizer.encode_many([take.motion for take in [*fit, *asked]])
     data = Data(fit, asked, tokenizer, folder, codes[: len(fit)], codes[len(fit) :])

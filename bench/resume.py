@@ -138,7 +138,7 @@ def stage_work(folder: Path, stage: str, method: str, parent: Path | None, hub: 
 def tokenizer_work(folder: Path, motions: list[Path], hub: bool) -> tuple[Path, Work]:
     """The tokenizer in `folder`, and the same with a store."""
     out = folder / ("killed" if hub else "calm") / "tokenizer"
-    shape = {"codes": 16, "code_size": 8, "width": 16, "encoder_blocks": 1, "decoder_blocks": 1}
+    shape = {"start": "own", "codes": 16, "code_size": 8, "width": 16, "encoder_blocks": 1, "decoder_blocks": 1}
     config = TokenizerConfig.model_validate(
         {**shape, "windows": [16, 32], "steps": 60, "frames_per_batch": 128, "checkpoint_every": 9}
     )

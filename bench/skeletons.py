@@ -84,7 +84,7 @@ def through_tokens(files: list[Path], folder: Path) -> tuple[list[float], int, f
     motions = {file.stem: resample(motion_from_bvh(file, Declaration()), FPS) for file in files}
     test = [name for name in motions if name.endswith("002")]
     train_files = [_write(motions[name], name, folder) for name in motions if name not in test]
-    config = TokenizerConfig(steps=STEPS, width=128, windows=(16, 32, 64))
+    config = TokenizerConfig(start="own", steps=STEPS, windows=(16, 32, 64))
     job = TokenizerJob(train=train_files, held_out=[], out=folder / "tokenizer", config=config)
     train(job, lambda message: None)
     tokenizer = MotionTokenizer.load(folder / "tokenizer" / FINAL)

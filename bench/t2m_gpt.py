@@ -17,10 +17,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from posellm_assets.motion import representation
+from posellm_assets.motion.augment import mirror
 from posellm_assets.motion.motion import Motion
-from posellm_assets.motion.training_data import mirrored_features, normalisation
+from posellm_assets.motion.skeletons import Skeleton
 
 WIDTH, CODES, WINDOW, BATCH = 128, 512, 64, 256
+MIN_STD = 1e-4
 LEARNING_RATE, MILESTONE, AFTER_MILESTONE, WARM_UP = 2e-4, 2 / 3, 0.05, 1 / 300
 
 
@@ -109,7 +111,7 @@ class BaselineTokenizer:
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
         self.like = train[0]
-        features = mirrored_features(train, WINDOW)
+        features = mirrored_features(train)
         self.mean, self.std = normalisation(features, self.like.skeleton)
         windows = [(torch.from_numpy(clip) - self.mean) / self.std for clip in features]
         shares = np.array([len(clip) for clip in windows], float)
@@ -145,6 +147,22 @@ class BaselineTokenizer:
         """The motion of codes."""
         features = self.network.decode(torch.tensor(codes)[None])[0] * self.std + self.mean
         return representation.decode(features.numpy(), self.like.skeleton, self.like.fps)
+
+
+def mirrored_features(motions: Sequence[Motion]) -> list[np.ndarray]:
+    """The (T, D) float32 features of each motion with WINDOW frames, as it is and mirrored."""
+    long_enough = [motion for motion in motions if len(motion) >= WINDOW]
+    both = (view for motion in long_enough for view in (motion, mirror(motion)))
+    return [representation.encode(view).astype(np.float32) for view in both]
+
+
+def normalisation(features: Sequence[np.ndarray], skeleton: Skeleton) -> tuple[Tensor, Tensor]:
+    """Mean of each feature and one standard deviation for each group of them (HumanML3D's convention): (D,) float32."""
+    frames = np.concatenate(features)
+    std = frames.std(axis=0, dtype=np.float64)
+    for group in representation.layout(skeleton).groups:
+        std[group] = max(float(std[group].mean()), MIN_STD) if std[group].size else std[group]
+    return torch.from_numpy(frames.mean(axis=0, dtype=np.float64)).float(), torch.from_numpy(std).float()
 
 
 def _window(clip: Tensor, rng: np.random.Generator) -> Tensor:

@@ -40,7 +40,8 @@ from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.motion.train_tokenizer import train as train_tokenizer
 from posellm_assets.training.backends import Backend
 
-CODES = 512
+PARTS, CODES_OF_A_PART = 5, 128
+CODES = PARTS * CODES_OF_A_PART
 # 3.4 million parameters.
 MODEL = TinyConfig(hidden_size=256, attention_heads=8, key_value_heads=4, intermediate_size=768)
 SEED, LEARNING_RATE = 0, 2e-3
@@ -67,7 +68,7 @@ def write_examples(folder: Path) -> Path:
     """The train clips in codes of a tokenizer made for this bench, as a snapshot holds them."""
     takes = split(read_takes())
     motions = {part: write_motions(getattr(takes, part), folder / part) for part in ("train", "val")}
-    config = TokenizerConfig(codes=CODES, steps=200)
+    config = TokenizerConfig(start="own", codes=CODES_OF_A_PART, steps=200)
     train_tokenizer(
         TokenizerJob(train=motions["train"], held_out=motions["val"], out=folder / "tokenizer", config=config), quiet
     )
@@ -92,7 +93,7 @@ def write_examples(folder: Path) -> Path:
 
 def earlier(examples: Path) -> Speed:
     """The earlier loop, for so many CPU seconds."""
-    pairs = [(clip.views[0].codes, clip.views[0].texts[0]) for clip in read_clips(examples, CODES)]
+    pairs = [(clip.views[0].codes, clip.views[0].texts[0]) for clip in read_clips(examples, CODES, PARTS)]
     stages = EarlierLoop(pairs, CODES, MODEL, SEED).train(EARLIER_CPU_S, LEARNING_RATE)
     cpu_s = sum(stage.cpu_s for stage in stages)
     return Speed(
@@ -111,6 +112,7 @@ def ours(examples: Path, folder: Path) -> Speed:
             model=ModelConfig(tiny=MODEL, backend="hf"),
             parent=parent,
             codebook_size=CODES,
+            codes_per_step=PARTS,
             seed=SEED,
         )
         result = train(job, Backend("hf", "for the bench"), quiet)
@@ -123,7 +125,7 @@ def ours(examples: Path, folder: Path) -> Speed:
 
 def motion_labels(stage: StageConfig, examples: Path, vocabulary: Vocabulary) -> int:
     """How many motion codes the rows of a stage had as labels: its rows are the same when they are drawn again."""
-    clips, _ = fit_texts(read_clips(examples, CODES), vocabulary, stage.row_tokens)
+    clips, _ = fit_texts(read_clips(examples, CODES, PARTS), vocabulary, stage.row_tokens)
     rows = Rows(clips, stage, vocabulary, SEED).take(stage.steps * stage.rows_per_batch * stage.batches_per_step)
     codes = set(vocabulary.codes)
     return sum(token in codes for row in rows for example in row for token in example.answer)

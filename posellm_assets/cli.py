@@ -75,7 +75,7 @@ def add(
 def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
     """What is in the lake, what could not be used and why, and which models are in use."""
     from posellm_assets.commands.status import overview
-    from posellm_assets.motion.drift import Drift
+    from posellm_assets.motion.drift import REMEDY, Drift
 
     found = overview(Lake(lake))
     if as_json:
@@ -93,7 +93,7 @@ def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
     for sentence in found["next"]:
         console.print(f"next generation: {sentence}", highlight=False, soft_wrap=True, markup=False)
     for drift in found["drift"]:
-        console.print(f"drift: {Drift(**drift)}; train another with `motion_tokenizer`", soft_wrap=True)
+        console.print(f"drift: {Drift(**drift)}; {REMEDY}", soft_wrap=True)
     console.print(f"snapshots: {', '.join(found['snapshots']) or 'none'}")
     for snapshot, reason in found["left"].items():
         console.print(f"generation {snapshot} {reason}", soft_wrap=True)

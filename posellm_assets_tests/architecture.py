@@ -19,7 +19,7 @@ PACKAGE = Path(posellm_assets.__file__).parent
 ORDER = (
     *("records", "files", "parquet", "npy", "yaml_files", "keys", "pool", "endpoint", "lake", "checksums", "problems"),
     *("waiting", "program"),
-    *("training", "reports", "footage", "demo", "poses", "motion", "texts"),
+    *("training", "reports", "footage", "poses", "motion", "demo", "texts"),
     *("generations", "language", "vision", "evaluation"),
     *("actions.dataset", "actions.moments", "actions.members", "actions"),
     *("coaching.labels", "coaching.model", "coaching.streaming", "coaching.live", "coaching"),
@@ -33,7 +33,7 @@ TORCH = (
     *("actions.members", "coaching.model", "coaching.streaming"),
 )
 """The only rooms in which a module may import torch by itself, or a library that does."""
-LOADS_TORCH = ("torch", "transformers", "peft", "safetensors.torch", "vector_quantize_pytorch", "unsloth")
+LOADS_TORCH = ("torch", "transformers", "peft", "safetensors.torch", "unsloth")
 HEAVY = ("torch", "transformers", "peft", "mediapipe", "matplotlib", "pandas", "scipy", "cv2")
 """What the code server and the command line start without: each costs seconds or memory in every process."""
 

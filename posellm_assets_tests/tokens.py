@@ -62,4 +62,6 @@ def write_held_out(lake: Lake, lineage: str, error_limit_mm: float | None = None
 
 def _codebook(lineage: str, **config: int) -> Codebook:
     settings = TokenizerConfig(**config)
-    return Codebook(lineage=lineage, fps=20.0, seed=0, unknown=(), skeleton=BODY.to_json(), config=settings)
+    parts = ("trunk", "left arm", "right arm", "left leg", "right leg")
+    skeleton = BODY.to_json()
+    return Codebook(lineage=lineage, fps=20.0, seed=0, unknown=(), skeleton=skeleton, parts=parts, config=settings)

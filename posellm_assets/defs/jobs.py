@@ -19,7 +19,7 @@ ingest_footage = dg.define_asset_job(
 train_tokenizer = dg.define_asset_job(
     "train_tokenizer",
     selection=dg.AssetSelection.assets("motion_tokenizer"),
-    description="A new tokenizer lineage from the motion of all train participants. New codes mean a new model.",
+    description="The codes of motion, shipped or trained (`tokenizer.start`). New codes mean a new model.",
     owners=OWNERS,
     tags=ASKED_AGAIN,
 )

@@ -20,6 +20,7 @@ from posellm_assets.jobs.motion import tokenizer_job
 from posellm_assets.keys import sport_of
 from posellm_assets.lake import REPORT, Lake
 from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
+from posellm_assets.motion.drift import REMEDY
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.held_out import HeldOut, MotionErrors
 from posellm_assets.motion.motion import Motion
@@ -95,8 +96,13 @@ MOTION = VideoAsset(
     partitions_def=None,
 )
 def motion_tokenizer(ran: Ran[TokenizerJob]) -> dg.MaterializeResult:
-    """One lineage of codes for motion. Made anew only on request, because new codes mean a new language model."""
-    said = f"Trained on the motion of {len(ran.job.train)} clips, because motion_tokenizer was materialized."
+    """The codes of motion: those that come with the package, or codes trained on the lake (`tokenizer.start`).
+
+    Made anew only on request, because new codes mean a new language model.
+    """
+    trained = ran.job.config.start != "shipped"
+    how = f"Trained on the motion of {len(ran.job.train)} clips" if trained else "The codes that come with the package"
+    said = f"{how}, because motion_tokenizer was materialized."
     lineage = adopt_tokenizer(ran.lake, reasons=[said], by=f"run {ran.context.run.run_id}")
     folder = ran.lake.tokenizer(lineage)
     report = read_json(folder / REPORT)
@@ -105,9 +111,8 @@ def motion_tokenizer(ran: Ran[TokenizerJob]) -> dg.MaterializeResult:
             "lineage": lineage,
             **figures(report),
             "held out": dg.MetadataValue.md(_held_out_table(HeldOut.of(ran.lake, lineage))),
-            "losses": curves(folder),
+            **({"losses": curves(folder), **stored(ran.context, report)} if trained else {}),
             "folder": folder,
-            **stored(ran.context, report),
         },
         data_version=dg.DataVersion(lineage),
     )
@@ -116,6 +121,7 @@ def motion_tokenizer(ran: Ran[TokenizerJob]) -> dg.MaterializeResult:
 _HELD_OUT_COLUMNS = {
     "clips": "clips",
     "MPJPE mm": "mpjpe_mm",
+    "headings aligned": "aligned_mpjpe_mm",
     "mean pose mm": "baseline_mean_pose_mm",
     "global MPJPE mm": "global_mpjpe_mm",
     "acceleration error m/s²": "acceleration_error_m_per_s2",
@@ -132,7 +138,8 @@ def _held_out_table(held_out: HeldOut) -> str:
     of_all |= {f"skeleton {name}": errors for name, errors in held_out.by_skeleton.items()}
     rows = [(name, *(getattr(errors, one) for one in _HELD_OUT_COLUMNS.values())) for name, errors in of_all.items()]
     used = f"{held_out.codes_used} of {held_out.codebook_size} codes used in {held_out.codes}"
-    return f"{table(('', *_HELD_OUT_COLUMNS), rows)}\n\n{used}; perplexity by layer {list(held_out.perplexity)}"
+    perplexity = f"perplexity of each body part, layer by layer: {list(held_out.perplexity)}"
+    return f"{table(('', *_HELD_OUT_COLUMNS), rows)}\n\n{used}; {perplexity}"
 
 
 def tokenise(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -184,7 +191,7 @@ def _expressible(key: str, error_mm: float, limit_mm: float) -> CheckOutcome:
     return CheckOutcome(
         "codes_express_the_motion",
         not drifts,
-        f"{described}. The codes were not made for such motion: materialize motion_tokenizer to make codes that are"
+        f"{described}. The codes were not made for such motion: {REMEDY} to make codes that are"
         if drifts
         else described,
         {"mpjpe_mm": error_mm, "limit_mm": limit_mm},

@@ -33,8 +33,9 @@ def pose(body: Body, angles: Mapping[str, np.ndarray], swinging_legs: str = "") 
     Arms, with the prefix `l_` or `r_`: `arm` forward, `abd` sideways, `rot` about the upper arm, `elb` flexion.
     Legs stand: `foot_x` outward, `foot_y` up and `foot_z` forward from under the hip, `toe` outward, `pitch` is
     negative where the heel rises, `knee_out`; `drop` lowers the hips from standing, as a share of the leg.
-    Legs in `swinging_legs` ("l", "r", "lr") hang from the hip: `hip` and `knee` flexion, `habd` sideways, `pitch` up
-    of the foot against the shank. Where both do, the lower sole is `jump` above the floor.
+    Legs in `swinging_legs` ("l", "r", "lr") hang from the hip: `hip` and `knee` flexion, `habd` sideways, `turn`
+    outward about the thigh, `pitch` up of the foot against the shank. Where both do, the lower sole is `jump` above the
+    floor.
     """
     rig = _Rig(body, angles)
     rig.place_trunk()
@@ -104,6 +105,7 @@ class _Rig:
     def place_swinging_leg(self, side: str, sign: int) -> None:
         pelvis = self.placed["pelvis"][1]
         thigh = pelvis @ rotation_x(-self[f"{side}_hip"]) @ rotation_z(sign * self[f"{side}_habd"])
+        thigh = thigh @ rotation_y(sign * self[f"{side}_turn"])
         shank = thigh @ rotation_x(self[f"{side}_knee"])
         hip = self._hip(side, sign)
         knee = hip + thigh @ np.array([0, -self.body.thigh, 0])

@@ -31,7 +31,8 @@ COLUMNS: tuple[tuple[str, str], ...] = (
 TOKENIZER: tuple[tuple[str, str], ...] = (
     ("clips", "clips"),
     ("mpjpe_mm", "MPJPE, root-aligned (mm)"),
-    ("baseline_mean_pose_mm", "the same of a mean pose (mm)"),
+    ("aligned_mpjpe_mm", "headings aligned too (mm)"),
+    ("baseline_mean_pose_mm", "the same of the clip's mean pose (mm)"),
     ("global_mpjpe_mm", "MPJPE, global (mm)"),
     ("acceleration_error_m_per_s2", "acceleration error (m/s²)"),
     ("foot_skate_m_per_s", "foot skate (m/s)"),

@@ -40,7 +40,7 @@ def showcase(
         rows.append({"section": _SPOKEN, "prompt": None, "heard": None, "panels": _panels(evaluator, labels, panels)})
     for section, index in _chosen(evaluator, asked):
         clip, after, sample = asked.clips[index], asked.reconstructed[index], asked.draws[0][index]
-        # Codes stand for four frames each: the real motion is cut to theirs, so that the two stay in step.
+        # Codes stand for whole steps: the real motion is cut to theirs, so that the two stay in step.
         real = clip.motion.cut(0, len(after))
         drawn = [(f"real: {clip.key}", real), ("after the tokenizer", after), ("generated", sample.motion)]
         panels = [(title, motion, sample) for title, motion in drawn]

@@ -84,7 +84,7 @@ IDLE = Busy()
 
 @dataclass(frozen=True)
 class TrainTokenizer:
-    """There is no tokenizer lineage yet and enough motion to train one."""
+    """There is no tokenizer lineage yet and footage enough for a generation."""
 
     reason: str
 

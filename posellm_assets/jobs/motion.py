@@ -11,9 +11,9 @@ from posellm_assets.training import store
 
 
 def tokenizer_job(lake: Lake, settings: Settings) -> TokenizerJob:
-    """A tokenizer from the motion of all train participants in the lake, but for footage that was taken out.
+    """A tokenizer for the motion of the lake, trained (unless it is shipped) on that of the train participants.
 
-    Raises OSError where the drop zone cannot be listed.
+    Footage that was taken out is left out. Raises OSError where the drop zone cannot be listed.
     """
     train: list[Path] = []
     held_out: list[Path] = []

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import torch
-from torch.nn import functional
 from transformers import AutoModelForCausalLM
 
 from posellm_assets.language import models
 from posellm_assets.language.config import SamplingConfig, Task
+from posellm_assets.language.losses import token_losses
 from posellm_assets.language.origin import Origin
 from posellm_assets.language.packing import IGNORE, collate, hidden_states, isolates, pack
 from posellm_assets.language.sampling import Choices, LengthControl, MotionDraw
@@ -190,10 +190,9 @@ class MotionLM:
             batch = collate(taken, row_tokens, self.vocabulary.pad).to(self.device)
             labelled = batch.labels[:, 1:] != IGNORE
             hidden = hidden_states(models.body(self.model), batch, self._masked)
-            scores = models.logits(self.model, hidden[:, :-1][labelled])
-            losses = functional.cross_entropy(scores, batch.labels[:, 1:][labelled], reduction="none").cpu()
+            losses = token_losses(self.model, hidden[:, :-1][labelled], batch.labels[:, 1:][labelled], self.vocabulary)
             owners = [int(example.key) for row in taken for example in row for _ in example.answer]
-            totals.index_add_(0, torch.tensor(owners), losses)
+            totals.index_add_(0, torch.tensor(owners), losses.cpu())
         return totals / torch.tensor([len(codes) for codes in motions])
 
     def has_room(self, text: str) -> bool:

@@ -17,13 +17,34 @@ from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.training.processes import Processes
 
 
-def summed_loss(model: Any, batch: PackedBatch, masked: bool, bf16: bool) -> torch.Tensor:
+def summed_loss(model: Any, batch: PackedBatch, vocabulary: Vocabulary, masked: bool, bf16: bool) -> torch.Tensor:
     """Cross-entropy summed over the labelled tokens; the head is applied to those only."""
     with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=bf16):
         hidden = hidden_states(models.body(model), batch, masked)
         labelled = batch.labels[:, 1:] != IGNORE
-        scores = models.logits(model, hidden[:, :-1][labelled])
-    return functional.cross_entropy(scores, batch.labels[:, 1:][labelled], reduction="sum")
+        losses = token_losses(model, hidden[:, :-1][labelled], batch.labels[:, 1:][labelled], vocabulary)
+    return losses.sum()
+
+
+def token_losses(model: Any, hidden: torch.Tensor, labels: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
+    """(N,) float32 cross-entropy of labels (N,) after hidden states (N, size).
+
+    After the first code of a step it is certain which codes may come: those of the next place. They compete with one
+    another alone, in training as in decoding, which also saves most of the head's work.
+    """
+    size = vocabulary.codebook_size // vocabulary.codes_per_step
+    place = (labels - vocabulary.codes[0]).div(size, rounding_mode="floor")
+    certain = (place > 0) & (place < vocabulary.codes_per_step)
+    losses = torch.empty(len(labels), dtype=torch.float32, device=labels.device)
+    losses[~certain] = functional.cross_entropy(
+        models.logits(model, hidden[~certain]), labels[~certain], reduction="none"
+    )
+    for number in range(1, vocabulary.codes_per_step):
+        here = certain & (place == number)
+        first = vocabulary.codes[number * size]
+        scores = models.logits(model, hidden[here], slice(first, first + size))
+        losses[here] = functional.cross_entropy(scores, labels[here] - first, reduction="none")
+    return losses
 
 
 @torch.no_grad()
@@ -64,7 +85,7 @@ def validate(
         rows = processes.share(pack(examples, stage.row_tokens))
         for start in range(0, len(rows), stage.rows_per_batch):
             batch = collate(rows[start : start + stage.rows_per_batch], stage.row_tokens, vocabulary.pad)
-            total += summed_loss(model, batch.to(processes.device), masked, bf16)
+            total += summed_loss(model, batch.to(processes.device), vocabulary, masked, bf16)
         processes.add_up([total])
         tokens = sum(len(example.answer) for example in examples)
         if not math.isfinite(float(total)):

@@ -138,20 +138,20 @@ def place_codes(model: Any, vocabulary: Vocabulary, vectors: np.ndarray, seed: i
 
     A random projection of the vectors keeps their distances (Johnson and Lindenstrauss 1984); it gets the mean and
     deviation of the text tokens' rows. Each code occurs seldom in a few hundred clips, and so what is learned of one
-    serves those beside it from the start.
+    serves those beside it from the start. Each place in a step has a projection of its own: a left arm's codes are the
+    vectors of a right one's, and those of a leg lie in another space.
     """
     text_rows = min(vocabulary.added)
     generator = torch.Generator().manual_seed(seed)
-    by_layer = torch.from_numpy(vectors.copy()).unflatten(0, (vocabulary.codes_per_step, -1))
-    by_layer = by_layer - by_layer.mean(1, keepdim=True)
-    directions = (by_layer / by_layer.std((1, 2), keepdim=True)).flatten(0, 1)
+    by_place = torch.from_numpy(vectors.copy()).unflatten(0, (vocabulary.codes_per_step, -1))
+    by_place = by_place - by_place.mean(1, keepdim=True)
+    directions = by_place / by_place.std((1, 2), keepdim=True)
+    places, _, size = directions.shape
     with torch.no_grad():
         for layer in _token_layers(model):
             old = layer.weight[:text_rows].float()
-            projection = (
-                torch.randn(directions.shape[1], old.shape[1], generator=generator) / directions.shape[1] ** 0.5
-            )
-            rows = old.mean(0) + (directions @ projection).to(old.device) * old.std(0)
+            projections = torch.randn(places, size, old.shape[1], generator=generator) / size**0.5
+            rows = old.mean(0) + (directions @ projections).flatten(0, 1).to(old.device) * old.std(0)
             layer.weight[vocabulary.codes] = rows.to(layer.weight.dtype)
 
 

@@ -121,7 +121,7 @@ def train(
             loss = torch.zeros((), device=device)
             for first in range(0, len(mine), stage.rows_per_batch):
                 batch = collate(mine[first : first + stage.rows_per_batch], stage.row_tokens, vocabulary.pad).to(device)
-                part = summed_loss(model, batch, masked, bf16) / labels
+                part = summed_loss(model, batch, vocabulary, masked, bf16) / labels
                 part.backward()
                 loss += part.detach()
             run.update(loss, [one.key for one in examples], tokens=sum(map(len, examples)), labels=labels)

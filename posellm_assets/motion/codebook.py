@@ -10,7 +10,7 @@ from pydantic import Field
 
 from posellm_assets.files import read_record, write_json
 from posellm_assets.lake import Lake
-from posellm_assets.motion.config import FRAMES_PER_TOKEN, TokenizerConfig
+from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.records import Record
 
 FILE = "config.json"
@@ -19,9 +19,8 @@ FILE = "config.json"
 class Codebook(Record):
     """The codes of a tokenizer lineage, and how they were made."""
 
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
     lineage: str
-    frames_per_token: Literal[4] = FRAMES_PER_TOKEN
     fps: float = Field(gt=0, allow_inf_nan=False)
     """Frames per second of the motions that it writes."""
     seed: int
@@ -29,22 +28,24 @@ class Codebook(Record):
     """What the training motions could not know."""
     skeleton: dict[str, Any]
     """`Skeleton.to_json` of the motions that it writes."""
+    parts: tuple[str, ...] = Field(min_length=1)
+    """The body parts, in the order in which a layer of a step is written."""
     config: TokenizerConfig
 
     @property
     def size(self) -> int:
-        """How many ids there are: those of all layers."""
-        return self.config.codebook_size
+        """How many ids there are: those of all parts and layers."""
+        return self.codes_per_step * self.config.codes
 
     @property
     def codes_per_step(self) -> int:
         """How many codes stand for a step."""
-        return self.config.layers
+        return self.config.layers * len(self.parts)
 
     @property
     def frames_per_step(self) -> int:
         """How many frames of a motion a step is."""
-        return self.frames_per_token
+        return self.config.frames_per_step
 
     @classmethod
     def of(cls, lake: Lake, lineage: str) -> Self:

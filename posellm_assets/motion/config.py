@@ -2,14 +2,12 @@
 
 import math
 from pathlib import Path
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from posellm_assets.program import Job
 from posellm_assets.records import Record
-
-FRAMES_PER_TOKEN: Final = 4
 
 
 class MotionConfig(Record):
@@ -42,23 +40,28 @@ class MotionConfig(Record):
 
 
 class TokenizerConfig(Record):
-    """Shape and training of the motion tokenizer: `layers` codes for every four frames.
+    """Shape and training of the motion tokenizer: `layers` codes of each body part for every `frames_per_step` frames.
 
     The budget is a number of steps, so that a seed gives the same tokenizer again.
     """
 
-    quantizer: Literal["vq", "fsq"] = Field(
-        default="vq", description="vq: learned codes (the best measured); fsq: finite scalar quantisation"
+    start: Literal["shipped", "tuned", "own"] = Field(
+        default="shipped",
+        description="shipped: the codes that come with the package, without training; tuned: trained from there on the "
+        "lake's footage; own: trained on the lake's footage alone",
     )
-    codes: int = Field(default=256, ge=2, description="Codes of a layer")
-    layers: int = Field(default=1, ge=1, description="Residual layers (vq): codes that each four frames are written as")
-    fsq_levels: tuple[int, ...] = Field(
-        default=(), description="fsq: how many levels each number has, e.g. [8, 8, 8]; their product is codes"
+    frames_per_step: int = Field(default=8, ge=1, description="Frames of a motion that its codes stand for together")
+    codes: int = Field(default=2048, ge=2, description="Codes of a body part in each layer")
+    layers: int = Field(
+        default=1,
+        ge=1,
+        description="Residual layers: codes that each part of a step is written as. The shipped codes have two: the "
+        "first alone is what a language model learns best, both tell the movement more exactly",
     )
     code_size: int = Field(default=32, ge=2, description="Dimensions of a code vector")
-    width: int = Field(default=256, ge=8)
-    encoder_blocks: int = Field(default=3, ge=1)
-    decoder_blocks: int = Field(default=5, ge=1)
+    width: int = Field(default=128, ge=8)
+    encoder_blocks: int = Field(default=2, ge=1)
+    decoder_blocks: int = Field(default=3, ge=1)
     steps: int = Field(default=1000, ge=1)
     learning_rate: float = Field(default=1e-3, gt=0)
     frames_per_batch: int = Field(default=1024, ge=16)
@@ -82,13 +85,6 @@ class TokenizerConfig(Record):
     checkpoint_minutes: float | None = Field(default=None, gt=0, description="Minutes between further checkpoints")
     threads: int = Field(default=1, ge=1, description="Torch threads; they can change the last bits of the weights")
 
-    @field_validator("windows")
-    @classmethod
-    def _whole_tokens(cls, windows: tuple[int, ...]) -> tuple[int, ...]:
-        if not windows or any(frames < FRAMES_PER_TOKEN or frames % FRAMES_PER_TOKEN for frames in windows):
-            raise ValueError(f"each window must be a multiple of {FRAMES_PER_TOKEN} frames, not {windows}")
-        return windows
-
     @field_validator("speeds")
     @classmethod
     def _with_original_speed(cls, speeds: tuple[float, ...]) -> tuple[float, ...]:
@@ -104,22 +100,10 @@ class TokenizerConfig(Record):
         return phases
 
     @model_validator(mode="after")
-    def _one_quantizer(self) -> "TokenizerConfig":
-        if self.quantizer == "vq" and self.fsq_levels:
-            raise ValueError("fsq_levels belong to quantizer fsq, not vq")
-        if self.quantizer == "fsq":
-            if self.layers != 1:
-                raise ValueError("quantizer fsq has one layer; residual layers belong to vq")
-            if not self.fsq_levels or min(self.fsq_levels) < 2 or math.prod(self.fsq_levels) != self.codes:
-                raise ValueError(
-                    f"the product of fsq_levels {list(self.fsq_levels)}, each 2 or more, must be codes ({self.codes})"
-                )
+    def _whole_steps(self) -> "TokenizerConfig":
+        if not self.windows or any(frames % self.frames_per_step for frames in self.windows):
+            raise ValueError(f"each window must be a multiple of {self.frames_per_step} frames, not {self.windows}")
         return self
-
-    @property
-    def codebook_size(self) -> int:
-        """How many ids there are: those of all layers."""
-        return self.layers * self.codes
 
     @field_validator("warps", "noises_mm")
     @classmethod

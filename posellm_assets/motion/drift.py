@@ -20,6 +20,9 @@ from posellm_assets.motion.tokens import MotionTokens
 MIN_HELD_OUT_CLIPS = 8
 """Fewer clips say too little about what is usual."""
 
+REMEDY = "set tokenizer.start to tuned or own and materialize motion_tokenizer"
+"""What gives codes that express it."""
+
 _SPREADS = 3.0
 
 

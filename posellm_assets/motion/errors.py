@@ -3,7 +3,7 @@
 import numpy as np
 
 from posellm_assets.motion.motion import Motion
-from posellm_assets.motion.representation import CONTACT_SPEED_M_PER_S
+from posellm_assets.motion.representation import CONTACT_SPEED_M_PER_S, heading, turn
 
 
 def mpjpe_mm(motion: Motion, reference: Motion) -> float:
@@ -11,6 +11,19 @@ def mpjpe_mm(motion: Motion, reference: Motion) -> float:
     _check(motion, reference)
     apart = (motion.joints - motion.joints[:, :1]) - (reference.joints - reference.joints[:, :1])
     return float(np.linalg.norm(apart, axis=-1).mean() * 1000)
+
+
+def aligned_mpjpe_mm(motion: Motion, reference: Motion) -> float:
+    """`mpjpe_mm` with the headings of each frame laid over each other too: what the body does, wherever it faces."""
+    _check(motion, reference)
+    apart = aligned(motion) - aligned(reference)
+    return float(np.linalg.norm(apart, axis=-1).mean() * 1000)
+
+
+def aligned(motion: Motion) -> np.ndarray:
+    """(T, J, 3) joints in metres from the root, each frame turned to face +z."""
+    local = motion.joints - motion.joints[:, :1]
+    return turn(local, -heading(motion.joints, motion.skeleton)[:, None])
 
 
 def global_mpjpe_mm(motion: Motion, reference: Motion) -> float:

@@ -17,9 +17,11 @@ class MotionErrors(Record):
     frames: int
     mpjpe_mm: float | None = None
     """Joint position error, root-aligned."""
+    aligned_mpjpe_mm: float | None = None
+    """The same with headings aligned too."""
     global_mpjpe_mm: float | None = None
     baseline_mean_pose_mm: float | None = None
-    """The error of somebody who stands still in the mean pose."""
+    """The error of somebody who stands still in the clip's own mean pose and turns as the clip does."""
     acceleration_error_m_per_s2: float | None = None
     foot_skate_m_per_s: float | None = None
     """How fast feet slide where they are planted in the original."""
@@ -37,7 +39,7 @@ class HeldOut(MotionErrors):
     """How many different ones."""
     codebook_size: int = 0
     perplexity: tuple[float, ...] = ()
-    """By layer."""
+    """By place in a step: of each layer the parts."""
     error_limit_mm: float | None = None
     """What `drift` judges new footage by; None where too few clips were held out."""
     by_sport: dict[str, MotionErrors] = Field(default_factory=dict)

@@ -1,8 +1,8 @@
 """Motion while it is filmed: codes and features of every step, a fixed delay after they were seen.
 
 What `from_poses` does to a whole clip is done here to the last seconds: the same smoothing, the same filled gaps, the
-same network. Only what a clip knows as a whole comes from what has been seen so far: the size of the body, and the end
-of the motion, which for the network lies `delay_s` after the window.
+same network. Only what a clip knows as a whole comes from what has been seen so far: the size of the body, the heading
+with which the motion began, and its end, which for the network lies `delay_s` after the window.
 """
 
 from collections import deque
@@ -22,14 +22,12 @@ from posellm_assets.motion.from_poses import (
     standing_at_origin,
 )
 from posellm_assets.motion.motion import Motion
-from posellm_assets.motion.representation import encode
+from posellm_assets.motion.representation import encode, heading, turn
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.poses.poses import SubjectPoses
 
 DELAY_S = 0.4
-# As far as the encoder looks back: its three blocks have dilations 1, 2 and 4.
-_STEPS_BEFORE = 7
 _MEASURED_S = 30.0  # how much of the past says how large the body is
 
 
@@ -62,7 +60,7 @@ class LiveTokens:
             raise ValueError(f"within a delay of {delay_s} s no gap of {config.gap_s} s can be told: make it longer")
         self.tokenizer, self.config, self.delay_s = tokenizer, config, delay_s
         self._kept_s = (
-            (_STEPS_BEFORE + 1) * tokenizer.frames_per_step + config.smoothing_frames
+            (tokenizer.steps_back + 1) * tokenizer.frames_per_step + config.smoothing_frames
         ) / config.fps + 2 * delay_s
         self._frame_times_s: deque[float] = deque()
         self._joints: deque[tuple[float, np.ndarray]] = deque()
@@ -70,6 +68,8 @@ class LiveTokens:
         self._origin_s: float | None = None  # of the grid of even times: the first frame with the body in view
         self._motion_start = 0  # frame of the grid with which the motion began
         self._next_start = 0  # and with which the next window begins
+        self._first_yaw = 0.0  # the heading of the first frame of the motion
+        self._yaw = 0.0  # and of the last frame that was given
 
     def push(self, time_s: float, landmarks: np.ndarray | None) -> list[LiveWindow]:
         """Take a frame, give the windows that it completes.
@@ -102,7 +102,7 @@ class LiveTokens:
     def _window(self, origin_s: float) -> LiveWindow | None:
         """The next window, and the one after is then next; None where the body was out of view."""
         until_s = self._complete_s(origin_s)
-        start = max(self._motion_start, self._next_start - _STEPS_BEFORE * self.tokenizer.frames_per_step)
+        start = max(self._motion_start, self._next_start - self.tokenizer.steps_back * self.tokenizer.frames_per_step)
         frames = np.arange(start, int((until_s - origin_s) * self.config.fps + 1e-6) + 1)
         joints = self._seen(origin_s + frames / self.config.fps, until_s)
         known = np.isfinite(joints).all(axis=(1, 2))
@@ -112,14 +112,20 @@ class LiveTokens:
             self._motion_start = self._next_start
             return None
         stop = here.stop + int(np.argmin([*known[here.stop :], False]))
-        motion = Motion(joints[:stop].astype(np.float32), self.config.fps, BODY, np.zeros(stop, bool), UNKNOWN)
+        # Turned by the last heading, which somebody who lies on a side for longer than these frames so keeps.
+        joints = turn(joints[:stop], -self._yaw).astype(np.float32)
+        motion = Motion(joints, self.config.fps, BODY, np.zeros(stop, bool), UNKNOWN)
+        yaw = self._yaw + heading(joints, BODY)
+        if start == self._motion_start:
+            self._first_yaw = float(yaw[0])
         first_code = here.start // self.tokenizer.frames_per_step * self.tokenizer.codes_per_step
-        codes = self.tokenizer.encode(motion)[first_code : first_code + self.tokenizer.codes_per_step]
+        codes = self.tokenizer.encode(motion, self._first_yaw - self._yaw)
+        self._yaw = float(yaw[here.stop - 1])
         self._next_start += self.tokenizer.frames_per_step
         return LiveWindow(
             start_s=origin_s + (self._next_start - self.tokenizer.frames_per_step) / self.config.fps,
             end_s=origin_s + self._next_start / self.config.fps,
-            codes=tuple(codes),
+            codes=tuple(codes[first_code : first_code + self.tokenizer.codes_per_step]),
             features=encode(motion)[here].astype(np.float32),
         )
 

@@ -4,22 +4,26 @@ How the network is trained is `train_tokenizer`'s business. This module loads to
 """
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import safetensors.torch
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.utils.rnn import pad_sequence
 
 from posellm_assets import files
-from posellm_assets.motion import codebook, representation
+from posellm_assets.motion import codebook
 from posellm_assets.motion.codebook import Codebook
-from posellm_assets.motion.config import FRAMES_PER_TOKEN, TokenizerConfig
+from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.motion import Motion
-from posellm_assets.motion.quantizers import new_quantizer
+from posellm_assets.motion.parts import HEADING, features_of, joined, parts_of
+from posellm_assets.motion.quantizers import Codebooks
 from posellm_assets.motion.skeletons import Skeleton
 
 WEIGHTS_FILE = "model.safetensors"
@@ -53,7 +57,7 @@ class Stack(nn.Module):
 
     def __init__(self, width: int, blocks: int):
         super().__init__()
-        self.blocks = nn.ModuleList(Block(width, _DILATIONS[i % len(_DILATIONS)]) for i in range(blocks))
+        self.blocks = nn.ModuleList(Block(width, dilation) for dilation in _dilations(blocks))
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, present: Tensor | None = None) -> Tensor:
@@ -63,35 +67,31 @@ class Stack(nn.Module):
         return self.norm(x)
 
 
-class Network(nn.Module):
-    """Four frames of normalised features to one code vector and back, at token rate: (B, T, D), T a multiple of 4."""
+class PartNetwork(nn.Module):
+    """`frames_per_step` frames of a body part to one vector, its code vectors, and back: (B, T, D), T whole steps."""
 
-    def __init__(self, features: int, config: TokenizerConfig):
+    def __init__(self, features: int, config: TokenizerConfig, limbs: int):
         super().__init__()
-        self.features = features
+        self.features, self.frames_per_step = features, config.frames_per_step
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("std", torch.ones(features))
-        self.front = nn.Linear(FRAMES_PER_TOKEN * features, config.width)
+        self.front = nn.Linear(config.frames_per_step * features, config.width)
         self.encoder = Stack(config.width, config.encoder_blocks)
         self.to_code = nn.Linear(config.width, config.code_size)
-        self.quantizer = new_quantizer(config)
+        self.quantizer = Codebooks(config, limbs * config.frames_per_batch / config.frames_per_step)
         self.from_code = nn.Linear(config.code_size, config.width)
         self.decoder = Stack(config.width, config.decoder_blocks)
-        self.back = nn.Linear(config.width, FRAMES_PER_TOKEN * features)
-
-    def normalise(self, features: np.ndarray | Tensor) -> Tensor:
-        """(..., D) features of a motion as the float32 input of the network."""
-        return (torch.as_tensor(features).float() - self.mean) / self.std
+        self.back = nn.Linear(config.width, config.frames_per_step * features)
 
     def latents(self, x: Tensor, present: Tensor | None = None) -> Tensor:
-        """(B, T, D) features to (B, T/4, code_size) vectors before quantisation, in float32."""
-        grouped = x.reshape(x.shape[0], x.shape[1] // FRAMES_PER_TOKEN, -1)
+        """(B, N * frames_per_step, D) features to (B, N, code_size) vectors before quantisation, in float32."""
+        grouped = ((x - self.mean) / self.std).reshape(x.shape[0], x.shape[1] // self.frames_per_step, -1)
         return self.to_code(self.encoder(self.front(grouped), present)).float()
 
     def frames(self, vectors: Tensor, present: Tensor | None = None) -> Tensor:
-        """(B, N, code_size) code vectors to (B, 4 N, D) features, in float32."""
+        """(B, N, code_size) code vectors to (B, N * frames_per_step, D) features, in float32."""
         decoded = self.back(self.decoder(self.from_code(vectors), present))
-        return decoded.reshape(decoded.shape[0], -1, self.features).float()
+        return decoded.reshape(decoded.shape[0], -1, self.features).float() * self.std + self.mean
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Reconstructed features (B, T, D) and the commitment loss; in training mode the codebook moves."""
@@ -101,10 +101,103 @@ class Network(nn.Module):
         return self.frames(vectors), commitment
 
 
+class Network(nn.Module):
+    """The parts of a body, each by the network of its kind: features are those of `parts.split`, a tensor for each."""
+
+    def __init__(self, skeleton: Skeleton, config: TokenizerConfig):
+        super().__init__()
+        self.parts = parts_of(skeleton)
+        self.codes = config.codes
+        kinds = Counter(part.kind for part in self.parts)
+        features = {part.kind: part.features for part in self.parts}
+        self.kinds = nn.ModuleDict({kind: PartNetwork(features[kind], config, kinds[kind]) for kind in kinds})
+
+    def normalise(self, spreads: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """Take over the mean and the standard deviation (D,) of the features of each part."""
+        for part, (mean, std) in zip(self.parts, spreads, strict=True):
+            self._network(part.kind).mean, self._network(part.kind).std = mean, std
+
+    @property
+    def heading_std(self) -> Tensor:
+        """(2,) the spread of the heading's cosine and sine."""
+        return self._network("trunk").std[HEADING]
+
+    def forward(self, features: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """Reconstructed features and the commitment loss; in training mode the codebooks move."""
+        rebuilt, commitments = self._by_kind(lambda network, x: network(x), features)
+        return rebuilt, torch.stack(commitments).sum()
+
+    def latents(self, features: Sequence[Tensor]) -> dict[str, Tensor]:
+        """(B * parts, N, code_size) vectors before quantisation, by kind."""
+        return {kind: self._network(kind).latents(x) for kind, x in self._batches(features).items()}
+
+    def indices(self, features: Sequence[Tensor], present: Tensor) -> Tensor:
+        """(B, N, layers * parts) indices within their codebooks, all parts of a layer before the next layer."""
+        found, _ = self._by_kind(lambda network, x: _chosen(network, x, present), features)
+        return torch.stack(found, dim=-1).flatten(-2)
+
+    def frames(self, indices: Tensor, present: Tensor) -> list[Tensor]:
+        """The inverse of `indices`: (B, N * frames_per_step, D) features of each part."""
+        of_parts = indices.unflatten(-1, (-1, len(self.parts))).unbind(-1)
+        rebuilt, _ = self._by_kind(lambda network, x: _rebuilt(network, x, present), of_parts)
+        return rebuilt
+
+    def code_vectors(self) -> Tensor:
+        """(layers * parts * codes, code_size): what each code adds to the sum of its part, as `indices` are ordered."""
+        of_parts = [self._network(part.kind).quantizer.codes() for part in self.parts]
+        return torch.stack(of_parts, dim=1).flatten(0, 2)
+
+    def start(self, latents: Mapping[str, Tensor]) -> None:
+        """Begin the codebooks at `latents` (B, N, code_size) of several batches, by kind."""
+        for kind, vectors in latents.items():
+            self._network(kind).quantizer.start(vectors.flatten(0, 1))
+
+    def go_on_from(self, other: "Network") -> None:
+        """Take over the weights of a finished network of the same shape, to train them on."""
+        self.load_state_dict(other.state_dict())
+        for network in self.kinds.values():
+            cast(PartNetwork, network).quantizer.settle()
+
+    def _network(self, kind: str) -> PartNetwork:
+        return cast(PartNetwork, self.kinds[kind])
+
+    def _batches(self, of_parts: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The tensors of the parts of a kind behind one another."""
+        return {
+            kind: torch.cat([x for x, part in zip(of_parts, self.parts, strict=True) if part.kind == kind])
+            for kind in self.kinds
+        }
+
+    def _by_kind(
+        self, apply: Callable[[PartNetwork, Tensor], tuple[Tensor, Tensor]], of_parts: Sequence[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """What `apply` makes of each part, a kind at a time, and what else it says of each kind."""
+        done, said = [], []
+        for kind, batch in self._batches(of_parts).items():
+            result, other = apply(self._network(kind), batch)
+            done += result.split(len(of_parts[0]))
+            said.append(other)
+        return done, said
+
+
+def _dilations(blocks: int) -> list[int]:
+    return [_DILATIONS[i % len(_DILATIONS)] for i in range(blocks)]
+
+
+def _chosen(network: PartNetwork, x: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    latents = network.latents(x, present.repeat(len(x) // len(present), 1, 1))
+    return network.quantizer.nearest(latents), latents
+
+
+def _rebuilt(network: PartNetwork, indices: Tensor, present: Tensor) -> tuple[Tensor, Tensor]:
+    vectors = network.quantizer.vectors(indices)
+    return network.frames(vectors, present.repeat(len(indices) // len(present), 1, 1)), vectors
+
+
 def smoothed(frames: Tensor) -> Tensor:
     """(..., T, D) features, each frame averaged 1:2:1 with its neighbours in time; the ends are their own neighbours.
 
-    The network writes four frames at once and does not see how they join: without this it jitters.
+    The network writes the frames of a step at once and does not see how they join: without this it jitters.
     """
     before = torch.cat([frames[..., :1, :], frames[..., :-1, :]], dim=-2)
     after = torch.cat([frames[..., 1:, :], frames[..., -1:, :]], dim=-2)
@@ -113,10 +206,11 @@ def smoothed(frames: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class MotionTokenizer:
-    """Writes motions of one skeleton and frame rate as code ids 0 to `codebook_size - 1`, `layers` for every 4 frames.
+    """Writes motions of one skeleton and frame rate as code ids 0 to `codebook_size - 1`, `codes_per_step` for every
+    `frames_per_step` frames.
 
-    The ids of four frames follow one another, layer by layer: id `layer * codes + index` at position
-    `step * layers + layer`. `unknown` is what the training motions could not know.
+    The ids of a step follow one another, layer by layer and in a layer part by part: the id `slot * codes + index` is
+    at position `step * codes_per_step + slot`. `unknown` is what the training motions could not know.
     """
 
     network: Network
@@ -126,85 +220,95 @@ class MotionTokenizer:
     unknown: tuple[str, ...]
     seed: int
 
-    @property
-    def codebook_size(self) -> int:
-        """How many ids there are: those of all layers."""
-        return self.config.codebook_size
+    def __post_init__(self) -> None:
+        self.network.half().float()  # as it is stored, so that a stored one writes the same codes
+
+    def coarse(self, layers: int) -> "MotionTokenizer":
+        """The tokenizer with its first `layers` layers alone: fewer codes for the same movement, told less exactly."""
+        config = self.config.model_copy(update={"layers": layers})
+        network = Network(self.skeleton, config)
+        kept = network.state_dict().keys()
+        network.load_state_dict({name: weight for name, weight in self.network.state_dict().items() if name in kept})
+        return replace(self, network=network.eval(), config=config)
 
     @property
     def codes_per_step(self) -> int:
         """How many codes stand for a step."""
-        return self.config.layers
+        return self.config.layers * len(self.network.parts)
 
     @property
     def frames_per_step(self) -> int:
         """How many frames of the motion a step is."""
-        return FRAMES_PER_TOKEN
+        return self.config.frames_per_step
+
+    @property
+    def steps_back(self) -> int:
+        """How many steps before a step, and after it, decide its codes."""
+        return sum(_dilations(self.config.encoder_blocks))
+
+    @property
+    def codebook_size(self) -> int:
+        """How many ids there are: those of all parts and layers."""
+        return self.codes_per_step * self.config.codes
 
     @property
     def lineage(self) -> str:
         """`vq-<8 hex>`, the hash of the weights file: codes mean the same only where it is equal."""
         return _lineage(self._weights())
 
-    def encode(self, motion: Motion) -> list[int]:
-        """The codes of a motion without gaps; up to 3 frames at the end that do not fill a code are left out.
+    def encode(self, motion: Motion, first_yaw: float | None = None) -> list[int]:
+        """The codes of a motion without gaps; frames at the end that do not fill a step are left out.
 
-        Raises ValueError for another skeleton or frame rate, unknown frames, or fewer than 4 frames.
+        `motion` may be a piece of a longer one: `first_yaw` is then the heading (`representation.heading`) of the first
+        frame of that. Raises ValueError for another skeleton or frame rate, unknown frames, or less than a step of
+        frames.
         """
-        return self.encode_many([motion])[0]
+        return self.encode_many([motion], first_yaw)[0]
 
     @torch.inference_mode()
-    def encode_many(self, motions: Sequence[Motion]) -> list[list[int]]:
+    def encode_many(self, motions: Sequence[Motion], first_yaw: float | None = None) -> list[list[int]]:
         """`encode` for many motions, in batches of like length; the order is that of `motions`."""
         for motion in motions:
             self.check(motion)
-        counts = [len(motion) // FRAMES_PER_TOKEN for motion in motions]
+        counts = [len(motion) // self.frames_per_step for motion in motions]
         codes: list[list[int]] = [[] for _ in motions]
-        for batch in _batches(counts):
-            longest = max(counts[i] for i in batch)
-            x = torch.zeros(len(batch), longest * FRAMES_PER_TOKEN, self.network.features)
-            present = torch.zeros(len(batch), longest, 1)
-            for row, i in enumerate(batch):
-                frames = counts[i] * FRAMES_PER_TOKEN
-                x[row, :frames] = self.network.normalise(representation.encode(motions[i])[:frames])
-                present[row, : counts[i]] = 1
-            _, indices, _ = self.network.quantizer(self.network.latents(x, present))
+        for batch in self._batches(counts):
+            features = [features_of(self._whole_steps(motions[i]), first_yaw) for i in batch]
+            padded = [pad_sequence(of_part, batch_first=True) for of_part in zip(*features, strict=True)]
+            indices = self.network.indices(padded, _present([counts[i] for i in batch]))
             ids = indices + torch.arange(self.codes_per_step) * self.config.codes
             for row, i in enumerate(batch):
                 codes[i] = ids[row, : counts[i]].flatten().tolist()
         return codes
 
     def decode(self, codes: Sequence[int]) -> Motion:
-        """The motion of one or more steps of `layers` codes, 4 frames each, over the origin and facing +z at first."""
+        """The motion of one or more steps of codes, over the origin and facing +z at first."""
         return self.decode_many([codes])[0]
 
     @torch.inference_mode()
     def decode_many(self, sequences: Sequence[Sequence[int]]) -> list[Motion]:
         """`decode` for many sequences.
 
-        Raises ValueError for an empty one, half a step, or an id that is not one of its layer.
+        Raises ValueError for an empty one, half a step, or an id that does not belong where it stands.
         """
         indices = [self._indices(codes) for codes in sequences]
         counts = [len(steps) for steps in indices]
         motions: dict[int, Motion] = {}
-        for batch in _batches(counts):
-            longest = max(counts[i] for i in batch)
-            ids = torch.zeros(len(batch), longest, self.codes_per_step, dtype=torch.long)
-            present = torch.zeros(len(batch), longest, 1)
+        for batch in self._batches(counts):
+            rebuilt = self.network.frames(
+                pad_sequence([indices[i] for i in batch], batch_first=True), _present([counts[i] for i in batch])
+            )
             for row, i in enumerate(batch):
-                ids[row, : counts[i]] = indices[i]
-                present[row, : counts[i]] = 1
-            rebuilt = self.network.frames(self.network.quantizer.vectors(ids), present)
-            features = rebuilt * self.network.std + self.network.mean
-            for row, i in enumerate(batch):
-                frames = smoothed(features[row, : counts[i] * FRAMES_PER_TOKEN]).numpy()
-                motions[i] = representation.decode(frames, self.skeleton, self.fps, self.unknown)
+                frames = [smoothed(part[row, : counts[i] * self.frames_per_step]) for part in rebuilt]
+                joints = joined(frames, self.skeleton).numpy()
+                filled = np.zeros(len(joints), bool)
+                motions[i] = Motion(joints, self.fps, self.skeleton, filled=filled, unknown=self.unknown)
         return [motions[i] for i in range(len(sequences))]
 
     @torch.inference_mode()
     def code_vectors(self) -> np.ndarray:
         """(codebook_size, code_size) float32: what each id stands for in the space in which codes were chosen."""
-        return self.network.quantizer.codes().float().numpy()
+        return self.network.code_vectors().float().numpy()
 
     def save(self, folder: Path) -> str:
         """Write `model.safetensors` and, last, `config.json` into `folder`; returns the lineage."""
@@ -215,6 +319,7 @@ class MotionTokenizer:
             seed=self.seed,
             unknown=self.unknown,
             skeleton=self.skeleton.to_json(),
+            parts=tuple(part.name for part in self.network.parts),
             config=self.config,
         )
         files.write_bytes(folder / WEIGHTS_FILE, weights)
@@ -232,8 +337,8 @@ class MotionTokenizer:
         if described.lineage != _lineage(weights):
             raise ValueError(f"the files in {folder} do not belong together or are damaged: copy the folder again")
         skeleton = Skeleton.from_json(described.skeleton)
-        network = Network(representation.layout(skeleton).size, described.config)
-        network.load_state_dict(safetensors.torch.load(weights))
+        network = Network(skeleton, described.config)
+        network.load_state_dict({name: weight.float() for name, weight in safetensors.torch.load(weights).items()})
         network.eval()
         return cls(
             network=network,
@@ -244,41 +349,46 @@ class MotionTokenizer:
             seed=described.seed,
         )
 
-    def _indices(self, codes: Sequence[int]) -> Tensor:
-        """(steps, layers) indices within their layers; raises as `decode_many` says."""
-        layers = f", {self.codes_per_step} layers of {self.config.codes} in turn" if self.codes_per_step > 1 else ""
-        if not len(codes) or len(codes) % self.codes_per_step:
-            raise ValueError(f"codes are one or more ids from 0 to {self.codebook_size - 1}{layers}, not {len(codes)}")
-        indices = (
-            torch.tensor(list(codes)).reshape(-1, self.codes_per_step)
-            - torch.arange(self.codes_per_step) * self.config.codes
-        )
-        if not 0 <= int(indices.min()) <= int(indices.max()) < self.config.codes:
-            raise ValueError(f"codes are ids from 0 to {self.codebook_size - 1}{layers}, not {list(codes)}")
-        return indices
-
-    def _weights(self) -> bytes:
-        return safetensors.torch.save(self.network.state_dict())
-
     def check(self, motion: Motion) -> None:
-        """Raise ValueError where the motion has another skeleton or frame rate, or less than one code of frames."""
+        """Raise ValueError where the motion has another skeleton or frame rate, or less than a step of frames."""
         if motion.skeleton != self.skeleton:
             raise ValueError(f"this tokenizer is for skeleton {self.skeleton.name}, not {motion.skeleton.name}")
         if motion.fps != self.fps:
             raise ValueError(f"this tokenizer is for {self.fps} frames/s, not {motion.fps}")
-        if len(motion) < FRAMES_PER_TOKEN:
-            raise ValueError(f"a code stands for {FRAMES_PER_TOKEN} frames; the motion has only {len(motion)}")
+        if len(motion) < self.frames_per_step:
+            raise ValueError(f"a step is {self.frames_per_step} frames; the motion has only {len(motion)}")
+
+    def _whole_steps(self, motion: Motion) -> Motion:
+        return motion.cut(0, len(motion) // self.frames_per_step * self.frames_per_step)
+
+    def _indices(self, codes: Sequence[int]) -> Tensor:
+        """(steps, codes_per_step) indices within their codebooks; raises as `decode_many` says."""
+        slots = self.codes_per_step
+        turns = f", {slots} blocks of {self.config.codes} in turn"
+        if not len(codes) or len(codes) % slots:
+            raise ValueError(f"codes are one or more ids from 0 to {self.codebook_size - 1}{turns}, not {len(codes)}")
+        indices = torch.tensor(list(codes)).reshape(-1, slots) - torch.arange(slots) * self.config.codes
+        if not 0 <= int(indices.min()) <= int(indices.max()) < self.config.codes:
+            raise ValueError(f"codes are ids from 0 to {self.codebook_size - 1}{turns}, not {list(codes)}")
+        return indices
+
+    def _weights(self) -> bytes:
+        return safetensors.torch.save({name: weight.half() for name, weight in self.network.state_dict().items()})
+
+    def _batches(self, counts: Sequence[int]) -> list[list[int]]:
+        """Indices in groups of like numbers of steps, each small enough for memory."""
+        groups: list[list[int]] = []
+        for i in sorted(range(len(counts)), key=lambda i: counts[i], reverse=True):
+            if not groups or (len(groups[-1]) + 1) * counts[groups[-1][0]] * self.frames_per_step > _FRAMES_AT_ONCE:
+                groups.append([])
+            groups[-1].append(i)
+        return groups
+
+
+def _present(counts: Sequence[int]) -> Tensor:
+    """(B, N, 1): 1 where a row of that many steps has one, 0 at padding."""
+    return (torch.arange(max(counts)) < torch.tensor(counts)[:, None]).float()[..., None]
 
 
 def _lineage(weights: bytes) -> str:
     return f"vq-{hashlib.sha256(weights).hexdigest()[:8]}"
-
-
-def _batches(counts: Sequence[int]) -> list[list[int]]:
-    """Indices in groups of like token count, each small enough for memory."""
-    groups: list[list[int]] = []
-    for i in sorted(range(len(counts)), key=lambda i: counts[i], reverse=True):
-        if not groups or (len(groups[-1]) + 1) * counts[groups[-1][0]] * FRAMES_PER_TOKEN > _FRAMES_AT_ONCE:
-            groups.append([])
-        groups[-1].append(i)
-    return groups

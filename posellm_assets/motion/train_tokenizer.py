@@ -2,6 +2,8 @@
 
     python -m posellm_assets.motion.train_tokenizer JOB.json                               JOB.json is a `TokenizerJob`
 
+Where the job asks for the shipped codes, nothing is trained: see `shipped`.
+
 What it leaves in the job's `out`, and how it resumes, is told in `training.loop`. The lineage hashes the weights.
 """
 
@@ -15,12 +17,12 @@ import torch
 
 from posellm_assets import files
 from posellm_assets.keys import check_video_key
-from posellm_assets.motion import representation
-from posellm_assets.motion.config import TokenizerJob
+from posellm_assets.motion.config import TokenizerConfig, TokenizerJob
 from posellm_assets.motion.objective import Objective
+from posellm_assets.motion.shipped import adopt_shipped, shipped_for
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.motion.tokenizer_report import held_out_figures
-from posellm_assets.motion.training_data import TrainingWindows, mirrored_features, normalisation, read_segments
+from posellm_assets.motion.training_data import TrainingWindows, normalisation, read_segments
 from posellm_assets.program import Report, bf16_is_fast_on_cpu, claim_job, run_training
 from posellm_assets.training.loop import Run
 from posellm_assets.training.optimizer import adamw
@@ -57,36 +59,35 @@ def train(job: TokenizerJob, report: Report, stop: Callable[[], bool] = lambda: 
     example = segments.all[0]
     torch.manual_seed(job.seed)
     bf16 = bf16_is_fast_on_cpu()
-    features = mirrored_features(segments.all, config.min_frames)
-    network = Network(features[0].shape[1], config)
-    network.mean, network.std = normalisation(features, example.skeleton)
-    objective = Objective(representation.layout(example.skeleton), network.mean, network.std)
-    draws = _Draws(TrainingWindows(features, example, config), job.seed)
+    network = Network(example.skeleton, config)
+    if config.start == "tuned":
+        network.go_on_from(_of_this_shape(shipped_for(segments.all), config).network)
+    else:
+        network.normalise(normalisation(segments.all))
+    objective = Objective(example.skeleton, network.heading_std)
+    draws = _Draws(TrainingWindows(segments.all, config), job.seed)
 
     def autocast() -> torch.autocast:
         return torch.autocast("cpu", torch.bfloat16, enabled=bf16)
 
-    def draw() -> torch.Tensor:
-        return network.normalise(draws.next())
-
     weights = dict(network.named_parameters())
     optimizer = adamw(weights, weight_decay=0.01, betas=(0.9, 0.99))
-    if run.checkpoint is None:  # the codebook begins where the untrained encoder's latents lie
+    if run.checkpoint is None and config.start == "own":  # the codebooks begin where untrained encoders' latents lie
         with torch.no_grad(), autocast():
-            latents = [network.latents(draw()) for _ in range(_CODEBOOK_BATCHES)]
-        network.quantizer.start(torch.cat([batch.flatten(0, 1) for batch in latents]))
+            latents = [network.latents(draws.next()) for _ in range(_CODEBOOK_BATCHES)]
+        network.start({kind: torch.cat([batch[kind].flatten(0, 1) for batch in latents])[None] for kind in latents[0]})
     run.begin(Trained(weights, optimizer, dict(network.named_buffers())), draws)
 
     # --- Steps
     network.train()
     for _ in run.steps():
-        batch = draw()
+        batch = draws.next()
         with autocast():
             rebuilt, commitment = network(batch)
         loss, position_m = objective(rebuilt, batch)
         (loss + commitment).backward()
         clips = [path.stem for path in job.train]
-        run.update(loss, clips, {"mpjpe_mm": 1000 * position_m}, frames=batch.shape[0] * batch.shape[1])
+        run.update(loss, clips, {"mpjpe_mm": 1000 * position_m}, frames=batch[0].shape[0] * batch[0].shape[1])
 
     # --- The finished tokenizer
     network.eval()
@@ -113,14 +114,23 @@ def train(job: TokenizerJob, report: Report, stop: Callable[[], bool] = lambda: 
     )
 
 
+def _of_this_shape(tokenizer: MotionTokenizer, config: TokenizerConfig) -> MotionTokenizer:
+    """The shipped tokenizer, if it is of this shape; raises ValueError where it is not."""
+    shape = ("frames_per_step", "codes", "layers", "code_size", "width", "encoder_blocks", "decoder_blocks")
+    if other := [name for name in shape if getattr(tokenizer.config, name) != getattr(config, name)]:
+        its = ", ".join(f"tokenizer.{name}: {getattr(tokenizer.config, name)}" for name in other)
+        raise ValueError(f"the shipped codes have another shape: set {its}, or tokenizer.start: own")
+    return tokenizer
+
+
 class _Draws:
     """Windows without end, from a generator whose state is the place in them."""
 
     def __init__(self, windows: TrainingWindows, seed: int):
         self._windows, self._generator = windows, np.random.default_rng(seed)
 
-    def next(self) -> np.ndarray:
-        """(B, T, D) features of the next batch."""
+    def next(self) -> list[torch.Tensor]:
+        """(B, T, D) features of each part in the next batch."""
         return self._windows.draw(self._generator)
 
     def place(self) -> Mapping[str, Any]:
@@ -167,7 +177,8 @@ def _schedule(progress: float) -> float:
 def main() -> None:
     """Run the job named on the command line."""
     job = claim_job(TokenizerJob)
-    run_training("tokenizer", lambda report, stop: train(job, report, stop))
+    shipped = job.config.start == "shipped"
+    run_training("tokenizer", lambda report, stop: adopt_shipped(job, report) if shipped else train(job, report, stop))
 
 
 if __name__ == "__main__":

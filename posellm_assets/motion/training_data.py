@@ -1,4 +1,4 @@
-"""Motion files as the tokenizer's training data: usable segments, their augmented features, random windows of them."""
+"""Motion files as the tokenizer's training data: usable segments, random windows of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from posellm_assets.motion import representation
 from posellm_assets.motion.augment import mirror
 from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.motion import Motion
-from posellm_assets.motion.skeletons import Skeleton
+from posellm_assets.motion.parts import TRUNK_GROUPS, features_of, parts_of, split
 
 _MIN_STD = 1e-4
 
@@ -56,44 +57,48 @@ def read_segments(paths: Sequence[Path], min_frames: int) -> Segments:
     return Segments({key: stretches for key, stretches in of_clip.items() if stretches}, too_short)
 
 
-def mirrored_features(segments: Sequence[Motion], min_frames: int) -> list[np.ndarray]:
-    """The (T, D) float32 features of each segment with `min_frames`, as it is and mirrored."""
-    long_enough = [segment for segment in segments if len(segment) >= min_frames]
-    both = (view for segment in long_enough for view in (segment, mirror(segment)))
-    return [representation.encode(view).astype(np.float32) for view in both]
+def normalisation(segments: Sequence[Motion]) -> list[tuple[Tensor, Tensor]]:
+    """Mean of each feature and one standard deviation for each group of them: (D,) float32 twice, for each part.
 
-
-def normalisation(features: Sequence[np.ndarray], skeleton: Skeleton) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean of each feature and one standard deviation for each group of them (HumanML3D's convention): (D,) float32."""
-    frames = np.concatenate(features)
-    std = frames.std(axis=0, dtype=np.float64)
-    for group in representation.layout(skeleton).groups:
-        std[group] = max(float(std[group].mean()), _MIN_STD) if std[group].size else std[group]
-    return torch.from_numpy(frames.mean(axis=0, dtype=np.float64)).float(), torch.from_numpy(std).float()
+    Arms have one normalisation, legs another: each limb's stands with both.
+    """
+    skeleton = segments[0].skeleton
+    of_parts = [torch.cat(frames).double() for frames in zip(*map(features_of, segments), strict=True)]
+    kinds = [part.kind for part in parts_of(skeleton)]
+    found = []
+    for kind in kinds:
+        frames = torch.cat([x for x, its in zip(of_parts, kinds, strict=True) if its == kind])
+        mean, std = frames.mean(0), frames.std(0)
+        for group in TRUNK_GROUPS if kind == "trunk" else (slice(None),):
+            std[group] = std[group].mean().clamp(min=_MIN_STD)
+        found.append((mean.float(), std.float()))
+    return found
 
 
 class TrainingWindows:
-    """Random windows of features at random speeds: about as many frames in a batch, whatever the window length.
+    """Random windows at random speeds, as they are or mirrored: about as many frames in a batch, whatever their length.
 
     Every window is played at a speed of its own between the slowest and the fastest of the settings, so that a network
     never sees the same one twice: with few clips it is what it has not seen that limits it.
     """
 
-    def __init__(self, features: Sequence[np.ndarray], like: Motion, config: TokenizerConfig):
-        """features: (T, D) of each motion, as `representation.encode` gives them; `like` is one of the motions."""
+    def __init__(self, segments: Sequence[Motion], config: TokenizerConfig):
+        """Motions of one skeleton without gaps, each of `config.min_frames` or more."""
+        self.skeleton = segments[0].skeleton
         self.frames_per_batch = config.frames_per_batch
         self.slowest, self.fastest = min(config.speeds), max(config.speeds)
-        self.parts = representation.layout(like.skeleton)
-        self.feet, self.fps = list(like.skeleton.feet), like.fps
-        self.flat = torch.from_numpy(np.concatenate(features))
-        self.lengths = np.array([len(f) for f in features])
+        views = [view for segment in segments for view in (segment, mirror(segment))]
+        self.joints = torch.from_numpy(np.concatenate([view.joints for view in views]))
+        yaws = [representation.heading(view.joints, self.skeleton).astype(np.float32) for view in views]
+        self.yaw = torch.from_numpy(np.concatenate(yaws))
+        self.lengths = np.array([len(view) for view in views])
         self.starts = np.cumsum(self.lengths) - self.lengths
         self.fitting = {frames: np.flatnonzero(self.lengths >= frames) for frames in config.windows}
         frames_available = np.array([self.lengths[fitting].sum() for fitting in self.fitting.values()], float)
         self.window_shares = frames_available / frames_available.sum()
 
-    def draw(self, rng: np.random.Generator) -> torch.Tensor:
-        """A batch (B, T, D); long motions are drawn more often, in proportion to their frames."""
+    def draw(self, rng: np.random.Generator) -> list[Tensor]:
+        """A batch: (B, T, D) features of each part. Motions are drawn in proportion to their frames."""
         frames = int(rng.choice(list(self.fitting), p=self.window_shares))
         fitting = self.fitting[frames]
         shares = self.lengths[fitting] / self.lengths[fitting].sum()
@@ -104,15 +109,7 @@ class TrainingWindows:
         begins = rng.random(len(chosen)) * (last - speeds * (frames - 1))
         times = begins[:, None] + speeds[:, None] * np.arange(frames)
         before = np.minimum(times.astype(int), last[:, None] - 1)
-        share = torch.from_numpy((times - before).astype(np.float32))[..., None]
+        share = torch.from_numpy((times - before).astype(np.float32))
         rows = torch.from_numpy(before + self.starts[chosen][:, None])
-        return self._faster(torch.lerp(self.flat[rows], self.flat[rows + 1], share), speeds)
-
-    def _faster(self, windows: torch.Tensor, speeds: np.ndarray) -> torch.Tensor:
-        """Whatever is per frame grows with the speed; whether a foot stands is decided by its new speed."""
-        factors = torch.from_numpy(speeds.astype(np.float32))[:, None, None]
-        for part in (self.parts.yaw_velocity, self.parts.planar_velocity, self.parts.velocities):
-            windows[..., part] *= factors
-        steps = windows[..., self.parts.velocities].unflatten(-1, (-1, 3))[..., self.feet, :].norm(dim=-1)
-        windows[..., self.parts.contacts] = (steps * self.fps < representation.CONTACT_SPEED_M_PER_S).float()
-        return windows
+        joints = torch.lerp(self.joints[rows], self.joints[rows + 1], share[..., None, None])
+        return split(joints, torch.lerp(self.yaw[rows], self.yaw[rows + 1], share), self.skeleton)

@@ -22,7 +22,7 @@ BASE = "base"
 """The built-in base of a model in training; it goes when training is finished."""
 START = "start"
 """In a checkpoint: what training began from."""
-_VERSIONS_OF = ("posellm-assets", "torch", "transformers", "peft", "tokenizers", "unsloth", "vector-quantize-pytorch")
+_VERSIONS_OF = ("posellm-assets", "torch", "transformers", "peft", "tokenizers", "unsloth")
 
 
 def restore_losses(checkpoint: Path | None, out: Path, write: bool) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import torch
 
 from posellm_assets.coaching.labels.lake_labels import Labeller
 from posellm_assets.defs import coaching
@@ -17,14 +16,11 @@ from posellm_assets.files import read_json, write_json
 from posellm_assets.footage.splits import split_of
 from posellm_assets.generations.snapshots import Snapshot, SnapshotVideo
 from posellm_assets.lake import Lake
-from posellm_assets.motion.config import TokenizerConfig
-from posellm_assets.motion.representation import layout
-from posellm_assets.motion.skeletons import BODY
-from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.program import Job
 from posellm_assets.training import backends
 from posellm_assets_tests.coaching_clips import add
 from posellm_assets_tests.tokens import segment, write_tokens
+from posellm_assets_tests.unit.language.samples import save_tokenizer
 
 CLEAN, LAGS, FAST = DemoRepetition(), DemoRepetition("asymmetric arms", "right"), DemoRepetition("too fast")
 SMALL = {
@@ -51,10 +47,7 @@ class InThisProcess(Programs):
 def labelled(folder: Path) -> Lake:
     """A lake with labelled squats of two people in train and one in val and test each, frozen in a snapshot."""
     lake = Lake(folder / "lake")
-    config = TokenizerConfig(codes=24, code_size=8, width=16)
-    network = Network(layout(BODY).size, config)
-    torch.nn.init.normal_(network.quantizer.layers[0].embed)
-    lineage = MotionTokenizer(network, config, BODY, 20.0, (), seed=0).save(folder / "tokenizer")
+    lineage = save_tokenizer(folder / "tokenizer")
     lake.tokenizers.mkdir(parents=True)
     (folder / "tokenizer").rename(lake.tokenizer(lineage))
     people = sorted((f"p{number}" for number in range(40)), key=split_of)

@@ -14,10 +14,7 @@ from posellm_assets.evaluation.evaluator import Evaluator
 from posellm_assets.files import read_json
 from posellm_assets.lake import Lake
 from posellm_assets.language.train import train
-from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.representation import layout
-from posellm_assets.motion.skeletons import BODY
-from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.settings import Settings
 from posellm_assets.training.backends import Backend
 from posellm_assets_tests.releases import put_in_use
@@ -30,10 +27,7 @@ KEY, OTHER = "gym.squat.0000000a", "gym.squat.0000000b"
 def lake_with(folder: Path, tasks: dict[str, float]) -> Lake:
     """A lake with two clips of two stretches each, and a released model that was trained on `tasks`."""
     lake = Lake(folder / "lake")
-    config = TokenizerConfig(codes=samples.CODEBOOK_SIZE, code_size=8, width=16)
-    network = Network(layout(BODY).size, config)
-    torch.nn.init.normal_(network.quantizer.layers[0].embed)
-    lineage = MotionTokenizer(network, config, BODY, 20.0, (), seed=0).save(folder / "tokenizer")
+    lineage = samples.save_tokenizer(folder / "tokenizer")
     target = lake.tokenizer(lineage)
     target.parent.mkdir(parents=True)
     (folder / "tokenizer").rename(target)
@@ -78,9 +72,9 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Lake:
     """A lake whose model was trained on texts for a moment, with an evaluator that has learned nothing."""
     lake = lake_with(tmp_path_factory.mktemp("spoken"), {"t2m": 1.0})
     torch.manual_seed(0)
-    size = layout(BODY).size
+    size = layout(samples.TORSO).size
     config = EvaluatorConfig(width=16, embedding_size=8, text_buckets=64)
-    Evaluator(np.zeros(size), np.ones(size), BODY, 20.0, config).eval().save(lake.evaluator("all-0001"))
+    Evaluator(np.zeros(size), np.ones(size), samples.TORSO, 20.0, config).eval().save(lake.evaluator("all-0001"))
     return lake
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from safetensors.torch import load, save
 
-from posellm_assets.coaching.streaming.inputs import LOOK_BACK, bodies, described, recent
+from posellm_assets.coaching.streaming.inputs import bodies, described, look_back, recent
 from posellm_assets.coaching.streaming.network import SILENT_S, CoachModel, Context
 from posellm_assets.coaching.streaming.scores import Message
 from posellm_assets.coaching.streaming.sessions import CoachedSession
@@ -71,13 +71,15 @@ class Coach:
 
     def hear(self, window: LiveWindow) -> Message | None:
         """What to say now that a window is known, at the time at which it is; None is silence."""
-        self._seen = [*self._seen[1 - LOOK_BACK :], described(*bodies(window.features[None], self.record.fps))[0]]
-        return self._step(recent(np.stack(self._seen))[-1], window.end_s)
+        window_s = len(window.features) / self.record.fps
+        self._seen.append(described(*bodies(window.features[None], self.record.fps))[0])
+        self._seen = self._seen[-look_back(window_s) :]
+        return self._step(recent(np.stack(self._seen), window_s)[-1], window.end_s)
 
     def hear_all(self, session: CoachedSession) -> tuple[Message, ...]:
         """All that it says in a session, from the beginning."""
         self.begin()
-        inputs = recent(described(*bodies(session.features, self.record.fps)))
+        inputs = recent(described(*bodies(session.features, self.record.fps)), session.window_s(self.record.fps))
         said = (self._step(row, float(end_s)) for row, end_s in zip(inputs, session.end_s, strict=True))
         return tuple(message for message in said if message)
 

@@ -37,7 +37,7 @@ class StreamingConfig(Record):
     silence_weight: float = Field(
         default=0.1,
         gt=0,
-        description="What a silent window weighs against one with a message; there are about 40 of them",
+        description="What a silent window weighs against one with a message; there are about 20 of them",
     )
     slack_s: float = Field(default=0.4, ge=0, description="So shortly before a message silence is not asked for")
     evaluations: int = Field(

@@ -17,8 +17,7 @@ _ANGLES = [
 ]
 _MOVING = ("pelvis", "left_wrist", "right_wrist", "left_knee", "right_knee", "left_ankle", "right_ankle")
 _PLACES = ("pelvis", "neck", "left_wrist", "right_wrist", "left_knee", "right_knee", "left_ankle", "right_ankle")
-_SPANS = (6, 16)  # windows: about one and three seconds
-LOOK_BACK = max(_SPANS)
+_SPANS_S = (1.2, 3.2)
 # How little a speed counts against a position: joints move by 1 to 2 m/s in exercises.
 _SPEED_UNIT_M_PER_S = 2.0
 
@@ -67,17 +66,26 @@ def described(joints: np.ndarray, speeds: np.ndarray) -> np.ndarray:
     return np.stack([*angles, *knees_in, *apart, *moving, *places, *ups], axis=1).astype(np.float32)
 
 
-def recent(measures: np.ndarray) -> np.ndarray:
+def recent(measures: np.ndarray, window_s: float) -> np.ndarray:
     """The inputs (N, K) of the coach: the measures of each window, and their least, greatest and mean value lately.
 
-    A window's row depends on it and the windows before it only, as far back as `LOOK_BACK`.
+    A window's row depends on it and the windows before it only, as far back as `look_back`.
     """
     rows = [measures]
-    for length in _SPANS:
+    for length in _spans(window_s):
         padded = np.concatenate([np.repeat(measures[:1], length - 1, axis=0), measures])
         windows = np.lib.stride_tricks.sliding_window_view(padded, length, axis=0)
         rows += [windows.min(-1), windows.max(-1), windows.mean(-1)]
     return np.concatenate(rows, axis=1).astype(np.float32)
+
+
+def look_back(window_s: float) -> int:
+    """On how many windows the inputs of one depend, itself among them."""
+    return max(_spans(window_s))
+
+
+def _spans(window_s: float) -> list[int]:
+    return [max(1, round(span_s / window_s)) for span_s in _SPANS_S]
 
 
 def _cosine(joints: np.ndarray, first: str, middle: str, last: str) -> np.ndarray:

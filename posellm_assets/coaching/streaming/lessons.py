@@ -1,8 +1,9 @@
 """Rows of sessions as what the network learns from: inputs, when to speak, what to say, what was said before.
 
-Silence and speech are weighted against each other, as there are about forty silent windows for each message and a model
-that never speaks would otherwise be nearly right (VideoLLM-online, Chen et al., CVPR 2024, weighs its stream loss for
-the same reason and answers with a threshold on the odds of silence; here validation sessions choose that threshold).
+Silence and speech are weighted against each other, as there are about twenty silent windows for each message and a
+model that never speaks would otherwise be nearly right (VideoLLM-online, Chen et al., CVPR 2024, weighs its stream loss
+for the same reason and answers with a threshold on the odds of silence; here validation sessions choose that
+threshold).
 """
 
 from collections.abc import Sequence
@@ -71,7 +72,7 @@ class Lessons:
         targets = self._targets(row.end_s + self.delay_s, said, last)
         if rng is not None and rng.random() < _FORGETFUL:
             targets["last"][:], targets["since_s"][:] = len(self.texts), SILENT_S
-        return {"motion": recent(described(joints, speeds)), **targets}
+        return {"motion": recent(described(joints, speeds), row.window_s(self.fps)), **targets}
 
     def _targets(
         self, clock_s: np.ndarray, said: Sequence[tuple[float, int]], last: tuple[float, int] | None
@@ -110,7 +111,7 @@ def summed_loss(model: CoachModel, batch: SessionBatch) -> torch.Tensor:
 
 def normalise(model: CoachModel, lessons: Lessons, rows: Sequence[CoachedSession]) -> None:
     """Set the scale of the inputs to that of the training rows."""
-    parts = [recent(described(*bodies(row.features, lessons.fps))) for row in rows]
+    parts = [recent(described(*bodies(row.features, lessons.fps)), row.window_s(lessons.fps)) for row in rows]
     inputs = torch.from_numpy(np.concatenate(parts))
     model.mean.copy_(inputs.mean(0))
     model.deviation.copy_(inputs.std(0).clamp(min=0.02))

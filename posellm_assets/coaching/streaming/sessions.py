@@ -70,6 +70,10 @@ class CoachedSession:
     transitions_s: tuple[float, ...]
     before: Message | None = None
 
+    def window_s(self, fps: float) -> float:
+        """How long a window is."""
+        return float(self.features.shape[1] / fps)
+
     def cut(self, start_s: float, end_s: float) -> "CoachedSession":
         """The windows that begin within [start_s, end_s), with what is said there; times stay those of the session."""
         inside = slice(*np.searchsorted(self.start_s, [start_s, end_s]).tolist())

@@ -19,7 +19,7 @@ from posellm_assets.evaluation.report import render
 from posellm_assets.evaluation.summary import summary_markdown
 from posellm_assets.evaluation.train_evaluator import run as train_evaluator
 from posellm_assets.motion.tokenizer import MotionTokenizer
-from posellm_assets_tests.unit.evaluation.world import quiet
+from posellm_assets_tests.unit.evaluation.world import STEPS, quiet
 from posellm_assets_tests.waits import HANG_S
 
 ATTACK = "<script>alert('x')</script><img src=x onerror=alert(1)>"
@@ -29,8 +29,7 @@ ATTACK = "<script>alert('x')</script><img src=x onerror=alert(1)>"
 def job(world, tokenizer, trained) -> EvaluateJob:
     train, test, model = trained
     evaluator = EvaluatorJob(
-        frames_per_step=4,
-        codes_per_step=1,
+        **STEPS,
         train=train,
         test=test,
         motions=world.motions,

@@ -24,7 +24,7 @@ from posellm_assets.language.config import ModelConfig, StageConfig, StageJob
 from posellm_assets.language.train import train as train_stage
 from posellm_assets.training.backends import choose
 from posellm_assets_tests.releases import put_in_use
-from posellm_assets_tests.unit.evaluation.world import CODES, quiet
+from posellm_assets_tests.unit.evaluation.world import CODES, STEPS, quiet
 
 
 def with_labels_moved_on(examples: Path) -> Path:
@@ -44,13 +44,13 @@ def test_a_generation_with_shuffled_labels_is_refused_by_name_and_a_release_is_u
 ) -> None:
     train, test, model = trained
     evaluator = EvaluatorJob(
-        frames_per_step=4, codes_per_step=1,
-        train=train, test=test, motions=world.motions, out=tmp_path / "evaluator",
+        **STEPS, train=train, test=test, motions=world.motions, out=tmp_path / "evaluator",
         config=EvaluatorConfig(steps=10, batch_size=8, width=32),
     )  # fmt: skip
     train_evaluator(evaluator, quiet)
     wrong = StageJob(
         train=with_labels_moved_on(train), out=tmp_path / "wrong", parent=model, codebook_size=CODES,
+        codes_per_step=STEPS["codes_per_step"],
         stage=StageConfig(name="stage", tasks={"m2t": 1.0}, steps=30, row_tokens=160, rows_per_batch=4),
         model=ModelConfig(backend="hf"),
     )  # fmt: skip

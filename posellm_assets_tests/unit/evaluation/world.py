@@ -22,7 +22,9 @@ from posellm_assets.training.backends import choose
 from posellm_assets_tests.unit.texts.athletes import MOVEMENTS
 
 SPORTS = {"squat": "gym", "arm raise": "gym", "march": "drill", "bow": "drill"}
-CODES = 64
+CODES_OF_A_PART = 16
+STEPS = {"frames_per_step": 8, "codes_per_step": 5}
+CODES = STEPS["codes_per_step"] * CODES_OF_A_PART
 
 
 def quiet(message: str) -> None:
@@ -91,7 +93,8 @@ def build_tokenizer(world: World) -> Path:
     """A small tokenizer trained on the train people."""
     paths = {split: [world.motions[key] for key in world.keys(split)] for split in ("train", "test")}
     out = world.folder / "tokenizer"
-    config = TokenizerConfig(codes=CODES, width=64, steps=60, frames_per_batch=1024, windows=(16, 32, 48))
+    shape = {"start": "own", "codes": CODES_OF_A_PART, "width": 48, "steps": 60, "frames_per_batch": 1024}
+    config = TokenizerConfig.model_validate({**shape, "windows": (16, 32, 48)})
     train_tokenizer(TokenizerJob(train=paths["train"], held_out=paths["test"], out=out, config=config), quiet)
     return out / "final"
 
@@ -108,6 +111,7 @@ def build_model(folder: Path, examples: Path) -> Path:
         stage=stage,
         model=ModelConfig(tiny=tiny, backend="hf"),
         codebook_size=CODES,
+        codes_per_step=STEPS["codes_per_step"],
     )
     train_stage(job, choose("hf"), quiet)
     return folder / "model" / "final"

@@ -6,16 +6,30 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 
 from posellm_assets.language.clips import TrainingClip, View
 from posellm_assets.language.config import ModelConfig, StageConfig, StageJob, TinyConfig
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
+from posellm_assets.motion.config import TokenizerConfig
+from posellm_assets.motion.skeletons import Skeleton
+from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 
 CODEBOOK_SIZE = 24
 LABELS = ("squat", "serve", "lunge")
 SMALL = TinyConfig(
     hidden_size=32, layers=2, attention_heads=2, key_value_heads=1, head_size=16, intermediate_size=64, text_tokens=320
 )
+TORSO = Skeleton(
+    name="torso",
+    joints=("pelvis", "left_hip", "right_hip", "neck", "left_shoulder", "right_shoulder"),
+    parents=(-1, 0, 0, 0, 3, 3),
+    mirror_pairs=((1, 2), (4, 5)),
+    hips=(1, 2),
+    shoulders=(4, 5),
+    feet=(),
+)
+"""A body of one part, which so has one code for a step."""
 _SCHEMA = pa.schema(
     [
         ("key", pa.string()),
@@ -56,6 +70,14 @@ def examples(path: Path, clips_per_label: int = 4, variants: int = 2, seed: int 
                 )
     pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), path)
     return path
+
+
+def save_tokenizer(folder: Path) -> str:
+    """Write an untrained tokenizer of CODEBOOK_SIZE codes, one for every four frames of TORSO; its lineage."""
+    config = TokenizerConfig(codes=CODEBOOK_SIZE, layers=1, frames_per_step=4, code_size=8, width=16)
+    network = Network(TORSO, config)
+    torch.nn.init.normal_(network.kinds["trunk"].quantizer.layers[0].embed)
+    return MotionTokenizer(network, config, TORSO, 20.0, (), seed=0).save(folder)
 
 
 def vocabulary() -> Vocabulary:

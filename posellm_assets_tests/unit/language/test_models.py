@@ -124,12 +124,12 @@ def test_a_soft_cap_on_the_logits_is_reproduced() -> None:
 
 
 @pytest.mark.parametrize("tied", [True, False])
-def test_code_tokens_begin_as_near_to_each_other_as_the_codes_of_each_layer_are(tied: bool) -> None:
+def test_code_tokens_begin_as_near_to_each_other_as_the_codes_of_each_place_are(tied: bool) -> None:
     vocabulary = Vocabulary(tiny_tokenizer(["a text of the world"], 300), codebook_size=24, codes_per_step=2)
     shape = {**SHAPE, "hidden_size": 512}
     model = Qwen3ForCausalLM(Qwen3Config(vocab_size=len(vocabulary), **shape, tie_word_embeddings=tied))
     vectors = np.random.default_rng(0).normal(size=(24, 8)).astype(np.float32)
-    vectors[12:] = 5 + 0.1 * vectors[12:]  # what a second layer adds is smaller
+    vectors[12:] = 5 + 0.1 * vectors[:12]  # another space, in which they lie alike
     before = model.get_input_embeddings().weight.detach().clone()
     models.place_codes(model, vocabulary, vectors, seed=0)
     for weight in (model.get_input_embeddings().weight, model.get_output_embeddings().weight):
@@ -138,6 +138,9 @@ def test_code_tokens_begin_as_near_to_each_other_as_the_codes_of_each_layer_are(
             got = torch.pdist(weight[vocabulary.codes[first:last]].detach())
             assert torch.corrcoef(torch.stack([wanted, got]))[0, 1] > 0.9
         assert float(weight.detach()[vocabulary.codes].std()) == pytest.approx(float(before.std()), rel=0.2)
+        # A left arm's codes have the vectors of a right one's, and yet are other tokens.
+        alike = torch.cosine_similarity(*(weight.detach()[vocabulary.codes].unflatten(0, (2, -1))), dim=-1)
+        assert float(alike.abs().max()) < 0.5
     after = model.get_input_embeddings().weight
     others = [token for token in range(len(vocabulary)) if token not in vocabulary.codes]
     assert torch.equal(after[others], before[others])

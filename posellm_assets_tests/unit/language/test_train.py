@@ -17,10 +17,6 @@ from posellm_assets.language.clips import UnusableData
 from posellm_assets.language.config import ModelConfig, StageJob
 from posellm_assets.language.origin import Origin
 from posellm_assets.language.vocabulary import Vocabulary
-from posellm_assets.motion.config import TokenizerConfig
-from posellm_assets.motion.representation import layout
-from posellm_assets.motion.skeletons import BODY
-from posellm_assets.motion.tokenizer import MotionTokenizer, Network
 from posellm_assets.training.backends import Backend
 from posellm_assets.training.checkpoints import CheckpointMismatch
 from posellm_assets.training.curves import entries_of
@@ -128,10 +124,7 @@ def test_a_parent_that_speaks_another_codebook_is_refused(tmp_path: Path) -> Non
 
 
 def test_codes_of_another_tokenizer_than_the_one_given_are_refused(tmp_path: Path) -> None:
-    config = TokenizerConfig(codes=samples.CODEBOOK_SIZE, code_size=8, width=16)
-    network = Network(layout(BODY).size, config)
-    torch.nn.init.normal_(network.quantizer.layers[0].embed)
-    lineage = MotionTokenizer(network, config, BODY, 20.0, (), seed=0).save(tmp_path / "tokenizer")
+    lineage = samples.save_tokenizer(tmp_path / "tokenizer")
     changes = {"tokenizer": tmp_path / "tokenizer"}
     with pytest.raises(UnusableData, match=f"is tokenizer {lineage}, but the codes were made by vq-other"):
         train(samples.job(tmp_path, "other", lineage="vq-other", **changes))

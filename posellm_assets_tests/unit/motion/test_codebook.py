@@ -21,12 +21,13 @@ def test_what_a_tokenizer_saved_is_read_without_its_network(untrained, tmp_path:
     codebook = Codebook.of(lake, lineage)
     assert (codebook.lineage, codebook.fps) == (lineage, untrained.fps)
     assert (codebook.size, codebook.codes_per_step) == (untrained.codebook_size, untrained.codes_per_step)
+    assert codebook.parts == ("trunk", "left arm", "right arm", "left leg", "right leg")
 
 
-def test_the_ids_of_all_layers_count(tmp_path: Path) -> None:
-    write_codebook(Lake(tmp_path), "vq-1", codes=64, layers=2)
+def test_the_ids_of_all_layers_and_parts_count(tmp_path: Path) -> None:
+    write_codebook(Lake(tmp_path), "vq-1", codes=64, layers=2, frames_per_step=4)
     codebook = Codebook.of(Lake(tmp_path), "vq-1")
-    assert (codebook.size, codebook.codes_per_step) == (128, 2)
+    assert (codebook.size, codebook.codes_per_step, codebook.frames_per_step) == (640, 10, 4)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +36,7 @@ def test_the_ids_of_all_layers_count(tmp_path: Path) -> None:
         ({"config": {"codes": 1}}, "config.codes: Input should be greater than or equal to 2"),
         ({"config": {"codes": 64, "layer": 2}}, "config.layer: Extra inputs are not permitted"),
         ({"fps": 0}, "fps: Input should be greater than 0"),
-        ({"schema_version": 1}, "schema_version: Input should be 2"),
+        ({"schema_version": 1}, "schema_version: Input should be 3"),
     ],
 )
 def test_a_damaged_description_is_named_with_what_to_do(tmp_path: Path, damage: dict, reason: str) -> None:

@@ -1,43 +1,58 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from posellm_assets.motion.augment import mirror
 from posellm_assets.motion.config import TokenizerConfig
 from posellm_assets.motion.errors import (
     acceleration_error_m_per_s2,
+    aligned_mpjpe_mm,
     foot_skate_m_per_s,
     global_mpjpe_mm,
     mpjpe_mm,
     planted_feet,
 )
+from posellm_assets.motion.parts import features_of
 from posellm_assets.motion.quantizers import Codebooks
-from posellm_assets.motion.representation import encode, placed
+from posellm_assets.motion.representation import placed, turn
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer, Network, smoothed
+from posellm_assets.motion.training_data import normalisation
 from posellm_assets_tests.unit.motion.people import FPS, moving_person, random_motion
 from posellm_assets_tests.unit.motion.test_motion import PUPPET
 
-SMALL = TokenizerConfig(codes=32, code_size=8, width=32, encoder_blocks=2, decoder_blocks=2, frames_per_batch=256)
+SMALL = TokenizerConfig(
+    codes=32, layers=1, code_size=8, width=32, encoder_blocks=2, decoder_blocks=2, frames_per_batch=256
+)
+SLOTS = 5  # codes of a body in each layer: trunk, arms, legs
 
 
 def untrained(config):
     """Random weights, with codes that lie among the latents of some people."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    features = np.concatenate([encode(moving_person(80, seed)) for seed in range(8)])
-    network = Network(features.shape[1], config)
+    people = [moving_person(80, seed) for seed in range(8)]
+    network = Network(BODY, config)
     for parameter in network.parameters():  # residual branches begin at zero and would hide what they do
         torch.nn.init.normal_(parameter, std=0.2)
-    network.mean, network.std = (
-        torch.from_numpy(features.mean(0)).float(),
-        torch.from_numpy(features.std(0) + 0.1).float(),
-    )
+    network.normalise(normalisation(people))
     with torch.no_grad():
-        network.quantizer.start(network.latents(network.normalise(features)[None])[0])
+        network.start(network.latents(batch_of(people)))
     network.eval()
     return MotionTokenizer(network, config, BODY, FPS, ("scale",), seed=0)
+
+
+def batch_of(motions):
+    """(B, T, D) features of each part of motions of one length."""
+    return [torch.stack(of_part) for of_part in zip(*map(features_of, motions), strict=True)]
+
+
+def steps_of(indices):
+    """Codes of steps in each of which all parts have the same index."""
+    return [slot * SMALL.codes + index for index in indices for slot in range(SLOTS)]
 
 
 @pytest.fixture(scope="module")
@@ -50,22 +65,54 @@ def residual():
     return untrained(SMALL.model_copy(update={"layers": 3}))
 
 
-def test_every_four_frames_are_a_code_and_a_code_is_four_frames(tokenizer):
+def test_every_eight_frames_are_a_code_of_each_part_and_those_are_eight_frames(tokenizer):
     codes = tokenizer.encode(moving_person(43))
-    assert len(codes) == 10
-    assert all(0 <= code < tokenizer.codebook_size for code in codes)
+    assert (tokenizer.codes_per_step, tokenizer.codebook_size) == (SLOTS, SLOTS * 32)
+    assert [code // 32 for code in codes] == [0, 1, 2, 3, 4] * 5
     back = tokenizer.decode(codes)
     assert (len(back), back.fps, back.skeleton, back.unknown) == (40, FPS, BODY, ("scale",))
     assert back.known.all()
 
 
-def test_the_vectors_of_a_step_s_codes_add_up_to_what_is_decoded(residual):
-    finite = untrained(SMALL.model_copy(update={"quantizer": "fsq", "fsq_levels": (4, 8)}))
-    for each in (residual, finite):
-        ids = [layer * each.config.codes + 7 for layer in range(each.codes_per_step)]
-        summed = each.network.quantizer.vectors(torch.full((1, 1, each.codes_per_step), 7))[0, 0]
-        np.testing.assert_allclose(each.code_vectors()[ids].sum(0), summed.detach(), atol=1e-5)
-        assert each.code_vectors().shape == (each.codebook_size, each.config.code_size)
+def test_the_vectors_of_a_part_s_codes_add_up_over_the_layers_to_what_is_decoded(residual):
+    vectors = residual.code_vectors()
+    assert vectors.shape == (residual.codebook_size, 8) == (3 * SLOTS * 32, 8)
+    for number, part in enumerate(residual.network.parts):
+        ids = [(layer * SLOTS + number) * 32 + 7 + layer for layer in range(3)]
+        quantizer = residual.network.kinds[part.kind].quantizer
+        summed = quantizer.vectors(torch.tensor([[[7, 8, 9]]]))[0, 0]
+        np.testing.assert_allclose(vectors[ids].sum(0), summed.detach(), atol=1e-5)
+
+
+def test_arms_share_a_codebook_and_legs_another(tokenizer):
+    trunk, left_arm, right_arm, left_leg, right_leg = tokenizer.code_vectors().reshape(SLOTS, 32, 8)
+    np.testing.assert_array_equal(left_arm, right_arm)
+    np.testing.assert_array_equal(left_leg, right_leg)
+    assert not np.allclose(left_arm, left_leg, atol=1e-2) and not np.allclose(trunk, left_leg, atol=1e-2)
+
+
+def test_a_mirrored_motion_has_the_codes_of_the_other_limbs(tokenizer):
+    motion = moving_person(64)
+    steps, mirrored = (np.reshape(tokenizer.encode(one), (-1, SLOTS)) % 32 for one in (motion, mirror(motion)))
+    assert len(np.unique(steps[:, 1:])) > 3
+    np.testing.assert_array_equal(mirrored[:, 1:], steps[:, [2, 1, 4, 3]])
+
+
+def test_what_one_limb_does_changes_its_own_codes_only(tokenizer):
+    motion = moving_person(64, walks=False)
+    waving = moving_person(64, walks=False)
+    waving.joints[:, BODY.index("left_wrist"), 1] += 0.4 * np.sin(np.arange(64) / 3)
+    before, after = (np.reshape(tokenizer.encode(one), (-1, SLOTS)) for one in (motion, waving))
+    changed = (before != after).any(axis=0)
+    assert changed.tolist() == [False, True, False, False, False]
+
+
+def test_a_piece_of_a_motion_is_encoded_with_the_heading_that_the_motion_began_with(tokenizer):
+    joints = moving_person(80, walks=False).joints
+    turning = replace(moving_person(80), joints=turn(joints, np.linspace(0, 6, 80)[:, None]).astype(np.float32))
+    whole, piece = features_of(turning)[0][40:], features_of(turning.cut(40, 80), 0.0)[0]
+    torch.testing.assert_close(piece, whole)
+    assert tokenizer.encode(turning.cut(40, 80), 0.0) != tokenizer.encode(turning.cut(40, 80))
 
 
 def test_a_motion_has_the_same_codes_alone_and_in_a_batch_with_longer_ones(tokenizer):
@@ -74,7 +121,7 @@ def test_a_motion_has_the_same_codes_alone_and_in_a_batch_with_longer_ones(token
 
 
 def test_codes_decode_to_the_same_motion_alone_and_in_a_batch(tokenizer):
-    sequences = [[1, 2, 3], [4] * 20, [31, 0]]
+    sequences = [steps_of([1, 2, 3]), steps_of([4] * 20), steps_of([31, 0])]
     for together, codes in zip(tokenizer.decode_many(sequences), sequences, strict=True):
         np.testing.assert_allclose(together.joints, tokenizer.decode(codes).joints, atol=1e-4)
 
@@ -84,7 +131,8 @@ def test_a_saved_tokenizer_is_the_same_tokenizer(tokenizer, tmp_path):
     loaded = MotionTokenizer.load(tmp_path)
     assert loaded.lineage == lineage == tokenizer.lineage
     assert loaded.encode(moving_person(60)) == tokenizer.encode(moving_person(60))
-    np.testing.assert_array_equal(loaded.decode([3, 1]).joints, tokenizer.decode([3, 1]).joints)
+    codes = steps_of([3, 1])
+    np.testing.assert_array_equal(loaded.decode(codes).joints, tokenizer.decode(codes).joints)
     assert (loaded.config, loaded.skeleton, loaded.fps, loaded.unknown) == (SMALL, BODY, FPS, ("scale",))
 
 
@@ -92,7 +140,7 @@ def test_other_weights_are_another_lineage(tokenizer, tmp_path):
     tokenizer.save(tmp_path)
     other = MotionTokenizer.load(tmp_path)
     with torch.no_grad():
-        other.network.back.bias[0] += 1e-3
+        other.network.kinds["arm"].back.bias[0] += 1e-3
     assert other.lineage != tokenizer.lineage
 
 
@@ -133,55 +181,43 @@ def test_motion_that_does_not_fit_is_refused(tokenizer):
         tokenizer.encode(gap)
 
 
-@pytest.mark.parametrize("codes", [[], [32], [-1, 3]])
+@pytest.mark.parametrize("codes", [[], [0, 32, 64, 96, 160], [-1, 32, 64, 96, 128]])
 def test_codes_outside_the_codebook_are_refused(tokenizer, codes):
-    with pytest.raises(ValueError, match="ids from 0 to 31"):
+    with pytest.raises(ValueError, match="ids from 0 to 159"):
         tokenizer.decode(codes)
 
 
 def test_residual_layers_follow_one_another_in_one_flat_list_of_ids(residual):
     motion = moving_person(42)
     ids = residual.encode(motion)
-    assert (residual.codes_per_step, residual.codebook_size, len(ids)) == (3, 96, 30)
-    assert [code // 32 for code in ids] == [0, 1, 2] * 10
+    assert (residual.codes_per_step, residual.codebook_size, len(ids)) == (15, 480, 75)
+    assert [code // 32 for code in ids] == [*range(15)] * 5
     assert residual.encode_many([moving_person(90, 1), motion])[1] == ids
     assert len(residual.decode(ids)) == 40
 
 
 def test_every_layer_brings_the_code_vector_nearer_to_the_latent(residual):
-    network = residual.network
     with torch.no_grad():
-        latents = network.latents(network.normalise(encode(moving_person(80)))[None])
-        _, indices, _ = network.quantizer(latents)
-        coarse = [layer.embed[0][indices[..., i]] for i, layer in enumerate(network.quantizer.layers)]
-    apart = [(latents - sum(coarse[:layers])).norm().item() for layers in (1, 2, 3)]
-    assert apart[0] > apart[1] > apart[2]
+        for kind, latents in residual.network.latents(batch_of([moving_person(80)])).items():
+            quantizer = residual.network.kinds[kind].quantizer
+            _, indices, _ = quantizer(latents)
+            coarse = [layer.embed[indices[..., i]] for i, layer in enumerate(quantizer.layers)]
+            apart = [(latents - sum(coarse[:layers])).norm().item() for layers in (1, 2, 3)]
+            assert apart[0] > apart[1] > apart[2], kind
 
 
-def test_half_a_step_and_layers_out_of_turn_are_refused(residual):
-    with pytest.raises(ValueError, match="3 layers of 32 in turn, not 4"):
-        residual.decode([0, 32, 64, 0])
-    with pytest.raises(ValueError, match="3 layers of 32 in turn"):
-        residual.decode([0, 64, 32])
-
-
-def test_finite_scalars_write_and_read_a_motion():
-    fsq = untrained(SMALL.model_copy(update={"quantizer": "fsq", "fsq_levels": (2, 4, 4)}))
-    ids = fsq.encode(moving_person(80))
-    assert len(set(ids)) > 3 and all(0 <= code < 32 for code in ids)
-    with torch.no_grad():
-        latents = fsq.network.latents(fsq.network.normalise(encode(moving_person(80)))[None])
-        vectors, indices, _ = fsq.network.quantizer(latents)
-    assert indices.flatten().tolist() == ids
-    torch.testing.assert_close(fsq.network.quantizer.vectors(indices), vectors)
+def test_half_a_step_and_codes_out_of_turn_are_refused(tokenizer):
+    with pytest.raises(ValueError, match="5 blocks of 32 in turn, not 6"):
+        tokenizer.decode([0, 32, 64, 96, 128, 0])
+    with pytest.raises(ValueError, match="5 blocks of 32 in turn"):
+        tokenizer.decode([0, 64, 32, 96, 128])
 
 
 @pytest.mark.parametrize("tokens", [16, 64, 512])
 def test_small_batches_do_not_throw_the_codebook_away(tokens):
     """With an absolute count as limit, a batch of 512 vectors loses 373 of 512 codes at every step."""
     torch.manual_seed(0)
-    config = TokenizerConfig(codes=512, code_size=8, width=16, frames_per_batch=tokens * 4, layers=2)
-    quantizer = Codebooks(config).train()
+    quantizer = Codebooks(TokenizerConfig(codes=512, code_size=8, layers=2), tokens).train()
     vectors = torch.randn(4_000, 8)
     quantizer.start(vectors)
     replaced = []
@@ -195,7 +231,7 @@ def test_small_batches_do_not_throw_the_codebook_away(tokens):
 
 def test_a_code_that_nothing_uses_is_put_where_it_is_needed():
     torch.manual_seed(0)
-    quantizer = Codebooks(TokenizerConfig(codes=16, code_size=4, width=16, frames_per_batch=256)).train()
+    quantizer = Codebooks(TokenizerConfig(codes=16, layers=1, code_size=4), 64).train()
     near, far = torch.randn(1, 64, 4), torch.randn(64, 4) + 100
     quantizer.start(far)
     for _ in range(300):
@@ -203,32 +239,63 @@ def test_a_code_that_nothing_uses_is_put_where_it_is_needed():
     assert (quantizer.layers[0].embed.norm(dim=-1) < 10).all()
 
 
-QUANTIZERS = [{}, {"layers": 2}, {"quantizer": "fsq", "fsq_levels": (4, 4)}]
-
-
-@pytest.mark.parametrize("settings", QUANTIZERS)
-def test_the_whole_state_of_the_quantiser_is_saved(settings):
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_whole_state_of_the_quantiser_is_saved(layers):
     torch.manual_seed(0)
-    config = TokenizerConfig(codes=16, code_size=4, width=16, frames_per_batch=256, **settings)
-    first, second = Network(30, config).train(), Network(30, config).train()
-    batches = torch.randn(6, 4, 64, 30)
+    config = TokenizerConfig(codes=16, layers=layers, code_size=4, width=16, frames_per_batch=256)
+    first, second = Network(BODY, config).train(), Network(BODY, config).train()
+    batches = [[torch.randn(4, 64, part.features) for part in first.parts] for _ in range(6)]
     for batch in batches[:3]:
         first(batch)
-    second.load_state_dict(first.state_dict())
+    for mine, other in zip(all_of(second), all_of(first), strict=True):
+        mine[1].data.copy_(other[1])
     for batch in batches[3:]:
         state = torch.get_rng_state()
         first(batch)
         torch.set_rng_state(state)
         second(batch)
-    for name, tensor in first.state_dict().items():
-        assert torch.equal(tensor, second.state_dict()[name]), name
+    for (name, mine), (_, other) in zip(all_of(first), all_of(second), strict=True):
+        assert torch.equal(mine, other), name
+
+
+def all_of(network):
+    """What a checkpoint remembers of a network."""
+    return [*network.named_parameters(), *network.named_buffers()]
+
+
+def test_a_finished_network_is_trained_on_without_losing_its_codes():
+    finished = untrained(SMALL)
+    network = Network(BODY, SMALL).train()
+    network.go_on_from(finished.network)
+    network(batch_of([moving_person(64, seed) for seed in range(4)]))
+    went = (network.code_vectors() - finished.network.code_vectors()).norm(dim=-1)
+    assert (went < 0.1 * finished.network.code_vectors().norm(dim=-1) + 0.1).all()
+
+
+def test_the_coarse_tokenizer_writes_the_first_layer_alone(residual, tmp_path):
+    coarse, motion = residual.coarse(1), moving_person(64)
+    assert (coarse.codes_per_step, coarse.codebook_size) == (SLOTS, SLOTS * 32)
+    np.testing.assert_array_equal(coarse.code_vectors(), residual.code_vectors()[: SLOTS * 32])
+    lineage = coarse.save(tmp_path)
+    assert lineage != residual.lineage
+    assert MotionTokenizer.load(tmp_path).encode(motion) == coarse.encode(motion)
+
+
+def test_the_codes_of_all_layers_together_come_nearer_than_each_layer_s_nearest_would(residual):
+    people = [moving_person(80, seed) for seed in range(10, 20)]
+    with torch.no_grad():
+        for kind, latents in residual.network.latents(batch_of(people)).items():
+            quantizer = residual.network.kinds[kind].quantizer
+            one_by_one, _, _ = quantizer(latents)
+            together = quantizer.vectors(quantizer.nearest(latents))
+            assert (latents - together).norm() < (latents - one_by_one).norm(), kind
 
 
 def test_the_gradient_passes_the_quantiser_once_however_many_layers_there_are():
     torch.manual_seed(0)
     latents = torch.randn(1, 64, 4)
     for layers in (1, 4):
-        quantizer = Codebooks(TokenizerConfig(codes=16, code_size=4, layers=layers)).train()
+        quantizer = Codebooks(TokenizerConfig(codes=16, code_size=4, layers=layers), 64).train()
         quantizer.start(latents[0])
         free = latents.clone().requires_grad_()
         vectors, _, _ = quantizer(free)
@@ -255,6 +322,16 @@ def test_errors_are_in_the_units_that_they_say():
         mpjpe_mm(still, placed(still).cut(0, 5))
 
 
+def test_where_a_body_faces_is_no_error_with_headings_aligned():
+    walker = moving_person(40)
+    elsewhere = replace(walker, joints=turn(walker.joints, np.linspace(0, 4, 40)[:, None]).astype(np.float32))
+    assert mpjpe_mm(elsewhere, walker) > 150
+    assert aligned_mpjpe_mm(elsewhere, walker) == pytest.approx(0, abs=0.01)
+    raised = replace(elsewhere, joints=elsewhere.joints.copy())
+    raised.joints[:, BODY.index("left_wrist"), 1] += 0.18
+    assert aligned_mpjpe_mm(raised, walker) == pytest.approx(10, rel=1e-3)
+
+
 def test_feet_skate_where_they_should_stand():
     standing = moving_person(20, walks=False)
     feet = list(BODY.feet)
@@ -271,7 +348,7 @@ def test_feet_skate_where_they_should_stand():
 
 
 def test_what_is_decoded_does_not_jitter_where_groups_of_frames_join() -> None:
-    """A network that writes four frames at once leaves steps at the joints: decoding averages them away, 1:2:1."""
+    """A network that writes a step's frames at once leaves steps at the joints: decoding averages them away, 1:2:1."""
     frames = torch.tensor([[0.0], [0.0], [4.0], [4.0], [0.0]])
     assert smoothed(frames).flatten().tolist() == [0.0, 1.0, 3.0, 3.0, 1.0]
     still = torch.full((6, 2), 3.0)

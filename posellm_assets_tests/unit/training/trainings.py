@@ -128,7 +128,7 @@ def _coach(folder: Path, name: str, changes: dict[str, Any]) -> BaseModel:
 
 def _tokenizer(folder: Path, name: str, changes: dict[str, Any]) -> BaseModel:
     files = sorted((folder / "motion").glob("*.parquet")) or write_people(folder / "motion", 4, 64)
-    shape = {"codes": 16, "code_size": 8, "width": 32, "encoder_blocks": 1, "decoder_blocks": 1}
+    shape = {"start": "own", "codes": 16, "code_size": 8, "width": 32, "encoder_blocks": 1, "decoder_blocks": 1}
     config = TokenizerConfig.model_validate({**shape, "frames_per_batch": 256, "steps": STEPS, **changes})
     return TokenizerJob(train=files[:3], held_out=files[3:], out=folder / name, config=config)
 
