@@ -24,7 +24,8 @@ from posellm_assets.coaching.model.vision_train import train
 from posellm_assets.defs import coaching
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource
-from posellm_assets.files import read_json
+from posellm_assets.files import read_json, write_json
+from posellm_assets.generations.snapshots import Snapshot
 from posellm_assets.lake import Lake
 from posellm_assets.program import Preempted
 from posellm_assets.training.backends import Backend
@@ -78,6 +79,11 @@ def coloured(folder: Path, out: Path) -> None:
 def test_the_answer_that_only_the_picture_tells_is_learned_and_reported(tmp_path: Path) -> None:
     lake = Lake(tmp_path / "lake")
     coloured(tmp_path / "pictures", lake.coaching_dataset(SNAPSHOT))
+    frozen = Snapshot(
+        snapshot=SNAPSHOT, scope="all", created_at="2026-01-01T10:00:00Z", lineage="vq-0", parent=None, videos=[],
+        settings={}, code_version="0",
+    )  # fmt: skip
+    write_json(lake.snapshot(SNAPSHOT), frozen.model_dump())
     settings = {"coaching": {"model": {"kind": "vision", "vision": {"model": MODEL, "training": TRAINING}}}}
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions(snapshots.name or "", [SNAPSHOT])
