@@ -28,9 +28,7 @@ def adopt_shipped(job: TokenizerJob, report: Report) -> dict[str, Any]:
     are of another skeleton or frame rate.
     """
     segments = read_segments([*job.train, *job.held_out], job.config.min_frames)
-    tokenizer = shipped_for(segments.all)
-    if job.config.layers < tokenizer.config.layers:
-        tokenizer = tokenizer.coarse(job.config.layers)
+    tokenizer = shipped_for(segments.all, job.config.layers)
     asked = job.config.model_dump(include={"start", "speeds", "phases", "warps", "noises_mm"})
     tokenizer = replace(tokenizer, config=tokenizer.config.model_copy(update=asked))
     figures = held_out_figures(tokenizer, segments.of_clip)
@@ -50,8 +48,11 @@ def adopt_shipped(job: TokenizerJob, report: Report) -> dict[str, Any]:
     return result
 
 
-def shipped_for(motions: Sequence[Motion]) -> MotionTokenizer:
-    """The shipped codes; raises ValueError where they cannot write such motions."""
+def shipped_for(motions: Sequence[Motion], layers: int) -> MotionTokenizer:
+    """The shipped codes, as many layers of them as are asked for or there are.
+
+    Raises ValueError where they cannot write such motions.
+    """
     tokenizer = MotionTokenizer.load(SHIPPED)
     for motion in motions:
         if (motion.skeleton, motion.fps) != (tokenizer.skeleton, tokenizer.fps):
@@ -59,4 +60,4 @@ def shipped_for(motions: Sequence[Motion]) -> MotionTokenizer:
                 f"the shipped codes are for skeleton {tokenizer.skeleton.name} at {tokenizer.fps} frames/s, and the "
                 f"lake has {motion.skeleton.name} at {motion.fps}: set tokenizer.start: own"
             )
-    return tokenizer
+    return tokenizer.coarse(layers) if layers < tokenizer.config.layers else tokenizer

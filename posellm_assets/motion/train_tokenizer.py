@@ -61,7 +61,7 @@ def train(job: TokenizerJob, report: Report, stop: Callable[[], bool] = lambda: 
     bf16 = bf16_is_fast_on_cpu()
     network = Network(example.skeleton, config)
     if config.start == "tuned":
-        network.go_on_from(_of_this_shape(shipped_for(segments.all), config).network)
+        network.go_on_from(_of_this_shape(shipped_for(segments.all, config.layers), config).network)
     else:
         network.normalise(normalisation(segments.all))
     objective = Objective(example.skeleton, network.heading_std)

@@ -128,15 +128,12 @@ def test_a_rig_with_other_joints_trains_codes_of_its_own_parts(tmp_path: Path) -
     assert len(codes) == 8 * len(tokenizer.network.parts) and len(tokenizer.decode(codes)) == 64
 
 
-def test_tuned_codes_begin_at_the_shipped_ones_and_become_a_lineage_of_their_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("layers", [1, BOTH_LAYERS.layers])
+def test_tuned_codes_begin_at_the_shipped_ones_and_become_a_lineage_of_their_own(tmp_path: Path, layers: int) -> None:
     people = write_people(tmp_path / "in", 3, 64)
-    shape = BOTH_LAYERS.model_dump(exclude={"start", "steps", "frames_per_batch", "learning_rate"})
-    tuned = job(
-        tmp_path / "out", people[:2], people[2:],
-        **shape, start="tuned", steps=2, frames_per_batch=128, learning_rate=1e-5,
-    )  # fmt: skip
-    result = train(tuned, silent)
-    shipped, own = MotionTokenizer.load(SHIPPED), MotionTokenizer.load(tmp_path / "out" / "final")
+    about = {"start": "tuned", "layers": layers, "steps": 2, "frames_per_batch": 128, "learning_rate": 1e-5}
+    result = train(job(tmp_path / "out", people[:2], people[2:], **about), silent)
+    shipped, own = MotionTokenizer.load(SHIPPED).coarse(layers), MotionTokenizer.load(tmp_path / "out" / "final")
     assert result["lineage"] == own.lineage != shipped.lineage
     weights = own.network.state_dict()
     for name, before in shipped.network.state_dict().items():
