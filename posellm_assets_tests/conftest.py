@@ -42,6 +42,12 @@ _OF_DEMO = {
 }
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """The first process, which runs the demo, has the right of way: how long the tests take hangs on it."""
+    if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+        os.nice(10)
+
+
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
     return ByFolder(config, log)
 
