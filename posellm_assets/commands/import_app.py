@@ -97,9 +97,14 @@ def import_dataset(
     dataset: Annotated[
         Path, typer.Argument(help="Motion-LLM JSON (text_query, motion_tokens, participant_id), or a folder of splits.")
     ],
-    codes: Annotated[int, typer.Option(min=1, help="Codes of the tokenizer that made them, of all layers together.")],
+    codes: Annotated[
+        int, typer.Option(min=1, help="Codes of the tokenizer that made them, of all layers and body parts together.")
+    ],
     out: Annotated[Path, typer.Option(help="Folder for examples, jobs and models.")],
-    layers: Annotated[int, typer.Option(min=1, help="Quantiser layers of that tokenizer.")] = 1,
+    layers: Annotated[
+        int,
+        typer.Option(min=1, help="Codes that one step of a motion is written as: residual layers times body parts."),
+    ] = 1,
     lake: LakeOption = "data_lake",
 ) -> None:
     """Make a motion-LLM dataset ready to train on."""
