@@ -166,7 +166,7 @@ class MotionLM:
         prefixes = [m2t_prefix(window, self.vocabulary) for _, window in parts]
         scores = torch.zeros(len(parts), len(labels))
         for chosen in _batches([len(prefix) for prefix in prefixes]):
-            scores[chosen] = tree.scores(self.model, [prefixes[index] for index in chosen])
+            scores[chosen] = tree.scores(self.model, [prefixes[index] for index in chosen], self.vocabulary.text_rows)
         owners = torch.tensor([index for index, _ in parts])
         counts = torch.bincount(owners, minlength=len(motions))
         return torch.zeros(len(motions), len(labels)).index_add_(0, owners, scores) / counts[:, None]

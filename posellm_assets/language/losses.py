@@ -29,21 +29,17 @@ def summed_loss(model: Any, batch: PackedBatch, vocabulary: Vocabulary, masked: 
 def token_losses(model: Any, hidden: torch.Tensor, labels: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
     """(N,) float32 cross-entropy of labels (N,) after hidden states (N, size).
 
-    After the first code of a step it is certain which codes may come: those of the next place. They compete with one
-    another alone, in training as in decoding, which also saves most of the head's work.
+    What is certain to be a text, a new step (or the end of the motion) or the next code of a step competes with its
+    like alone, in training as in decoding, which also saves most of the head's work.
     """
-    size = vocabulary.codebook_size // vocabulary.codes_per_step
-    place = (labels - vocabulary.codes[0]).div(size, rounding_mode="floor")
-    certain = (place > 0) & (place < vocabulary.codes_per_step)
     losses = torch.empty(len(labels), dtype=torch.float32, device=labels.device)
-    losses[~certain] = functional.cross_entropy(
-        models.logits(model, hidden[~certain]), labels[~certain], reduction="none"
-    )
-    for number in range(1, vocabulary.codes_per_step):
-        here = certain & (place == number)
-        first = vocabulary.codes[number * size]
-        scores = models.logits(model, hidden[here], slice(first, first + size))
+    left = torch.ones_like(labels, dtype=torch.bool)
+    for rows in [vocabulary.text_rows, *map(vocabulary.rows_of, range(vocabulary.codes_per_step)), None]:
+        here = left if rows is None else left & (labels >= rows.start) & (labels < rows.stop)
+        scores = models.logits(model, hidden[here], rows)
+        first = rows.start if rows else 0
         losses[here] = functional.cross_entropy(scores, labels[here] - first, reduction="none")
+        left = left & ~here
     return losses
 
 

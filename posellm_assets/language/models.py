@@ -196,6 +196,8 @@ def logits(model: Any, hidden: torch.Tensor, rows: slice | None = None) -> torch
     head = inner.get_output_embeddings()
     if rows is None:
         scores = head(hidden).float()
+    elif type(head) is not torch.nn.Linear:  # an adapter's, whose new rows are no part of its weight
+        scores = head(hidden)[..., rows].float()
     else:
         bias = None if head.bias is None else head.bias[rows]
         scores = functional.linear(hidden, head.weight[rows], bias).float()

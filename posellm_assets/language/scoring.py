@@ -29,8 +29,9 @@ class LabelTree:
         self._inner = inner
 
     @torch.inference_mode()
-    def scores(self, model: Any, prefixes: Sequence[Sequence[int]]) -> torch.Tensor:
-        """(prefixes, labels) float32: log-probability that `model` goes on with a label after a prefix (token ids).
+    def scores(self, model: Any, prefixes: Sequence[Sequence[int]], rows: slice | None = None) -> torch.Tensor:
+        """(prefixes, labels) float32: log-probability that `model` goes on with a label after a prefix (token ids),
+        where only the ids of `rows` may stand.
 
         A label that begins another one ("jump", "jump rope") counts without the other's share.
         """
@@ -43,7 +44,7 @@ class LabelTree:
             position_ids=torch.cat([positions, positions[:, -1:] + self.depths], 1).to(device),
             use_cache=False,
         )
-        return self.scores_of(model, output.last_hidden_state[:, ids.shape[1] - 1 :])
+        return self.scores_of(model, output.last_hidden_state[:, ids.shape[1] - 1 :], rows)
 
     @property
     def nodes(self) -> torch.Tensor:
@@ -70,17 +71,19 @@ class LabelTree:
         # Additive, because a boolean mask is silently added as a number by eager attention.
         return torch.zeros(visible.shape, dtype=dtype).masked_fill(~visible, torch.finfo(dtype).min)[:, None]
 
-    def scores_of(self, model: Any, hidden: torch.Tensor) -> torch.Tensor:
+    def scores_of(self, model: Any, hidden: torch.Tensor, rows: slice | None = None) -> torch.Tensor:
         """(prefixes, labels), as `scores`, from the hidden states of each prefix's end and of the nodes after it."""
         parents = [self._places[label[:size]] for label in self.labels for size in range(len(label))]
         tokens = [token for label in self.labels for token in label]
         owners = torch.tensor([index for index, label in enumerate(self.labels) for _ in label])
-        rows = []
+        scores = []
+        first = rows.start if rows else 0
+        places = [token - first for token in tokens]
         # One motion at a time, because the head's output over a large vocabulary is large.
         for of_prefix in hidden:
-            likelihood = models.logits(model, of_prefix).log_softmax(-1)[parents, tokens].cpu()
-            rows.append(torch.zeros(len(self.labels)).index_add_(0, owners, likelihood))
-        return _without_longer_labels(torch.stack(rows), self.labels)
+            likelihood = models.logits(model, of_prefix, rows).log_softmax(-1)[parents, places].cpu()
+            scores.append(torch.zeros(len(self.labels)).index_add_(0, owners, likelihood))
+        return _without_longer_labels(torch.stack(scores), self.labels)
 
 
 def _without_longer_labels(scores: torch.Tensor, spelled: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -91,6 +91,16 @@ class Vocabulary:
         size = self.codebook_size // self.codes_per_step
         return self.codes[place * size : (place + 1) * size]
 
+    @property
+    def text_rows(self) -> slice:
+        """The ids of all that the text tokenizer brought: what may stand in a text, and its end."""
+        return slice(0, min(self.added))
+
+    def rows_of(self, place: int) -> slice:
+        """The ids of `codes_of(place)`; of the first place from the end of the motion on, which may stand there too."""
+        codes = self.codes_of(place)
+        return slice(codes[0] if place else self.end, codes[-1] + 1)
+
     def participant(self, name: str) -> int:
         """The id of a participant's marker; a participant that has none raises ValueError naming those that do."""
         if name not in self.participants:

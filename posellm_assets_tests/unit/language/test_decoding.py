@@ -85,10 +85,18 @@ def test_a_trained_model_names_moves_it_was_not_shown_and_moves_as_it_is_told(tr
 
 
 def log_probability(lm: MotionLM, prefix: list[int], answer: list[int]) -> float:
-    """The plain way: one sequence through the whole model, no cache, no batch."""
+    """The plain way: one sequence through the whole model, no cache, no batch; a text's token among those of texts, a
+    code among codes and the end of the motion."""
+    texts = [*lm.vocabulary.text_tokens, lm.vocabulary.end_of_text]
     with torch.no_grad():
-        scores = lm.model(input_ids=torch.tensor([[*prefix, *answer]]), use_cache=False).logits[0].log_softmax(-1)
-    return sum(float(scores[len(prefix) - 1 + step, token]) for step, token in enumerate(answer))
+        scores = lm.model(input_ids=torch.tensor([[*prefix, *answer]]), use_cache=False).logits[0]
+    total = 0.0
+    for step, token in enumerate(answer):
+        row = scores[len(prefix) - 1 + step]
+        markers = [marker for marker in lm.vocabulary.added if lm.vocabulary.end < marker < lm.vocabulary.codes[0]]
+        alike = texts if token in texts else [lm.vocabulary.end, *markers, *lm.vocabulary.codes]
+        total += float(row[token] - row[alike].logsumexp(0))
+    return total
 
 
 def test_label_scores_are_what_reading_each_label_alone_would_give(trained: MotionLM) -> None:

@@ -5,19 +5,22 @@ from posellm_assets.language.losses import token_losses
 from posellm_assets_tests.unit.language.test_grammar import CODES, random_lm
 
 
-def test_the_codes_of_a_place_compete_among_themselves_and_all_else_with_everything() -> None:
+def test_what_may_stand_at_a_place_competes_with_its_like_alone() -> None:
     lm = random_lm(layers=3)
     vocabulary = lm.vocabulary
     hidden = torch.randn(1, lm.model.config.hidden_size)
     everything = models.logits(lm.model, hidden).softmax(-1)[0]
-    for place in (1, 2):
-        codes = torch.tensor(vocabulary.codes_of(place))
-        shares = (-token_losses(lm.model, hidden.expand(CODES, -1), codes, vocabulary)).exp()
-        torch.testing.assert_close(shares.sum(), torch.tensor(1.0))
-        torch.testing.assert_close(shares, everything[codes] / everything[codes].sum())
-    for token in (*vocabulary.codes_of(0), vocabulary.end, vocabulary.end_of_text):
-        loss = token_losses(lm.model, hidden, torch.tensor([token]), vocabulary)
-        torch.testing.assert_close((-loss).exp()[0], everything[token])
+    codes = [vocabulary.codes_of(place) for place in range(3)]
+    words = [*vocabulary.text_tokens, vocabulary.end_of_text]
+    for alike, others in (
+        (codes[1], []),
+        (codes[2], []),
+        ([vocabulary.end, *codes[0]], vocabulary.added[2:8]),
+        (words, []),
+    ):
+        shares = (-token_losses(lm.model, hidden.expand(len(alike), -1), torch.tensor(alike), vocabulary)).exp()
+        total = everything[alike].sum() + everything[others].sum()
+        torch.testing.assert_close(shares, everything[alike] / total)
 
 
 def test_losses_keep_the_order_of_their_labels() -> None:
