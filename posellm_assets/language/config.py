@@ -154,7 +154,7 @@ class Replay(Record):
 class SamplingConfig(Record):
     """How motion is drawn from the model, and how long it may get (lengths relative to the median of the text)."""
 
-    temperature: float = Field(default=0.7, ge=0, description="0 takes the likeliest code at every place")
+    temperature: float = Field(default=0.5, ge=0, description="0 takes the likeliest code at every place")
     top_p: float = Field(default=0.9, gt=0, le=1)
     own_codes: bool = Field(
         default=False, description="Of a text that was seen in training, only the codes that it was seen with"
