@@ -61,7 +61,8 @@ def new_footage_sensor(
         added, asked, until_s, late = list[str](), Asking(), state.until_s, list[dg.AssetMaterialization]()
     else:
         added, asked = _owed(context.instance, here, settings, runs)
-        late = _late(context.instance, here, runs)
+        # What the log lacks can wait for a quiet tick: looking for it takes longer the more videos there are.
+        late = [] if added or asked.requests else _late(context.instance, here, runs)
         until_s = now_s + NOTHING_OWED_S
     owed = bool(added or asked.requests or asked.said or late)
     keep_waiting(here, "ingest", asked.said)

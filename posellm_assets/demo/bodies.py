@@ -54,16 +54,9 @@ _BONES = {
     "toe": (0.90, 0.14, 0.06),
 }
 # How far a joint errs, against an arm's or a leg's: those of the trunk hold one another.
-_UNSURE = np.array(
-    [
-        0.3
-        if any(part in joint for part in ("pelvis", "neck", "hip"))
-        else 0.5
-        if any(part in joint for part in ("shoulder", "head", "nose"))
-        else 1.0
-        for joint in BODY.joints
-    ]
-)
+_SURER = {"pelvis": 0.3, "neck": 0.3, "left_hip": 0.3, "right_hip": 0.3}
+_SURER |= {"left_shoulder": 0.5, "right_shoulder": 0.5, "head": 0.5, "nose": 0.5}
+_UNSURE = np.array([_SURER.get(joint, 1.0) for joint in BODY.joints])
 
 
 @dataclass(frozen=True)

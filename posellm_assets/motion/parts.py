@@ -6,6 +6,7 @@ exact.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -39,6 +40,7 @@ class Part:
         return 3 * len(self.joints) + (JOINTS if self.kind == "trunk" else 0)
 
 
+@cache
 def parts_of(skeleton: Skeleton) -> tuple[Part, ...]:
     """The trunk, then of arms and legs those that the skeleton has on both sides, left before right.
 
