@@ -6,9 +6,10 @@ One content is one video for ever, wherever its files are moved; nothing here de
 import os
 import shutil
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from posellm_assets.files import json_bytes, sha256_of, write_new
 from posellm_assets.footage.capture import (
@@ -125,20 +126,23 @@ def add_files(
     for target, (file, labels) in copies.items():
         try:
             _place(file, target, labels)
-        except FileExistsError:  # somebody adds a file of this name at the same time
-            _check_copy(file, target, labels, {})
+        except FileExistsError:  # somebody adds a file of this name at the same time: it may be the same one
             _place(file, target, labels)
     return list(copies)
 
 
 def _place(file: Path, target: Path, labels: Labels) -> None:
-    """Copy `file` to `target`, with a sidecar, as far as they are not there; raises FileExistsError as `write_new`."""
-    sidecar, content = sidecar_of(target), json_bytes(labels.model_dump(exclude_defaults=True))
+    """Copy `file` to `target`, with a sidecar, as far as they are not there; raises what `add_files` does."""
+    content = json_bytes(labels.model_dump(exclude_defaults=True))
     with file.open("rb") as stream:
-        new = {sidecar: lambda out: out.write(content)} if labels != Labels() and not sidecar.exists() else {}
-        if not target.exists():
-            new[target] = lambda out: shutil.copyfileobj(stream, out, 1 << 20)
-        write_new(new)
+        pieces: dict[Path, Callable[[BinaryIO], object]] = (
+            {sidecar_of(target): lambda out: out.write(content)} if labels != Labels() else {}
+        )
+        pieces[target] = lambda out: shutil.copyfileobj(stream, out, 1 << 20)
+        # Asked before the check, so that what appears after it is not taken for what was checked.
+        missing = [path for path in pieces if not path.exists()]
+        _check_copy(file, target, labels, {})
+        write_new({path: pieces[path] for path in missing})
 
 
 def _plain_file(raw: Path, source: str) -> os.stat_result:
