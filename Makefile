@@ -13,7 +13,7 @@ help:
 	@echo "make ui      the Dagster UI with everything that the demo made, on http://127.0.0.1:3000"
 	@echo "make test    lint, types and tests"
 	@echo "make fuzz    2,000 damaged files: nothing uncaught, large or slow, and no clip behind them lost"
-	@echo "make survive what make ui starts, killed in the middle of its work and started again: minutes"
+	@echo "make survive what make ui starts, killed in the middle of its work; each file of a lake damaged: minutes"
 	@echo "make bench   the speed and quality claims, as ratios: two hours or more; each script of bench/ runs alone too"
 	@echo "make clean   remove the virtual environment (not the lake)"
 
@@ -47,7 +47,7 @@ fuzz: $(READY)
 	$(BIN)/python bench/fuzz.py --files 2000
 
 survive: $(READY)
-	$(BIN)/pytest -m survive posellm_assets_tests/survive
+	$(BIN)/pytest -m survive
 
 bench: $(READY)
 	@missed=0; for script in $$(grep -l '^if __name__' bench/*.py); do echo "== $$script"; $(BIN)/python $$script || missed=1; done; exit $$missed

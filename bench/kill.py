@@ -222,8 +222,8 @@ def phases(home: Home) -> Iterator[tuple[str, Callable[[], None]]]:
     from posellm_assets.definitions import build_defs
     from posellm_assets.defs.catch_up import bring_up_to_date
     from posellm_assets.files import write_json
+    from posellm_assets.footage.adding import add_files
     from posellm_assets.footage.manifest import read_manifest
-    from posellm_assets.footage.register import add_files
     from posellm_assets.generations import releases
     from posellm_assets.generations.snapshots import build_examples, freeze, read_snapshot, snapshot_keys
     from posellm_assets.generations.tokenizers import adopt_tokenizer, lineage_in_use

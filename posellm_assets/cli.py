@@ -58,17 +58,44 @@ def main() -> None:
 
 @app.command()
 def add(
-    files: list[Path],
-    sport: Annotated[str, typer.Option(help="Folder of the drop zone, for instance tennis.")],
+    paths: Annotated[list[Path], typer.Argument(help="Clips, or folders of clips: <sport>/[<label>/]<file>.")],
+    sport: Annotated[
+        str | None, typer.Option(help="What they show, for instance tennis; a folder is then [<label>/]<file>.")
+    ] = None,
     lake: LakeOption = "data_lake",
     label: Annotated[str | None, typer.Option(help="What the clips show, for instance serve.")] = None,
     participant: Annotated[str | None, typer.Option(help="Who moves; keeps a person on one side of the split.")] = None,
+    label_from_folders: Annotated[
+        bool, typer.Option("--label-from-folders", help="With --sport: folders are named after their clips' label.")
+    ] = False,
 ) -> None:
-    """Copy clips into the drop zone, where the sensor finds them."""
-    from posellm_assets.footage.register import add_files
+    """Look at clips and copy them into the lake. Exit code 1 where one was not: it stops no other."""
+    from posellm_assets.footage.adding import add as add_footage
+    from posellm_assets.problems import sentence
 
-    for path in add_files(Lake(lake), files, sport, label, participant):
-        console.print(f"added {path}", soft_wrap=True)
+    added, refused = 0, 0
+    for file, found in add_footage(Lake(lake), paths, sport, label, participant, label_from_folders):
+        if isinstance(found, Exception):
+            refused += 1
+            print_error(sentence(found))
+        else:
+            added += 1
+            console.print(f"added {file} as {found}", soft_wrap=True)
+    if not added and not refused:
+        raise ValueError(f"no clips in {', '.join(map(str, paths))}")
+    console.print(f"{added} added, {refused} not" if refused else f"{added} added", highlight=False)
+    if added:
+        console.print("next: `posellm update` takes them in now; where `make ui` runs, it does so by itself")
+    if refused:
+        raise typer.Exit(1)
+
+
+@app.command()
+def update(lake: LakeOption = "data_lake") -> None:
+    """Take in new clips and train on them where it is time to, here and now, as the sensors would."""
+    from posellm_assets.commands.updating import update_lake
+
+    update_lake(Lake(lake), console)
 
 
 @app.command()

@@ -27,11 +27,15 @@ os.environ["HF_HUB_DISABLE_XET"] = "1"
 
 
 class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
-    """Shares the tests between processes folder by folder, all that look at the demo to one."""
+    """Shares the tests between processes folder by folder, all that look at the demo to one.
+
+    The files of `assets` share nothing, and are long.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
-        folder, _, file = nodeid.split("::")[0].rpartition("/")
-        return _OF_DEMO.get(file, folder)
+        path = nodeid.split("::")[0]
+        folder, _, file = path.rpartition("/")
+        return _OF_DEMO.get(file, path if folder.endswith("/assets") else folder)
 
 
 _OF_DEMO = {
@@ -53,9 +57,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The demo first, since it takes longest; what begins with a copy of it last, when it is finished."""
+    """The demo first, since it takes longest; what begins with a copy of it when it is about to be finished."""
     order = {"demo": 0, "new sport": 2}
-    items.sort(key=lambda item: order.get(_OF_DEMO.get(item.path.name, ""), 1))
+    items.sort(key=lambda item: order.get(_OF_DEMO.get(item.path.name, ""), 3 if "unit" in item.path.parts else 1))
 
 
 @pytest.fixture

@@ -1,22 +1,14 @@
 """The demo: footage that the project renders, through the whole graph, to a released model and a table of figures."""
 
-import os
-import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from posellm_assets.commands.console import PlainConsole
 from posellm_assets.commands.generate import Request, generate_motions
 from posellm_assets.commands.status import overview
-from posellm_assets.definitions import build_defs
-from posellm_assets.defs.catch_up import News, bring_up_to_date, home_instance
+from posellm_assets.commands.updating import Bar, bring_up_to_date_here
 from posellm_assets.demo.footage import plan, render_footage
 from posellm_assets.evaluation.figures import MeasuredFigures
 from posellm_assets.files import read_json
@@ -28,7 +20,6 @@ from posellm_assets.lake import PAGE, RESULT, Lake
 from posellm_assets.motion.held_out import HeldOut
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.quality import Quality
-from posellm_assets.reports.plain import visible
 from posellm_assets.reports.rendered import about_rendered
 from posellm_assets.settings import Settings, load_settings
 
@@ -50,71 +41,21 @@ def run_demo(lake: Lake, console: Console) -> None:
     """
     started = time.monotonic()
     settings = load_settings(lake)
-    if "DAGSTER_HOME" not in os.environ:
-        raise ValueError("DAGSTER_HOME is not set, so nothing would be kept; run `make demo`, which sets it")
-    log = Path(os.environ["DAGSTER_HOME"]) / "demo.log"
-    with home_instance() as instance, _output_to(log, console) as quiet, _progress(quiet) as progress:
-        task = progress.add_task("starting", total=None)
-        _render(lake, settings, progress, task)
-        reason = bring_up_to_date(build_defs(), lake, settings, instance, lambda news: _show(news, progress, task))
-    console.print(f"Nothing left to do: {reason}. What the programs printed is in {log}.", soft_wrap=True)
+    bring_up_to_date_here(lake, settings, console, before=lambda bar: _render(lake, settings, bar))
     _print_figures(lake, settings, console)
     took = Text(f"{time.monotonic() - started:.0f} s", "bold")
     console.print(took, "in all. `make ui` shows everything that was made.")
 
 
-def _render(lake: Lake, settings: Settings, progress: Progress, task: TaskID) -> None:
+def _render(lake: Lake, settings: Settings, bar: Bar) -> None:
     started = time.monotonic()
     wanted = len(plan(settings.seed))
     clips = 0
     for path in render_footage(drop_zone(lake), LocalPool(), settings.seed):
         clips += 1
-        progress.update(task, description=f"render footage: {path.name}", completed=clips, total=wanted)
+        bar.move(f"render footage: {path.name}", clips, wanted)
     if clips:
-        progress.console.print(
-            f"{'render footage':<18} {clips} clips", Text(f"{time.monotonic() - started:.0f} s", "dim")
-        )
-
-
-def _show(news: News, progress: Progress, task: TaskID) -> None:
-    """A finished job becomes a line of its own; everything before moves the bar."""
-    if news.seconds is not None:
-        progress.console.print(f"{news.job:<18} {news.message}", Text(f"{news.seconds:.0f} s", "dim"))
-        return
-    counted = re.match(r"(\w+) (\d+)/(\d+): (.*)", news.message)
-    if counted:
-        asset, done, total, key = counted.groups()
-        progress.update(task, description=f"{news.job}: {asset} {key}", completed=int(done), total=int(total))
-    else:
-        progress.update(task, description=visible(f"{news.job}: {news.message}"), completed=0, total=None)
-
-
-def _progress(console: Console) -> Progress:
-    return Progress(
-        BarColumn(20),
-        MofNCompleteColumn(),
-        TextColumn("{task.description}", markup=False),
-        console=console,
-        transient=True,
-    )
-
-
-@contextmanager
-def _output_to(log: Path, console: Console) -> Iterator[Console]:
-    """Send what this process and its children print to `log`; yields a console on the terminal that they had.
-
-    MediaPipe, Unsloth and Dagster write to the file descriptors, so nothing less keeps the progress readable.
-    """
-    saved = [os.dup(descriptor) for descriptor in (1, 2)]
-    with log.open("ab") as stream, os.fdopen(os.dup(1), "w") as terminal:
-        for descriptor in (1, 2):
-            os.dup2(stream.fileno(), descriptor)
-        try:
-            yield PlainConsole(file=terminal, width=console.width, force_terminal=console.is_terminal)
-        finally:
-            for descriptor, original in zip((1, 2), saved, strict=True):
-                os.dup2(original, descriptor)
-                os.close(original)
+        bar.line("render footage", f"{clips} clips", time.monotonic() - started)
 
 
 def _print_figures(lake: Lake, settings: Settings, console: Console) -> None:

@@ -5,9 +5,9 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from posellm_assets.files import sha256_of, write_json
+from posellm_assets.footage.adding import add_files
 from posellm_assets.footage.capture import LANDMARKS_SUFFIX, SUFFIX
 from posellm_assets.footage.labels import TABLE, ImportedTable, Labels, read_imported_table, sidecar_of
-from posellm_assets.footage.register import add_files
 from posellm_assets.footage.scan import drop_zone
 from posellm_assets.keys import slug
 from posellm_assets.lake import Lake

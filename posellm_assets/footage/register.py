@@ -1,17 +1,14 @@
-"""Making videos of files: hash, probe, label, name, and write down what came of it. Also the way in for `posellm add`.
+"""Making videos of files: hash, probe, label, name, and write down what came of it.
 
 One content is one video for ever, wherever its files are moved; nothing here deletes anything.
 """
 
 import os
-import shutil
 import stat
-from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
 
-from posellm_assets.files import json_bytes, sha256_of, write_new
+from posellm_assets.files import sha256_of
 from posellm_assets.footage.capture import (
     FOREIGN_SUFFIXES,
     UnreadableCapture,
@@ -30,9 +27,9 @@ from posellm_assets.footage.labels import (
 )
 from posellm_assets.footage.manifest import ClipInfo, FootageManifest, read_manifest, write_manifest
 from posellm_assets.footage.registry import Outcome, Registry, registry_of
-from posellm_assets.footage.scan import IGNORED_ENDINGS, drop_zone, printable
+from posellm_assets.footage.scan import drop_zone, printable
 from posellm_assets.footage.video import UnreadableVideo, probe
-from posellm_assets.keys import slug, sport_of, video_key
+from posellm_assets.keys import sport_of, video_key
 from posellm_assets.lake import Lake
 from posellm_assets.parquet import short
 from posellm_assets.problems import clear_problem
@@ -56,7 +53,7 @@ def register(lake: Lake, source: str) -> Outcome:
     try:
         labels = read_labels(raw, source)
         outcome = _with(outcome, sha256=sha256_of(raw / source))
-        info = _probe(raw / source)
+        info = probe_footage(raw / source)
         labels.check_fits(info.duration_s, sidecar_of(raw / source).name)
         readable = labels, info
     except FileNotFoundError:
@@ -103,46 +100,21 @@ def refresh_manifest(lake: Lake, key: str) -> FootageManifest:
     return refreshed
 
 
-def add_files(
-    lake: Lake, files: Sequence[Path], sport: str, label: str | None = None, participant: str | None = None
-) -> list[Path]:
-    """Copy `files` into `raw/<sport>/`, each whole or not at all, with a sidecar where there is something to say.
+def probe_footage(path: Path) -> ClipInfo:
+    """What a file holds: a video, motion capture or landmarks.
 
-    A sidecar beside a given file comes along; `label` and `participant` win over it. Everything is checked before the
-    first file is copied. Returns the paths in the lake.
-
-    Raises ValueError (LabelError among them), FileNotFoundError or FileExistsError naming the file and what is wrong.
+    Raises UnreadableVideo or UnreadableCapture with the reason, OSError where it cannot be opened.
     """
-    folder = slug(sport, "")
-    if not folder:
-        raise ValueError(f"{sport!r} cannot name a sport: use Latin letters and digits, for instance 'table-tennis'")
-    given = {key: text for key, text in (("label", label), ("participant", participant)) if text is not None}
-    copies: dict[Path, tuple[Path, Labels]] = {}
-    for file in files:
-        target = drop_zone(lake) / folder / file.name
-        labels = Labels.checked(given, file.name).over(Labels.beside(file))
-        _check_copy(file, target, labels, copies)
-        copies[target] = (file, labels)
-    for target, (file, labels) in copies.items():
-        try:
-            _place(file, target, labels)
-        except FileExistsError:  # somebody adds a file of this name at the same time: it may be the same one
-            _place(file, target, labels)
-    return list(copies)
-
-
-def _place(file: Path, target: Path, labels: Labels) -> None:
-    """Copy `file` to `target`, with a sidecar, as far as they are not there; raises what `add_files` does."""
-    content = json_bytes(labels.model_dump(exclude_defaults=True))
-    with file.open("rb") as stream:
-        pieces: dict[Path, Callable[[BinaryIO], object]] = (
-            {sidecar_of(target): lambda out: out.write(content)} if labels != Labels() else {}
+    if is_capture(path.name):
+        return probe_capture(path)
+    if is_landmarks(path.name):
+        return probe_landmarks(path)
+    if path.suffix.lower() in FOREIGN_SUFFIXES:
+        raise UnreadableCapture(
+            "motion capture comes in with `posellm import motion FILE --sport SPORT`, landmarks with `posellm import "
+            "poses FILE --sport SPORT`"
         )
-        pieces[target] = lambda out: shutil.copyfileobj(stream, out, 1 << 20)
-        # Asked before the check, so that what appears after it is not taken for what was checked.
-        missing = [path for path in pieces if not path.exists()]
-        _check_copy(file, target, labels, {})
-        write_new({path: pieces[path] for path in missing})
+    return probe(path)
 
 
 def _plain_file(raw: Path, source: str) -> os.stat_result:
@@ -159,19 +131,6 @@ def _plain_file(raw: Path, source: str) -> os.stat_result:
     if not stat.S_ISREG(found.st_mode):
         raise ValueError(f"{source!r} is not a file")
     return found
-
-
-def _probe(path: Path) -> ClipInfo:
-    if is_capture(path.name):
-        return probe_capture(path)
-    if is_landmarks(path.name):
-        return probe_landmarks(path)
-    if path.suffix.lower() in FOREIGN_SUFFIXES:
-        raise UnreadableCapture(
-            "motion capture comes in with `posellm import motion FILE --sport SPORT`, landmarks with `posellm import "
-            "poses FILE --sport SPORT`"
-        )
-    return probe(path)
 
 
 def _check_unchanged(raw: Path, source: str, before: os.stat_result) -> None:
@@ -239,22 +198,3 @@ def _holds(raw: Path, source: str, sha256: str) -> bool:
 def _other_places(registry: Registry, manifest: FootageManifest) -> list[str]:
     places = (outcome.path for outcome in registry.latest.copy().values() if outcome.key == manifest.key)
     return sorted(path for path in places if path != manifest.source)
-
-
-def _check_copy(file: Path, target: Path, labels: Labels, copies: dict[Path, tuple[Path, Labels]]) -> None:
-    """Raise where `file` cannot become `target`."""
-    if not file.is_file():
-        raise FileNotFoundError(f"{file} is not a file")
-    if file.name.startswith(".") or file.name.lower().endswith(IGNORED_ENDINGS) or printable(file.name) != file.name:
-        raise ValueError(f"{printable(str(file))}: the drop zone takes no file of that name; rename it")
-    other = copies[target][0] if target in copies else target
-    if other.exists() and sha256_of(other) != sha256_of(file):
-        raise FileExistsError(f"{file}: {other} has the same name and other content; rename one of them")
-    if labels == Labels():
-        return
-    if labels.feedback:
-        labels.check_fits(_probe(file).duration_s, file.name)
-    if len(os.fsencode(sidecar_of(target).name)) > 255:
-        raise ValueError(f"{file}: the name is too long to have a sidecar beside it; shorten it by 5 bytes")
-    if sidecar_of(target).exists() and Labels.beside(target) != labels:
-        raise FileExistsError(f"{file}: {sidecar_of(target)} says something else already; edit that file instead")

@@ -23,15 +23,16 @@ def commands() -> list[str]:
 
 @pytest.fixture
 def project(demo: Demo, tmp_path: Path) -> Path:
-    """The project as a user has it after `make demo`, with a clip of their own at hand."""
+    """The project as a user has it after `make demo`, with clips of their own at hand."""
     for entry in ROOT.iterdir():
         if entry.name not in ("data_lake", ".dagster", ".git"):
             (tmp_path / entry.name).symlink_to(entry)
     # Copies, so that the backfill that the README launches does not queue before the UI tests' own.
     shutil.copytree(demo.lake, tmp_path / "data_lake")
     shutil.copytree(demo.home, tmp_path / ".dagster")
-    clip = render_clip(plan(seed=1)[0], tmp_path / "rendered")
-    clip.rename(tmp_path / "clip.mp4")
+    (tmp_path / "clips" / "squat").mkdir(parents=True)
+    for number, place in enumerate(("clip.mp4", "clips/squat/a.mp4")):
+        render_clip(plan(seed=1)[number], tmp_path / "rendered").rename(tmp_path / place)
     return tmp_path
 
 
@@ -53,4 +54,6 @@ def test_every_command_of_the_readme_works_as_it_is_written(project: Path) -> No
     for made in ("squat.mp4", "squat.json"):
         assert (project / made).stat().st_size > 1000
     assert "knee" in result.stdout, "describe says what moves"
-    assert [path.name for path in (project / "data_lake" / "raw" / "tennis").glob("clip.mp4*")] != []
+    for added in ("tennis/clip.mp4", "gym/squat/a.mp4"):
+        assert (project / "data_lake" / "raw" / added).is_file()
+    assert "ingest_footage     done" in result.stdout, "update takes in what was added"

@@ -16,8 +16,8 @@ from tempfile import TemporaryDirectory
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from posellm_assets.files import read_json, write_json
+from posellm_assets.footage.adding import add_files
 from posellm_assets.footage.labels import Feedback, LabelError, Labels, sidecar_of
-from posellm_assets.footage.register import add_files
 from posellm_assets.lake import Lake
 
 FILE = "feedbacks_long_range.json"

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from posellm_assets.footage.adding import add_files
 from posellm_assets.footage.labels import Feedback, LabelError, Labels
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.footage.register import add_files, refresh_manifest, register
+from posellm_assets.footage.register import refresh_manifest, register
 from posellm_assets.lake import Lake
 from posellm_assets_tests.clips import write_clip
 

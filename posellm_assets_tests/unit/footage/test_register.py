@@ -1,11 +1,6 @@
 import hashlib
 import json
 import os
-import subprocess
-import sys
-import threading
-import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +8,7 @@ import pytest
 from posellm_assets.footage import register as registration
 from posellm_assets.footage.labels import LabelError
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.footage.register import StillChanging, add_files, refresh_manifest, register
+from posellm_assets.footage.register import StillChanging, refresh_manifest, register
 from posellm_assets.footage.registry import registry_of
 from posellm_assets.keys import check_video_key
 from posellm_assets.lake import Lake
@@ -222,44 +217,6 @@ def test_looking_again_finds_a_duplicate_when_the_first_file_is_gone(lake):
         refresh_manifest(lake, key)
 
 
-def test_added_files_are_copied_with_what_is_said_about_them(lake, tmp_path):
-    files = [write_clip(tmp_path / "in" / f"{name}.mp4", variant) for variant, name in enumerate(("a", "b c"), start=1)]
-    (tmp_path / "in" / "a.mp4.json").write_text('{"captions": ["first"], "label": "lob"}')
-    added = add_files(lake, files, "Table Tennis", label="serve", participant="Ana")
-    assert [str(path.relative_to(str(lake.raw))) for path in added] == ["table-tennis/a.mp4", "table-tennis/b c.mp4"]
-    manifest = read_manifest(lake, register(lake, "table-tennis/a.mp4").key)
-    assert (manifest.label, manifest.captions, manifest.participant) == ("serve", ["first"], "Ana")
-    assert add_files(lake, files, "table-tennis", label="serve", participant="Ana") == added
-    leftovers = {path.name for path in added[0].parent.iterdir()} - {"a.mp4", "a.mp4.json", "b c.mp4", "b c.mp4.json"}
-    assert leftovers == set()
-
-
-def test_nothing_is_added_when_one_of_the_files_cannot_be(lake, tmp_path):
-    good = write_clip(tmp_path / "good.mp4", 1)
-    other = write_clip(tmp_path / "sub" / "good.mp4", 2)
-    long_name = write_clip(tmp_path / ("n" * 251 + ".mp4"), 3)
-    hidden = write_clip(tmp_path / ".hidden.mp4", 4)
-    for files, given, error, says in (
-        ([good, other], {}, FileExistsError, "same name and other content"),
-        ([good, tmp_path / "missing.mp4"], {}, FileNotFoundError, r"missing\.mp4 is not a file"),
-        ([good, hidden], {}, ValueError, "rename it"),
-        ([good, long_name], {"label": "serve"}, ValueError, "too long to have a sidecar"),
-        ([good], {"label": " "}, LabelError, r"good\.mp4: label: is empty"),
-    ):
-        with pytest.raises(error, match=says):
-            add_files(lake, files, "tennis", **given)
-        assert not lake.raw.exists()
-    for sport in ("..", "卓球", ""):
-        with pytest.raises(ValueError, match="cannot name a sport"):
-            add_files(lake, [good], sport)
-    add_files(lake, [good, long_name], "tennis")
-    with pytest.raises(FileExistsError, match="same name and other content"):
-        add_files(lake, [other], "tennis")
-    add_files(lake, [good], "tennis", participant="Ana")
-    with pytest.raises(FileExistsError, match="says something else already"):
-        add_files(lake, [good], "tennis", participant="Bo")
-
-
 def test_a_selfie_can_be_declared_and_the_declaration_taken_back(lake):
     path = drop(lake, "tennis/selfie.mp4")
     sidecar = path.with_name("selfie.mp4.json")
@@ -268,38 +225,3 @@ def test_a_selfie_can_be_declared_and_the_declaration_taken_back(lake):
     assert read_manifest(lake, key).mirrored
     sidecar.unlink()
     assert not refresh_manifest(lake, key).mirrored
-
-
-def test_of_two_that_add_one_name_at_once_one_is_told_that_it_is_taken(lake, tmp_path):
-    clips = [write_clip(tmp_path / who / "a.mp4", variant) for variant, who in enumerate(("ana", "bo"), start=1)]
-    for turn in range(20):
-        both = threading.Barrier(2)
-
-        def add(clip: Path, sport: str = f"sport-{turn}", both: threading.Barrier = both) -> str:
-            both.wait()
-            try:
-                (path,) = add_files(lake, [clip], sport, participant=clip.parent.name)
-            except FileExistsError as error:
-                assert "rename one" in str(error) or "something else already" in str(error)
-                return ""
-            return clip.parent.name if path.read_bytes() == clip.read_bytes() else "lost"
-
-        with ThreadPoolExecutor(2) as threads:
-            told = sorted(threads.map(add, clips))
-        assert told[0] == "" and told[1] in ("ana", "bo"), "one was told that it added, and its file is there"
-        (sidecar,) = (lake.raw / f"sport-{turn}").glob("*.json")
-        assert json.loads(sidecar.read_text())["participant"] == told[1]
-
-
-def test_an_add_that_is_killed_leaves_nothing(lake, tmp_path):
-    with (tmp_path / "long.mp4").open("wb") as stream:
-        stream.truncate(2 << 30)
-    command = [sys.executable, "-m", "posellm_assets", "add", str(tmp_path / "long.mp4"), "--sport", "golf"]
-    command += ["--label", "drive", "--lake", str(lake.root)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    while not (lake.raw / "golf").exists():
-        assert process.poll() is None
-        time.sleep(0.001)
-    process.kill()
-    process.wait()
-    assert list((lake.raw / "golf").iterdir()) == []
