@@ -207,9 +207,8 @@ def test_each_damaged_file_is_named_alone_with_what_to_do_and_the_lake_passes_ag
         assert not any("remove it" in str(fault) for fault in found)
         restored(lake, whole)
     with capsys.disabled():
-        print(
-            f"\n{damage.__name__}: {len(places)} files, {repaired} repaired, {len(wrong)} not as they should be", flush=True
-        )
+        found_wrong = f"{repaired} repaired, {len(wrong)} not as they should be"
+        print(f"\n{damage.__name__}: {len(places)} files, {found_wrong}", flush=True)
     assert wrong == []
 
 
