@@ -126,6 +126,8 @@ def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
         console.print(f"generation {snapshot} {reason}", soft_wrap=True)
     for kind, release in found["in_use"].items():
         console.print(f"{kind} in use: {release['name'] if release else 'none yet'}")
+        for name, reason in found["refused"][kind].items():
+            console.print(f"  {name} was not put in use: {reason}", highlight=False, soft_wrap=True)
 
 
 @app.command()

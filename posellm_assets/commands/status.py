@@ -9,10 +9,10 @@ from typing import Any
 from posellm_assets.footage.intake import status
 from posellm_assets.footage.registry import registry_of
 from posellm_assets.generations.inventory import unfinished_videos
-from posellm_assets.generations.releases import KINDS, Release, in_use
+from posellm_assets.generations.releases import KINDS, Release, candidates, in_use
 from posellm_assets.generations.snapshots import snapshot_keys
 from posellm_assets.keys import sport_of
-from posellm_assets.lake import Lake
+from posellm_assets.lake import Lake, ModelKind
 from posellm_assets.motion.drift import Drift, drifting_sports
 from posellm_assets.problems import all_problems, attempted, sentence
 from posellm_assets.waiting import OLD_S, Sensor, last_said
@@ -25,7 +25,9 @@ def overview(lake: Lake) -> dict[str, Any]:
     that no sensor has looked of late. `drift` names the sports that the codes of the tokenizer do not express, until
     another is trained; `left` the generations that failed and are left for a person.
     """
-    footage, ready = status(lake), Counter(map(sport_of, lake.captioned_videos()))
+    footage = status(lake)
+    registered = Counter(map(sport_of, footage.videos))
+    ready = Counter(map(sport_of, set(lake.captioned_videos()) & set(footage.videos)))
     found = {kind: attempted(partial(in_use, lake), kind) for kind in KINDS}
     used = {kind: None if isinstance(one, Exception) else one for kind, one in found.items()}
     drift = attempted(partial(_drift, lake), used["tokenizer"])
@@ -33,6 +35,7 @@ def overview(lake: Lake) -> dict[str, Any]:
         {"what": f"raw/{path}", "why": f"quarantined: {reason}"} for path, reason in footage.quarantined.items()
     ]
     not_used += [{"what": f"raw/{path}", "why": f"same content as {key}"} for path, key in footage.duplicates.items()]
+    not_used += [{"what": key, "why": "its file is no longer in the drop zone"} for key in footage.gone]
     if damaged := registry_of(lake).damaged:
         lines = f"damaged: line {', '.join(map(str, damaged))}; `posellm lake check --repair` writes it anew"
         not_used.append({"what": str(lake.registry), "why": lines})
@@ -47,9 +50,9 @@ def overview(lake: Lake) -> dict[str, Any]:
         {"what": problem.key, "why": f"{problem.step}: {problem.reason}"} for problem in problems if problem not in left
     ]
     return {
-        "keys": lake.registered_videos(),
+        "keys": footage.videos,
         "sports": [
-            {"sport": sport, "registered": count, "ready": ready[sport]} for sport, count in footage.videos.items()
+            {"sport": sport, "registered": count, "ready": ready[sport]} for sport, count in sorted(registered.items())
         ],
         "not_used": not_used,
         "waiting": footage.waiting,
@@ -59,12 +62,18 @@ def overview(lake: Lake) -> dict[str, Any]:
         "drift": [] if isinstance(drift, Exception) else [asdict(of_sport) for of_sport in drift],
         "snapshots": snapshot_keys(lake),
         "left": {problem.key: problem.reason for problem in left},
+        "refused": {kind: _refused(lake, kind) for kind in KINDS},
         "in_use": {kind: release and release.model_dump(mode="json") for kind, release in used.items()},
     }
 
 
 def _drift(lake: Lake, tokenizer: Release | None) -> list[Drift]:
     return drifting_sports(lake, tokenizer.name, lake.tokenised_videos(tokenizer.name)) if tokenizer else []
+
+
+def _refused(lake: Lake, kind: ModelKind) -> dict[str, str]:
+    found = attempted(partial(candidates, lake), kind)
+    return {} if isinstance(found, Exception) else {name: outcome.reasons[0] for name, outcome in found.items()}
 
 
 def _unfinished(lake: Lake) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from posellm_assets.evaluation.config import GateConfig
 from posellm_assets.evaluation.figures import MeasuredFigures
 from posellm_assets.generations.gate import Comparison, GateOutcome, compared, verdict_of
 from posellm_assets.reports.metrics import Figure
-from posellm_assets.reports.tables import is_share
+from posellm_assets.reports.tables import in_words, is_share
 
 ALL, NEW = "all that it knew", "new to it"
 _LOWER_IS_BETTER = ("nll_per_code", "length_error", "edit_distance", "fid", "mm_dist")
@@ -83,11 +83,12 @@ def decide(new: ModelFigures, champion: Released | None, gate: GateConfig) -> Ga
     comparisons: list[Comparison] = []
     for name in gate.retained:
         if name not in old.figures:
-            told.append(f"{name} was not measured for the champion.")
+            told.append(f"{in_words(name)} was not measured for the champion.")
         elif name not in new.figures:
             why = new.absent.get(name, "no reason is given")
             refused.append(
-                f"{name} is {old.figures[name].value:.3f} for the champion and could not be measured here: {why}."
+                f"{in_words(name)} is {old.figures[name].value:.3f} for the champion and could not be measured here: "
+                f"{why}."
             )
         else:
             comparisons += _retained(name, new, old, champion, gate)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
@@ -17,7 +16,6 @@ from posellm_assets.footage.reading import registered_within
 from posellm_assets.footage.register import StillChanging
 from posellm_assets.footage.registry import Outcome, Registry, registry_of
 from posellm_assets.footage.scan import Listing, Waiting, diff, drop_zone, list_footage
-from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.records import Record
 
@@ -61,8 +59,10 @@ class Look:
 class Status:
     """The footage of a lake. Paths are below `raw`."""
 
-    videos: dict[str, int]
-    """Registered videos by sport."""
+    videos: list[str]
+    """The keys of the registered videos that are there."""
+    gone: list[str]
+    """The keys of those whose files are no longer in the drop zone."""
     duplicates: dict[str, str]
     """Path to the key of the video with the same content."""
     quarantined: dict[str, str]
@@ -134,9 +134,13 @@ def status(lake: Lake) -> Status:
     raw = drop_zone(lake)
     listing = list_footage(raw) if raw.exists() else Listing()
     registry = registry_of(lake)
-    there = [outcome for path, outcome in registry.latest.copy().items() if listing.files.get(path) == outcome.stamp]
+    latest = registry.latest.copy()
+    there = [outcome for path, outcome in latest.items() if listing.files.get(path) == outcome.stamp]
+    held = {outcome.key for path, outcome in latest.items() if path in listing.files}
+    registered = sorted(registry.sha256_of.copy())
     return Status(
-        videos=dict(sorted(Counter(sport_of(key) for key in registry.sha256_of).items())),
+        videos=[key for key in registered if key in held],
+        gone=[key for key in registered if key not in held],
         duplicates={outcome.path: outcome.key or "" for outcome in there if outcome.status == "duplicate"},
         quarantined=quarantined(listing, registry),
         waiting=sorted(path for path, stamp in listing.files.items() if registry.known.get(path) != stamp),

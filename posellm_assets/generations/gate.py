@@ -15,6 +15,7 @@ from typing import Literal
 
 from posellm_assets.records import Record
 from posellm_assets.reports.metrics import ANY, average, within
+from posellm_assets.reports.tables import in_words
 
 TOLERANCE = 0.02
 """Share of the figure of the model in use below which a difference counts as none."""
@@ -37,8 +38,8 @@ class Comparison(Record):
     def __str__(self) -> str:
         within = f"; {_signed(self.interval[0])} to {_signed(self.interval[1])}" if self.interval else ""
         return (
-            f"{self.figure} ({self.of}): {self.new:.3f} against {self.old:.3f} of the model in use on the same "
-            f"{self.n} cases, {self.verdict} ({_signed(self.gain)}{within})."
+            f"{in_words(self.figure)} ({self.of}): {self.new:.3f} against {self.old:.3f} of the model in use on the "
+            f"same {self.n} cases, {self.verdict} ({_signed(self.gain)}{within})."
         )
 
 

@@ -127,6 +127,12 @@ def model_figures() -> dict[str, Column]:
     return own
 
 
+def in_words(name: str) -> str:
+    """What a figure is called where people read of it."""
+    column = model_figures().get(name)
+    return column.heading if column else name.replace("_", " ")
+
+
 def is_share(name: str) -> bool:
     """Whether a figure of a model is a share, which is written in per cent and lies between 0 and 1."""
     column = model_figures().get(name)

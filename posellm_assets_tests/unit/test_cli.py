@@ -36,6 +36,7 @@ def test_a_clip_is_added_and_shown_as_waiting(tmp_path: Path) -> None:
 def test_what_a_user_did_wrong_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
     for arguments, sentence in (
         (["add", "--sport", "tennis", str(tmp_path / "missing.mp4")], "is not a file"),
+        (["status"], "there is no lake in"),
         (["describe", str(tmp_path / "missing.mp4")], "missing.mp4"),
         (["generate", "a squat", "--out", "x.avi"], "written as .bvh, .npy, .mp4, .gif or .json"),
         (["generate", "a squat", "--out", "x.mp4"], "no language model is in use"),

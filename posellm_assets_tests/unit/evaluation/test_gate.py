@@ -52,7 +52,7 @@ def test_a_model_that_lost_what_the_champion_could_do_is_refused_and_the_reason_
     decision = decide(measured([1] * 9 + [0] * 11, NLL), released(measured(NAMED, NLL)), GATE)
     assert not decision.promote
     assert decision.reasons[0].startswith(
-        "naming_accuracy (all that it knew): 0.450 against 0.900 of the model in use on the same 20 "
+        "names the movement (all that it knew): 0.450 against 0.900 of the model in use on the same 20 "
         "cases, worse (-0.450; "
     )
 
@@ -69,7 +69,7 @@ def test_a_loss_in_one_sport_is_not_made_up_for_by_another() -> None:
     decision = decide(measured(now, NLL), released(measured(before, NLL)), GATE)
     assert not decision.promote
     assert decision.reasons[0].startswith(
-        "naming_accuracy (gym): 0.000 against 1.000 of the model in use on the same 10"
+        "names the movement (gym): 0.000 against 1.000 of the model in use on the same 10"
     )
 
 
@@ -94,7 +94,7 @@ def test_of_what_is_new_something_has_to_be_better_and_nothing_worse() -> None:
     learned = decide(measured(NAMED, NLL, fresh_nll=[3.0, 3.3, 3.1]), champion, GATE)
     assert learned.promote and "new to it" in learned.reasons[-1] and "better" in learned.reasons[-1]
     same = decide(measured(NAMED, NLL, fresh_nll=[4.0, 4.2, 4.1]), champion, GATE)
-    assert not same.promote and same.reasons[0].startswith("Not better: nll_per_code (new to it): 4.100 against")
+    assert not same.promote and same.reasons[0].startswith("Not better: nats per code (new to it): 4.100 against")
     worse = decide(measured(NAMED, NLL, fresh_nll=[5.0, 5.3, 5.1]), champion, GATE)
     assert not worse.promote and "worse" in worse.reasons[0]
 
@@ -120,7 +120,7 @@ def test_a_figure_without_cases_is_compared_with_the_champions_own_interval() ->
     champion = released(with_fid(1.0, (0.8, 1.2)))
     assert decide(with_fid(1.15, None), champion, gate).promote
     refused = decide(with_fid(1.3, None), champion, gate)
-    assert not refused.promote and "fid_generated" in refused.reasons[0]
+    assert not refused.promote and "FID (all" in refused.reasons[0]
     without = released(with_fid(1.0, None))
     assert decide(with_fid(1.015, None), without, gate).promote
     assert not decide(with_fid(1.03, None), without, gate).promote

@@ -74,7 +74,7 @@ def test_a_generation_with_shuffled_labels_is_refused_by_name_and_a_release_is_u
     (lost,) = [c for c in decision["comparisons"] if c["figure"] == "naming_accuracy" and c["of"] == "all that it knew"]
     assert lost["verdict"] == "worse" and lost["n"] == 8
     assert any(
-        reason.startswith(f"naming_accuracy (all that it knew): {lost['new']:.3f} against {lost['old']:.3f}")
+        reason.startswith(f"names the movement (all that it knew): {lost['new']:.3f} against {lost['old']:.3f}")
         for reason in decision["reasons"]
     )
 

@@ -9,6 +9,7 @@ from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.intake import Look, WatchState, look, quarantined, status
 from posellm_assets.footage.registry import registry_of
 from posellm_assets.footage.scan import Listing, Stamp
+from posellm_assets.keys import sport_of
 from posellm_assets.lake import Lake
 from posellm_assets_tests.clips import write_clip
 from posellm_assets_tests.waits import HANG_S
@@ -164,11 +165,15 @@ def test_status_says_what_is_there_and_what_is_not(lake):
     key = {outcome.path: outcome.key for outcome in Watcher(lake).look().outcomes}["golf/b.mp4"]
     drop(lake, "golf/fresh.mp4", 3)
     found = status(lake)
-    assert found.videos == {"golf": 1, "tennis": 1}
+    assert [sport_of(video) for video in found.videos] == ["golf", "tennis"] and found.gone == []
     assert found.duplicates == {"golf/copy of b.mp4": key}
     assert set(found.quarantined) == {"golf/broken.mp4", "stray.mp4"}
     assert found.waiting == ["golf/fresh.mp4"]
-    assert status(Lake(lake.root / "nowhere")).videos == {}
+    assert status(Lake(lake.root / "nowhere")).videos == []
+    (lake.raw / "golf" / "b.mp4").unlink()
+    assert status(lake).gone == [], "the copy holds it"
+    (lake.raw / "golf" / "copy of b.mp4").unlink()
+    assert status(lake).gone == [key] and key not in status(lake).videos
 
 
 def test_a_file_that_takes_longer_than_a_look_is_read_once_and_holds_up_no_other(
