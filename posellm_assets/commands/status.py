@@ -23,8 +23,13 @@ def overview(lake: Lake) -> dict[str, Any]:
 
     `unfinished` says how many registered videos wait and for what, `next` what the next generation waits for, `asleep`
     that no sensor has looked of late. `drift` names the sports that the codes of the tokenizer do not express, until
-    another is trained; `left` the generations that failed and are left for a person.
+    another is trained; `left` the generations that failed and are left for a person, `refused` the models that were
+    measured and not put in use, with the first reason.
+
+    Raises FileNotFoundError where there is no lake.
     """
+    if not lake.root.is_dir():
+        raise FileNotFoundError(f"there is no lake in {lake.root}; `posellm add` makes one, --lake names another")
     footage = status(lake)
     registered = Counter(map(sport_of, footage.videos))
     ready = Counter(map(sport_of, set(lake.captioned_videos()) & set(footage.videos)))
