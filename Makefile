@@ -25,15 +25,14 @@ $(READY): pyproject.toml constraints.txt
 	@if command -v nvidia-smi >/dev/null; then $(BIN)/python -m pip install --quiet --constraint constraints.txt ".[unsloth]"; fi
 	@touch $(READY)
 
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml.example
-	@mkdir -p $(DAGSTER_HOME)
-	@cp dagster.yaml.example $@
+$(DAGSTER_HOME)/dagster.yaml: | $(READY)
+	@$(BIN)/posellm init
 
 demo: setup
 	@$(BIN)/posellm demo
 
 ui: setup
-	$(BIN)/python -m posellm_assets.defs.ui --host 127.0.0.1 --port $(or $(PORT),3000) --workspace workspace.yaml
+	$(BIN)/posellm ui --port $(or $(PORT),3000)
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from posellm_assets import __version__
 from posellm_assets.commands import (
     coaching_app,
     dataset_app,
@@ -34,8 +35,6 @@ from posellm_assets.texts.config import Language
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
-    help="Raw sports footage in, a motion language model out.",
     pretty_exceptions_enable=False,
 )
 app.add_typer(import_app.app, name="import")
@@ -54,6 +53,41 @@ def main() -> None:
     except (ValueError, OSError, RuntimeError) as error:
         print_error(error)
         sys.exit(1)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        console.print(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Raw sports footage in, a motion language model out."""
+
+
+@app.command()
+def init(folder: Annotated[Path, typer.Argument(help="The folder to work in.")] = Path()) -> None:
+    """Write what a folder needs to be worked in: the settings of Dagster and of a lake. What is there stays."""
+    from posellm_assets.commands.starting import start_folder
+
+    for path in start_folder(folder):
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+@app.command()
+def ui(
+    host: Annotated[str, typer.Option(help="What to listen on; it has no login.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port.")] = 3000,
+) -> None:
+    """Serve the Dagster UI, with the sensors that take in clips and train by themselves."""
+    from posellm_assets.commands.starting import serve_ui
+
+    serve_ui(host, port)
 
 
 @app.command()

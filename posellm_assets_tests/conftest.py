@@ -94,9 +94,9 @@ def environment(lake: Path, home: Path) -> dict[str, str]:
 
 
 def new_home(home: Path) -> Path:
-    """An empty Dagster home with the project's instance configuration."""
+    """An empty Dagster home with the settings that `posellm init` writes."""
     home.mkdir(parents=True, exist_ok=True)
-    shutil.copy(ROOT / "dagster.yaml.example", home / "dagster.yaml")
+    shutil.copy(ROOT / "posellm_assets/commands/starter/dagster.yaml", home)
     return home
 
 

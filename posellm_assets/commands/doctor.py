@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from posellm_assets.commands.starting import find_home
 from posellm_assets.lake import Lake
 from posellm_assets.language.plan import Hardware, NoPlan, find_hardware, plan
 from posellm_assets.poses.config import PoseConfig
@@ -63,17 +64,14 @@ def examine(lake: Lake) -> Iterator[Finding]:
     yield from _base(lake)
     yield from _plan(lake, hardware)
     yield from _lake(lake)
-    home = os.environ.get("DAGSTER_HOME", "")
-    yield Finding(
-        "Dagster home",
-        bool(home) and Path(home).is_dir(),
-        False,
-        home or "DAGSTER_HOME is not set, so runs are forgotten",
-        "export DAGSTER_HOME=$PWD/.dagster (make does that)",
-    )
-    if home:
-        yield from _instance(Path(home))
-        yield from _databases(Path(home))
+    try:
+        home = find_home()
+    except ValueError as error:
+        yield Finding("Dagster home", False, False, str(error), "posellm init")
+    else:
+        yield Finding("Dagster home", home.is_dir(), False, str(home), "posellm init")
+        yield from _instance(home)
+        yield from _databases(home)
 
 
 def _pose_model() -> Finding:
@@ -178,7 +176,10 @@ def _glossaries(lake: Lake) -> Iterator[Finding]:
 
 def _instance(home: Path) -> Iterator[Finding]:
     """Whether Dagster is told to start again what died: an older file is kept as it is when this project is updated."""
-    path, remedy = home / "dagster.yaml", "take over from dagster.yaml.example what is missing, and start Dagster again"
+    path, remedy = (
+        home / "dagster.yaml",
+        "rename it, run `posellm init`, take over what you had changed, and start Dagster again",
+    )
     if not path.is_file():
         return
     try:

@@ -11,15 +11,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from posellm_assets.commands.console import PlainConsole
+from posellm_assets.commands.starting import find_home
 from posellm_assets.commands.status import overview
 from posellm_assets.definitions import build_defs
 from posellm_assets.defs.catch_up import News, bring_up_to_date, home_instance
 from posellm_assets.lake import Lake
 from posellm_assets.reports.plain import visible
 from posellm_assets.settings import Settings, load_settings
-
-HOME = ".dagster"
-"""Where `make` keeps Dagster's records, in the folder that it runs in."""
 
 
 class Bar:
@@ -77,14 +75,7 @@ def bring_up_to_date_here(
 
     Raises ValueError where nobody says where Dagster keeps its records, and what `bring_up_to_date` raises.
     """
-    if "DAGSTER_HOME" not in os.environ:
-        if not (home := Path(HOME).absolute()).is_dir():
-            raise ValueError(
-                f"DAGSTER_HOME is not set and there is no {HOME} here, so nothing would be kept: run it where `make "
-                "demo` or `make ui` was run, or set DAGSTER_HOME to a folder for Dagster's records"
-            )
-        os.environ["DAGSTER_HOME"] = str(home)
-    log = Path(os.environ["DAGSTER_HOME"]) / "update.log"
+    log = find_home() / "update.log"
     with home_instance() as instance, _output_to(log, console) as quiet, _progress(quiet) as progress:
         bar = Bar(progress)
         before(bar)

@@ -60,7 +60,7 @@ class System:
         log = self.home / "ui.log"
         with log.open("ab") as stream:
             process = subprocess.Popen(
-                [*command, "--workspace", str(ROOT / "workspace.yaml")],
+                [*command, "-m", "posellm_assets.definitions"],
                 cwd=ROOT,
                 env={**environment(self.lake.root, self.home), **own},
                 stdout=stream,

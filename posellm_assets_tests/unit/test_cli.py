@@ -73,6 +73,20 @@ def test_a_sidecar_with_markup_is_named_as_it_stands_and_status_lives_on(tmp_pat
         assert "[/]" in status.stdout and "[h264]\\x1b[2J.mp4" in status.stdout and "\x1b" not in status.stdout
 
 
+def test_an_empty_folder_becomes_one_to_work_in_and_what_is_there_stays(tmp_path: Path) -> None:
+    (tmp_path / "posellm.yaml").write_text("seed: 7\n")
+    command = [str(Path(sys.executable).with_name("posellm"))]
+    environment = {name: value for name, value in os.environ.items() if name not in ("DAGSTER_HOME", "POSELLM_LAKE")}
+    for arguments, wanted in ((["update"], 1), (["init"], 0), (["init"], 0)):
+        result = subprocess.run(
+            [*command, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == wanted, result.stderr
+        assert wanted == 0 or "posellm" in result.stderr
+    assert (tmp_path / "posellm.yaml").read_text() == "seed: 7\n"
+    assert "run_retries" in (tmp_path / ".dagster" / "dagster.yaml").read_text()
+
+
 def test_misuse_is_exit_code_2(tmp_path: Path) -> None:
     assert posellm("no-such-command", lake=tmp_path).returncode == 2
 
