@@ -80,6 +80,14 @@ def init(folder: Annotated[Path, typer.Argument(help="The folder to work in.")] 
 
 
 @app.command()
+def settings() -> None:
+    """Every setting, its default and what it is, as Markdown."""
+    from posellm_assets.commands.settings_page import settings_page
+
+    console.print(settings_page(), soft_wrap=True, highlight=False)
+
+
+@app.command()
 def ui(
     host: Annotated[str, typer.Option(help="What to listen on; it has no login.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="The port.")] = 3000,

@@ -57,17 +57,21 @@ class EndpointConfig(Record):
     """Where a model is served, how to ask it, and what it may cost."""
 
     url: str = Field(description="Base URL, e.g. https://openrouter.ai/api/v1 or http://localhost:8000/v1")
-    model: str = Field(min_length=1)
+    model: str = Field(min_length=1, description="The model that is asked, as the endpoint calls it")
     key_variable: str | None = Field(default=None, description="Environment variable that holds the key; never the key")
     timeout_s: float = Field(default=60.0, gt=0, description="For one try, from sending to the last byte")
-    tries: int = Field(default=4, ge=1)
-    requests_per_minute: float | None = Field(default=None, gt=0)
-    max_answer_tokens: int = Field(default=4000, ge=1)
+    tries: int = Field(default=4, ge=1, description="How often a request is tried")
+    requests_per_minute: float | None = Field(
+        default=None, gt=0, description="Most requests in a minute; as many as there are if not given"
+    )
+    max_answer_tokens: int = Field(default=4000, ge=1, description="Most tokens of an answer")
     answers: Literal["json_schema", "json_object"] = Field(
         default="json_schema", description="How JSON is asked for; json_object for servers that take no schema"
     )
     usd_per_million_input: float | None = Field(default=None, ge=0, description="Price; 0 where it is free")
-    usd_per_million_output: float | None = Field(default=None, ge=0)
+    usd_per_million_output: float | None = Field(
+        default=None, ge=0, description="Price of a million tokens of answers, so that max_usd can be kept"
+    )
     max_usd: float = Field(default=1.0, ge=0, description="Spending cap, over all runs that share a ledger")
 
     @model_validator(mode="after")

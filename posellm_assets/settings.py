@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         nested_model_default_partial_update=True,
     )
 
-    seed: int = 0
+    seed: int = Field(default=0, description="What everything that is drawn at random follows from")
     hub: str | None = Field(
         default=None,
         description="Where checkpoints are also put: hf://NAMESPACE, hf://NAMESPACE/NAME-{stage} (hf+public://... "

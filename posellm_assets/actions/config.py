@@ -38,7 +38,9 @@ class RecognitionConfig(Record):
     rule: Literal["weighted", "threshold"] = Field(
         default="weighted", description="threshold: the first member that is surer than `threshold` decides alone"
     )
-    threshold: float = Field(default=0.8, gt=0, le=1)
+    threshold: float = Field(
+        default=0.8, gt=0, le=1, description="How sure a member must be to decide alone, by the rule of that name"
+    )
     order: tuple[str, ...] = Field(
         default=("vision-language", "video-mae", "language", "motion"),
         description="In which order the threshold rule asks the members",

@@ -24,7 +24,7 @@ class EvaluatorConfig(Record):
     width: int = Field(default=128, ge=8, description="Width of the motion encoder")
     embedding_size: int = Field(default=64, ge=4, description="Size of the space that texts and motions share")
     text_buckets: int = Field(default=2048, ge=16, description="Hash buckets for the words and word pairs of a text")
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0, description="The highest learning rate")
     speeds: tuple[float, ...] = Field(default=(0.85, 1.0, 1.18), description="Playing speeds of the training motions")
     temperature: float = Field(default=0.1, gt=0, description="Of the contrastive loss")
 

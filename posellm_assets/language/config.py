@@ -18,13 +18,15 @@ Method = Literal["full", "lora", "qlora"]
 class TinyConfig(Record):
     """Shape of the built-in base model: a small Qwen3 with a byte-level BPE tokenizer trained on the texts."""
 
-    hidden_size: int = Field(default=128, gt=0)
-    layers: int = Field(default=4, gt=0)
-    attention_heads: int = Field(default=4, gt=0)
-    key_value_heads: int = Field(default=2, gt=0)
-    head_size: int = Field(default=32, gt=0)
-    intermediate_size: int = Field(default=384, gt=0)
-    max_positions: int = Field(default=2048, gt=0)
+    hidden_size: int = Field(default=128, gt=0, description="Width of the layers")
+    layers: int = Field(default=4, gt=0, description="Layers of the transformer")
+    attention_heads: int = Field(default=4, gt=0, description="Heads of attention in each layer")
+    key_value_heads: int = Field(
+        default=2, gt=0, description="Heads of keys and values, which heads of attention share"
+    )
+    head_size: int = Field(default=32, gt=0, description="Width of a head")
+    intermediate_size: int = Field(default=384, gt=0, description="Width of the feed-forward layers")
+    max_positions: int = Field(default=2048, gt=0, description="Most tokens in a row")
     text_tokens: int = Field(default=768, ge=300, description="Size of the text vocabulary, of which 256 are the bytes")
 
 
@@ -41,9 +43,13 @@ class ModelConfig(Record):
         description="'full' trains every weight, 'lora' small matrices beside a frozen base, 'qlora' the same beside a "
         "base in 4 bits; where base is 'auto' and this is not set, the first of them that fits",
     )
-    lora_rank: int = Field(default=16, gt=0)
-    lora_alpha: int = Field(default=32, gt=0)
-    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    lora_rank: int = Field(default=16, gt=0, description="Rank of the adapters")
+    lora_alpha: int = Field(
+        default=32, gt=0, description="Their scale: what an adapter adds is multiplied by lora_alpha / lora_rank"
+    )
+    lora_dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of an adapter's inputs that is left out at random in training"
+    )
     backend: Literal["auto", "hf", "unsloth"] = Field(
         default="auto",
         description="'auto' takes Unsloth where it is installed and can load the model, else transformers",
@@ -70,17 +76,17 @@ class StageConfig(Record):
         pattern="^[A-Za-z][A-Za-z0-9_]*$", description="Of its asset and its folder: letters, digits and underscores"
     )
     tasks: dict[Task, float] = Field(description="Share of each task; drawn afresh for every clip in every epoch")
-    steps: int = Field(gt=0)
+    steps: int = Field(gt=0, description="Steps of training")
     passes: float = Field(
         default=0.35,
         gt=0,
         description="Of a generation that continues from another: how often it sees the new clips, relative to how "
         "often `steps` shows all clips to a model that starts from the base",
     )
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=2e-3, gt=0, description="The highest learning rate")
     warmup: float = Field(default=0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
-    weight_decay: float = Field(default=0.1, ge=0)
-    max_gradient_norm: float = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=0.1, ge=0, description="Weight decay of the optimizer")
+    max_gradient_norm: float = Field(default=1.0, gt=0, description="A longer gradient is scaled down to this length")
     row_tokens: int = Field(default=256, ge=32, description="Length of a packed row; longer motions are split")
     rows_per_batch: int = Field(
         default=4,
@@ -155,7 +161,9 @@ class SamplingConfig(Record):
     """How motion is drawn from the model, and how long it may get (lengths relative to the median of the text)."""
 
     temperature: float = Field(default=0.5, ge=0, description="0 takes the likeliest code at every place")
-    top_p: float = Field(default=0.9, gt=0, le=1)
+    top_p: float = Field(
+        default=0.9, gt=0, le=1, description="Draw among the likeliest codes that together have this probability"
+    )
     own_codes: bool = Field(
         default=False, description="Of a text that was seen in training, only the codes that it was seen with"
     )

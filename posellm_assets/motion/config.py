@@ -59,12 +59,14 @@ class TokenizerConfig(Record):
         "first alone is what a language model learns best, both tell the movement more exactly",
     )
     code_size: int = Field(default=32, ge=2, description="Dimensions of a code vector")
-    width: int = Field(default=128, ge=8)
-    encoder_blocks: int = Field(default=2, ge=1)
-    decoder_blocks: int = Field(default=3, ge=1)
-    steps: int = Field(default=1000, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
-    frames_per_batch: int = Field(default=1024, ge=16)
+    width: int = Field(default=128, ge=8, description="Channels of the encoders and decoders")
+    encoder_blocks: int = Field(default=2, ge=1, description="Residual blocks of each encoder")
+    decoder_blocks: int = Field(default=3, ge=1, description="Residual blocks of each decoder")
+    steps: int = Field(default=1000, ge=1, description="Steps of training")
+    learning_rate: float = Field(default=1e-3, gt=0, description="The highest learning rate")
+    frames_per_batch: int = Field(
+        default=1024, ge=16, description="Frames of motion in a batch, whatever the length of its windows"
+    )
     windows: tuple[int, ...] = Field(
         default=(16, 32, 64, 96, 128, 192), description="Frames of a training window; shorter stretches cannot be used"
     )

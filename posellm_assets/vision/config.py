@@ -26,18 +26,18 @@ class FramesConfig(Record):
 class TinyVisionConfig(Record):
     """Shape of the built-in model: a small Qwen3-VL that is made on the spot and knows nothing yet."""
 
-    patch_px: int = Field(default=16, gt=0)
+    patch_px: int = Field(default=16, gt=0, description="Side of the patches that a picture is cut into")
     merge: int = Field(
         default=6,
         gt=0,
         description="Patches along a side that become one token; 6 of 16 pixels are a whole frame of 96, so that the "
         "language model reads bodies and need not learn to put them together from their parts",
     )
-    vision_size: int = Field(default=32, gt=0, multiple_of=4)
-    vision_layers: int = Field(default=2, gt=0)
-    hidden_size: int = Field(default=128, gt=0)
-    layers: int = Field(default=3, gt=0)
-    attention_heads: int = Field(default=4, gt=0)
+    vision_size: int = Field(default=32, gt=0, multiple_of=4, description="Width of the layers that look at patches")
+    vision_layers: int = Field(default=2, gt=0, description="Layers that look at patches")
+    hidden_size: int = Field(default=128, gt=0, description="Width of the layers of the language model")
+    layers: int = Field(default=3, gt=0, description="Layers of the language model")
+    attention_heads: int = Field(default=4, gt=0, description="Heads of attention in each layer")
     text_tokens: int = Field(default=512, ge=300, description="Size of the text vocabulary, of which 256 are the bytes")
 
 
@@ -52,9 +52,13 @@ class VisionModelConfig(Record):
         description="'full' trains every weight, 'lora' small matrices beside a frozen base; 'auto' is full for "
         "tiny-vl, which has learned nothing that could be kept, and lora for any other",
     )
-    lora_rank: int = Field(default=64, gt=0)
-    lora_alpha: int = Field(default=32, gt=0)
-    lora_dropout: float = Field(default=0.1, ge=0, lt=1)
+    lora_rank: int = Field(default=64, gt=0, description="Rank of the adapters")
+    lora_alpha: int = Field(
+        default=32, gt=0, description="Their scale: what an adapter adds is multiplied by lora_alpha / lora_rank"
+    )
+    lora_dropout: float = Field(
+        default=0.1, ge=0, lt=1, description="Share of an adapter's inputs that is left out at random in training"
+    )
     train_vision: bool = Field(default=False, description="LoRA in the vision tower too")
     train_aligner: bool = Field(
         default=False, description="LoRA in the aligner too, which puts what the tower sees into the language model"
@@ -83,12 +87,12 @@ class VisionTrainingConfig(Record):
     epochs: float = Field(
         default=40.0, gt=0, description="Times that each class is gone through, rare ones oversampled"
     )
-    clips_per_batch: int = Field(default=8, gt=0)
+    clips_per_batch: int = Field(default=8, gt=0, description="Clips in a batch")
     batches_per_step: int = Field(default=1, gt=0, description="Gradient accumulation")
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float = Field(default=1e-3, gt=0, description="The highest learning rate")
     warmup: float = Field(default=0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
-    weight_decay: float = Field(default=0.05, ge=0)
-    max_gradient_norm: float = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0, description="Weight decay of the optimizer")
+    max_gradient_norm: float = Field(default=1.0, gt=0, description="A longer gradient is scaled down to this length")
     gradient_checkpointing: bool = Field(
         default=False, description="Compute activations a second time instead of keeping them: less memory, more time"
     )

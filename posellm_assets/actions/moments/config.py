@@ -44,8 +44,8 @@ class HitConfig(Record):
 class WindowConfig(Record):
     """Sliding windows and how they are merged."""
 
-    length_s: float = Field(default=2.5, gt=0)
-    hop_s: float = Field(default=0.5, gt=0)
+    length_s: float = Field(default=2.5, gt=0, description="How long a window is")
+    hop_s: float = Field(default=0.5, gt=0, description="How far apart windows begin")
     enter: float = Field(default=0.6, gt=0, le=1, description="Mean probability at which an action begins")
     leave: float = Field(default=0.4, ge=0, le=1, description="and under which it ends")
     min_s: float = Field(default=1.0, gt=0, description="Shorter stretches are dropped")

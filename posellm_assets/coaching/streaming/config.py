@@ -25,15 +25,17 @@ class StreamingConfig(Record):
         "of whose past the model knows what was said last",
     )
     window_s: float = Field(default=20.0, gt=1, description="Length of a sliding window; the next begins half of it on")
-    hidden_size: int = Field(default=96, gt=0)
-    dropout: float = Field(default=0.2, ge=0, lt=1)
-    steps: int = Field(default=400, gt=0)
-    rows_per_batch: int = Field(default=8, gt=0)
+    hidden_size: int = Field(default=96, gt=0, description="Width of the layers")
+    dropout: float = Field(
+        default=0.2, ge=0, lt=1, description="Share of values that is left out at random in training"
+    )
+    steps: int = Field(default=400, gt=0, description="Steps of training")
+    rows_per_batch: int = Field(default=8, gt=0, description="Rows in a batch")
     batches_per_step: int = Field(default=1, gt=0, description="Gradient accumulation")
-    learning_rate: float = Field(default=3e-3, gt=0)
+    learning_rate: float = Field(default=3e-3, gt=0, description="The highest learning rate")
     warmup: float = Field(default=0.05, ge=0, le=1, description="Share of the steps in which the learning rate rises")
-    weight_decay: float = Field(default=0.05, ge=0)
-    max_gradient_norm: float = Field(default=1.0, gt=0)
+    weight_decay: float = Field(default=0.05, ge=0, description="Weight decay of the optimizer")
+    max_gradient_norm: float = Field(default=1.0, gt=0, description="A longer gradient is scaled down to this length")
     silence_weight: float = Field(
         default=0.1,
         gt=0,

@@ -1,0 +1,15 @@
+from posellm_assets.commands.settings_page import settings_page, undescribed
+from posellm_assets.settings import Settings
+
+
+def test_every_setting_is_described_and_on_the_page() -> None:
+    assert undescribed() == []
+    page = settings_page()
+    for path, default in (
+        ("language.stages[].tasks", "needed"),
+        ("automation.rules.*.min_new_videos", "12"),
+        ("coaching.teachers[].url", "needed"),
+        ("poses.max_people", "4"),
+    ):
+        assert f"| `{path}` | `{default}` |" in page
+    assert page.count("\n## ") == len(Settings.model_fields)
