@@ -14,8 +14,8 @@ from posellm_assets.settings import PREFIX, SETTINGS_FILE, Settings
 
 _HEAD = f"""# Settings
 
-Made by `posellm settings`. Each stands in `{SETTINGS_FILE}` beside the lake, or in the environment: `poses.max_people` is
-`{PREFIX}POSES__MAX_PEOPLE`. `[]` marks an item of a list, `*` a name that you choose.
+Made by `posellm settings`. Each stands in `{SETTINGS_FILE}` beside the lake, or in the environment: `poses.max_people`
+is `{PREFIX}POSES__MAX_PEOPLE`. `[]` marks an item of a list, `*` a name that you choose.
 """
 
 
