@@ -1,7 +1,8 @@
 """`posellm`: thin commands over the rooms. Exit code 0 means done, 1 that something was refused or failed, 2 misuse,
 3 that what was asked for is like nothing that a model learned.
 
-Commands of one word stand here; those of two, such as `posellm export motion`, in `commands/<first word>_app.py`.
+Commands of one word stand here, but for those about footage in `commands/footage_commands.py`; those of two, such as
+`posellm export motion`, in `commands/<first word>_app.py`.
 """
 
 import sys
@@ -17,6 +18,7 @@ from posellm_assets.commands import (
     dataset_app,
     evaluate_app,
     export_app,
+    footage_commands,
     import_app,
     lake_app,
     release_app,
@@ -37,6 +39,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+for command in footage_commands.COMMANDS:
+    app.command()(command)
 app.add_typer(import_app.app, name="import")
 app.add_typer(export_app.app, name="export")
 app.add_typer(evaluate_app.app, name="evaluate")
@@ -96,48 +100,6 @@ def ui(
     from posellm_assets.commands.starting import serve_ui
 
     serve_ui(host, port)
-
-
-@app.command()
-def add(
-    paths: Annotated[list[Path], typer.Argument(help="Clips, or folders of clips: <sport>/[<label>/]<file>.")],
-    sport: Annotated[
-        str | None, typer.Option(help="What they show, for instance tennis; a folder is then [<label>/]<file>.")
-    ] = None,
-    lake: LakeOption = "data_lake",
-    label: Annotated[str | None, typer.Option(help="What the clips show, for instance serve.")] = None,
-    participant: Annotated[str | None, typer.Option(help="Who moves; keeps a person on one side of the split.")] = None,
-    label_from_folders: Annotated[
-        bool, typer.Option("--label-from-folders", help="With --sport: folders are named after their clips' label.")
-    ] = False,
-) -> None:
-    """Look at clips and copy them into the lake. Exit code 1 where one was not: it stops no other."""
-    from posellm_assets.footage.adding import add as add_footage
-    from posellm_assets.problems import sentence
-
-    added, refused = 0, 0
-    for file, found in add_footage(Lake(lake), paths, sport, label, participant, label_from_folders):
-        if isinstance(found, Exception):
-            refused += 1
-            print_error(sentence(found))
-        else:
-            added += 1
-            console.print(f"added {file} as {found}", soft_wrap=True)
-    if not added and not refused:
-        raise ValueError(f"no clips in {', '.join(map(str, paths))}")
-    console.print(f"{added} added, {refused} not" if refused else f"{added} added", highlight=False)
-    if added:
-        console.print("next: `posellm update` takes them in now; where `make ui` runs, it does so by itself")
-    if refused:
-        raise typer.Exit(1)
-
-
-@app.command()
-def update(lake: LakeOption = "data_lake") -> None:
-    """Take in new clips and train on them where it is time to, here and now, as the sensors would."""
-    from posellm_assets.commands.updating import update_lake
-
-    update_lake(Lake(lake), console)
 
 
 @app.command()

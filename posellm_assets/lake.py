@@ -67,6 +67,11 @@ class Lake:
         return self.root / "raw"
 
     @property
+    def removed(self) -> Path:
+        """Clips that were taken out of the drop zone, by their places in it."""
+        return self.root / "removed"
+
+    @property
     def glossary(self) -> Path:
         """The user's own sport glossaries: `glossary/<sport>.yaml`."""
         return self.root / "glossary"

@@ -64,7 +64,9 @@ def bring_up_to_date(
 
 
 def _bring_up_to_date(lake: Lake, settings: Settings, instance: dg.DagsterInstance, here: "_Here") -> str:
-    look(lake, AT_ONCE, WatchState(), time.time())
+    state = look(lake, AT_ONCE, WatchState(), time.time()).state
+    while state.checked:  # each look checks some of the known files again
+        state = look(lake, AT_ONCE, state, time.time()).state
     there = set(instance.get_dynamic_partitions(videos.name or ""))
     missing = [key for key in registry_of(lake).sha256_of if key not in there]
     instance.add_dynamic_partitions(videos.name or "", missing)

@@ -55,6 +55,8 @@ def new_footage_sensor(
     found = look(here, settings.footage, state, now_s)
     for outcome in found.outcomes:
         context.log.info(visible(f"{outcome.path}: {outcome.status} {outcome.key or ''} {outcome.reason or ''}"))
+    for key in found.relabelled:
+        context.log.info(f"{key}: other words are said about it, so that it is ingested again")
     # Before the comparison, so that whatever comes during it is compared by the next tick.
     stamp = stamp_of(here, str(len(registry_of(here).sha256_of)), now_s)
     if stamp and stamp == state.nothing_owed and now_s < state.until_s:

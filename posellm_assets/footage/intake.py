@@ -15,6 +15,7 @@ from posellm_assets.footage.labels import labels_changed_ns
 from posellm_assets.footage.reading import registered_within
 from posellm_assets.footage.register import StillChanging
 from posellm_assets.footage.registry import Outcome, Registry, registry_of
+from posellm_assets.footage.relabelled import read_labels_again
 from posellm_assets.footage.scan import Listing, Waiting, diff, drop_zone, list_footage
 from posellm_assets.lake import Lake
 from posellm_assets.records import Record
@@ -23,7 +24,7 @@ WATCHED_AT_ONCE = 1_000
 """Files that are waited for at a time. It keeps the state small when a whole archive is dropped at once."""
 
 CHECKED_AGAIN = 500
-"""Known files whose size and time are read again in one look. All get their turn; new files are seen at once."""
+"""Known files that one look looks at again, and at their labels. All get their turn; new files are seen at once."""
 
 LARGE_BYTES = 2**30
 
@@ -46,6 +47,8 @@ class Look:
     state: WatchState
     outcomes: list[Outcome]
     """What was registered, found to be a duplicate or quarantined just now."""
+    relabelled: list[str]
+    """The videos of which other words are said than before."""
     quarantine: dict[str, str]
     """The reason for every file that is in quarantine now."""
     quarantine_changed: bool
@@ -110,6 +113,7 @@ def look(
         if outcome:
             outcomes.append(outcome)
             left.pop(path, None)
+    relabelled = read_labels_again(lake, registry, suspects & listing.files.keys() - left.keys())
     settled = {path: state.settling.get(path, Waiting(listing.files[path], now_s)) for path in left}
     quarantine = dict(sorted({**quarantined(listing, registry), **refused}.items()))
     digest = hashlib.sha256(json.dumps(sorted(quarantine.items())).encode()).hexdigest() if quarantine else ""
@@ -122,6 +126,7 @@ def look(
             quarantine=digest,
         ),
         outcomes=outcomes,
+        relabelled=relabelled,
         quarantine=quarantine,
         quarantine_changed=digest != state.quarantine,
         known=len(listing.files) - len(waiting),

@@ -5,9 +5,11 @@ One content is one video for ever, wherever its files are moved; nothing here de
 
 import os
 import stat
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path, PurePosixPath
 
+from posellm_assets.checksums import forget
 from posellm_assets.files import sha256_of
 from posellm_assets.footage.capture import (
     FOREIGN_SUFFIXES,
@@ -29,7 +31,7 @@ from posellm_assets.footage.manifest import ClipInfo, FootageManifest, read_mani
 from posellm_assets.footage.registry import Outcome, Registry, registry_of
 from posellm_assets.footage.scan import drop_zone, printable
 from posellm_assets.footage.video import UnreadableVideo, probe
-from posellm_assets.keys import sport_of, video_key
+from posellm_assets.keys import slug, sport_of, video_key
 from posellm_assets.lake import Lake
 from posellm_assets.parquet import short
 from posellm_assets.problems import clear_problem
@@ -83,8 +85,7 @@ def refresh_manifest(lake: Lake, key: str) -> FootageManifest:
     """
     manifest = read_manifest(lake, key)
     raw = drop_zone(lake)
-    places = [manifest.source, *_other_places(registry_of(lake), manifest)]
-    source = next((place for place in places if _holds(raw, place, manifest.sha256)), None)
+    source = next(places_of(lake, registry_of(lake), manifest), None)
     if source is None and not os.path.lexists(raw / manifest.source):
         raise FileNotFoundError(f"raw/{manifest.source} is gone; put the file back, or leave this video as it is")
     if source is None:
@@ -98,6 +99,21 @@ def refresh_manifest(lake: Lake, key: str) -> FootageManifest:
     if refreshed != manifest:
         write_manifest(lake, refreshed)
     return refreshed
+
+
+def places_of(lake: Lake, registry: Registry, manifest: FootageManifest) -> Iterator[str]:
+    """The files of the drop zone that hold a video, that which it was last read from first."""
+    seen = {path for path, outcome in registry.latest.copy().items() if outcome.sha256 == manifest.sha256}
+    for place in sorted({manifest.source, *seen}, key=lambda place: (place != manifest.source, place)):
+        if _holds(drop_zone(lake), place, manifest.sha256):
+            yield place
+
+
+def drop_captions(lake: Lake, key: str) -> None:
+    """Remove the captions of a video about which something else is said now, so that it is ingested again."""
+    captions = lake.captions(key)
+    forget(lake, [captions])
+    captions.unlink(missing_ok=True)
 
 
 def probe_footage(path: Path) -> ClipInfo:
@@ -148,6 +164,9 @@ def _decide(lake: Lake, registry: Registry, found: Outcome, labels: Labels, info
     sha256 = found.sha256 or ""
     file = PurePosixPath(found.path)
     key = registry.key_of.get(sha256)
+    if key and _left_its_sport(lake, registry, key, found.path):
+        registry.append(_with(found, status="removed", key=key, reason="it was moved to another sport"))
+        key = None
     if key is None:
         key = video_key(file.parts[0], stem_of(file.name), sha256)
         if key in registry.sha256_of:
@@ -168,11 +187,22 @@ def _decide(lake: Lake, registry: Registry, found: Outcome, labels: Labels, info
         video=info,
         registered_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
-    write_manifest(lake, _with_labels(manifest, found.path, labels))
+    said = _with_labels(manifest, found.path, labels)
+    write_manifest(lake, said)
+    if any(getattr(said, name) != getattr(manifest, name) for name in Labels.model_fields):
+        drop_captions(lake, key)
     # What kept it from being used may have been put right, so that all of it is tried again.
     for step in lake.steps_with_problems():
         clear_problem(lake, step, key)
     return _with(found, status="registered", key=key)
+
+
+def _left_its_sport(lake: Lake, registry: Registry, key: str, path: str) -> bool:
+    """Whether the video `key` is held by nothing but the file `path`, which lies in another sport's folder."""
+    manifest = _manifest_if_any(lake, key)
+    if manifest is None or manifest.sport == slug(path.split("/")[0], "unsorted"):
+        return False
+    return all(place == path for place in places_of(lake, registry, manifest))
 
 
 def _manifest_if_any(lake: Lake, key: str) -> FootageManifest | None:
@@ -193,8 +223,3 @@ def _holds(raw: Path, source: str, sha256: str) -> bool:
         return sha256_of(raw / source) == sha256
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
-
-
-def _other_places(registry: Registry, manifest: FootageManifest) -> list[str]:
-    places = (outcome.path for outcome in registry.latest.copy().values() if outcome.key == manifest.key)
-    return sorted(path for path in places if path != manifest.source)

@@ -31,7 +31,7 @@ class Outcome(Record):
     """Below `lake.raw`, with forward slashes."""
     size: int
     mtime_ns: int
-    status: Literal["registered", "duplicate", "quarantined"]
+    status: Literal["registered", "duplicate", "quarantined", "removed"]
     key: str | None = None
     """The video that holds this content, unless quarantined."""
     reason: str | None = None
@@ -67,6 +67,8 @@ class Registry:
         """The content of each registered video, by key."""
         self.key_of: dict[str, str] = {}
         """The video that holds each registered content, by sha256."""
+        self.removed: set[str] = set()
+        """The videos that somebody took out of the lake, or of their sport."""
         self.damaged: list[int] = []
         """The numbers of the lines that are not as they were written, from 1."""
         self.unfinished = False
@@ -115,6 +117,13 @@ class Registry:
         write_bytes(self.path, b"".join(map(line_of, [*self.log, *more])))
         self.refresh()
 
+    def leave_out(self, key: str, sha256: str) -> None:
+        """Write the file anew without any line about a video. Call it inside `writing`."""
+        about = {one.path for one in self.log if key == one.key or sha256 == one.sha256}
+        kept = (one for one in self.log if key != one.key and sha256 != one.sha256 and one.path not in about)
+        write_bytes(self.path, b"".join(map(line_of, kept)))
+        self.refresh()
+
     def _take_in(self, stream: BinaryIO) -> None:
         self.unfinished = False
         for line in stream:
@@ -139,10 +148,18 @@ class Registry:
         if outcome.status == "registered" and outcome.key and outcome.sha256:
             self.sha256_of[outcome.key] = outcome.sha256
             self.key_of[outcome.sha256] = outcome.key
+            self.removed.discard(outcome.key)
+        elif outcome.status == "removed" and outcome.key:
+            self.key_of.pop(self.sha256_of.pop(outcome.key, ""), None)
+            self.removed.add(outcome.key)
+            # Another file that gets this name is a new one.
+            self.latest.pop(outcome.path, None)
+            self.known.pop(outcome.path, None)
 
     def _forget(self, inode: int) -> None:
         for content in (self.log, self.latest, self.known, self.quarantined, self.sha256_of, self.key_of, self.damaged):
             content.clear()
+        self.removed.clear()
         self._lines, self._offset, self._inode = 0, 0, inode
 
 

@@ -24,7 +24,7 @@ def faults_of_footage(lake: Lake) -> Iterator[Fault]:
     if what := sentence(unreadable) if isinstance(unreadable, Exception) else "; ".join(_of_registry(lake, registry)):
         remedy = f"{REPAIR}; it is written anew, as the manifests tell"
         yield Fault(path=lake.registry, what=what, remedy=remedy, repairable=True)
-    for key in sorted({*registry.sha256_of, *lake.registered_videos()}):
+    for key in sorted({*registry.sha256_of, *lake.registered_videos()} - registry.removed):
         path, manifest = lake.footage(key), attempted(lambda key: read_manifest(lake, key), key)
         what = sentence(manifest) if isinstance(manifest, Exception) else unlike_record(lake, path)
         if what:
@@ -57,7 +57,7 @@ def rewrite_registry(lake: Lake) -> None:
     """
     registry = Registry(lake.registry)
     with registry.writing():
-        known = registry.sha256_of
+        known = {*registry.sha256_of, *registry.removed}
         manifests = (attempted(lambda key: read_manifest(lake, key), key) for key in lake.registered_videos())
         registry.rewrite(
             _outcome_of(lake, one) for one in manifests if isinstance(one, FootageManifest) and one.key not in known
@@ -76,7 +76,7 @@ def _of_registry(lake: Lake, registry: Registry) -> Iterator[str]:
         yield f"damaged: line {', '.join(map(str, registry.damaged))}"
     if registry.unfinished:
         yield "its last line was never finished"
-    if absent := sorted(set(lake.registered_videos()) - registry.sha256_of.keys()):
+    if absent := sorted(set(lake.registered_videos()) - registry.sha256_of.keys() - registry.removed):
         yield f"it does not tell of {', '.join(absent)}"
 
 
