@@ -168,7 +168,9 @@ def _decide(lake: Lake, registry: Registry, found: Outcome, labels: Labels, info
         registry.append(_with(found, status="removed", key=key, reason="it was moved to another sport"))
         key = None
     if key is None:
-        key = video_key(file.parts[0], stem_of(file.name), sha256)
+        sport = slug(file.parts[0], "unsorted")
+        before = [one for one, content in registry.removed.items() if content == sha256 and sport_of(one) == sport]
+        key = before[0] if before else video_key(sport, stem_of(file.name), sha256)
         if key in registry.sha256_of:
             reason = f"its key {key} is taken by other footage (the names and 8 hash digits agree); rename this file"
             return _with(found, reason=reason)

@@ -67,8 +67,8 @@ class Registry:
         """The content of each registered video, by key."""
         self.key_of: dict[str, str] = {}
         """The video that holds each registered content, by sha256."""
-        self.removed: set[str] = set()
-        """The videos that somebody took out of the lake, or of their sport."""
+        self.removed: dict[str, str] = {}
+        """The content of each video that somebody took out of the lake, or of its sport, by key."""
         self.damaged: list[int] = []
         """The numbers of the lines that are not as they were written, from 1."""
         self.unfinished = False
@@ -148,18 +148,20 @@ class Registry:
         if outcome.status == "registered" and outcome.key and outcome.sha256:
             self.sha256_of[outcome.key] = outcome.sha256
             self.key_of[outcome.sha256] = outcome.key
-            self.removed.discard(outcome.key)
+            self.removed.pop(outcome.key, None)
         elif outcome.status == "removed" and outcome.key:
-            self.key_of.pop(self.sha256_of.pop(outcome.key, ""), None)
-            self.removed.add(outcome.key)
+            if sha256 := self.sha256_of.pop(outcome.key, None):
+                del self.key_of[sha256]
+                self.removed[outcome.key] = sha256
             # Another file that gets this name is a new one.
             self.latest.pop(outcome.path, None)
             self.known.pop(outcome.path, None)
 
     def _forget(self, inode: int) -> None:
-        for content in (self.log, self.latest, self.known, self.quarantined, self.sha256_of, self.key_of, self.damaged):
+        for content in (self.log, self.damaged):
             content.clear()
-        self.removed.clear()
+        for known in (self.latest, self.known, self.quarantined, self.sha256_of, self.key_of, self.removed):
+            known.clear()
         self._lines, self._offset, self._inode = 0, 0, inode
 
 

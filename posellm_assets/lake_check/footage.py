@@ -24,7 +24,7 @@ def faults_of_footage(lake: Lake) -> Iterator[Fault]:
     if what := sentence(unreadable) if isinstance(unreadable, Exception) else "; ".join(_of_registry(lake, registry)):
         remedy = f"{REPAIR}; it is written anew, as the manifests tell"
         yield Fault(path=lake.registry, what=what, remedy=remedy, repairable=True)
-    for key in sorted({*registry.sha256_of, *lake.registered_videos()} - registry.removed):
+    for key in sorted({*registry.sha256_of, *lake.registered_videos()} - registry.removed.keys()):
         path, manifest = lake.footage(key), attempted(lambda key: read_manifest(lake, key), key)
         what = sentence(manifest) if isinstance(manifest, Exception) else unlike_record(lake, path)
         if what:
@@ -76,7 +76,7 @@ def _of_registry(lake: Lake, registry: Registry) -> Iterator[str]:
         yield f"damaged: line {', '.join(map(str, registry.damaged))}"
     if registry.unfinished:
         yield "its last line was never finished"
-    if absent := sorted(set(lake.registered_videos()) - registry.sha256_of.keys() - registry.removed):
+    if absent := sorted(set(lake.registered_videos()) - registry.sha256_of.keys() - registry.removed.keys()):
         yield f"it does not tell of {', '.join(absent)}"
 
 
