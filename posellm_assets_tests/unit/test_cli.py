@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from posellm_assets.cli import main
 from posellm_assets.footage.register import register
 from posellm_assets.lake import Lake
 from posellm_assets_tests.clips import write_clip
@@ -33,7 +34,12 @@ def test_a_clip_is_added_and_shown_as_waiting(tmp_path: Path) -> None:
     assert json.loads(status.stdout)["waiting"] == ["tennis/-my serve 🎾.mp4"]
 
 
-def test_what_a_user_did_wrong_is_one_sentence_and_exit_code_1(tmp_path: Path) -> None:
+def test_what_a_user_did_wrong_is_one_sentence_and_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, because each of their own would load its libraries anew."""
+    monkeypatch.setenv("POSELLM_LAKE", str(tmp_path / "lake"))
+    monkeypatch.setenv("HF_TOKEN", "")
     for arguments, sentence in (
         (["add", "--sport", "tennis", str(tmp_path / "missing.mp4")], "is not a file"),
         (["status"], "there is no lake in"),
@@ -46,10 +52,13 @@ def test_what_a_user_did_wrong_is_one_sentence_and_exit_code_1(tmp_path: Path) -
         ),
         (["export", "model", "--out", str(tmp_path / "m"), "--push", "me/m"], "HF_TOKEN is not set"),
     ):
-        result = posellm(*arguments, lake=tmp_path / "lake", HF_TOKEN="")
-        assert result.returncode == 1, (arguments, result.stdout)
-        assert sentence in result.stderr
-        assert "Traceback" not in result.stderr
+        monkeypatch.setattr(sys, "argv", ["posellm", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        said = capsys.readouterr()
+        assert ended.value.code == 1, (arguments, said.out)
+        assert sentence in said.err
+        assert "Traceback" not in said.err
 
 
 @pytest.mark.parametrize("module", ["posellm_assets", "posellm_assets.cli"])
