@@ -29,7 +29,7 @@ from rich.table import Table
 from posellm_assets.evaluation.baselines import nearest_by_text
 from posellm_assets.evaluation.clips import originals, read_examples, with_motions
 from posellm_assets.evaluation.evaluator import Evaluator
-from posellm_assets.evaluation.text_to_motion import judged
+from posellm_assets.evaluation.recognition import judged
 from posellm_assets.generations.releases import required
 from posellm_assets.generations.snapshots import motions_of, read_snapshot
 from posellm_assets.lake import FINAL, Lake
