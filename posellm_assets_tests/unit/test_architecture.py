@@ -152,7 +152,7 @@ def test_what_a_bench_imports_is_there() -> None:
 
 def defined_in(module: Path) -> set[str]:
     """The names that a module defines or imports, from its source."""
-    path = module / "__init__.py" if module.is_dir() else module.with_suffix(".py")
+    path = module / "__init__.py" if (module / "__init__.py").is_file() else module.with_suffix(".py")
     names: set[str] = set()
     for node in ast.parse(path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
