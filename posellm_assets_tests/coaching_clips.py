@@ -50,8 +50,29 @@ def raised(*arms: str) -> MeasuredClip:
     return _measured(with_faults(replace(clip, movement=movement), (DemoRepetition(),)), "arm raise")
 
 
-def _measured(clip: ClipPlan, label: str) -> MeasuredClip:
-    points = landmarks(rendered_athlete(clip).bones)
+def performed(
+    label: str,
+    *poses: dict[str, float],
+    step_s: float = 0.6,
+    azimuth_deg: float = 10.0,
+    swinging: str = "",
+    lying: bool = False,
+) -> MeasuredClip:
+    """Any movement: key poses `step_s` apart, each as `demo.posing` takes it, held for a moment at both ends.
+
+    The legs in `swinging` ("l", "r", "lr") do not stand. Somebody who is `lying` does it face down.
+    """
+    clip = planted("squat", (DemoRepetition(),), azimuth_deg)
+    keys = tuple((place / len(poses), pose) for place, pose in enumerate(poses))
+    movement = clip.movement.model_copy(
+        update={"keys": keys, "cycle_s": step_s * len(poses), "swinging_legs": swinging}
+    )
+    plan = with_faults(replace(clip, movement=movement, tempo=1.0, amplitude=1.0), (DemoRepetition(),))
+    return _measured(plan, label, np.array([[1, 0, 0], [0, 0, -1], [0, 1, 0]]) if lying else np.eye(3))
+
+
+def _measured(clip: ClipPlan, label: str, turn: np.ndarray = np.eye(3)) -> MeasuredClip:  # noqa: B008
+    points = landmarks(rendered_athlete(clip).bones) @ turn.T
     centred = points - points[:, 23:25].mean(1, keepdims=True)
     image = clip.camera.project(points)[0] / SIZE_PX
     ones = np.ones(points.shape[:2], np.float32)

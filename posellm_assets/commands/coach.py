@@ -87,7 +87,7 @@ def _trained(lake: Lake, settings: Settings) -> tuple[str, tuple[TrainedCoach, L
 
 def print_session(report: SessionReport, page: Path | None) -> None:
     """Print what was done and what was found, and how fast it went."""
-    rows = [[one.name, one.repetitions, one.clean, _faults(one)] for one in report.exercises]
+    rows = [[one.name, _done(one), one.clean, _faults(one)] for one in report.exercises]
     print_table("exercises", ["exercise", "repetitions", "clean", "what to do better"], rows)
     if not rows:
         _say("No repetition was counted; --exercise says of what they are to be.")
@@ -105,6 +105,11 @@ def print_session(report: SessionReport, page: Path | None) -> None:
     )
     if page:
         _say(f"report: {page}")
+
+
+def _done(exercise: Exercise) -> str:
+    """How often it was done, and for how long where it is held."""
+    return str(exercise.repetitions) + ("" if exercise.held_s is None else f", held for {exercise.held_s:.0f} s")
 
 
 def _faults(exercise: Exercise) -> str:

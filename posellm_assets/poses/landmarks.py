@@ -41,6 +41,7 @@ MIRROR = tuple(NAMES.index("_".join(_SIDES.get(word, word) for word in name.spli
 """Which landmark a mirror shows in the place of each."""
 # (left, right) of each joint that comes in pairs.
 SHOULDERS, ELBOWS, WRISTS, HIPS, KNEES, ANKLES = (11, 12), (13, 14), (15, 16), (23, 24), (25, 26), (27, 28)
+EARS, MOUTH, HEELS, TOES = (7, 8), (9, 10), (29, 30), (31, 32)
 PAIRS = (SHOULDERS, ELBOWS, WRISTS, HIPS, KNEES, ANKLES)
 LEFT_LINES = ((11, 13), (13, 15), (15, 19), (11, 23), (23, 25), (25, 27), (27, 29), (27, 31), (29, 31))
 RIGHT_LINES = tuple((start + 1, end + 1) for start, end in LEFT_LINES)

@@ -25,7 +25,7 @@ def label_clip(clip: MeasuredClip, teacher: Teacher, previous_score: int | None 
     rules = rules_of(clip.exercise)
     repetitions = repetitions_of(clip, rules) if rules else []
     if rules and not repetitions:
-        return _without(clip, teacher, "failed", f"no repetition of the {rules.exercise} was found in the clip")
+        return _without(clip, teacher, "failed", f"no {rules.counted} of the {rules.exercise} was found in the clip")
     try:
         answer = teacher.teach(clip)
     except NoRules as error:

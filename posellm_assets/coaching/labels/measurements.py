@@ -10,8 +10,8 @@ from functools import cached_property
 import numpy as np
 
 from posellm_assets.coaching.labels.picture import SIDES, VISIBLE, Signals, signals_of, turn_deg
-from posellm_assets.coaching.labels.sides import Moved, Span, put_together
-from posellm_assets.motion.motion import Motion
+from posellm_assets.coaching.labels.sides import Moved, Sides, Span, put_together
+from posellm_assets.motion.motion import Motion, runs
 from posellm_assets.poses.landmarks import NAMES
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.texts.repetition import SMOOTHING_S, finite_runs
@@ -20,7 +20,10 @@ from posellm_assets.texts.signals import angle_signals, axes, point
 AT_DEPTH_S = 0.1  # around the deepest moment, the median over twice this
 PROMINENT = 0.2  # a repetition reaches at least this share of the clip's range: a fault may cost half of it
 UNDER_WAY = 0.15  # it begins and ends where its signal leaves and reaches this share of its height
-WHOLE = 0.25  # it is whole where its signal comes from and returns to the lowest share of the clip's range
+CLEAR = 0.8  # visibility of a leg of which it is told where its knee points: half hidden it is off by 20 degrees
+UNSURE_S = 0.3  # landmarks may be lost or wrong for so long without ending what is held
+WHOLE = 0.35  # it is whole where its signal comes from and returns to the lowest share of the clip's range,
+BETWEEN = 0.5  # and to this one between two repetitions
 
 
 @dataclass(frozen=True)
@@ -97,16 +100,27 @@ class MeasuredClip:
     def landmark(self, joint: str, side: str, time_s: float) -> tuple[float, float] | None:
         """Where a joint is in the picture, as shares of width and height; None where it is not visible then.
 
-        `side` both and the joint trunk mean the middle of two landmarks.
+        The joint trunk means the middle of shoulder and hip; the side both, the middle of the sides that are visible.
         """
         frame = int(np.argmin(np.abs(self.subject.time_s - time_s)))
-        names = _landmarks_of(joint, side)
-        visible = self.subject.visibility[frame, names]
-        where = self.subject.landmarks[frame, names, :2].mean(0)
-        inside = bool(np.all((where >= 0) & (where <= 1)))
-        if not np.isfinite(visible).all() or visible.min() < VISIBLE or not inside:
+        visible = [
+            names
+            for one in (SIDES if side == "both" else (side,))
+            if self.subject.visibility[frame, (names := _landmarks_of(joint, one))].min() >= VISIBLE
+        ]
+        if not visible:
             return None
-        return float(where[0]), float(where[1])
+        where = self.subject.landmarks[frame, [name for names in visible for name in names], :2].mean(0)
+        inside = bool(np.all((where >= 0) & (where <= 1)))
+        return (float(where[0]), float(where[1])) if inside else None
+
+    def shows(self, joint: str | None, side: str, repetition: Repetition) -> bool:
+        """Whether the limb of a joint is visible for most of a repetition: a hidden one is guessed."""
+        arm, leg = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")
+        limb, least = (arm, VISIBLE) if joint in arm else (leg, CLEAR)
+        during = (self.subject.time_s >= repetition.start_s) & (self.subject.time_s <= repetition.end_s)
+        visible = self.subject.visibility[during][:, [NAMES.index(f"{side}_{name}") for name in limb]]
+        return bool(during.any()) and bool(np.nanmedian(visible, axis=0).min() >= least)
 
     def around(self, time_s: float, margin_s: float = 0.25) -> Repetition:
         """The moment at `time_s` as a stretch of frames to measure over."""
@@ -117,22 +131,40 @@ class MeasuredClip:
         )
         return self._repetition(0, start, peak, end)
 
-    def repetitions(self, quantity: str, smallest: float, each_side: bool = False) -> list[Repetition]:
+    def repetitions(self, quantity: str, smallest: float, sides: Sides = "together") -> list[Repetition]:
         """The stretches in which the signal of `quantity` rises by `smallest` and comes back, in order.
 
-        With `each_side` the two sides may move together, in turn or alone: `put_together` says what is one repetition.
+        Sides that move `together` are one signal. As `pairs` they may move at once, in turn or alone, and
+        `put_together` says what is one repetition; with `each` every movement of a side is one.
         """
-        if each_side:
+        if sides != "together":
             signals = [self.signals[quantity, side] for side in SIDES]
             swings = [np.subtract(*np.nanpercentile(one, (98, 2))) for one in signals if np.isfinite(one).any()]
             # An arm that hangs sways: that is small beside what the other one does.
             smallest = max([smallest, *(PROMINENT * swing for swing in swings)])
             left, right = (self._excursions(signal, smallest) for signal in signals)
-            found = put_together(left, right, len(self.time_s))
+            if sides == "each":
+                found = sorted([Moved(*span, "left") for span in left] + [Moved(*span, "right") for span in right])
+            else:
+                found = put_together(left, right, len(self.time_s))
         else:
             both = self.signals.get((quantity, "both"))
             found = [] if both is None else [Moved(*span, None) for span in self._excursions(both, smallest)]
         return [self._repetition(number, *moved) for number, moved in enumerate(found, start=1)]
+
+    def holds(self, quantity: str, at_least: float, lasting_s: float) -> list[Repetition]:
+        """The stretches of at least `lasting_s` in which the signal of `quantity` stays at `at_least` or above.
+
+        It may leave it for as long as a moment of unsure landmarks lasts.
+        """
+        from scipy.ndimage import median_filter  # here, because the code server starts without SciPy
+
+        signal = self.signals[quantity, "both"]
+        frames = 2 * round(UNSURE_S * self.motion.fps) + 1
+        held = median_filter((np.nan_to_num(signal, nan=-np.inf) >= at_least).astype(np.int8), frames).astype(bool)
+        spans = [(first, last) for first, last in runs(held) if last - first >= lasting_s * self.motion.fps]
+        return [self._repetition(number, first, (first + last) // 2, last - 1)
+                for number, (first, last) in enumerate(spans, start=1)]  # fmt: skip
 
     def _excursions(self, signal: np.ndarray, smallest: float) -> list[Span]:
         """(start, peak, end) frames of each whole rise and fall."""
@@ -142,14 +174,20 @@ class MeasuredClip:
         spans: list[Span] = []
         if not np.isfinite(signal).any():
             return spans
-        low, high = np.nanpercentile(signal, (2, 98))
-        for first, last in finite_runs(signal):
+        # Of each shot its own lowest, because another view shows the same posture otherwise.
+        stretches = finite_runs(signal)
+        lows = [float(np.percentile(signal[first:last], 2)) for first, last in stretches]
+        swing = max(
+            np.percentile(signal[first:last], 98) - low for (first, last), low in zip(stretches, lows, strict=True)
+        )
+        for (first, last), low in zip(stretches, lows, strict=True):
             run = gaussian_filter1d(signal[first:last], SMOOTHING_S * self.motion.fps / 2, mode="nearest")
-            tops, _ = find_peaks(run, prominence=max(smallest, PROMINENT * (high - low)))
+            tops, _ = find_peaks(run, prominence=max(smallest, PROMINENT * swing))
             edges = [0, *tops, len(run) - 1]
             for before, top, after in zip(edges, edges[1:], edges[2:], strict=False):
                 bottoms = run[before : top + 1].min(), run[top : after + 1].min()
-                if max(bottoms) > low + WHOLE * (high - low):
+                whole = [BETWEEN if edge not in (0, len(run) - 1) else WHOLE for edge in (before, after)]
+                if any(bottom > low + share * swing for bottom, share in zip(bottoms, whole, strict=True)):
                     continue  # the clip begins or ends in the middle of it
                 rising = run[before : top + 1] <= bottoms[0] + UNDER_WAY * (run[top] - bottoms[0])
                 falling = run[top : after + 1] <= bottoms[1] + UNDER_WAY * (run[top] - bottoms[1])
@@ -165,6 +203,4 @@ class MeasuredClip:
 
 
 def _landmarks_of(joint: str, side: str) -> list[int]:
-    joints = ("shoulder", "hip") if joint == "trunk" else (joint,)
-    sides = SIDES if side == "both" else (side,)
-    return [NAMES.index(f"{one}_{name}") for one in sides for name in joints]
+    return [NAMES.index(f"{side}_{name}") for name in (("shoulder", "hip") if joint == "trunk" else (joint,))]

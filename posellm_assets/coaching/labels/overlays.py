@@ -14,6 +14,15 @@ CURRENT, TARGET = "Current", "Target"
 RED, GREEN = "#e53935", "#43a047"
 LIMB_END = {"shoulder": "elbow", "elbow": "wrist", "hip": "knee", "knee": "hip", "trunk": "shoulder"}
 """The joint that a vector from this joint points at."""
+HIGHLIGHTED = frozenset(
+    (
+        *("trunk_swing", "hips_first", "head_drop", "arm_fold", "chin_up", "heel_raise", "hip_rise", "hands_aside"),
+        *("hands_low", "elbow_flare"),
+    )
+)
+"""Quantities whose target no turn of a limb in the picture shows: their joint is highlighted."""
+UPWARDS = frozenset(("arm_raise", "arm_lag", "hip_pike", "knee_lift", "trunk_lean", "trunk_raise"))
+"""Quantities of which the limb's end should be higher in the picture."""
 KNEE_REACH = 0.2  # of the body's height to the shoulders: how far ahead of the hip a deeply bent knee is
 
 
@@ -26,19 +35,20 @@ def overlay(
     by the missing degrees, or moved by the missing share of the hips' height in the picture.
     """
     joint = QUANTITIES[quantity].joint
-    if joint is None:
-        middle = clip.landmark("hip", "both", time_s)
-        return Visuals(overlay_type="POINT_HIGHLIGHT", focus_point=_focus(middle)) if middle else None
+    if joint is None or quantity in HIGHLIGHTED:
+        if joint is None or joint == "trunk":
+            focus = clip.landmark("hip", "both", time_s)
+        else:
+            focus = clip.landmark(joint, shown_side(clip, joint, side, time_s), time_s)
+        return Visuals(overlay_type="POINT_HIGHLIGHT", focus_point=_focus(focus)) if focus else None
     shown = shown_side(clip, joint, side, time_s)
     start = clip.landmark("hip" if joint == "trunk" else joint, shown, time_s)
     end = clip.landmark(LIMB_END[joint], shown, time_s)
-    hips = [clip.landmark("hip", one, time_s) for one in ("left", "right")]
-    if start is None or end is None or hips[0] is None or hips[1] is None:
+    if start is None or end is None:
         return None
     size = np.array([clip.subject.width, clip.subject.height], float)
     limb = (np.array(end) - start) * size
-    to_left = (np.array(hips[0]) - hips[1]) * size
-    towards = _towards(quantity, shown, to_left, limb)
+    towards = _towards(clip, quantity, shown, limb, time_s)
     if quantity == "knee_in":
         missing = math.sin(math.radians(value)) - math.sin(math.radians(target))
         aim = limb + towards * KNEE_REACH * missing * body_px(clip.subject)
@@ -71,14 +81,15 @@ def shown_side(clip: MeasuredClip, joint: str, side: str | None, time_s: float) 
     return "left" if worth[0] >= worth[1] else "right"
 
 
-def _towards(quantity: str, side: str, to_left: np.ndarray, limb: np.ndarray) -> np.ndarray:
+def _towards(clip: MeasuredClip, quantity: str, side: str, limb: np.ndarray, time_s: float) -> np.ndarray:
     """The direction (2,) in the picture in which the limb's end should move."""
     if quantity == "knee_in":  # the knee moves out, so seen from it the hip moves in
-        inward = -to_left if side == "left" else to_left
+        hips = clip.subject.pixels[int(np.argmin(np.abs(clip.subject.time_s - time_s)))][list(HIPS)]
+        inward = hips[1] - hips[0] if side == "left" else hips[0] - hips[1]
         return inward / max(float(np.linalg.norm(inward)), 1e-9)
     if quantity == "side_bend":  # on, to the side to which it leans
         return np.array([math.copysign(1.0, limb[0]), 0.0])
-    return np.array([0.0, -1.0 if quantity in ("arm_raise", "arm_lag") else 1.0])
+    return np.array([0.0, -1.0 if quantity in UPWARDS else 1.0])
 
 
 def _turned(limb: np.ndarray, degrees: float, towards: np.ndarray) -> np.ndarray:

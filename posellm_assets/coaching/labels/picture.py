@@ -6,7 +6,18 @@ The camera is taken to be level, so that heights are heights. Points are read at
 import numpy as np
 
 from posellm_assets.motion.from_poses import savitzky_golay_at
-from posellm_assets.poses.landmarks import ANKLES, ELBOWS, HIPS, KNEES, SHOULDERS, WRISTS
+from posellm_assets.poses.landmarks import (
+    ANKLES,
+    EARS,
+    HEELS,
+    HIPS,
+    KNEES,
+    MOUTH,
+    PAIRS,
+    SHOULDERS,
+    TOES,
+    WRISTS,
+)
 from posellm_assets.poses.poses import SubjectPoses
 
 SIDES = ("left", "right")
@@ -16,11 +27,30 @@ JUMP = 1.25  # of the trunk's length in the picture, from one frame to the next
 MOVED = 0.6  # of the trunk's length, from one frame to the next
 SHORTEST_SHOT_S = 1.0
 VISIBLE = 0.5
+KNEELING_DEG = 130.0  # knees bent further than this are on the floor: the body's line then ends at them
 BENT = 0.1  # a knee has a direction where it is out of line by this share of the leg's length
 Signals = dict[tuple[str, str], np.ndarray]
 SIGNALS = (
-    *((name, "both") for name in ("hip_drop", "side_bend", "arm_raise")),
-    *((name, side) for name in ("arm_raise", "knee_in") for side in SIDES),
+    *(
+        (name, "both")
+        for name in (
+            "hip_drop",
+            "hip_rise",
+            "side_bend",
+            "trunk_lean",
+            "trunk_raise",
+            "hip_sag",
+            "hip_pike",
+            "head_drop",
+        )
+    ),
+    *((name, "both") for name in ("hip_open", "knee_open", "hands_low")),
+    *(
+        (name, side)
+        for name in ("arm_raise", "arm_fold", "chin_up", "knee_lift", "heel_raise", "hands_aside")
+        for side in (*SIDES, "both")
+    ),
+    *((name, side) for name in ("elbow_flare", "knee_in") for side in SIDES),
 )
 
 
@@ -48,7 +78,7 @@ def signals_of(subject: SubjectPoses, wanted_s: np.ndarray) -> Signals:
             continue
         inside = (wanted_s > times_s[0] - 1e-6) & (wanted_s < times_s[-1] + 1e-6)
         points = savitzky_golay_at(times_s, _in_sight(subject, frames), wanted_s[inside], SMOOTHING_FRAMES)
-        for name, values in picture_signals(points, turn_deg(subject, frames)).items():
+        for name, values in picture_signals(points, turn_deg(subject, frames), _near(subject, frames)).items():
             found[name][inside] = values
             found[name][np.flatnonzero(inside)[:1]] = np.nan  # so that no repetition goes across a cut
     return found
@@ -63,6 +93,12 @@ def _in_sight(subject: SubjectPoses, frames: np.ndarray) -> np.ndarray:
     return points
 
 
+def _near(subject: SubjectPoses, frames: np.ndarray) -> int:
+    """The place in `SIDES` of the side of the body that is seen better."""
+    seen = [subject.visibility[frames][:, side].mean() for side in zip(*PAIRS, strict=True)]
+    return int(np.argmax(seen))
+
+
 def turn_deg(subject: SubjectPoses, frames: np.ndarray | slice = slice(None)) -> float:
     """How far the athlete is turned from the camera, by the line through the hips: 90 is seen from the side.
 
@@ -73,39 +109,75 @@ def turn_deg(subject: SubjectPoses, frames: np.ndarray | slice = slice(None)) ->
     return float(np.degrees(np.arcsin(hips[2] / max(float(np.hypot(hips[0], hips[2])), 1e-9))))
 
 
-def picture_signals(points: np.ndarray, turned_deg: float) -> Signals:
+def picture_signals(points: np.ndarray, turned_deg: float, near: int = 0) -> Signals:
     """(T,) by (quantity, side), from points (T, 33, 2) in pixels of somebody turned by `turned_deg`.
 
-    hip_drop: how far the hips sink, as a share of their height over the lower ankle when standing.
-    side_bend: how far the trunk leans from upright, in degrees.
-    arm_raise: 0 with the hand straight below the shoulder, 180 straight above, by its height (degrees); both is the
-    higher arm.
-    knee_in: how far inward of straight ahead the knee points, in degrees; NaN while the leg is nearly straight.
+    `near` is the place in `SIDES` of the side that is seen better. What each is, and in which unit, is said in
+    `quantities`; here only what follows from heights and directions in the picture is computed.
     """
-    height = points[:, ANKLES, 1].max(1) - points[:, HIPS, 1].mean(1)
-    trunk = points[:, SHOULDERS].mean(1) - points[:, HIPS].mean(1)
+    shoulders, hips = (points[:, pair].mean(1) for pair in (SHOULDERS, HIPS))
+    height = points[:, ANKLES, 1].max(1) - hips[:, 1]
+    trunk, standing = shoulders - hips, _stretched(height)
+    leg = sum(_length(points[:, upper], points[:, lower]) for upper, lower in ((HIPS[near], KNEES[near]),
+                                                                            (KNEES[near], ANKLES[near])))  # fmt: skip
+    shoulder, hip, knee, ankle, ear = (points[:, pair[near]] for pair in (SHOULDERS, HIPS, KNEES, ANKLES, EARS))
+    knee_open = 180 - np.abs(_line_deg(hip, knee, ankle))
+    line = _line_deg(shoulder, hip, np.where((knee_open < KNEELING_DEG)[:, None], knee, ankle))
     signals: Signals = {
-        ("hip_drop", "both"): 1 - height / _stretched(height),
+        ("hip_drop", "both"): 1 - height / standing,
+        ("hip_rise", "both"): (np.nanpercentile(hips[:, 1], STRETCHED) - hips[:, 1]) / leg,
         ("side_bend", "both"): np.abs(np.degrees(np.arctan2(trunk[:, 0], -trunk[:, 1]))),
+        ("trunk_lean", "both"): 90 - _elevation_deg(hips, shoulders),
+        ("trunk_raise", "both"): _elevation_deg(hips, shoulders),
+        ("hip_sag", "both"): line,
+        ("hip_pike", "both"): -line,
+        ("head_drop", "both"): -_line_deg(ear, shoulder, hip),
+        ("hip_open", "both"): 180 - np.abs(_line_deg(shoulder, hip, knee)),
+        ("knee_open", "both"): knee_open,
     }
+    hands = points[:, WRISTS].mean(1)
+    signals["hands_low", "both"] = (hands[:, 1] - hips[:, 1] + standing - height) / standing
     for place, side in enumerate(SIDES):
-        signals["arm_raise", side] = _arm_raise(*(points[:, pair[place]] for pair in (SHOULDERS, ELBOWS, WRISTS)))
-        hip, knee, ankle = (points[:, pair[place]] for pair in (HIPS, KNEES, ANKLES))
+        shoulder, elbow, wrist, hip, knee, ankle = (points[:, pair[place]] for pair in PAIRS)
+        arm = _length(shoulder, elbow) + _length(elbow, wrist)
+        signals["arm_raise", side] = 90 + np.degrees(np.arcsin(np.clip((shoulder[:, 1] - wrist[:, 1]) / arm, -1, 1)))
+        signals["arm_fold", side] = 1 - np.abs(wrist[:, 1] - shoulder[:, 1]) / arm
+        signals["chin_up", side] = (wrist[:, 1] - points[:, MOUTH, 1].mean(1)) / arm
+        signals["knee_lift", side] = 90 + _elevation_deg(hip, knee)
+        signals["heel_raise", side] = (points[:, TOES[place], 1] - points[:, HEELS[place], 1]) / leg
+        signals["elbow_flare", side] = np.degrees(
+            np.arcsin(np.clip(np.abs(elbow[:, 0] - shoulder[:, 0]) / _length(shoulder, elbow), 0, 1))
+        )
         inward = float(np.sign(np.nanmedian(points[:, HIPS[1 - place], 0] - hip[:, 0])))
         signals["knee_in", side] = _out_of_line_deg(hip, knee, ankle, inward) - inward * turned_deg
-    signals["arm_raise", "both"] = np.maximum(signals["arm_raise", "left"], signals["arm_raise", "right"])
+        aside = -inward * (hands - hips)[:, 0] / _stretched(np.linalg.norm(trunk, axis=1))
+        signals["hands_aside", side] = np.maximum(aside, 0)
+    for name in ("arm_raise", "knee_lift", "hands_aside"):
+        signals[name, "both"] = np.maximum(signals[name, "left"], signals[name, "right"])
+    for name in ("arm_fold", "chin_up", "heel_raise"):
+        signals[name, "both"] = signals[name, SIDES[near]]
     return signals
 
 
 def body_px(subject: SubjectPoses, top: tuple[int, int] = SHOULDERS) -> float:
-    """The height from ankles to shoulders (or another pair of landmarks) where it is largest, in pixels."""
-    heights = subject.pixels[:, ANKLES, 1].mean(1) - subject.pixels[:, top, 1].mean(1)
-    return float(np.nanmax(heights))
+    """The length from ankles to shoulders (or another pair of landmarks) where it is largest, in pixels."""
+    lengths = np.linalg.norm(subject.pixels[:, ANKLES].mean(1) - subject.pixels[:, top].mean(1), axis=1)
+    return float(np.nanmax(lengths))
 
 
-def _arm_raise(shoulder: np.ndarray, elbow: np.ndarray, wrist: np.ndarray) -> np.ndarray:
-    length = _length(shoulder, elbow) + _length(elbow, wrist)
-    return 90 + np.degrees(np.arcsin(np.clip((shoulder[:, 1] - wrist[:, 1]) / length, -1, 1)))
+def _elevation_deg(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """How far the limb from `start` to `end` points up from level, by its height and its length in the picture."""
+    return np.degrees(np.arcsin(np.clip((start[:, 1] - end[:, 1]) / _length(start, end), -1, 1)))
+
+
+def _line_deg(first: np.ndarray, middle: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """How far `middle` is out of the line from `first` to `last`, in degrees: 0 on it, positive where it is lower."""
+    one, other = first - middle, last - middle
+    cosine = (one * other).sum(1) / np.maximum(np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1), 1e-9)
+    along = last - first
+    share = ((middle - first) * along).sum(1) / np.maximum((along * along).sum(1), 1e-9)
+    below = middle[:, 1] - (first + share[:, None] * along)[:, 1]
+    return np.copysign(180 - np.degrees(np.arccos(np.clip(cosine, -1, 1))), below)
 
 
 def _out_of_line_deg(hip: np.ndarray, knee: np.ndarray, ankle: np.ndarray, inward: float) -> np.ndarray:

@@ -5,31 +5,47 @@ words and an overlay, in `rule_teacher`.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import yaml
 from pydantic import Field, field_validator, model_validator
 
 from posellm_assets.coaching.labels.measurements import MeasuredClip, Repetition
+from posellm_assets.coaching.labels.picture import SIDES
 from posellm_assets.coaching.labels.quantities import QUANTITIES, measure_quantity, median_time_s
 from posellm_assets.coaching.labels.schema import Severity
+from posellm_assets.coaching.labels.sides import Sides
 from posellm_assets.keys import slug
 from posellm_assets.records import Record
 
 RULES_FOLDER = Path(__file__).with_name("rules")
 MIN_REPETITIONS_TO_COMPARE = 3
+FLOOR_SHARE = 0.25  # of the body's height to the hips: so much lower than in the others are hands that put a bar down
+UPRIGHT_DEG = 45.0
+HANGING_DEG, FREE_RISE_DEG = 45.0, 45.0  # of arm_raise, of arms that hold nothing
+HELD_WORDS = frozenset(
+    (
+        *("back", "bar", "barbell", "dumbbell", "dumbbells", "front", "goblet", "kettlebell", "kettlebells"),
+        *("landmine", "medicine", "overhead", "plate", "sandbag", "weighted"),
+    )
+)
+"""Words of a label that say that the hands hold something."""
 
 
-class RepetitionSignal(Record):
-    """How repetitions are found: the quantity whose signal rises by `smallest` and falls again."""
+class Counting(Record):
+    """How an exercise is counted: the signal of `quantity` rises by `smallest` and falls again, or it is held.
+
+    A hold is a stretch of at least `held_s` in which the signal stays at `smallest` or above.
+    """
 
     quantity: str
     smallest: float = Field(gt=0)
-    each_side: bool = False
-    """The arms may move together, in turn or alone."""
+    sides: Sides = "together"
+    held_s: float | None = Field(default=None, gt=0)
 
 
 class Rule(Record):
@@ -50,6 +66,10 @@ class Rule(Record):
     seen_within_deg: float = Field(default=90, gt=0, le=90)
     """Only where the camera looks from within this many degrees of the front or the back: it cannot be seen from
     farther to the side."""
+    seen_beyond_deg: float = Field(default=0, ge=0, lt=90)
+    """Only where the camera looks from at least this far to the side: it cannot be seen from nearer to the front."""
+    free_hands: bool = False
+    """Only where the hands hold nothing: of a bar on the shoulders no arm is raised."""
     intermediate: float = Field(ge=0)
     major: float = Field(ge=0)
     """How far past the limit it becomes an intermediate and a major mistake."""
@@ -69,10 +89,11 @@ class Rule(Record):
         return self.in_turn is None or self.in_turn == repetition.in_turn
 
     def excess(self, value: float, scale: float = 1.0) -> float:
-        """How far `value` is past the limit; negative where it is within."""
+        """How far `value` is past the limit and the measurement's own error; negative where it may be within."""
         limit = self.at_least if self.at_least is not None else self.at_most
         assert limit is not None
-        return limit * scale - value if self.at_least is not None else value - limit * scale
+        past = limit * scale - value if self.at_least is not None else value - limit * scale
+        return past - QUANTITIES[self.quantity].error
 
 
 class ExerciseRules(Record):
@@ -81,9 +102,16 @@ class ExerciseRules(Record):
     exercise: str
     names: tuple[str, ...] = Field(min_length=1)
     """What labels call it, as `slug` writes them."""
-    repetition: RepetitionSignal
+    counting: Counting
     praise: str
+    blind: tuple[str, ...] = ()
+    """What can be wrong and cannot be told from landmarks at all."""
     rules: tuple[Rule, ...] = Field(min_length=1)
+
+    @property
+    def counted(self) -> str:
+        """What its repetitions are called."""
+        return "repetition" if self.counting.held_s is None else f"hold of {self.counting.held_s:g} s"
 
     @field_validator("names")
     @classmethod
@@ -126,24 +154,46 @@ def all_rules() -> tuple[ExerciseRules, ...]:
 def rules_of(exercise: str | None) -> ExerciseRules | None:
     """The rules of an exercise by what a label calls it, or None where there are none.
 
-    A label may name a side or a variant as well ("left side bend"): its end counts.
+    A label may name a side or a variant as well ("left side bend"): its end counts, the longest name that fits.
     """
     wanted = slug(exercise or "", "")
-    for rules in all_rules():
-        if any(wanted == name or wanted.endswith(f"-{name}") for name in rules.names):
-            return rules
-    return None
+    fits = [
+        (len(name), rules)
+        for rules in all_rules()
+        for name in rules.names
+        if wanted == name or wanted.endswith(f"-{name}")
+    ]
+    return max(fits, key=lambda fit: fit[0])[1] if fits else None
 
 
 def repetitions_of(clip: MeasuredClip, rules: ExerciseRules) -> list[Repetition]:
-    """The repetitions of the exercise in a clip."""
-    how = rules.repetition
-    return clip.repetitions(how.quantity, how.smallest, how.each_side)
+    """The repetitions of the exercise in a clip, or the stretches in which it is held.
+
+    Picking a weight up before a set and putting it down after it look like repetitions, with the hands at the floor.
+    """
+    how = rules.counting
+    if how.held_s is not None:
+        return clip.holds(how.quantity, how.smallest, how.held_s)
+    found = clip.repetitions(how.quantity, how.smallest, how.sides)
+    return [replace(one, number=number) for number, one in enumerate(without_floor(clip, found), start=1)]
+
+
+def without_floor(clip: MeasuredClip, repetitions: Sequence[Repetition]) -> list[Repetition]:
+    """The repetitions without a first and a last one whose hands alone go to the floor."""
+    lowest = np.array([measure_quantity(clip, "hands_low", "both", one) or 0.0 for one in repetitions])
+    upright = [clip.signals["trunk_lean", "both"][one.start] < UPRIGHT_DEG for one in repetitions]
+    ends = (0, len(repetitions) - 1)
+    return [
+        one
+        for place, one in enumerate(repetitions)
+        if not (place in ends and upright[place] and lowest[place] - np.median(lowest) > FLOOR_SHARE)
+    ]
 
 
 def unseen(clip: MeasuredClip, rules: ExerciseRules) -> list[str]:
-    """The faults that cannot be judged from where the clip was filmed."""
-    return [rule.fault for rule in rules.rules if not _is_seen(rule, clip)]
+    """The faults that cannot be judged from where the clip was filmed, and those that no landmark shows."""
+    seen = {rule.fault for rule in rules.rules if _is_seen(rule, clip)}
+    return [*dict.fromkeys(rule.fault for rule in rules.rules if rule.fault not in seen), *rules.blind]
 
 
 def findings(clip: MeasuredClip, rules: ExerciseRules, repetitions: Sequence[Repetition]) -> list[BrokenRule]:
@@ -156,7 +206,9 @@ def findings(clip: MeasuredClip, rules: ExerciseRules, repetitions: Sequence[Rep
             continue
         scale = median_time_s(repetitions) if rule.of_median else 1.0
         for repetition in filter(rule.is_about, repetitions):
-            for side in _sides(rule, clip):
+            if rule.free_hands and not hands_are_free(clip, repetition):
+                continue
+            for side in _sides(rule, clip, repetition):
                 value = measure_quantity(clip, rule.quantity, side, repetition)
                 if value is None or (excess := rule.excess(value, scale)) <= 0:
                     continue
@@ -166,13 +218,27 @@ def findings(clip: MeasuredClip, rules: ExerciseRules, repetitions: Sequence[Rep
     return sorted(found.values(), key=lambda finding: finding.repetition.number)
 
 
+def hands_are_free(clip: MeasuredClip, repetition: Repetition) -> bool:
+    """Whether the hands hold nothing, by the label and by what is seen: both arms hang, and one of them rises at least.
+
+    Hands on a bar, on the hips or before the chest stay where they are.
+    """
+    if HELD_WORDS & set(slug(clip.exercise or "", "").split("-")):
+        return False
+    arms = [clip.signals["arm_raise", side][repetition.start : repetition.end + 1] for side in SIDES]
+    if not all(np.isfinite(arm).any() for arm in arms):
+        return False
+    lowest, highest = ([float(of(arm)) for arm in arms] for of in (np.nanmin, np.nanmax))
+    return max(lowest) < HANGING_DEG and max(highest) - max(lowest) >= FREE_RISE_DEG
+
+
 def _is_seen(rule: Rule, clip: MeasuredClip) -> bool:
-    return abs(clip.turned_deg) <= rule.seen_within_deg
+    return rule.seen_beyond_deg <= abs(clip.turned_deg) <= rule.seen_within_deg
 
 
-def _sides(rule: Rule, clip: MeasuredClip) -> Iterator[str | None]:
+def _sides(rule: Rule, clip: MeasuredClip, repetition: Repetition) -> Iterator[str | None]:
     if rule.side == "each":
-        yield from ("left", "right")
+        yield from (repetition.side,) if repetition.side else SIDES
     elif rule.side == "front":
         if clip.front_leg:
             yield clip.front_leg

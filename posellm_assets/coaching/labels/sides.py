@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+Sides = Literal["together", "pairs", "each"]
+"""How the sides make repetitions: both in one movement, a pair of turns as one, or every movement of a side."""
 Span = tuple[int, int, int]
 """(start, peak, end) frames of a whole rise and fall."""
 

@@ -41,13 +41,15 @@ class ReportedFault(Record):
 class Exercise(Record):
     """One exercise: its repetitions, how many of them were clean, and the faults by how bad they are.
 
-    `not_judged` are the faults that could not be seen in any repetition from where it was filmed.
+    `held_s` is for how long it was held in all where it is not repeated (s). `not_judged` are the faults that could
+    not be seen in any repetition from where it was filmed.
     """
 
     name: str
     start_s: float
     end_s: float
     repetitions: int
+    held_s: float | None
     clean: int
     faults: tuple[ReportedFault, ...]
     not_judged: tuple[str, ...]
@@ -146,6 +148,7 @@ def _exercise(name: str, counted: list[Counted]) -> Exercise:
         start_s=own[0].start_s,
         end_s=own[-1].end_s,
         repetitions=len(own),
+        held_s=round(sum(one.end_s - one.start_s for one in own), 1) if own[0].held else None,
         clean=sum(not one.points for one in own),
         faults=tuple(sorted(worst, key=lambda one: (SEVERITIES.index(one.severity), -len(one.repetitions)))),
         not_judged=tuple(sorted(set.intersection(*(set(one.unseen) for one in own)))),

@@ -4,13 +4,20 @@ The rules look at the last seconds as `rule_teacher` looks at a whole clip; only
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from posellm_assets.coaching.labels.measurements import MeasuredClip, Repetition
 from posellm_assets.coaching.labels.rule_teacher import point_of
-from posellm_assets.coaching.labels.rules import ExerciseRules, findings, repetitions_of, rules_of, unseen
+from posellm_assets.coaching.labels.rules import (
+    BrokenRule,
+    ExerciseRules,
+    findings,
+    repetitions_of,
+    rules_of,
+    unseen,
+)
 from posellm_assets.coaching.labels.schema import SEVERITIES, FeedbackPoint
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
@@ -24,6 +31,8 @@ _EDGE_S = 0.1
 # What is this much smaller than the largest repetition is a fidget; faults cost less of the range.
 _SMALLEST_SHARE = 0.35
 _ALONE_S = 5.0  # a first repetition waits so long for a second, which shows how large one is
+_HOLD_OVER_S = 0.8  # longer than landmarks may be unsure within a hold
+_JUDGE_HOLD_EVERY_S = 5.0
 _NAME_EVERY_S = 1.0
 _NAMED_OVER_S = 6.0
 
@@ -50,6 +59,8 @@ class Counted:
     end_s: float
     points: tuple[FeedbackPoint, ...]
     unseen: tuple[str, ...]
+    held: bool = False
+    """It is no repetition but a time for which something was held."""
 
 
 class LiveRules:
@@ -64,6 +75,9 @@ class LiveRules:
         self._name, self._config = name, config
         self._looked_s = self._named_s = self._until_s = -np.inf
         self._candidate: str | None = None
+        self._held_from_s: float | None = None
+        self._judged_s = -np.inf
+        self._held_points: tuple[FeedbackPoint, ...] = ()
 
     def watch(self, latest: LatestPoses, now_s: float, over: bool = False) -> list[Counted]:
         """The repetitions that ended since the last call, in the last `KEEP_S` seconds of poses.
@@ -84,6 +98,8 @@ class LiveRules:
         if rules is None:
             return []
         clip = MeasuredClip("live", self.exercise, subject, motion)
+        if rules.counting.held_s is not None:
+            return self._held(clip, rules, now_s, over)
         settled_s = _EDGE_S if over else _SETTLED_S
         whole = [one for one in repetitions_of(clip, rules) if _is_whole(one, motion, settled_s)]
         repetitions = _of_like_size(whole, clip, rules)
@@ -91,17 +107,60 @@ class LiveRules:
         if not fresh or (not self.counted and len(fresh) == 1 and not over and now_s - fresh[0].end_s < _ALONE_S):
             return []
         found = findings(clip, rules, repetitions)
-        before = sum(one.exercise == rules.exercise for one in self.counted)
-        counted = []
-        for number, one in enumerate(fresh, start=before + 1):
-            points = [point_of(clip, [finding]) for finding in found if finding.repetition == one]
-            shown = sorted((point for point in points if point), key=lambda point: SEVERITIES.index(point.severity))
-            times_s = one.start_s, one.peak_s, one.end_s
-            counted.append(Counted(rules.exercise, number, *times_s, tuple(shown), tuple(unseen(clip, rules))))
+        counted = [
+            self._counted(
+                clip, rules, replace(one, number=number), [finding for finding in found if finding.repetition == one]
+            )
+            for number, one in enumerate(fresh, start=self._next_number(rules))
+        ]
         # Seen again with more that follows, the same repetition may begin and end a frame or two elsewhere.
         self._until_s = fresh[-1].peak_s
         self.counted += counted
         return counted
+
+    def _held(self, clip: MeasuredClip, rules: ExerciseRules, now_s: float, over: bool) -> list[Counted]:
+        """What is held is judged every few seconds while it lasts, and counts when it is over."""
+        holds = [one for one in repetitions_of(clip, rules) if one.end_s > self._until_s]
+        if not holds:
+            return []
+        last, number = holds[-1], self._next_number(rules)
+        if self._held_from_s is None:
+            self._held_from_s, self._judged_s = last.start_s, last.start_s
+        lasts = not over and last.end_s > now_s - _HOLD_OVER_S
+        if lasts and now_s - self._judged_s < _JUDGE_HOLD_EVERY_S:
+            return []
+        frames = round(min(_JUDGE_HOLD_EVERY_S, last.end_s - last.start_s) * clip.motion.fps)
+        lately = replace(last, number=number, start=last.end - frames)
+        judged = self._counted(clip, rules, lately, findings(clip, rules, [lately]), start_s=self._held_from_s)
+        self._judged_s = now_s
+        self._held_points += judged.points
+        if not lasts:
+            self.counted.append(replace(judged, points=_worst_of_each(self._held_points)))
+            self._until_s, self._held_from_s, self._held_points = last.end_s, None, ()
+        return [judged]
+
+    def _next_number(self, rules: ExerciseRules) -> int:
+        return 1 + sum(one.exercise == rules.exercise for one in self.counted)
+
+    def _counted(
+        self,
+        clip: MeasuredClip,
+        rules: ExerciseRules,
+        one: Repetition,
+        found: Sequence[BrokenRule],
+        start_s: float | None = None,
+    ) -> Counted:
+        points = [point for finding in found if (point := point_of(clip, [finding]))]
+        return Counted(
+            rules.exercise,
+            one.number,
+            one.start_s if start_s is None else start_s,
+            one.peak_s,
+            one.end_s,
+            tuple(sorted(points, key=lambda point: SEVERITIES.index(point.severity))),
+            tuple(unseen(clip, rules)),
+            held=rules.counting.held_s is not None,
+        )
 
     def _recognise(self, motion: Motion, now_s: float) -> None:
         """Ask what is being done; an exercise that has rules counts when it was named twice in a row."""
@@ -152,6 +211,14 @@ class RuleVoice:
         return None
 
 
+def _worst_of_each(points: Sequence[FeedbackPoint]) -> tuple[FeedbackPoint, ...]:
+    """Of each fault and side the gravest point, the gravest first."""
+    worst: dict[tuple[str, str | None], FeedbackPoint] = {}
+    for point in sorted(points, key=lambda point: SEVERITIES.index(point.severity)):
+        worst.setdefault((point.fault, point.side), point)
+    return tuple(worst.values())
+
+
 def _is_whole(repetition: Repetition, motion: Motion, settled_s: float) -> bool:
     """Whether the body was in view before it and for `settled_s` after it: else part of it may not have been seen."""
     first, last = repetition.start - round(_EDGE_S * motion.fps), repetition.end + round(settled_s * motion.fps)
@@ -162,6 +229,9 @@ def _of_like_size(repetitions: list[Repetition], clip: MeasuredClip, rules: Exer
     """The repetitions without those that are only a small part of the largest."""
     if not repetitions:
         return []
-    signal = clip.signals[rules.repetition.quantity, "both"]
-    heights = [float(signal[one.peak] - max(signal[one.start], signal[one.end])) for one in repetitions]
+    signals = [clip.signals[rules.counting.quantity, one.side or "both"] for one in repetitions]
+    heights = [
+        float(signal[one.peak] - max(signal[one.start], signal[one.end]))
+        for signal, one in zip(signals, repetitions, strict=True)
+    ]
     return [one for one, height in zip(repetitions, heights, strict=True) if height >= _SMALLEST_SHARE * max(heights)]

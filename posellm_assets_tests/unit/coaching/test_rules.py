@@ -32,14 +32,14 @@ def test_every_movement_that_can_show_a_fault_has_a_rule_for_it() -> None:
     for movement, faults in FAULTS_OF.items():
         rules = rules_of(movement)
         assert rules is not None
-        assert {rule.fault for rule in rules.rules} == set(faults)
+        assert {rule.fault for rule in rules.rules} >= set(faults)
 
 
 def test_every_rule_names_its_source_and_a_quantity_that_can_be_measured() -> None:
     for rules in all_rules():
         for rule in rules.rules:
             assert rule.quantity in QUANTITIES
-            assert "doi" in rule.source or "Journal" in rule.source or "ur own" in rule.source, rule
+            assert any(word in rule.source for word in ("doi", "Journal", "Army", "Marine", "ur own")), rule
 
 
 @pytest.mark.parametrize("name", ["squat", "Squats", "left side bend", "goblet squat", "jumping_jack"])
@@ -53,15 +53,15 @@ def test_an_exercise_without_rules_is_said_to_have_none(name: str | None) -> Non
     clip = replace(measured("squat", (CLEAN, CLEAN)), exercise=name)
     found = label_clip(clip, RuleTeacher())
     assert (found.status, found.progress_score, found.feedback_points) == ("no_rules", None, ())
-    assert "there are rules for arm raise, jumping jack, lunge, side bend, squat" in (found.error_message or "")
+    assert "there are rules for arm raise, burpee, calf raise, deadlift" in (found.error_message or "")
 
 
 def test_a_rule_without_a_limit_or_of_an_unknown_quantity_is_refused() -> None:
     rule = all_rules()[0].rules[0].model_dump()
     with pytest.raises(ValidationError, match="at_least or at_most"):
         Rule.model_validate({**rule, "at_least": None, "at_most": None})
-    with pytest.raises(ValidationError, match="no quantity 'elbow_flare'"):
-        Rule.model_validate({**rule, "quantity": "elbow_flare"})
+    with pytest.raises(ValidationError, match="no quantity 'spine_curl'"):
+        Rule.model_validate({**rule, "quantity": "spine_curl"})
 
 
 @pytest.mark.parametrize("name", ["squat", "lunge", "jumping jack", "arm raise", "left side bend"])
@@ -129,7 +129,7 @@ def test_knees_filmed_from_the_side_are_not_judged_and_the_label_says_so() -> No
 
 
 def test_a_fault_in_every_repetition_is_found_too() -> None:
-    found = label("squat", *[DemoRepetition("too fast", strength=1.2)] * 4)
+    found = label("squat", *[DemoRepetition("too fast", strength=2.0)] * 4)
     assert told(found) == {("too fast", None, (1, 2, 3, 4))}
 
 
