@@ -23,7 +23,18 @@ ORDER = (
     *("generations", "language", "vision", "evaluation"),
     *("actions.dataset", "actions.moments", "actions.members", "actions"),
     *("coaching.labels", "coaching.model", "coaching.streaming", "coaching.live", "coaching"),
-    *("settings", "jobs", "next_generation", "lake_check", "defs", "definitions", "commands", "cli", "__main__"),
+    *(
+        "settings",
+        "jobs",
+        "next_generation",
+        "lake_check",
+        "defs",
+        "definitions",
+        "commands",
+        "notebook",
+        "cli",
+        "__main__",
+    ),
 )
 """From the ground up: a module imports only what stands in its own room or before it."""
 SUBJECTS = ("language", "vision", "evaluation", "actions", "coaching")

@@ -47,8 +47,8 @@ class Request:
         """What stands above a picture."""
         return self.text or " ... ".join(self.ends)
 
-    def check(self, out: Path) -> None:
-        """Raise ValueError where this cannot be asked for, or not be written to `out`."""
+    def check(self) -> None:
+        """Raise ValueError where this cannot be asked for."""
         if (self.text is None) == (not self.ends) or len(self.ends) > 2:
             raise ValueError("say what to generate: a text, or --continue KEY, or --between KEY KEY")
         if self.text is not None and not self.text.strip():
@@ -57,8 +57,6 @@ class Request:
             raise ValueError("a participant goes with a text; a clip says itself how somebody moves")
         if self.best and (self.ends or self.samples < 2):
             raise ValueError("--best keeps one of several motions for a text: give a text and --samples, at least 2")
-        if out.suffix not in (*WRITTEN_ENDINGS, ".json"):
-            raise ValueError(f"{out}: a motion is written as {', '.join(WRITTEN_ENDINGS)} or .json")
 
 
 @dataclass(frozen=True)
@@ -92,15 +90,17 @@ class NothingLike(ValueError):
     """A strict request for what the model never learned."""
 
 
-def generate_motions(lake: Lake, settings: Settings, request: Request, out: Path) -> Generated:
-    """Generate what `request` says with the released model and write it to `out`.
+def generate_motions(lake: Lake, settings: Settings, request: Request, out: Path | None = None) -> Generated:
+    """Generate what `request` says with the released model, and write it to `out` where that is given.
 
     A clip or GIF shows several motions side by side; of the endings that hold one motion (`.json` with joints and
     codes, and those of `write_motion`), several motions are files with a number each: x-1.bvh, x-2.bvh. Raises
     NothingLike where a strict request is like nothing in the training, and ValueError where `out` ends in something
     else, nothing has been released yet, or the model cannot do what is asked.
     """
-    request.check(out)
+    request.check()
+    if out is not None and out.suffix not in (*WRITTEN_ENDINGS, ".json"):
+        raise ValueError(f"{out}: a motion is written as {', '.join(WRITTEN_ENDINGS)} or .json")
     champion = required(lake, "language")
     given = [_stretches(lake, champion.lineage, key) for key in request.ends]
     model = MotionLM.load(check_model(champion.path(lake)), settings.language.text_encoder)
@@ -116,16 +116,21 @@ def generate_motions(lake: Lake, settings: Settings, request: Request, out: Path
         Made(codes, motion, request.seed + at) for at, (codes, motion) in enumerate(zip(rows, motions, strict=True))
     ]
     made = _judged(lake, champion, model, request, made)
+    if out is not None:
+        _write(made, request, champion, asked, out)
+    return Generated(made, asked, warning)
+
+
+def _write(made: Sequence[Made], request: Request, champion: Release, asked: str, out: Path) -> None:
     if out.suffix in PICTURES:
         PICTURES[out.suffix]([one.motion for one in made], out, [request.title] * len(made))
-        return Generated(made, asked, warning)
+        return
     for number, one in enumerate(made, start=1):
         path = out if len(made) == 1 else out.with_stem(f"{out.stem}-{number}")
         if out.suffix == ".json":
             write_json(path, _provenance(request, champion, asked, one))
         else:
             write_motion(one.motion, path, request.title)
-    return Generated(made, asked, warning)
 
 
 def _rows(

@@ -1,5 +1,8 @@
 """What the demo promises: figures well over chance on athletes that it was not trained on, and no work done twice."""
 
+import pytest
+
+import posellm_assets as pa
 from posellm_assets.files import read_json
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.lake import Lake
@@ -55,3 +58,25 @@ def test_a_second_demo_finds_nothing_to_do_and_prints_the_same_table(demo: Demo)
 
 def _table(output: str) -> list[str]:
     return [line for line in output.splitlines() if line.startswith("│")]
+
+
+def test_a_notebook_has_the_tables_and_the_models_in_a_line_each(demo: Demo) -> None:
+    lake = pa.open_lake(str(demo.lake))
+    videos = lake.videos()
+    assert len(videos) == 100 and videos.ready.all() and set(videos.split) == {"train", "val", "test"}
+    key = str(videos.index[videos.label == "squat"][0])
+    facts, angles = lake.facts([key]), lake.angles(key)
+    assert set(facts.key) == {key} and "knee" in set(facts.joint)
+    assert len(angles) == len(lake.motion(key)) and angles["left knee"].min() < 120, "a squat bends the knees"
+    assert lake.poses(key).world.shape[2:] == (33, 3) and lake.captions(key) and lake.tokens(key)[0]
+    metrics = lake.metrics()
+    named = metrics[metrics.figure == "naming_accuracy"].iloc[0]
+    assert named.low <= named.value <= named.high and named.n == 30
+    assert lake.predictions().empty, "no recogniser was trained"
+    (made,) = lake.generate("someone doing a squat", seed=1).made
+    assert made.taken_for == "squat" and lake.angles(made.motion).shape[1] == angles.shape[1]
+    assert {line.get_label() for line in lake.plot_angles(key, ["knee"]).lines} == {"left knee", "right knee"}
+    with pytest.raises(TypeError, match="give a list"):
+        lake.facts(key)
+    with pytest.raises(FileNotFoundError, match="there is no lake"):
+        pa.open_lake(demo.lake / "nowhere")
