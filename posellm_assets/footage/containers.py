@@ -63,6 +63,8 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     except av.FFmpegError as error:
         if isinstance(error, FileNotFoundError | PermissionError) and not os.access(path, os.R_OK):
             raise
+        if path.is_dir():
+            raise UnreadableVideo("this is a folder, and one video is wanted") from error
         if _is_raw(path):
             raise UnreadableVideo(
                 "this is a raw video stream without a container, so its frames have no times; wrap it with the rate at "

@@ -266,3 +266,8 @@ def test_pictures_larger_than_8k_are_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "large.mkv", [np.zeros((9000, 4000, 3), np.uint8)] * 2, "ffv1", "gray")
     with pytest.raises(UnreadableVideo, match="8K"):
         probe(path)
+
+
+def test_a_folder_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableVideo, match="this is a folder"):
+        probe(tmp_path)
