@@ -253,6 +253,15 @@ def doctor(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def prune(lake: LakeOption = "data_lake") -> None:
+    """Remove the checkpoints of finished trainings. Their models stay; a hub elsewhere is left as it is."""
+    from posellm_assets.commands.pruning import prune as removed
+
+    count, size = removed(Lake(lake))
+    console.print(f"removed {count} checkpoints, {size / 1e6:,.0f} MB", highlight=False)
+
+
+@app.command()
 def coach(
     video: Annotated[Path | None, typer.Argument(help="A video file.")] = None,
     camera: Annotated[

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from posellm_assets.commands.pruning import bytes_of, spent_checkpoints
 from posellm_assets.commands.starting import find_home
 from posellm_assets.lake import Lake
 from posellm_assets.language.plan import Hardware, NoPlan, find_hardware, plan
@@ -212,4 +213,7 @@ def _lake(lake: Lake) -> Iterator[Finding]:
     writable = os.access(existing, os.W_OK)
     yield Finding("lake", writable, True, str(root), f"make {existing} writable, or set POSELLM_LAKE")
     free_gib = shutil.disk_usage(existing).free / 2**30
-    yield Finding("disk", free_gib > FREE_GIB, True, f"{free_gib:.0f} GiB free", f"free at least {FREE_GIB} GiB")
+    used, spent = bytes_of(root), sum(map(bytes_of, spent_checkpoints(lake)))
+    said = f"{free_gib:.0f} GiB free; the lake takes {used / 1e6:,.0f} MB"
+    said += f", {spent / 1e6:,.0f} of them checkpoints that nothing rests on (`posellm prune`)" if spent else ""
+    yield Finding("disk", free_gib > FREE_GIB, True, said, f"free at least {FREE_GIB} GiB")
