@@ -6,11 +6,16 @@ from posellm_assets.lake import FINAL, RESULT, Lake
 from posellm_assets.training import checkpoints, store
 
 
+def fill(folder: Path) -> None:
+    write_json(folder / checkpoints.POSITION, {"step": 5})
+    write_json(folder / "state.json", [0] * 1000)
+
+
 def trained(lake: Lake, stage: str, finished: bool) -> Path:
     """A training with a checkpoint here and in the lake's store."""
     out = lake.stage("all-0001", stage)
     for folder in (out, Path(store.url_of(None, lake, stage, "all-0001"))):
-        checkpoints.write(folder, 5, lambda one: write_json(one / "state.json", [0] * 1000))
+        checkpoints.write(folder, 5, fill)
     if finished:
         write_json(out / RESULT, {})
         write_json(out / FINAL / "config.json", {})
