@@ -53,11 +53,12 @@ def _print(label: "CoachingLabel") -> None:
         [f"{point.mistake_timestamp_ms / 1000:.1f}", point.severity, point.coaching_script]
         for point in label.feedback_points
     ]
-    print_table(f"{label.key}: {label.exercise or 'no exercise'}{score}", ["s", "how grave", "what"], rows)
+    title = f"{label.key}: {label.exercise or 'no exercise'}, repetitions: {len(label.repetitions)}{score}"
+    print_table(title, ["s", "how grave", "what"], rows)
     if not rows:
         said = label.error_message or label.positive_note
         console.print(f"{label.key}{score}: {said}", soft_wrap=True)
     for fault in label.not_judged:
-        console.print(f"{fault} is not judged: it cannot be seen from there")
+        console.print(f"{fault} is not judged: it cannot be seen here")
     for check, count in sorted(label.rejections.items()):
         console.print(f"rejected by {check}: {count}")

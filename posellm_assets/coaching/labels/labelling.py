@@ -45,7 +45,7 @@ def label_clip(clip: MeasuredClip, teacher: Teacher, previous_score: int | None 
         improvement_delta=None if previous_score is None else total - previous_score,
         feedback_points=points,
         repetitions=tuple(Span(start_s=one.start_s, end_s=one.end_s) for one in repetitions),
-        not_judged=tuple(unseen(clip, rules)) if rules else (),
+        not_judged=tuple(unseen(clip, rules, repetitions)) if rules else (),
         rejected=rejected_points,
     )
 

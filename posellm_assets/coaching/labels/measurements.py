@@ -4,12 +4,12 @@ Rules, teachers' claims and their verification all read the body through this mo
 one thing. What is right or wrong is the business of `rules`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from posellm_assets.coaching.labels.picture import SIDES, VISIBLE, Signals, signals_of, turn_deg
+from posellm_assets.coaching.labels.picture import SIDES, VISIBLE, Signals, shots, signals_of, turn_deg
 from posellm_assets.coaching.labels.sides import Moved, Sides, Span, put_together
 from posellm_assets.motion.motion import Motion, runs
 from posellm_assets.poses.landmarks import NAMES
@@ -30,7 +30,8 @@ BETWEEN = 0.5  # and to this one between two repetitions
 class Repetition:
     """One repetition: frames of the motion from `start` to `end`, `peak` its farthest point, and their times (s).
 
-    `side` is the only side that moves in it, None for both; `in_turn` says that they move one after the other.
+    `side` is the only side that moves in it, None for both; `in_turn` says that they move one after the other, `held`
+    that nothing moves: it is a time for which something is held.
     """
 
     number: int
@@ -42,6 +43,7 @@ class Repetition:
     end_s: float
     side: str | None = None
     in_turn: bool = False
+    held: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,16 @@ class MeasuredClip:
         return found | {name: np.where(self.motion.known, values, np.nan) for name, values in in_picture.items()}
 
     @cached_property
-    def turned_deg(self) -> float:
-        """How far the athlete is turned from the camera: 90 is seen from the side, to the right of the picture."""
-        return turn_deg(self.subject)
+    def _turns(self) -> list[tuple[float, float]]:
+        """(end in s, degrees) of each shot."""
+        subject = self.subject
+        return [
+            (float(subject.time_s[frames[-1]]), turn_deg(subject, frames)) for frames in shots(subject) if len(frames)
+        ]
+
+    def turned_at(self, time_s: float) -> float:
+        """How far the athlete is turned from the camera in the shot of a time: 90 is seen from the side."""
+        return next((turned for end_s, turned in self._turns if end_s >= time_s), self._turns[-1][1])
 
     @cached_property
     def time_s(self) -> np.ndarray:
@@ -163,7 +172,7 @@ class MeasuredClip:
         frames = 2 * round(UNSURE_S * self.motion.fps) + 1
         held = median_filter((np.nan_to_num(signal, nan=-np.inf) >= at_least).astype(np.int8), frames).astype(bool)
         spans = [(first, last) for first, last in runs(held) if last - first >= lasting_s * self.motion.fps]
-        return [self._repetition(number, first, (first + last) // 2, last - 1)
+        return [replace(self._repetition(number, first, (first + last) // 2, last - 1), held=True)
                 for number, (first, last) in enumerate(spans, start=1)]  # fmt: skip
 
     def _excursions(self, signal: np.ndarray, smallest: float) -> list[Span]:

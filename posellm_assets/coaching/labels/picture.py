@@ -136,7 +136,7 @@ def picture_signals(points: np.ndarray, turned_deg: float, near: int = 0) -> Sig
         ("knee_open", "both"): knee_open,
     }
     hands = points[:, WRISTS].mean(1)
-    signals["hands_low", "both"] = (hands[:, 1] - hips[:, 1] + standing - height) / standing
+    signals["hands_low", "both"] = (points[:, WRISTS, 1].min(1) - hips[:, 1] + standing - height) / standing
     for place, side in enumerate(SIDES):
         shoulder, elbow, wrist, hip, knee, ankle = (points[:, pair[place]] for pair in PAIRS)
         arm = _length(shoulder, elbow) + _length(elbow, wrist)

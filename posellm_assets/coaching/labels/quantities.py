@@ -8,6 +8,8 @@ import numpy as np
 
 from posellm_assets.coaching.labels.measurements import AT_DEPTH_S, MeasuredClip, Repetition
 
+MOMENT = 0.4  # of the time of a hold
+
 Unit = Literal["degrees", "s", "share"]
 Value = Callable[[MeasuredClip, str, Repetition], float | None]
 
@@ -45,7 +47,11 @@ def _extreme(
 ) -> float | None:
     values = clip.signals.get((signal, side or "both"))
     inside = None if values is None else values[repetition.start : repetition.end + 1]
-    return None if inside is None or not np.isfinite(inside).any() else float(of(inside))
+    if inside is None or not np.isfinite(inside).any():
+        return None
+    if repetition.held:  # what is seen for a moment, as while somebody lies down, is not how it is held
+        inside = np.nanpercentile(inside, (100 * MOMENT, 100 - 100 * MOMENT))
+    return float(of(inside))
 
 
 def _at_depth(signal: str) -> Value:
@@ -127,7 +133,7 @@ QUANTITIES: dict[str, Quantity] = {
     "hands_aside": Quantity("share", 0.05, 0.12, "wrist", ("left", "right", "both"), _most("hands_aside"),
         "how far the hands go to a side of the hips, as a share of the trunk's length"),
     "hands_low": Quantity("share", 0.05, 0.1, "wrist", ("both",), _most("hands_low"),
-        "how low the hands get: 0 at the height of the hips when standing, 1 at that of the ankles"),
+        "how low the higher hand gets: 0 at the height of the hips when standing, 1 at that of the ankles"),
     "elbow_flare": Quantity("degrees", 10, 12, "elbow", ("left", "right"), _at_depth("elbow_flare"),
         "how far the upper arm points away from the body at the lowest point, seen from the head: 0 along it"),
     "repetition_s": Quantity("s", 0.05, 0.25, None, (None,),

@@ -59,6 +59,8 @@ class Rule(Record):
     at_most: float | None = None
     of_median: bool = False
     """The limit is a share of the median repetition of the clip (for `repetition_s`)."""
+    beyond_own: float | None = Field(default=None, gt=0)
+    """The value also lies this far from the median of the clip's repetitions on that side."""
     target: float
     """What to say that it should be; as a share of the median too where `of_median` is set."""
     in_turn: bool | None = None
@@ -84,16 +86,24 @@ class Rule(Record):
             raise ValueError(f"{self.fault}: there is no quantity {self.quantity!r}, only {', '.join(QUANTITIES)}")
         return self
 
+    @property
+    def compares(self) -> bool:
+        """Whether a repetition is compared with the others of the clip."""
+        return self.of_median or self.beyond_own is not None
+
     def is_about(self, repetition: Repetition) -> bool:
         """Whether the rule speaks of repetitions of this kind."""
         return self.in_turn is None or self.in_turn == repetition.in_turn
 
     def excess(self, value: float, scale: float = 1.0) -> float:
-        """How far `value` is past the limit and the measurement's own error; negative where it may be within."""
+        """How far `value` is past the limit and the measurement's own error; negative where it may be within.
+
+        What is compared with the athlete's own is wrong in all of it alike: no error is taken off.
+        """
         limit = self.at_least if self.at_least is not None else self.at_most
         assert limit is not None
         past = limit * scale - value if self.at_least is not None else value - limit * scale
-        return past - QUANTITIES[self.quantity].error
+        return past if self.beyond_own else past - QUANTITIES[self.quantity].error
 
 
 class ExerciseRules(Record):
@@ -102,6 +112,8 @@ class ExerciseRules(Record):
     exercise: str
     names: tuple[str, ...] = Field(min_length=1)
     """What labels call it, as `slug` writes them."""
+    unlike: tuple[str, ...] = ()
+    """Labels that end as these names do and mean another exercise."""
     counting: Counting
     praise: str
     blind: tuple[str, ...] = ()
@@ -113,7 +125,7 @@ class ExerciseRules(Record):
         """What its repetitions are called."""
         return "repetition" if self.counting.held_s is None else f"hold of {self.counting.held_s:g} s"
 
-    @field_validator("names")
+    @field_validator("names", "unlike")
     @classmethod
     def _names_are_slugs(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if wrong := [name for name in names if slug(name) != name]:
@@ -157,13 +169,12 @@ def rules_of(exercise: str | None) -> ExerciseRules | None:
     A label may name a side or a variant as well ("left side bend"): its end counts, the longest name that fits.
     """
     wanted = slug(exercise or "", "")
-    fits = [
-        (len(name), rules)
-        for rules in all_rules()
-        for name in rules.names
-        if wanted == name or wanted.endswith(f"-{name}")
-    ]
-    return max(fits, key=lambda fit: fit[0])[1] if fits else None
+
+    def longest(names: Sequence[str]) -> int:
+        return max((len(name) for name in names if wanted == name or wanted.endswith(f"-{name}")), default=0)
+
+    rules = max(all_rules(), key=lambda rules: longest(rules.names))
+    return rules if longest(rules.names) > longest(rules.unlike) else None
 
 
 def repetitions_of(clip: MeasuredClip, rules: ExerciseRules) -> list[Repetition]:
@@ -190,9 +201,9 @@ def without_floor(clip: MeasuredClip, repetitions: Sequence[Repetition]) -> list
     ]
 
 
-def unseen(clip: MeasuredClip, rules: ExerciseRules) -> list[str]:
-    """The faults that cannot be judged from where the clip was filmed, and those that no landmark shows."""
-    seen = {rule.fault for rule in rules.rules if _is_seen(rule, clip)}
+def unseen(clip: MeasuredClip, rules: ExerciseRules, repetitions: Sequence[Repetition]) -> list[str]:
+    """The faults that no repetition could be judged by from where it was filmed, and those that no landmark shows."""
+    seen = {rule.fault for rule in rules.rules if any(_is_seen(rule, clip, one) for one in repetitions)}
     return [*dict.fromkeys(rule.fault for rule in rules.rules if rule.fault not in seen), *rules.blind]
 
 
@@ -200,22 +211,28 @@ def findings(clip: MeasuredClip, rules: ExerciseRules, repetitions: Sequence[Rep
     """Everything that breaks a rule, a fault once for each repetition and side."""
     found: dict[tuple[str, str | None, int], BrokenRule] = {}
     for rule in rules.rules:
-        if not _is_seen(rule, clip):
-            continue
-        if rule.of_median and len(repetitions) < MIN_REPETITIONS_TO_COMPARE:
+        if rule.compares and len(repetitions) < MIN_REPETITIONS_TO_COMPARE:
             continue
         scale = median_time_s(repetitions) if rule.of_median else 1.0
+        own = {side: _median(rule, clip, side, repetitions) for side in SIDES} if rule.beyond_own else {}
         for repetition in filter(rule.is_about, repetitions):
-            if rule.free_hands and not hands_are_free(clip, repetition):
+            if not _is_seen(rule, clip, repetition) or (rule.free_hands and not hands_are_free(clip, repetition)):
                 continue
             for side in _sides(rule, clip, repetition):
                 value = measure_quantity(clip, rule.quantity, side, repetition)
                 if value is None or (excess := rule.excess(value, scale)) <= 0:
                     continue
+                if rule.beyond_own and abs(value - own.get(side or "", value)) < rule.beyond_own:
+                    continue
                 place = (rule.fault, side, repetition.number)
                 if place not in found or excess > found[place].excess:
                     found[place] = BrokenRule(rule, side, repetition, value, rule.target * scale, excess)
     return sorted(found.values(), key=lambda finding: finding.repetition.number)
+
+
+def _median(rule: Rule, clip: MeasuredClip, side: str, repetitions: Sequence[Repetition]) -> float:
+    values = [measure_quantity(clip, rule.quantity, side, one) for one in repetitions]
+    return float(np.median([value for value in values if value is not None] or [np.nan]))
 
 
 def hands_are_free(clip: MeasuredClip, repetition: Repetition) -> bool:
@@ -232,8 +249,8 @@ def hands_are_free(clip: MeasuredClip, repetition: Repetition) -> bool:
     return max(lowest) < HANGING_DEG and max(highest) - max(lowest) >= FREE_RISE_DEG
 
 
-def _is_seen(rule: Rule, clip: MeasuredClip) -> bool:
-    return rule.seen_beyond_deg <= abs(clip.turned_deg) <= rule.seen_within_deg
+def _is_seen(rule: Rule, clip: MeasuredClip, repetition: Repetition) -> bool:
+    return rule.seen_beyond_deg <= abs(clip.turned_at(repetition.peak_s)) <= rule.seen_within_deg
 
 
 def _sides(rule: Rule, clip: MeasuredClip, repetition: Repetition) -> Iterator[str | None]:

@@ -120,7 +120,7 @@ class CoachingLabel(_LabelPart):
     feedback_points: tuple[FeedbackPoint, ...] = Field(default=(), max_length=MAX_POINTS)
     repetitions: tuple[Span, ...] = ()
     not_judged: tuple[str, ...] = ()
-    """Faults of the exercise that cannot be seen from where the clip was filmed."""
+    """Faults of the exercise that cannot be seen from where the clip was filmed, or not from landmarks at all."""
     rejected: tuple[Rejected, ...] = ()
 
     @model_validator(mode="after")

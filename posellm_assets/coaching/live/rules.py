@@ -158,7 +158,7 @@ class LiveRules:
             one.peak_s,
             one.end_s,
             tuple(sorted(points, key=lambda point: SEVERITIES.index(point.severity))),
-            tuple(unseen(clip, rules)),
+            tuple(unseen(clip, rules, [one])),
             held=rules.counting.held_s is not None,
         )
 
