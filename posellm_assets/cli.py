@@ -169,7 +169,10 @@ def generate(
         tuple[str, str] | None, typer.Option(help="Instead of a text: two clips between which is filled in.")
     ] = None,
     seed: Annotated[int, typer.Option(help="The same seed gives the same motion.")] = 0,
-    samples: Annotated[int, typer.Option(min=1, help="How many, side by side or in numbered files.")] = 1,
+    samples: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many, side by side or in numbered files; the best of four if not given."),
+    ] = None,
     length: Annotated[float | None, typer.Option(min=0.1, help="Seconds; as in training by default.")] = None,
     best: Annotated[
         bool, typer.Option("--best", help="Keep the one of the samples that is most like what was asked for.")
@@ -197,7 +200,7 @@ def generate(
         print_warning(generated.warning)
     asked = " ... ".join(ends) if text is None else repr(text)
     for one in generated.made:
-        drawn = f" (seed {one.seed})" if samples > 1 else ""
+        drawn = f" (seed {one.seed})" if request.drawn > 1 else ""
         console.print(f"{out}: {one.told(asked)}{drawn}", soft_wrap=True)
 
 

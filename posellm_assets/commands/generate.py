@@ -22,13 +22,18 @@ from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.settings import Settings
 
 
+DRAWN = 4
+"""A model that is drawn from once makes another movement one time in eight."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What to generate: a `text`, or instead of one the keys of one clip of the lake that is gone on from, or of two
     between which is filled in (`ends`).
 
     `samples` motions are drawn, the first from `seed`, the next from `seed + 1`; with `best` one of them is kept: the
-    one that the evaluator finds nearest to what is asked for. Without `duration_s` motions are about as long as the
+    one that the evaluator finds nearest to what is asked for. Where nobody says how many, a text has the best of
+    `DRAWN`, as far as there is an evaluator to tell. Without `duration_s` motions are about as long as the
     training motions of what the text is nearest to; with `ends` it is the duration of what is added. `strict` refuses a
     text that nothing in the training is like.
     """
@@ -37,10 +42,20 @@ class Request:
     ends: Sequence[str] = ()
     participant: str | None = None
     seed: int = 0
-    samples: int = 1
+    samples: int | None = None
     best: bool = False
     duration_s: float | None = None
     strict: bool = False
+
+    @property
+    def drawn(self) -> int:
+        """How many motions are drawn."""
+        return self.samples or (DRAWN if self.text is not None else 1)
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether one of those that are drawn is kept."""
+        return self.best or (self.samples is None and self.text is not None)
 
     @property
     def title(self) -> str:
@@ -55,7 +70,7 @@ class Request:
             raise ValueError("the text is empty: say which movement to generate")
         if self.ends and self.participant:
             raise ValueError("a participant goes with a text; a clip says itself how somebody moves")
-        if self.best and (self.ends or self.samples < 2):
+        if self.best and (self.ends or self.samples == 1):
             raise ValueError("--best keeps one of several motions for a text: give a text and --samples, at least 2")
 
 
@@ -141,7 +156,7 @@ def _rows(
     given: Sequence[Sequence[Sequence[int]]],
 ) -> list[list[int]]:
     """The codes of each motion; `given` are the stretches of each clip of `request.ends`."""
-    samples, seed, sampling = request.samples, request.seed, settings.language.sampling
+    samples, seed, sampling = request.drawn, request.seed, settings.language.sampling
     lengths = None
     if request.duration_s is not None:
         steps = max(1, round(request.duration_s * tokenizer.fps / tokenizer.frames_per_step))
@@ -174,7 +189,7 @@ def _judged(lake: Lake, champion: Release, model: MotionLM, request: Request, ma
         if request.best:
             why = f"{folder} holds no evaluator" if not folder.is_dir() else "the model knows fewer than two movements"
             raise ValueError(f"{why}, so nothing can tell which motion is best: leave --best out")
-        return list(made)
+        return list(made[:1] if request.keeps_best else made)
     evaluator = Evaluator.load(check_model(folder))
     motions = [one.motion for one in made]
     probabilities = evaluator.probabilities(motions, labels)
@@ -182,7 +197,7 @@ def _judged(lake: Lake, champion: Release, model: MotionLM, request: Request, ma
         replace(one, taken_for=labels[int(row.argmax())], probability=float(row.max()))
         for one, row in zip(made, probabilities, strict=True)
     ]
-    if not request.best or request.text is None:
+    if not request.keeps_best or request.text is None:
         return judged
     near = model.taught.near(request.text)
     if near.known and near.label in labels:

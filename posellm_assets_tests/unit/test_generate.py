@@ -102,7 +102,10 @@ def test_the_best_of_several_is_the_one_most_like_what_was_asked_for(spoken: Lak
     assert kept.codes == several[int(serve.argmax())].codes and kept.seed == int(serve.argmax())
     assert (tmp_path / "best.json").exists()
     with pytest.raises(ValueError, match="give a text and --samples, at least 2"):
-        generate_motions(spoken, Settings(), Request("a serve", best=True), tmp_path / "one.json")
+        generate_motions(spoken, Settings(), Request("a serve", samples=1, best=True), tmp_path / "one.json")
+    (four,) = generate_motions(spoken, Settings(), Request("a serve")).made
+    assert four == generate_motions(spoken, Settings(), Request("a serve", samples=4, best=True)).made[0]
+    assert generate_motions(spoken, Settings(), Request("a serve", samples=1)).made[0].seed == 0
 
 
 def test_without_an_evaluator_nothing_is_said_and_no_best_kept(tmp_path: Path) -> None:
