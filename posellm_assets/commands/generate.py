@@ -21,7 +21,6 @@ from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.settings import Settings
 
-
 DRAWN = 4
 """A model that is drawn from once makes another movement one time in eight."""
 

@@ -104,7 +104,8 @@ def test_the_best_of_several_is_the_one_most_like_what_was_asked_for(spoken: Lak
     with pytest.raises(ValueError, match="give a text and --samples, at least 2"):
         generate_motions(spoken, Settings(), Request("a serve", samples=1, best=True), tmp_path / "one.json")
     (four,) = generate_motions(spoken, Settings(), Request("a serve")).made
-    assert four == generate_motions(spoken, Settings(), Request("a serve", samples=4, best=True)).made[0]
+    (best,) = generate_motions(spoken, Settings(), Request("a serve", samples=4, best=True)).made
+    assert (four.codes, four.seed) == (best.codes, best.seed)
     assert generate_motions(spoken, Settings(), Request("a serve", samples=1)).made[0].seed == 0
 
 
