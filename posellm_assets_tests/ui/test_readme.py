@@ -16,9 +16,9 @@ RUN_ELSEWHERE = {"make test": "this is it", "make ui": "test_ui.py starts it"}
 
 
 def commands() -> list[str]:
-    """The lines of all shell blocks, in order."""
+    """The lines of all shell blocks, in order, and each once."""
     blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    return [line for block in blocks for line in block.splitlines() if line]
+    return list(dict.fromkeys(line for block in blocks for line in block.splitlines() if line))
 
 
 @pytest.fixture
