@@ -18,7 +18,7 @@ from posellm_assets_tests.ui.serving import browsing, needs_chromium, serving
 
 pytestmark = needs_chromium
 
-LOCATION = {"repositoryLocationName": "posellm_assets", "repositoryName": "__repository__"}
+LOCATION = {"repositoryLocationName": "posellm_assets.definitions", "repositoryName": "__repository__"}
 LAUNCH = {
     "query": "mutation($p: ExecutionParams!) { launchRun(executionParams: $p) { __typename } }",
     "variables": {
