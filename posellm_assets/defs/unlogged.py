@@ -14,6 +14,7 @@ from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.motion import MOTION, MOTION_TOKENS
 from posellm_assets.defs.poses import POSES
 from posellm_assets.defs.texts import CAPTIONS
+from posellm_assets.defs.videos import version_tags
 from posellm_assets.generations.tokenizers import lineage_in_use
 from posellm_assets.lake import Lake
 from posellm_assets.problems import attempted
@@ -34,7 +35,7 @@ def unlogged(instance: dg.DagsterInstance, lake: Lake, keys: Collection[str]) ->
             if len(found) < AT_ONCE and (path := asset.path(lake, key)).is_file():
                 version = attempted(partial(asset.version, lake), key)
                 if isinstance(version, str):  # else it is damaged, which its readers say
-                    tags = {"dagster/data_version": version}
+                    tags = version_tags(instance, asset.spec, key, version)
                     found.append(dg.AssetMaterialization(asset.spec.key, _SAID, {asset.name: path}, key, tags))
     return found
 

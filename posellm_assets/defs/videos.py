@@ -207,8 +207,23 @@ def _blocked(lake: Lake, asset: VideoAsset, key: str) -> str | None:
     return ""
 
 
+def version_tags(instance: dg.DagsterInstance, spec: dg.AssetSpec, key: str, data_version: str) -> dict[str, str]:
+    """What a materialization of a video says of its versions and of those that it was made of, by which Dagster tells
+    whether it is up to date. Events that are logged by hand have none of it otherwise."""
+    tags = {"dagster/data_version": data_version, "dagster/code_version": spec.code_version or ""}
+    for dependency in spec.deps:
+        name = dependency.asset_key.to_user_string()
+        for partition in (key, None):  # a tokenizer has no partitions
+            record = instance.get_latest_data_version_record(dependency.asset_key, partition_key=partition)
+            if record and (version := (record.event_log_entry.tags or {}).get("dagster/data_version")):
+                tags[f"dagster/input_data_version/{name}"] = version
+                tags[f"dagster/input_event_pointer/{name}"] = str(record.storage_id)
+                break
+    return tags
+
+
 def _log_done(context: dg.AssetExecutionContext, asset: VideoAsset, key: str, done: Done) -> None:
-    tags = {"dagster/data_version": done.data_version, "dagster/code_version": asset.spec.code_version or ""}
+    tags = version_tags(context.instance, asset.spec, key, done.data_version)
     context.log_event(
         dg.AssetMaterialization(asset_key=asset.spec.key, partition=key, metadata=done.metadata, tags=tags)
     )

@@ -1,8 +1,12 @@
 """What the demo promises: figures well over chance on athletes that it was not trained on, and no work done twice."""
 
+import dagster as dg
 import pytest
+from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
+from dagster._core.loader import LoadingContextForTest
 
 import posellm_assets as pa
+from posellm_assets.definitions import build_defs
 from posellm_assets.files import read_json
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.lake import Lake
@@ -54,6 +58,18 @@ def test_a_second_demo_finds_nothing_to_do_and_prints_the_same_table(demo: Demo)
     assert "Nothing left to do" in again.output
     assert "train_generation" not in again.output
     assert _table(again.output) == _table(demo.output)
+
+
+def test_to_dagster_everything_that_was_made_is_up_to_date(demo: Demo) -> None:
+    graph = build_defs().get_repository_def().asset_graph
+    with dg.DagsterInstance.from_config(str(demo.home)) as instance:
+        status = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
+        keys = instance.get_dynamic_partitions("videos")[::20]
+        per_video = [dg.AssetKey(name) for name in ("footage", "poses", "motion", "captions", "motion_tokens")]
+        found = {(str(asset), key): status.get_status(asset, key) for asset in per_video for key in keys}
+        made = [dg.AssetKey(name) for name in ("stage_dataset", "stage3", "evaluation_report")]
+        found |= {(str(asset), "all-0001"): status.get_status(asset, "all-0001") for asset in made}
+    assert len(found) == 28 and {one for one, is_now in found.items() if is_now != StaleStatus.FRESH} == set()
 
 
 def _table(output: str) -> list[str]:
