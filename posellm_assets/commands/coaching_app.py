@@ -21,16 +21,23 @@ def coaching() -> None:
 @app.command("label")
 def label_videos(
     keys: Annotated[list[str], typer.Argument(help="Videos that have poses and motion, by key.")],
+    reference: Annotated[
+        str | None,
+        typer.Option(help="A video file or key of how it is right; else the lake's clips whose form is correct."),
+    ] = None,
     lake: LakeOption = "data_lake",
     as_json: JsonOption = False,
 ) -> None:
     """Say what the athletes of videos could do better, and keep it. Exit code 1 where one got no label."""
     from posellm_assets.coaching.labels.lake_labels import Labeller
+    from posellm_assets.commands.compare import drawn_beside, measured
     from posellm_assets.endpoint import EndpointError
     from posellm_assets.settings import load_settings
 
     here = Lake(lake)
-    labeller, labels = Labeller(here, load_settings(here).coaching.teachers), []
+    settings = load_settings(here)
+    right = measured(here, settings, reference) if reference else None
+    labeller, labels = Labeller(here, settings.coaching.teachers, right), []
     for key in keys:
         try:
             labels.append(labeller.label(key))
@@ -41,9 +48,11 @@ def label_videos(
     else:
         for label in labels:
             _print(label)
+            if picture := drawn_beside(here, label):
+                console.print(f"drawn: {picture}", soft_wrap=True)
         for endpoint in labeller.endpoints:
             console.print(str(endpoint), soft_wrap=True)
-    if len(labels) < len(keys) or any(label.status != "success" for label in labels):
+    if len(labels) < len(keys) or any(label.status not in ("success", "compared") for label in labels):
         raise typer.Exit(1)
 
 
@@ -58,6 +67,9 @@ def _print(label: "CoachingLabel") -> None:
     if not rows:
         said = label.error_message or label.positive_note
         console.print(f"{label.key}{score}: {said}", soft_wrap=True)
+    if label.reference:
+        what = [[f"{one.time_s:.1f}", one.script] for one in label.differences]
+        print_table(f"against {label.reference}", ["s", "what differs"], what or [["", "nothing that can be measured"]])
     for fault in label.not_judged:
         console.print(f"{fault} is not judged: it cannot be seen here")
     for check, count in sorted(label.rejections.items()):

@@ -54,6 +54,7 @@ def _done(lake: Lake, made: CoachingLabel) -> Done:
             "status": made.status,
             "teacher": made.teacher,
             "rejected": rejected,
+            "differs from the reference": "; ".join(one.script for one in made.differences) or "nothing",
             "not judged": ", ".join(made.not_judged) or "nothing",
             **({} if made.progress_score is None else {"progress_score": made.progress_score}),
             **({} if made.improvement_delta is None else {"improvement_delta": made.improvement_delta}),
@@ -61,7 +62,9 @@ def _done(lake: Lake, made: CoachingLabel) -> Done:
         },
         data_version=sha256_of(path),
         checks=(
-            CheckOutcome("exercise_has_label", made.status == "success", made.error_message or made.status),
+            CheckOutcome(
+                "exercise_has_label", made.status in ("success", "compared"), made.error_message or made.status
+            ),
             CheckOutcome("all_verified", not made.rejected, f"rejected: {rejected}", dict(made.rejections)),
         ),
     )

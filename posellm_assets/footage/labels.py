@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, field_validator
 
 from posellm_assets.records import Record
 
 TABLE = "labels.csv"
-COLUMNS = ("file", "label", "caption", "participant", "language")
+COLUMNS = ("file", "label", "caption", "participant", "form", "language")
 SPORT, GROUPS = "sport", ("participant", "recording", "source")
 """Of a table that is imported: the column of the sport, and those that keep clips on one side, the first one there."""
 MAX_SIDECAR_BYTES = 2 * 1024 * 1024  # three hours with a message every two seconds have room
@@ -73,6 +73,8 @@ class Labels(Record):
     """The camera stored the picture as a mirror shows it (a selfie): it is read mirrored back, so that left is left."""
     rendered: bool = False
     """The clip shows a rendered figure and no person; reports say so."""
+    form: Literal["correct", "wrong"] | None = None
+    """How well the movement is done, as whoever knows it says; correct ones are what others are compared with."""
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
     """The language of the label, the captions and the feedback (ISO 639: en, es, zh, ...)."""
     feedback: list[Feedback] = Field(default=[], max_length=MAX_FEEDBACK)

@@ -4,6 +4,7 @@ Derived data (poses, tokens) is not here: it lies in the folders of the rooms th
 """
 
 import unicodedata
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
@@ -39,6 +40,8 @@ class FootageManifest(Record):
     """The camera stored the picture as a mirror shows it."""
     rendered: bool = False
     """It shows a rendered figure and no person."""
+    form: Literal["correct", "wrong"] | None = None
+    """How well the movement is done, as its owner says."""
     source: str
     """Path of the file below `lake.raw`, with forward slashes."""
     sha256: str

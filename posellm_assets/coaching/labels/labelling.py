@@ -1,6 +1,7 @@
 """From a measured clip and a teacher to a label: ask, verify every point, score, and keep what was rejected."""
 
 from posellm_assets.coaching.labels.measurements import MeasuredClip, Repetition
+from posellm_assets.coaching.labels.reference import Reference, differences
 from posellm_assets.coaching.labels.rules import NoRules, repetitions_of, rules_of, unseen
 from posellm_assets.coaching.labels.schema import (
     MAX_POINTS,
@@ -16,20 +17,37 @@ from posellm_assets.coaching.labels.teachers import Answer, BrokenAnswer, Teache
 from posellm_assets.coaching.labels.verify import verify
 
 
-def label_clip(clip: MeasuredClip, teacher: Teacher, previous_score: int | None = None) -> CoachingLabel:
-    """The label of a clip by `teacher`.
+def label_clip(
+    clip: MeasuredClip, teacher: Teacher, previous_score: int | None = None, reference: Reference | None = None
+) -> CoachingLabel:
+    """The label of a clip by `teacher`, with what differs from a reference where there is one.
 
     A clip whose exercise has no rules, or in which no repetition is found, gets a label that says so (status). Errors
     of a teacher's service are raised: nothing was said, so there is nothing to keep.
     """
     rules = rules_of(clip.exercise)
     repetitions = repetitions_of(clip, rules) if rules else []
+    shown, found = differences(clip, reference) if reference else ([], ())
+    against = reference.name if reference else None
+    if rules is None and reference and not shown:
+        return _without(clip, teacher, "failed", f"no repetition like those of {reference.name} was found in the clip")
     if rules and not repetitions:
         return _without(clip, teacher, "failed", f"no {rules.counted} of the {rules.exercise} was found in the clip")
     try:
         answer = teacher.teach(clip)
     except NoRules as error:
-        return _without(clip, teacher, "no_rules", str(error))
+        if reference is None:
+            return _without(clip, teacher, "no_rules", str(error))
+        return CoachingLabel(
+            key=clip.key,
+            exercise=clip.exercise,
+            teacher=teacher.name,
+            status="compared",
+            positive_note="" if found else f"Nothing differs from {against} by more than can be measured.",
+            repetitions=tuple(Span(start_s=one.start_s, end_s=one.end_s) for one in shown),
+            reference=against,
+            differences=found,
+        )
     except BrokenAnswer as error:
         rejected = Rejected(reasons=(f"schema: {error}",), said=error.said)
         return _without(clip, teacher, "failed", str(error), (rejected,))
@@ -45,6 +63,8 @@ def label_clip(clip: MeasuredClip, teacher: Teacher, previous_score: int | None 
         improvement_delta=None if previous_score is None else total - previous_score,
         feedback_points=points,
         repetitions=tuple(Span(start_s=one.start_s, end_s=one.end_s) for one in repetitions),
+        reference=against,
+        differences=found,
         not_judged=tuple(unseen(clip, rules, repetitions)) if rules else (),
         rejected=rejected_points,
     )

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.checksums import recording
@@ -9,6 +10,7 @@ from posellm_assets.coaching.labels.config import TeacherConfig
 from posellm_assets.coaching.labels.endpoint_teacher import AnswerCache, EndpointTeacher
 from posellm_assets.coaching.labels.labelling import label_clip
 from posellm_assets.coaching.labels.measurements import MeasuredClip
+from posellm_assets.coaching.labels.reference import Reference, reference_of
 from posellm_assets.coaching.labels.rule_teacher import RuleTeacher
 from posellm_assets.coaching.labels.rules import rules_of
 from posellm_assets.coaching.labels.schema import CoachingLabel, read_label, write_label
@@ -16,6 +18,7 @@ from posellm_assets.coaching.labels.teachers import Consensus, Teacher, asked
 from posellm_assets.endpoint import Endpoint, EndpointConfig
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import FootageManifest, normalised_participant, read_manifest
+from posellm_assets.keys import slug
 from posellm_assets.lake import Lake
 from posellm_assets.motion.motion import Motion
 from posellm_assets.poses.poses import Poses
@@ -24,11 +27,15 @@ from posellm_assets.problems import attempted
 
 
 class Labeller:
-    """Labels videos of one lake by the teachers of its settings."""
+    """Labels videos of one lake by the teachers of its settings, and compares them with a reference.
 
-    def __init__(self, lake: Lake, teachers: Sequence[TeacherConfig]):
-        self.lake = lake
+    The reference is `right` where it is given, else the lake's clips of the exercise whose form is said to be correct.
+    """
+
+    def __init__(self, lake: Lake, teachers: Sequence[TeacherConfig], right: MeasuredClip | None = None):
+        self.lake, self.right = lake, right
         self.teacher = teacher_of(lake, teachers)
+        self._correct: dict[str, list[str]] | None = None
         self._earlier: dict[tuple[str, str], list[tuple[str, str]]] | None = None
 
     @property
@@ -43,11 +50,29 @@ class Labeller:
         lake, EndpointError where a teacher's service gives no answer.
         """
         clip = measured_clip(self.lake, key)
-        label = label_clip(clip, self.teacher, self._previous_score(read_manifest(self.lake, key), clip.exercise))
+        previous_score = self._previous_score(read_manifest(self.lake, key), clip.exercise)
+        label = label_clip(clip, self.teacher, previous_score, self._reference(clip))
         path = self.lake.coaching_label(key)
         with recording(self.lake, path):
             write_label(path, label)
         return label
+
+    def _reference(self, clip: MeasuredClip) -> Reference | None:
+        if self.right is not None:
+            return reference_of(self.right.key, [replace(self.right, exercise=clip.exercise)])
+        if self._correct is None:
+            self._correct = defaultdict(list)
+            for key in self.lake.registered_videos():
+                one = attempted(lambda key: read_manifest(self.lake, key), key)
+                if not isinstance(one, Exception) and one.form == "correct" and one.label:
+                    self._correct[_exercise(one.label)].append(key)
+        keys = [key for key in self._correct.get(_exercise(clip.exercise), ()) if key != clip.key]
+        measured = [attempted(lambda key: measured_clip(self.lake, key), key) for key in keys]
+        clips = [one for one in measured if not isinstance(one, Exception)]  # of the others their own steps say why
+        try:
+            return reference_of(f"{len(clips)} clips said to be correct", clips) if clips else None
+        except ValueError:
+            return None  # none of them shows a whole repetition
 
     def _previous_score(self, manifest: FootageManifest, exercise: str | None) -> int | None:
         """The score of the same person's clip of the same exercise that was registered before this one."""
@@ -69,6 +94,12 @@ class Labeller:
             if not isinstance(earlier, Exception) and earlier.progress_score is not None:
                 return earlier.progress_score
         return None
+
+
+def _exercise(label: str | None) -> str:
+    """What two labels of one exercise have in common."""
+    rules = rules_of(label)
+    return rules.exercise if rules else slug(label or "", "")
 
 
 def exercise_of(lake: Lake, manifest: FootageManifest) -> str | None:

@@ -161,6 +161,12 @@ class MeasuredClip:
             found = [] if both is None else [Moved(*span, None) for span in self._excursions(both, smallest)]
         return [self._repetition(number, *moved) for number, moved in enumerate(found, start=1)]
 
+    def rises(self, signal: np.ndarray, smallest: float) -> list[Repetition]:
+        """The stretches in which a signal (T,) over the motion's frames rises by `smallest` and comes back."""
+        return [
+            self._repetition(number, *span) for number, span in enumerate(self._excursions(signal, smallest), start=1)
+        ]
+
     def holds(self, quantity: str, at_least: float, lasting_s: float) -> list[Repetition]:
         """The stretches of at least `lasting_s` in which the signal of `quantity` stays at `at_least` or above.
 

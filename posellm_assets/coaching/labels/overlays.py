@@ -14,6 +14,8 @@ CURRENT, TARGET = "Current", "Target"
 RED, GREEN = "#e53935", "#43a047"
 LIMB_END = {"shoulder": "elbow", "elbow": "wrist", "hip": "knee", "knee": "hip", "trunk": "shoulder"}
 """The joint that a vector from this joint points at."""
+OTHER_END = {"shoulder": "hip", "elbow": "shoulder", "hip": "shoulder", "knee": "ankle"}
+"""The other limb of the joint's angle."""
 HIGHLIGHTED = frozenset(
     (
         *("trunk_swing", "hips_first", "head_drop", "arm_fold", "chin_up", "heel_raise", "hip_rise", "hands_aside"),
@@ -57,15 +59,19 @@ def overlay(
     else:
         aim = limb + towards * abs(target - value) * body_px(clip.subject, HIPS)
     ends = np.array(start) + aim / size
-    goal = (float(np.clip(ends[0], 0, 1)), float(np.clip(ends[1], 0, 1)))
-    return Visuals(
-        overlay_type="ANGLE_CORRECTION",
-        focus_point=_focus(start),
-        vectors=(
-            Vector(start=start, end=end, color=RED, label=CURRENT),
-            Vector(start=start, end=goal, color=GREEN, label=TARGET),
-        ),
-    )
+    return _arrows(start, end, ends)
+
+
+def turned_limb(clip: MeasuredClip, joint: str, side: str, degrees: float, time_s: float) -> Visuals | None:
+    """The overlay of a joint that should be opened by `degrees`, closed where negative; None where it is hidden."""
+    start, end, other = (clip.landmark(one, side, time_s) for one in (joint, LIMB_END[joint], OTHER_END[joint]))
+    if start is None or end is None or other is None:
+        return None
+    size = np.array([clip.subject.width, clip.subject.height], float)
+    limb, against = ((np.array(point) - start) * size for point in (end, other))
+    away = limb / max(float(np.linalg.norm(limb)), 1e-9) - against / max(float(np.linalg.norm(against)), 1e-9)
+    goal = np.array(start) + _turned(limb, abs(degrees), away if degrees > 0 else -away) / size
+    return _arrows(start, end, goal)
 
 
 def shown_side(clip: MeasuredClip, joint: str, side: str | None, time_s: float) -> str:
@@ -99,6 +105,18 @@ def _turned(limb: np.ndarray, degrees: float, towards: np.ndarray) -> np.ndarray
         cos, sin = math.cos(angle), math.sin(angle)
         ways.append(np.array([[cos, -sin], [sin, cos]]) @ limb)
     return max(ways, key=lambda way: float(way @ towards))
+
+
+def _arrows(start: tuple[float, float], end: tuple[float, float], goal: np.ndarray) -> Visuals:
+    inside = (float(np.clip(goal[0], 0, 1)), float(np.clip(goal[1], 0, 1)))
+    return Visuals(
+        overlay_type="ANGLE_CORRECTION",
+        focus_point=_focus(start),
+        vectors=(
+            Vector(start=start, end=end, color=RED, label=CURRENT),
+            Vector(start=start, end=inside, color=GREEN, label=TARGET),
+        ),
+    )
 
 
 def _focus(point: tuple[float, float]) -> FocusPoint:

@@ -24,7 +24,10 @@ class RuleTeacher:
         if rules is None:
             known = ", ".join(one.exercise for one in all_rules())
             what = f"for {clip.exercise!r}" if clip.exercise else "for a clip without a label"
-            raise NoRules(f"there are no rules {what}; there are rules for {known}")
+            raise NoRules(
+                f"there are no rules {what} and no reference: name one that is right with --reference, or give clips"
+                f' of it the form "correct" in their sidecars; there are rules for {known}'
+            )
         groups: dict[tuple[str, str | None], list[BrokenRule]] = {}
         for finding in findings(clip, rules, repetitions_of(clip, rules)):
             groups.setdefault((finding.rule.fault, finding.side), []).append(finding)

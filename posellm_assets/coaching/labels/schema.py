@@ -22,7 +22,7 @@ LOWEST_SCORE = 10
 Side = Literal["left", "right", "both"]
 Joint = Literal["shoulder", "elbow", "wrist", "hip", "knee", "ankle", "trunk"]
 OverlayType = Literal["ANGLE_CORRECTION", "POSITION_MARKER", "PATH_TRACE", "POINT_HIGHLIGHT"]
-Status = Literal["success", "no_rules", "failed"]
+Status = Literal["success", "compared", "no_rules", "failed"]
 Point = tuple[float, float]
 """x and y as shares of the picture's width and height, y down."""
 
@@ -90,6 +90,25 @@ class Span(_LabelPart):
     end_s: float
 
 
+class Difference(_LabelPart):
+    """A joint that differs from a reference by more than its repetitions among themselves, where it differs most.
+
+    `phase` goes from 0 to 1 with the farthest point at 0.5; `value`, `reference` and `spread` are in degrees.
+    """
+
+    joint: Joint
+    side: Side
+    phase: float = Field(ge=0, le=1)
+    time_s: float
+    repetition: int
+    value: float
+    reference: float
+    spread: float
+    script: str
+    visuals: Visuals | None
+    """None where the joint cannot be seen then."""
+
+
 class Rejected(_LabelPart):
     """What a teacher said that could not be verified: kept as it was said, with every reason."""
 
@@ -121,6 +140,9 @@ class CoachingLabel(_LabelPart):
     repetitions: tuple[Span, ...] = ()
     not_judged: tuple[str, ...] = ()
     """Faults of the exercise that cannot be seen from where the clip was filmed, or not from landmarks at all."""
+    reference: str | None = None
+    """With what it was compared besides, or in place of rules (status compared)."""
+    differences: tuple[Difference, ...] = ()
     rejected: tuple[Rejected, ...] = ()
 
     @model_validator(mode="after")
