@@ -8,6 +8,7 @@ from posellm_assets.coaching.labels.schema import CoachingLabel
 from posellm_assets.coaching.live.comparison import draw_differences
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.video import UnreadableVideo
+from posellm_assets.keys import InvalidKey
 from posellm_assets.lake import Lake
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.poses.extract import poses_of
@@ -19,7 +20,10 @@ def measured(lake: Lake, settings: Settings, reference: str) -> MeasuredClip:
     """A reference by its key in the lake or the path of a video. Raises ValueError where it cannot be measured."""
     video = Path(reference)
     if not video.exists():
-        return measured_clip(lake, reference)
+        try:
+            return measured_clip(lake, reference)
+        except (FileNotFoundError, InvalidKey) as error:
+            raise ValueError(f"--reference {reference}: there is no such video file, nor a clip of this key") from error
     subject = subject_of(poses_of(video, settings.poses)[0])
     return MeasuredClip(video.name, None, subject, motion_from_poses(subject, settings.motion))
 
