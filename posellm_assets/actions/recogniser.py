@@ -22,7 +22,7 @@ from posellm_assets.actions.members.members import (
 from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VIDEO_MAE, VISION, Opinion
 from posellm_assets.actions.moments.hits import Hit, activity, find_hits
 from posellm_assets.actions.moments.repetitions import count
-from posellm_assets.actions.moments.shots import cuts, motions_of_shots
+from posellm_assets.actions.moments.shots import motions_of_shots
 from posellm_assets.actions.moments.sound import onsets
 from posellm_assets.actions.moments.windows import merged, window_spans
 from posellm_assets.actions.recognition import HitRecord, Recognition, SegmentRecord
@@ -77,7 +77,7 @@ class ActionRecogniser:
     ) -> Recognition:
         """The same where the subject's poses are known."""
         started = time.process_time()
-        motions, left_out = motions_of_shots(subject, cuts(video), self.motion)
+        motions, left_out = motions_of_shots(subject, self.motion)
         if not motions:
             raise ValueError(f"{video}: nobody is in view for long enough in any shot: {'; '.join(left_out)}")
         sport, duration_s = sport or self.label_set.sport, float(subject.time_s[-1] - subject.time_s[0])

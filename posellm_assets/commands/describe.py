@@ -12,8 +12,8 @@ from posellm_assets.poses.extract import poses_of
 from posellm_assets.poses.subjects import subject_of
 from posellm_assets.settings import Settings
 from posellm_assets.texts.config import Language
-from posellm_assets.texts.describe import describe
-from posellm_assets.texts.facts import measure
+from posellm_assets.texts.describe import describe_stretches
+from posellm_assets.texts.facts import measure_stretches
 from posellm_assets.texts.wording import words
 
 _NAMED = 3  # movements whose likelihood is told, at most
@@ -22,14 +22,14 @@ _LEAST = 0.01
 
 def describe_video(lake: Lake, video: Path, settings: Settings, language: Language) -> dict[str, Any]:
     """What moves in `video`: `said` is what the language model in use says of it, None where there is none, and
-    `unsaid` why; `sentences` begin with that, in `language`, and go on with the measured `facts`; `checks` are the
-    verdicts on its poses.
+    `unsaid` why; `sentences` begin with that, in `language`, and go on with those measured `facts` that are sure;
+    `checks` are the verdicts on its poses.
 
     Raises ValueError where the video cannot be read or shows nobody well enough to say anything.
     """
     poses, quality = poses_of(video, settings.poses)
     motion = motion_from_poses(subject_of(poses), settings.motion)
-    facts = measure(motion)
+    stretches = measure_stretches(motion)
     release, said, unsaid = in_use(lake, "language"), None, None
     if release is None:
         unsaid = words(language)["model"]["none"]
@@ -42,8 +42,8 @@ def describe_video(lake: Lake, video: Path, settings: Settings, language: Langua
         "video": str(video),
         "said": said,
         "unsaid": unsaid,
-        "sentences": [*(_in_words(said, language) if said else [unsaid]), *describe(facts, language)],
-        "facts": [fact.model_dump(mode="json") for fact in facts],
+        "sentences": [*(_in_words(said, language) if said else [unsaid]), *describe_stretches(stretches, language)],
+        "facts": [fact.model_dump(mode="json") for _, facts in stretches for fact in facts],
         "checks": [check.model_dump(mode="json") for check in quality.checks],
     }
 

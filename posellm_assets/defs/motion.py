@@ -11,7 +11,7 @@ from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.poses import POSES
 from posellm_assets.defs.program_assets import Ran, curves, program_asset
-from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
+from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Refused, Tools, VideoAsset
 from posellm_assets.files import read_json, sha256_of
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
@@ -23,7 +23,7 @@ from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
 from posellm_assets.motion.drift import REMEDY
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.held_out import HeldOut, MotionErrors
-from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.motion import Motion, TooLittleSeen
 from posellm_assets.motion.retarget import motion_from_capture
 from posellm_assets.motion.tokenise import tokenise as tokenise_job
 from posellm_assets.motion.tokens import MotionTokens
@@ -39,6 +39,9 @@ def make_motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcom
     for key in keys:
         try:
             motion = _motion_of(tools, key)
+        except TooLittleSeen as error:
+            yield key, Refused(str(error))
+            continue
         except ValueError as error:
             yield key, str(error)
             continue
@@ -80,7 +83,7 @@ MOTION = VideoAsset(
         "Motion capture keeps its size and its way over the floor.",
         kinds={"parquet"},
         deps=["footage", "poses"],
-        code_version="1",
+        code_version="2",
     ),
     work=make_motion,
     path=Lake.motion,

@@ -17,8 +17,8 @@ from posellm_assets.lake import Lake
 from posellm_assets.poses.extract import PoseItem, PoseSummary, extract_clips
 from posellm_assets.problems import sentence
 
-BLOCKING = ("schema", "person_coverage", "lower_body_visibility")
-WARNING = ("left_right_swaps", "jitter", "bone_length_stability", "frame_rate", "damaged_packets")
+BLOCKING = ("schema", "person_coverage", "body_in_view", "bone_length_stability")
+WARNING = ("hidden_joints", "left_right_swaps", "jitter", "frame_rate", "damaged_packets")
 
 
 def extract_poses(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -78,7 +78,7 @@ POSES = VideoAsset(
         "capture has no picture, so it has none.",
         kinds={"mediapipe", "parquet"},
         deps=["footage"],
-        code_version="1",
+        code_version="2",
     ),
     work=extract_poses,
     path=Lake.poses,

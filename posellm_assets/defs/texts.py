@@ -52,7 +52,7 @@ CAPTIONS = VideoAsset(
         "Texts about a video: the owner's own words, its label, and facts measured on the movement.",
         kinds={"json"},
         deps=["motion"],
-        code_version="4",
+        code_version="5",
     ),
     work=caption,
     path=Lake.captions,

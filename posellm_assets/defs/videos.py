@@ -1,9 +1,11 @@
 """How assets with a partition per video are made: ranges of videos in one run, and bad clips that stop nothing else.
 
-Dagster marks a whole range as materialized when a step returns, and skips the steps behind one that fails. Neither
-fits footage, where one clip in a hundred is bad. So the assets from footage to captions are one step that walks a range
-through each asset in turn: every finished video is logged at once with its own materialization and checks, a video that
-fails is listed with its reason, and at the end the step fails naming those, so that only good videos turn green.
+Dagster marks a whole range as materialized when a step returns, and skips the steps behind one that fails. Neither fits
+footage, where one clip in a hundred is bad. So the assets from footage to captions are one step that walks a range
+through each asset in turn: every finished video is logged at once with its own materialization and checks, and only
+good videos turn green. A video that is refused for what it shows is listed with its reason, which is no fault of the
+run; one that could not be worked on makes the step fail at the end, naming it, and so does a run in which no video got
+through.
 """
 
 import traceback
@@ -61,8 +63,15 @@ class Tools:
     programs: Programs
 
 
-Outcome = Done | str
-"""What became of a video: done, or the reason why not."""
+@dataclass(frozen=True)
+class Refused:
+    """A video that shows too little for the asset, and what to do about it."""
+
+    reason: str
+
+
+Outcome = Done | Refused | str
+"""What became of a video: done, refused for what it shows, or the reason why it could not be worked on."""
 
 
 @dataclass(frozen=True)
@@ -123,30 +132,48 @@ def video_assets(name: str, assets: Sequence[VideoAsset], max_videos_per_run: in
     ) -> Iterator[dg.MaterializeResult]:
         tools = Tools(context, *lake.opened(), pool.pool(), programs)
         selected = [asset for asset in assets if asset.spec.key in context.selected_asset_keys]
-        reasons: dict[str, str] = {}
+        left_out = _LeftOut()
         with retrying_transient_faults():
             for asset in selected:
-                reasons |= _make(tools, asset, [key for key in context.partition_keys if key not in reasons])
+                _make(tools, asset, [key for key in context.partition_keys if key not in left_out.reasons], left_out)
         yield from ()
-        if reasons:
-            raise _failure(reasons, len(context.partition_keys))
+        if left_out.failed or 0 < len(context.partition_keys) == len(left_out.reasons):
+            raise _failure(left_out, len(context.partition_keys))
+        if left_out.reasons:
+            context.log.warning(left_out.told(len(context.partition_keys)))
 
     return step
 
 
-def _make(tools: Tools, asset: VideoAsset, keys: Sequence[str]) -> dict[str, str]:
-    """Make `asset` for the `keys` that it applies to; the reasons of those that did not pass, by key."""
-    reasons: dict[str, str] = {}
+@dataclass
+class _LeftOut:
+    """The videos that did not get through a step: the reason by key, and which of them could not be worked on."""
+
+    reasons: dict[str, str] = field(default_factory=dict)
+    failed: set[str] = field(default_factory=set)
+
+    def told(self, total: int) -> str:
+        """How many of `total` videos, and the first of them with their reasons."""
+        listed = "\n".join(visible(f"{key}: {why}") for key, why in list(self.reasons.items())[:20])
+        return f"{len(self.reasons)} of {total} videos did not get through; the others are done.\n{listed}"
+
+
+def _make(tools: Tools, asset: VideoAsset, keys: Sequence[str], left_out: _LeftOut) -> None:
+    """Make `asset` for the `keys` that it applies to; those that do not pass go to `left_out`."""
     wanted: list[str] = []
+    elsewhere = 0
     for key in keys:
         blocked = attempted(lambda key: _blocked(tools.lake, asset, key), key)
         if isinstance(blocked, Exception):
-            reasons[key] = _raised(tools, asset, key, blocked)
+            left_out.reasons[key] = _raised(tools, asset, key, blocked)
+            left_out.failed.add(key)
         elif blocked:
-            reasons[key] = blocked
+            left_out.reasons[key] = blocked
         elif blocked is not None:
             wanted.append(key)
-    if elsewhere := len(keys) - len(wanted) - len(reasons):
+        else:
+            elsewhere += 1
+    if elsewhere:
         tools.context.log.info(f"{asset.name}: nothing to make for {elsewhere} of {len(keys)} videos")
     for key in wanted:
         forget(tools.lake, asset.files(tools.lake, key))
@@ -155,16 +182,18 @@ def _make(tools: Tools, asset: VideoAsset, keys: Sequence[str]) -> dict[str, str
             record(tools.lake, asset.files(tools.lake, key))
             _log_done(tools.context, asset, key, outcome)
             problem = outcome.problem
+        elif isinstance(outcome, Refused):
+            problem = outcome.reason
         else:
             problem = outcome
+            left_out.failed.add(key)
         if problem:
-            reasons[key] = f"{asset.name}: {problem}"
+            left_out.reasons[key] = f"{asset.name}: {problem}"
             record_problem(tools.lake, Problem(key=key, step=asset.name, reason=problem))
             tools.context.log.warning(visible(f"{asset.name} {number}/{len(wanted)}: {key}: {problem}"))
         else:
             clear_problem(tools.lake, asset.name, key)
             tools.context.log.info(f"{asset.name} {number}/{len(wanted)}: {key}")
-    return reasons
 
 
 def _outcomes(tools: Tools, asset: VideoAsset, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -243,10 +272,9 @@ def _log_done(context: dg.AssetExecutionContext, asset: VideoAsset, key: str, do
         )
 
 
-def _failure(reasons: dict[str, str], total: int) -> dg.Failure:
-    listed = "\n".join(f"{key}: {why}" for key, why in list(reasons.items())[:20])
+def _failure(left_out: _LeftOut, total: int) -> dg.Failure:
     return dg.Failure(
-        description=f"{len(reasons)} of {total} videos did not get through; the others are done.\n{listed}",
-        metadata={"failed videos": table(("video", "why"), reasons.items())},
+        description=left_out.told(total),
+        metadata={"failed videos": table(("video", "why"), left_out.reasons.items())},
         allow_retries=False,
     )

@@ -11,7 +11,7 @@ from posellm_assets.motion.resampling import read_at
 def mirror(motion: Motion) -> Motion:
     """Left and right exchanged; done twice it is the motion itself."""
     joints = motion.joints[:, motion.skeleton.mirror_order] * np.array([-1, 1, 1], np.float32)
-    return replace(motion, joints=joints)
+    return replace(motion, joints=joints, guessed=motion.guessed[:, motion.skeleton.mirror_order])
 
 
 def change_speed(motion: Motion, factor: float) -> Motion:

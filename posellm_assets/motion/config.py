@@ -22,7 +22,7 @@ class MotionConfig(Record):
         default=0.5,
         ge=0,
         le=1,
-        description="Frames whose shoulders, hips or knees (the better side) are less visible count as unseen",
+        description="Joints that are less visible count as guessed, and frames without visible shoulders as unseen",
     )
     min_segment_s: float = Field(default=0.8, gt=0, description="The longest stretch without a gap is at least this")
     smoothing_frames: int = Field(

@@ -3,18 +3,18 @@
 Choosing the person and judging the landmarks is the poses' business.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from posellm_assets.motion.config import MotionConfig
-from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.motion import Motion, TooLittleSeen
 from posellm_assets.motion.representation import heading, turn
 from posellm_assets.motion.skeletons import BODY, BODY_LANDMARKS
-from posellm_assets.poses.landmarks import HIPS, KNEES, SHOULDERS
 from posellm_assets.poses.poses import SubjectPoses
-from posellm_assets.poses.quality import how_to_film
+from posellm_assets.poses.quality import how_to_film, in_view
 
 # What one camera cannot see. The pelvis stays over the origin, the lowest joint on the floor (so a jump shows in the
 # legs only), the body gets a reference size, the first frame faces +z, and the camera is taken to be level.
@@ -37,13 +37,13 @@ def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
 
     Landmarks are smoothed and read at even times from the first to the last frame in which the body is in view;
     gaps up to `config.gap_s` are filled and flagged, longer ones stay NaN. Size and heading are normalised, y is up;
-    see UNKNOWN. Raises ValueError where there is no stretch of `config.min_segment_s`.
+    see UNKNOWN. Raises TooLittleSeen where there is no stretch of `config.min_segment_s`.
     """
     time_s = np.asarray(subject.time_s, np.float64)
-    seen = in_view(subject.world, subject.visibility, config.min_visibility)
+    seen = in_view(subject.landmarks, subject.visibility, config.min_visibility)
     if not seen.any():
         advice = how_to_film(subject, ~seen)
-        raise ValueError(f"nobody is in view from shoulders to knees in any of the {len(time_s)} frames: {advice}")
+        raise TooLittleSeen(f"nobody is in view from shoulders to knees in any of the {len(time_s)} frames: {advice}")
     frame_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 0.0
     observed_s, observed = time_s[seen], body_of(subject.world[seen])
     start_s = float(observed_s[0])
@@ -61,28 +61,25 @@ def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
         fps=config.fps,
         skeleton=BODY,
         filled=known & _in_gap(observed_s, wanted_s, frame_s),
+        guessed=_guessed(observed_s, subject.visibility[seen], wanted_s, config.min_visibility),
         unknown=UNKNOWN,
         start_s=start_s,
         parameters={"settings": config.model_dump(), "scale": scale, "turned_rad": -float(first_heading)},
     )
     if not motion.segments(config.min_segment_s):
         longest = max((len(segment) for segment in motion.segments(0.0)), default=0) / config.fps
-        raise ValueError(
+        raise TooLittleSeen(
             f"the longest stretch with the body in view is {longest:.2f} s, of {config.min_segment_s} s that a motion "
-            "needs (motion.min_segment_s): film longer, or keep the whole athlete in the picture"
+            "needs: film longer, keep the whole athlete in the picture, or set motion.min_segment_s to "
+            f"{math.floor(longest * 100) / 100:g}"
         )
     return motion
 
 
-def in_view(world: np.ndarray, visibility: np.ndarray, min_visibility: float) -> np.ndarray:
-    """(T,) bool: the person is found, and the body is in the picture; world (T, 33, 3), visibility (T, 33).
-
-    Landmarks outside the picture are still given, as guesses that fold a body up. From the side the far half is hidden,
-    so the better side counts; ankles are not asked for, because exercises on the floor lose them in good clips.
-    """
-    found = np.isfinite(world).all(axis=(1, 2))
-    visible = [visibility[:, pair].max(axis=1) >= min_visibility for pair in (SHOULDERS, HIPS, KNEES)]
-    return found & np.all(visible, axis=0)
+def _guessed(observed_s: np.ndarray, visibility: np.ndarray, wanted_s: np.ndarray, min_visibility: float) -> np.ndarray:
+    """(M, J) bool: the joints of BODY that are hidden in the frame nearest to each wanted time; visibility (T, 33)."""
+    seen = np.stack([visibility[:, list(points)].mean(axis=1) for points in BODY_LANDMARKS], axis=1) >= min_visibility
+    return ~seen[np.searchsorted((observed_s[1:] + observed_s[:-1]) / 2, wanted_s)]
 
 
 def body_of(world: np.ndarray) -> np.ndarray:

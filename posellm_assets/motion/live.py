@@ -16,7 +16,6 @@ from posellm_assets.motion.from_poses import (
     UNKNOWN,
     body_of,
     bone_lengths_m,
-    in_view,
     joints_at,
     size_m,
     standing_at_origin,
@@ -26,6 +25,7 @@ from posellm_assets.motion.representation import encode, heading, turn
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.poses.poses import SubjectPoses
+from posellm_assets.poses.quality import in_view
 
 DELAY_S = 0.4
 _MEASURED_S = 30.0  # how much of the past says how large the body is
@@ -47,9 +47,9 @@ class LiveWindow:
 class LiveTokens:
     """Writes landmarks as windows while they come.
 
-    A window depends on no frame later than `delay_s` after its end, and comes with the first push after that. Somebody
-    out of view for longer than `config.gap_s` ends a motion: no window holds such a gap, and the next one begins with
-    the first frame after it.
+    A window depends on no frame later than `delay_s` after its end, and comes with the first push after that. A cut
+    ends a motion, and so does somebody out of view for longer than `config.gap_s`: no window holds such a gap, and the
+    next one begins with the first frame after it.
     """
 
     def __init__(self, tokenizer: MotionTokenizer, config: MotionConfig, delay_s: float = DELAY_S):
@@ -63,6 +63,7 @@ class LiveTokens:
             (tokenizer.steps_back + 1) * tokenizer.frames_per_step + config.smoothing_frames
         ) / config.fps + 2 * delay_s
         self._frame_times_s: deque[float] = deque()
+        self._cuts_s: deque[float] = deque()
         self._joints: deque[tuple[float, np.ndarray]] = deque()
         self._lengths: deque[tuple[float, np.ndarray]] = deque()
         self._origin_s: float | None = None  # of the grid of even times: the first frame with the body in view
@@ -71,15 +72,17 @@ class LiveTokens:
         self._first_yaw = 0.0  # the heading of the first frame of the motion
         self._yaw = 0.0  # and of the last frame that was given
 
-    def push(self, time_s: float, landmarks: np.ndarray | None) -> list[LiveWindow]:
+    def push(self, time_s: float, landmarks: np.ndarray | None, is_cut: bool = False) -> list[LiveWindow]:
         """Take a frame, give the windows that it completes.
 
-        `landmarks` (33, 8) has the channels of `poses.CHANNELS`; None where nobody is seen. Raises ValueError for a
-        frame that is not later than the one before.
+        `landmarks` (33, 8) has the channels of `poses.CHANNELS`; None where nobody is seen. The first frame after a cut
+        (`is_cut`) ends a motion. Raises ValueError for a frame that is not later than the one before.
         """
         if self._frame_times_s and time_s <= self._frame_times_s[-1]:
             raise ValueError(f"a frame at {time_s} s came after one at {self._frame_times_s[-1]} s")
         self._frame_times_s.append(time_s)
+        if is_cut:
+            self._cuts_s.append(time_s)
         if landmarks is not None and self._shows_body(landmarks):
             joints = body_of(landmarks[None, :, 5:8])
             self._joints.append((time_s, joints[0]))
@@ -93,7 +96,7 @@ class LiveTokens:
         return windows
 
     def _shows_body(self, landmarks: np.ndarray) -> bool:
-        return bool(in_view(landmarks[None, :, 5:8], landmarks[None, :, 3], self.config.min_visibility)[0])
+        return bool(in_view(landmarks[None, :, :3], landmarks[None, :, 3], self.config.min_visibility)[0])
 
     def _complete_s(self, origin_s: float) -> float:
         """When the next window can be given."""
@@ -138,12 +141,15 @@ class LiveTokens:
             return np.full((len(wanted_s), len(BODY), 3), np.nan)
         frame_s = float(np.median(np.diff(frame_times_s))) if len(frame_times_s) > 1 else 0.0
         times_s, joints = zip(*observed, strict=True)
-        resampled = joints_at(np.array(times_s), np.stack(joints), wanted_s, frame_s, self.config)
+        cuts_s = [cut_s for cut_s in self._cuts_s if cut_s <= until_s]
+        resampled = joints_at(np.array(times_s), np.stack(joints), wanted_s, frame_s, self.config, cuts_s)
         return standing_at_origin(resampled * (REFERENCE_SIZE_M / size_m(np.stack(lengths_m))))
 
     def _forget(self, now_s: float) -> None:
         while self._frame_times_s[0] < now_s - self._kept_s:
             self._frame_times_s.popleft()
+        while self._cuts_s and self._cuts_s[0] < now_s - self._kept_s:
+            self._cuts_s.popleft()
         while self._joints and self._joints[0][0] < now_s - self._kept_s:
             self._joints.popleft()
         while self._lengths and self._lengths[0][0] < now_s - _MEASURED_S - self._kept_s:
@@ -154,12 +160,12 @@ def windows_of(
     subject: SubjectPoses, tokenizer: MotionTokenizer, config: MotionConfig, delay_s: float = DELAY_S
 ) -> list[LiveWindow]:
     """The windows that `LiveTokens` would have given, had the stored poses of a person come one by one."""
-    live = LiveTokens(tokenizer, config, delay_s)
+    live, cuts_s = LiveTokens(tokenizer, config, delay_s), set(subject.cuts_s)
     landmarks = np.concatenate(
         [subject.landmarks, subject.visibility[..., None], subject.presence[..., None], subject.world], axis=-1
     )
     return [
         window
         for time_s, seen, frame in zip(subject.time_s.tolist(), subject.seen, landmarks, strict=True)
-        for window in live.push(time_s, frame if seen else None)
+        for window in live.push(time_s, frame if seen else None, time_s in cuts_s)
     ]

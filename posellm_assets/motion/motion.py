@@ -18,13 +18,17 @@ from posellm_assets.footage.capture import METADATA_KEY
 from posellm_assets.motion.skeletons import Skeleton
 from posellm_assets.parquet import FAULTS, MAX_VALUES, UnreadableParquet, read_metadata, read_table, short
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def runs(flags: np.ndarray) -> list[tuple[int, int]]:
     """(first, past the last) index of every run of True in `flags` (T,)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))).tolist()
     return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+class TooLittleSeen(ValueError):
+    """A source that can be read and shows too little of a body for a motion; the message says what to do."""
 
 
 class UnreadableMotion(ValueError):
@@ -36,9 +40,10 @@ class Motion:
     """One person's movement.
 
     joints: (T, J, 3) float32, metres, y up, x to the left of somebody who faces +z; NaN in frames that nobody saw.
-    filled: (T,) bool, frames interpolated over a short gap. `unknown` names what the source could not know and what
-    therefore has a conventional value; `start_s` is the time of the first frame in the source; `parameters` are the
-    settings that made the motion.
+    filled: (T,) bool, frames interpolated over a short gap. guessed: (T, J) bool, joints that the camera did not see,
+    such as the legs of somebody who does push-ups towards it; left out, all were seen. `unknown` names what the source
+    could not know and what therefore has a conventional value; `start_s` is the time of the first frame in the source;
+    `parameters` are the settings that made the motion.
     """
 
     joints: np.ndarray
@@ -48,6 +53,7 @@ class Motion:
     unknown: tuple[str, ...] = ()
     start_s: float = 0.0
     parameters: dict[str, Any] = field(default_factory=dict)
+    guessed: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), bool))
 
     def __post_init__(self) -> None:
         if self.joints.ndim != 3 or self.joints.shape[1:] != (len(self.skeleton), 3):
@@ -56,6 +62,10 @@ class Motion:
             )
         if self.filled.shape != self.joints.shape[:1]:
             raise ValueError(f"filled has one value per frame: {self.joints.shape[:1]}, not {self.filled.shape}")
+        if not self.guessed.size:
+            object.__setattr__(self, "guessed", np.zeros(self.joints.shape[:2], bool))
+        if self.guessed.shape != self.joints.shape[:2]:
+            raise ValueError(f"guessed has one value per joint: {self.joints.shape[:2]}, not {self.guessed.shape}")
         if not self.fps > 0:
             raise ValueError(f"fps must be positive, not {self.fps}")
 
@@ -78,6 +88,7 @@ class Motion:
             self,
             joints=self.joints[start:stop],
             filled=self.filled[start:stop],
+            guessed=self.guessed[start:stop],
             start_s=self.start_s + start / self.fps,
         )
 
@@ -87,7 +98,8 @@ class Motion:
         return [self.cut(start, stop) for start, stop in runs(self.known) if stop - start >= min_s * self.fps - 0.5]
 
     def write(self, path: Path) -> None:
-        """Write parquet atomically: a row per frame with `time_s`, `filled` and the joints, row-major (J, 3)."""
+        """Write parquet atomically: a row per frame with `time_s`, `filled`, `guessed` (J) and the joints, row-major
+        (J, 3)."""
         coordinates = len(self.skeleton) * 3
         about = {
             "schema_version": SCHEMA_VERSION,
@@ -104,7 +116,8 @@ class Motion:
             mask=pa.array(~self.known),
         )
         time_s = self.start_s + np.arange(len(self)) / self.fps
-        table = pa.table({"time_s": time_s, "filled": self.filled, "joints": joints})
+        guessed = pa.FixedSizeListArray.from_arrays(pa.array(self.guessed.reshape(-1)), len(self.skeleton))
+        table = pa.table({"time_s": time_s, "filled": self.filled, "guessed": guessed, "joints": joints})
         table = table.replace_schema_metadata({METADATA_KEY: json.dumps(about, allow_nan=False)})
         write_atomic(path, lambda stream: pq.write_table(table, stream, compression="zstd", compression_level=3))
 
@@ -137,6 +150,7 @@ class Motion:
                 fps=about["fps"],
                 skeleton=skeleton,
                 filled=table["filled"].to_numpy(),
+                guessed=_bools(table["guessed"], len(column), len(skeleton)),
                 unknown=tuple(about["unknown"]),
                 start_s=about["start_s"],
                 parameters=about["parameters"],
@@ -145,3 +159,8 @@ class Motion:
             raise
         except FAULTS as error:
             raise UnreadableMotion(f"{path} is not a whole motion file ({short(error)}); make it again") from error
+
+
+def _bools(column: pa.ChunkedArray, frames: int, joints: int) -> np.ndarray:
+    values = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
+    return np.asarray(values, bool).reshape(frames, joints)

@@ -10,7 +10,8 @@ from posellm_assets.motion.motion import Motion
 def read_at(motion: Motion, position: np.ndarray) -> Motion:
     """The motion at fractional frame numbers `position` (N,), each from 0 to T - 1, by linear interpolation.
 
-    Frames between a known and an unknown one are unknown; those made from a filled one count as filled.
+    Frames between a known and an unknown one are unknown; those made from a filled one count as filled, and joints
+    made from a guessed one as guessed.
     """
     before = position.astype(int)
     after = np.minimum(before + 1, len(motion) - 1)
@@ -18,7 +19,12 @@ def read_at(motion: Motion, position: np.ndarray) -> Motion:
     joints = np.where(
         share > 0, (1 - share) * motion.joints[before] + share * motion.joints[after], motion.joints[before]
     )
-    return replace(motion, joints=joints, filled=motion.filled[before] | motion.filled[after])
+    return replace(
+        motion,
+        joints=joints,
+        filled=motion.filled[before] | motion.filled[after],
+        guessed=motion.guessed[before] | motion.guessed[after],
+    )
 
 
 def resample(motion: Motion, fps: float) -> Motion:

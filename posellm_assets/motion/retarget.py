@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from posellm_assets.motion.config import MotionConfig
-from posellm_assets.motion.motion import Motion
+from posellm_assets.motion.motion import Motion, TooLittleSeen
 from posellm_assets.motion.resampling import resample
 from posellm_assets.motion.skeletons import BODY, Skeleton
 
@@ -53,6 +53,7 @@ def retarget(motion: Motion, target: Skeleton = BODY) -> Motion:
     return replace(
         motion,
         joints=np.stack([found[name] for name in target.joints], axis=1).astype(np.float32),
+        guessed=np.zeros((0, 0), bool),  # motion capture saw all its joints
         skeleton=target,
         unknown=(*motion.unknown, *derived),
     )
@@ -62,12 +63,12 @@ def motion_from_capture(capture: Motion, config: MotionConfig) -> Motion:
     """The motion on the BODY skeleton, or its own where `config.skeleton` is "source", at `config.fps`.
 
     Nothing else is changed: motion capture knows the size of a body and its way over the floor. Raises ValueError where
-    joints are missing or there is no stretch of `config.min_segment_s`.
+    joints are missing, TooLittleSeen where there is no stretch of `config.min_segment_s`.
     """
     motion = resample(retarget(capture) if config.skeleton == "body" else capture, config.fps)
     if not motion.segments(config.min_segment_s):
         longest_s = max((segment.duration_s for segment in motion.segments(0.0)), default=0.0)
-        raise ValueError(
+        raise TooLittleSeen(
             f"the longest stretch without a gap is {longest_s:.2f} s, of {config.min_segment_s} s that a motion needs "
             "(motion.min_segment_s)"
         )

@@ -34,11 +34,17 @@ class PoseConfig(Record):
     min_coverage: float = Field(
         default=0.5, ge=0, le=1, description="Gate: the share of frames in which the subject must be seen."
     )
-    min_lower_body_visibility: float = Field(
+    min_body_in_view: float = Field(
         default=0.6,
         ge=0,
         le=1,
-        description="Gate: of the frames with the subject, the share in which shoulders, hips and knees are visible.",
+        description="Gate: of the frames with the subject, the share with the body from shoulders to knees in the "
+        "picture. Limbs that the body itself hides are left out of what is measured, and keep no clip out.",
+    )
+    max_bone_variation: float = Field(
+        default=0.2,
+        ge=0,
+        description="Gate: median variation (robust, relative) of the lengths of limbs. What is no person has more.",
     )
     max_swap_share: float = Field(
         default=0.02, ge=0, le=1, description="Warning: the share of frames in which left and right change places."
@@ -48,7 +54,4 @@ class PoseConfig(Record):
     )
     min_fps: float = Field(
         default=14.5, ge=0, description="Warning: frames a second, in the slowest tenth of the clip."
-    )
-    max_bone_variation: float = Field(
-        default=0.25, ge=0, description="Warning: median variation (robust, relative) of the lengths of limbs."
     )

@@ -11,7 +11,6 @@ import ctypes
 import functools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +20,7 @@ import numpy as np
 
 from posellm_assets.files import write_bytes, write_json
 from posellm_assets.footage.capture import LandmarksInfo, UnreadableCapture, is_landmarks, probe_landmarks
+from posellm_assets.footage.cuts import CutFinder
 from posellm_assets.footage.video import UnreadableVideo, VideoInfo, frames, is_mirrored, probe
 from posellm_assets.pool import LocalPool, Pool
 from posellm_assets.poses.config import PoseConfig
@@ -121,7 +121,7 @@ def extract_clips(
 class _Followed:
     """What one piece gave: T frames, (T, P, 33, 8) values with NaN where there is nobody, and its tiles.
 
-    Also when the picture changed its shape, and where packets were damaged.
+    Also where the video was cut, and where packets were damaged.
     """
 
     time_s: np.ndarray
@@ -201,16 +201,13 @@ def _follow(piece: _Piece, model: Model, people: int) -> _Followed | None:
     time_s: list[float] = []
     found: list[np.ndarray] = []
     tiles: list[Tile] = []
-    shot = 0
     cuts_s: list[float] = []
     damaged_s: list[float] = []
-    with ExitStack() as stack:
-        landmarker = stack.enter_context(VideoLandmarker(model.path, people, config.min_confidence))
+    finder = CutFinder()
+    with VideoLandmarker(model.path, people, config.min_confidence) as landmarker:
         for frame in frames(piece.clip.video, start_s - lead_s, end_s, damaged_s):
-            if frame.shot != shot:  # whoever was followed is elsewhere now
-                shot = frame.shot
-                stack.close()
-                landmarker = stack.enter_context(VideoLandmarker(model.path, people, config.min_confidence))
+            if finder.is_cut(frame):
+                landmarker.look_anew()
                 cuts_s += [frame.time_s] if frame.time_s >= start_s else []
             if looks and frame.time_s >= looks[0]:
                 looks.pop(0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from posellm_assets.footage.cuts import CutFinder
 from posellm_assets.footage.video import Frame
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.landmarker import VideoLandmarker
@@ -13,9 +14,6 @@ from posellm_assets.poses.landmarks import COUNT
 from posellm_assets.poses.models import ensure_model
 from posellm_assets.poses.poses import CHANNELS, SubjectPoses
 
-# From one frame to the next the body's size changes by a few percent when somebody moves.
-_CUT = 0.18
-_SETTLING_S = 0.3
 _NOBODY = np.full((COUNT, len(CHANNELS)), np.nan, np.float32)
 
 
@@ -23,7 +21,7 @@ _NOBODY = np.full((COUNT, len(CHANNELS)), np.nan, np.float32)
 class Sight:
     """A frame, and the person in it: `landmarks` (33, 8) with the channels of `poses.CHANNELS`, None for nobody.
 
-    `is_cut`: the person is suddenly seen from elsewhere, as after a cut in an edited video.
+    `is_cut`: the frame is the first after a cut, as in an edited video.
     """
 
     frame: Frame
@@ -34,29 +32,16 @@ class Sight:
 def sights(frames: Iterable[Frame], config: PoseConfig) -> Iterator[Sight]:
     """Yield each frame with whom it shows: where several are in view, the one whom MediaPipe follows.
 
-    These are the landmarks of a whole clip's extraction where that finds one person, but for a moment from each cut on,
-    in which nobody counts as seen: the network looks for the person where there is none any more. Raises
-    ModelUnavailable.
+    These are the landmarks of a whole clip's extraction where that finds one person. Raises ModelUnavailable.
     """
-    model = ensure_model(config.network)
-    size_px, settled_s, shot = 0.0, 0.0, 0
+    model, finder = ensure_model(config.network), CutFinder()
     with VideoLandmarker(model.path, 1, config.min_confidence) as landmarker:
         for frame in frames:
+            is_cut = finder.is_cut(frame)
+            if is_cut:
+                landmarker.look_anew()
             people = landmarker.landmarks(frame.rgb, frame.time_s)
-            if not len(people):
-                yield Sight(frame, None)
-                continue
-            before_px, size_px = size_px, _size_px(people[0], *frame.rgb.shape[:2])
-            is_cut = (before_px > 0 and abs(np.log(size_px / before_px)) > _CUT) or frame.shot != shot
-            shot = frame.shot
-            settled_s = frame.time_s + _SETTLING_S if is_cut else settled_s
-            yield Sight(frame, people[0] if frame.time_s >= settled_s else None, is_cut)
-
-
-def _size_px(landmarks: np.ndarray, height: int, width: int) -> float:
-    """How large the body is in the picture, whatever its pose: pixels to the metre."""
-    spread_px = np.sqrt((landmarks[:, :2] * [width, height]).var(axis=0).sum())
-    return float(max(spread_px, 1.0) / max(np.sqrt(landmarks[:, 5:7].var(axis=0).sum()), 0.05))
+            yield Sight(frame, people[0] if len(people) else None, is_cut)
 
 
 class LatestPoses:

@@ -33,8 +33,8 @@ class SubjectPoses:
 
     time_s (T,) float64 seconds; landmarks (T, 33, 3) float32, x and y as shares of the picture's width and height
     (y down), z in the scale of x; visibility, presence (T, 33) float32; world (T, 33, 3) float32 metres, x right,
-    y down, z away from the camera, origin between the hips. `cuts_s` are the times at which the picture changed its
-    shape: nobody moves across them.
+    y down, z away from the camera, origin between the hips. `cuts_s` are the times of the first frames after a cut:
+    nobody moves across them.
     """
 
     time_s: np.ndarray

@@ -15,7 +15,11 @@ from posellm_assets.records import Record
 
 _MOST_NAMED = 5
 
-CUT_OFF = 0.5  # share of the frames without the whole body from which it counts as cut off
+VISIBLE = 0.5
+"""Visibility from which on a landmark counts as seen."""
+_CUT_OFF = 0.5  # share of the frames without the body from which it counts as cut off
+_HIDDEN = 0.5  # share of the frames from which on a joint that is seen in no more of them counts as hidden
+_LIMBS = {"elbows": lm.ELBOWS, "wrists": lm.WRISTS, "hips": lm.HIPS, "knees": lm.KNEES, "ankles": lm.ANKLES}
 
 
 class Check(Record):
@@ -72,17 +76,18 @@ def assess(
         checks += [_unmeasured(name, blocking, "nobody is in view") for name, blocking in _NAMES[1:]]
     else:
         checks = [_coverage(seen, config)]
-        checks += [measure(poses, config) for measure in (_lower_body, _swaps, _jitter, _bone_lengths)]
+        checks += [measure(poses, config) for measure in (_body, _bone_lengths, _hidden, _swaps, _jitter)]
     checks = [schema, *checks, _frame_rate(poses, config), _damage(poses.time_s, damaged_s, frames)]
     return Quality(frames=len(seen), seen_frames=int(seen.sum()), checks=checks)
 
 
 _NAMES = (
     ("person_coverage", True),
-    ("lower_body_visibility", True),
+    ("body_in_view", True),
+    ("bone_length_stability", True),
+    ("hidden_joints", False),
     ("left_right_swaps", False),
     ("jitter", False),
-    ("bone_length_stability", False),
 )
 
 
@@ -125,39 +130,64 @@ def _coverage(seen: np.ndarray, config: PoseConfig) -> Check:
     )
 
 
-def _lower_body(poses: SubjectPoses, config: PoseConfig) -> Check:
-    # The better side of each pair: from the side, the far leg is hidden behind the near one. Ankles are not asked
-    # for: floor exercises and close pictures lose them in good clips.
-    visible = [poses.visibility[poses.seen][:, pair].max(axis=1) > 0.5 for pair in (lm.SHOULDERS, lm.HIPS, lm.KNEES)]
-    whole = np.all(visible, axis=0)
-    value = float(whole.mean())
-    hidden = poses.seen.copy()
-    hidden[poses.seen] = ~whole
-    gate = config.min_lower_body_visibility
+def in_view(landmarks: np.ndarray, visibility: np.ndarray, min_visibility: float = VISIBLE) -> np.ndarray:
+    """(T,) bool: whether a person's body is in the picture, of landmarks (T, 33, 3) and visibility (T, 33).
+
+    Landmarks outside the picture are given too, as guesses that fold a body up. Hips and knees inside it may be hidden
+    by the body itself, as of somebody who does push-ups towards the camera: what is not seen is not measured, and what
+    is is used. Of each pair the better side counts, because from the side the far half is hidden.
+    """
+    found = np.isfinite(landmarks).all(axis=(1, 2))
+    seen = visibility >= min_visibility
+    inside = ((landmarks[..., :2] >= 0) & (landmarks[..., :2] <= 1)).all(axis=-1)
+
+    def any_of(flags: np.ndarray, *pairs: tuple[int, int]) -> np.ndarray:
+        return np.asarray(flags[:, [joint for pair in pairs for joint in pair]].any(axis=1))
+
+    whole = [any_of(seen | inside, pair) for pair in (lm.HIPS, lm.KNEES)]
+    return np.asarray(found & any_of(seen, lm.SHOULDERS) & any_of(seen, lm.ELBOWS, lm.KNEES) & np.all(whole, axis=0))
+
+
+def _body(poses: SubjectPoses, config: PoseConfig) -> Check:
+    whole = in_view(poses.landmarks, poses.visibility)
+    value, gate = float(whole[poses.seen].mean()), config.min_body_in_view
     return _check(
-        "lower_body_visibility",
+        "body_in_view",
         value,
         gate,
         value >= gate,
         True,
-        f"The body from the shoulders to the knees is visible in {value:.0%} of the frames with a person (needed: "
-        f"{gate:.0%}): {how_to_film(poses, hidden)}.",
+        f"The body from the shoulders to the knees is in the picture in {value:.0%} of the frames with a person "
+        f"(needed: {gate:.0%}): {how_to_film(poses, poses.seen & ~whole)}.",
     )
 
 
-def how_to_film(poses: SubjectPoses, hidden: np.ndarray) -> str:
-    """What shows a body better that is not seen from the shoulders to the knees in the frames `hidden`, (T,) bool.
-
-    What lies outside the picture is cut off. Legs that lie in it and are not seen are behind the body, as of somebody
-    who does push-ups towards the camera.
-    """
-    found = hidden & poses.seen
-    where = poses.landmarks[found][..., :2]
+def how_to_film(poses: SubjectPoses, frames: np.ndarray) -> str:
+    """What shows a body better that is not in view in `frames`, (T,) bool."""
+    where = poses.landmarks[frames & poses.seen][..., :2]
     outside = ((where < 0) | (where > 1)).any(axis=-1)
     cut_off = np.any([outside[:, pair].all(axis=1) for pair in (lm.SHOULDERS, lm.HIPS, lm.KNEES)], axis=0)
-    if len(where) and cut_off.mean() <= CUT_OFF:
-        return "the legs are in the picture, and hidden by the body or hard to make out: film from the side"
+    if len(where) and cut_off.mean() <= _CUT_OFF:
+        return "the body is in the picture and hard to make out: film closer, in more light, or from another side"
     return "film the whole body"
+
+
+def _hidden(poses: SubjectPoses, _: PoseConfig) -> Check:
+    shares = {
+        name: float((poses.visibility[poses.seen][:, pair].max(axis=1) >= VISIBLE).mean())
+        for name, pair in _LIMBS.items()
+    }
+    hidden = [name for name, share in shares.items() if share < _HIDDEN]
+    value = min(shares.values())
+    return _check(
+        "hidden_joints",
+        value,
+        _HIDDEN,
+        not hidden,
+        False,
+        f"The {' and '.join(hidden)} are hidden in most of the frames: nothing is said of them, and the rest is used. "
+        "To have them measured, film from the side, with the whole body in the picture.",
+    )
 
 
 def _swaps(poses: SubjectPoses, config: PoseConfig) -> Check:
@@ -198,19 +228,31 @@ def _jitter(poses: SubjectPoses, config: PoseConfig) -> Check:
 
 
 def _bone_lengths(poses: SubjectPoses, config: PoseConfig) -> Check:
-    start, end = np.array(lm.LIMBS).T
-    lengths = np.linalg.norm(poses.world[poses.seen][:, start] - poses.world[poses.seen][:, end], axis=-1)
-    middle = np.median(lengths, axis=0)
-    spread = 1.4826 * np.median(np.abs(lengths - middle), axis=0) / middle  # of a normal distribution: its sigma
-    value = float(np.median(spread))
+    value = bone_variation(poses)
     return _check(
         "bone_length_stability",
         value,
         config.max_bone_variation,
         value <= config.max_bone_variation,
-        False,
-        f"The limbs change their length by {value:.0%}: depth is unsure, angles out of the picture plane are not firm.",
+        True,
+        f"The limbs change their length by {value:.0%} (at most {config.max_bone_variation:.0%}), as those of no body "
+        "do: this is no person, or one who can hardly be made out. Crop the clip to the athlete, or film closer and "
+        "in more light.",
     )
+
+
+def bone_variation(poses: SubjectPoses) -> float:
+    """How much the limbs change their length (median over limbs; robust, relative) where both ends are seen."""
+    start, end = np.array(lm.LIMBS).T
+    lengths = np.linalg.norm(poses.world[poses.seen][:, start] - poses.world[poses.seen][:, end], axis=-1)
+    seen = (poses.visibility[poses.seen] >= VISIBLE).astype(bool)
+    lengths = np.where(seen[:, start] & seen[:, end], lengths, np.nan)
+    lengths = lengths[:, np.isfinite(lengths).sum(axis=0) >= 2]
+    if not lengths.size:
+        return 0.0
+    middle = np.nanmedian(lengths, axis=0)
+    spread = 1.4826 * np.nanmedian(np.abs(lengths - middle), axis=0) / middle  # of a normal distribution: its sigma
+    return float(np.median(spread))
 
 
 def _frame_rate(poses: SubjectPoses, config: PoseConfig) -> Check:

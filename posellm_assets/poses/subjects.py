@@ -19,6 +19,10 @@ SAME_SIZE = 1.4
 # Off the middle by this share of the picture's width, a person counts for 1/e of one in the middle. With a linear
 # weight, the helper beside a balance beam won over the athlete on it in three of the four views of one recording.
 CENTRE = 0.25
+# What somebody counts for who does not move, where one who moves by the own size in a second counts for one more. Equal
+# shares let somebody who sat in front on a ball win over the one who exercised behind.
+_STILL = 0.5
+_STEP_S = 0.2
 
 
 @dataclass(frozen=True)
@@ -132,11 +136,13 @@ def _prominence(poses: Poses, size_px: np.ndarray, track: np.ndarray) -> float:
     # Across only: whoever films keeps the athlete in the middle of the width, at any height.
     off_centre = np.abs(poses.landmarks[frames, people, :, 0].mean(axis=1) - 0.5)
     centrality = np.exp(-((off_centre / CENTRE) ** 2))
-    moved = (
-        np.linalg.norm(np.diff(poses.pixels[frames, people], axis=0), axis=-1).mean(axis=-1)
-        / size_px[frames, people][1:]
+    # Over a fifth of a second, in which landmarks that shake go nowhere.
+    step = max(1, round(_STEP_S * poses.fps))
+    moved = np.linalg.norm(
+        poses.pixels[frames[step:], people[step:]] - poses.pixels[frames[:-step], people[:-step]], axis=-1
     )
-    elapsed = np.maximum(np.diff(poses.time_s[frames]), 1e-3)
-    speed = float(np.median(moved / elapsed)) if len(moved) else 0.0  # body sizes a second
+    elapsed = np.maximum(poses.time_s[frames[step:]] - poses.time_s[frames[:-step]], 1e-3)
+    speeds = moved.mean(axis=-1) / size_px[frames, people][step:] / elapsed  # body sizes a second
+    speed = float(np.median(speeds)) if len(speeds) else 0.0
     visible = poses.visibility[frames, people].mean(axis=-1)
-    return float((size * centrality * visible).sum() * (0.5 + 0.5 * min(speed, 1.0)))
+    return float((size * centrality * visible).sum() * (_STILL + min(speed, 1.0)))

@@ -1,8 +1,8 @@
 """Captions of a clip: its owner's words first and verbatim, then its label with measured facts, or the facts alone.
 
 Phrasings are data (`words/`, `sports/`), chosen by a generator seeded with the video key. Nothing is said that was not
-measured or given. Captions leave out what a change of speed by 20 % makes untrue (exact times), because training uses
-such variants.
+given, or measured with certainty. Captions leave out what a change of speed by 20 % makes untrue (exact times), because
+training uses such variants.
 """
 
 import random
@@ -15,9 +15,10 @@ from posellm_assets.files import read_json, write_json
 from posellm_assets.lake import Lake
 from posellm_assets.motion.motion import Motion
 from posellm_assets.records import Record
+from posellm_assets.texts.certainty import sure
 from posellm_assets.texts.config import Language
 from posellm_assets.texts.fact import Fact
-from posellm_assets.texts.facts import measure
+from posellm_assets.texts.facts import measure_stretches
 from posellm_assets.texts.glossary import NO_GLOSSARY, Glossary, Name, named, spoken
 from posellm_assets.texts.wording import RELATIONS, JointMovement, joint_movements, relation_words, words
 
@@ -26,7 +27,6 @@ MOVEMENTS_TOLD = (1, 2, 2)
 RELATION_TOLD = 1  # the caption that tells a relation of body parts, where there is one, instead of a second movement
 # Periods (s) that stay quick or slow when a clip is played up to 20 % slower or faster.
 QUICK_S, SLOW_S = 0.8, 3.6
-SHORTEST_S = 1.0  # of a shorter stretch nothing is measured
 
 
 class CaptionText(Record):
@@ -80,15 +80,14 @@ def captions_for(
 ) -> Captions:
     """Measure `motion` and word what was found in each of `languages`; the same key gives the same captions.
 
-    Each stretch without a gap is measured and worded by itself: how often somebody squats in one says nothing of the
-    next.
+    Each stretch without a gap or a cut is measured and worded by itself.
 
     A labelled clip gets its label's words alone, and with facts; every such caption begins with the name of the
     movement: the owner's own in their language (`user_language`, else the first of `languages`), in the others the
     glossary's where it knows the label. A clip without a label gets facts alone. Where nothing was measured and nothing
     given, there are no texts.
     """
-    stretches = [(stretch, measure(stretch)) for stretch in motion.segments(SHORTEST_S)]
+    stretches = measure_stretches(motion)
     choose = random.Random(key)
     texts = [CaptionText(text=text, kind="user", language=user_language) for text in user_captions if text.strip()]
     owners = label_words(label or "")
@@ -98,7 +97,7 @@ def captions_for(
         texts.append(CaptionText(text=owners, kind="label", language=label_language))
         said_of_label.append(Name(text=owners, language=label_language))
     for language in languages:
-        told = [(stretch, _facts_texts(facts, stretch, choose, language)) for stretch, facts in stretches]
+        told = [(stretch, _facts_texts(sure(facts), stretch, choose, language)) for stretch, facts in stretches]
         if not owners:
             texts += [_of(stretch, text, "facts", language) for stretch, of_facts in told for text in of_facts]
             continue
@@ -170,6 +169,9 @@ def _movement_text(movement: JointMovement, choose: random.Random, language: Lan
     count = choose.choice(patterns["count"])
     # Sides that were counted differently are not given one count.
     times = max(movement.counts) if max(movement.counts) - min(movement.counts) <= 1 else 0
+    often = patterns["back"] if times == 1 else ""
+    if times > 1:
+        often = count.format(n=times) + patterns["each"] * (len(movement.angles) == 2)
     pace = ""
     if movement.period_s is not None:
         pace = patterns["quick"] if movement.period_s <= QUICK_S else patterns["slow"] * (movement.period_s >= SLOW_S)
@@ -177,7 +179,7 @@ def _movement_text(movement: JointMovement, choose: random.Random, language: Lan
     return choose.choice(patterns["movement"]).format(
         who_verb=movement.who_verb(language),
         pace=pace,
-        count=count.format(n=times) + patterns["each"] * (len(movement.angles) == 2) if times > 1 else "",
+        count=often,
         start=_rounded(start),
         end=_rounded(end),
         range=_rounded(abs(start - end)),

@@ -93,10 +93,11 @@ def _order(one: _Moving, two: _Moving, motion: Motion) -> Fact | None:
     if typical < 0:
         first, second = second, first
     start_s, end_s = min(first.start_s, second.start_s), max(first.end_s, second.end_s)
-    return new_fact(
+    order = new_fact(
         "order", first.joint, first.side, abs(typical), "s", start_s, end_s,
         other=second.joint, other_side=second.side, times=int(kept),
     )  # fmt: skip
+    return order.model_copy(update={"certainty": min(first.certainty, second.certainty)})
 
 
 def _begins(angle: Fact, group: list[Fact], away: np.ndarray, motion: Motion) -> np.ndarray:

@@ -1,18 +1,31 @@
 """Sentences for people from measured facts, with the numbers as they were measured."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from posellm_assets.motion.motion import Motion
+from posellm_assets.texts.certainty import sure
 from posellm_assets.texts.fact import Fact
 from posellm_assets.texts.wording import RELATIONS, JointMovement, joint_movements, relation_words, words
 
 
+def describe_stretches(stretches: Sequence[tuple[Motion, list[Fact]]], language: str = "en") -> list[str]:
+    """The sentences of each stretch of a motion; where there are several each begins with its time."""
+    sentences = []
+    for stretch, facts in stretches:
+        if len(stretches) > 1:
+            span = {"start_s": f"{stretch.start_s:.1f}", "end_s": f"{stretch.start_s + stretch.duration_s:.1f}"}
+            sentences.append(words(language)["sentence"]["stretch"].format(**span))
+        sentences += describe(facts, language)
+    return sentences or describe([], language)
+
+
 def describe(facts: Iterable[Fact], language: str = "en") -> list[str]:
-    """One sentence for each movement, then how they go together, where body parts lie, speeds and holds.
+    """One sentence for each movement that is sure, then how they go together, where body parts lie, speeds and holds.
 
     "Both knees bend, from 172 to 95 degrees, 6 times, one every 2.1 s."
     """
-    facts = list(facts)
+    facts = sure(facts)
     said = words(language)
     patterns = said["sentence"]
     moved = joint_movements(facts)
@@ -55,7 +68,9 @@ def _movement(movement: JointMovement, language: str) -> str:
 
 
 def _count(times: int | None, patterns: dict[str, Any]) -> str:
-    return patterns["count"].format(n=times) if times else ""
+    if times == 1:
+        return str(patterns["back"])
+    return str(patterns["count"].format(n=times)) if times else ""
 
 
 def _period(movement: JointMovement, patterns: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import numpy as np
+from pydantic import Field
 
 from posellm_assets.motion.motion import Motion
 from posellm_assets.records import Record
@@ -21,7 +22,8 @@ class Fact(Record):
     For an angle, `value` is where the movement starts and `to_value` the turning point; repeated movements give the
     medians over the repetitions. `side` is "both" where the mean of left and right was measured or where both are
     meant, None for the trunk. A fact about two parts names the second as `other`. `times` says how often a relation
-    held or an order was kept. `start_s` and `end_s` are times of the clip (s).
+    held or an order was kept. `start_s` and `end_s` are times of the clip (s). `certainty`, 0 to 1, says how well it
+    was seen and how far it lies beyond the error of the landmarks (`certainty.py`).
     """
 
     kind: Kind
@@ -35,6 +37,7 @@ class Fact(Record):
     other: str | None = None
     other_side: Side = None
     times: int | None = None
+    certainty: float = Field(default=1.0, ge=0, le=1)
 
 
 def new_fact(

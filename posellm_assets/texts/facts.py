@@ -8,11 +8,13 @@ traced to frames. How the signals are taken from the joints is in `signals.py`; 
 import numpy as np
 
 from posellm_assets.motion.motion import Motion, runs
+from posellm_assets.texts.certainty import judged_movements, judged_relation, judged_speed
 from posellm_assets.texts.coordination import orders, symmetry
 from posellm_assets.texts.fact import Fact, Side, frame_times, new_fact
 from posellm_assets.texts.relations import relation_facts
 from posellm_assets.texts.repetition import repetitions
 from posellm_assets.texts.signals import (
+    MOVES_DEG,
     NEUTRAL_DEG,
     PAIRED,
     angle_signals,
@@ -22,8 +24,7 @@ from posellm_assets.texts.signals import (
     stillness_speed,
 )
 
-# Smallest range that counts as movement, in degrees: above the noise of monocular landmarks.
-MOVES_DEG = {"knee": 25.0, "hip": 25.0, "elbow": 35.0, "shoulder": 30.0, "trunk": 20.0, "waist": 35.0, "side": 20.0}
+SHORTEST_S = 1.0  # of a shorter stretch nothing is measured
 # The usual range of motion of a healthy adult in degrees, rounded; only to rank movements of different joints.
 FULL_DEG = {"knee": 140.0, "hip": 120.0, "elbow": 150.0, "shoulder": 180.0, "trunk": 90.0, "waist": 60.0, "side": 40.0}
 MOVES_SPEED = 0.25  # body lengths per second
@@ -36,6 +37,11 @@ TOGETHER = 0.6  # correlation above which two sides are one movement
 IN_TURN = -0.3
 
 
+def measure_stretches(motion: Motion) -> list[tuple[Motion, list[Fact]]]:
+    """Each stretch without a gap or a cut and its facts: how often somebody squats in one says nothing of the next."""
+    return [(stretch, measure(stretch)) for stretch in motion.segments(SHORTEST_S)]
+
+
 def measure(motion: Motion) -> list[Fact]:
     """Facts of a motion, the joint that moves most first; gaps (NaN) are left out, nothing is guessed across them.
 
@@ -45,10 +51,11 @@ def measure(motion: Motion) -> list[Fact]:
     moving = [facts for joint in MOVES_DEG for facts in _movement(joint, signals, motion)]
     if any(group[0].joint == "side" for group in moving):  # the same lean, told with its direction
         moving = [group for group in moving if group[0].joint != "trunk"]
-    moving.sort(key=_prominence, reverse=True)
+    moving = judged_movements(sorted(moving, key=_prominence, reverse=True), motion)
     facts = [one for group in moving for one in group]
     facts += orders(moving, signals, NEUTRAL_DEG, motion)
-    return facts + relation_facts(motion) + _speeds(motion) + _holds(motion, signals)
+    facts += [judged_relation(one, motion) for one in relation_facts(motion)]
+    return facts + _speeds(motion) + _holds(motion, signals)
 
 
 def _movement(joint: str, signals: dict[tuple[str, Side], np.ndarray], motion: Motion) -> list[list[Fact]]:
@@ -56,11 +63,9 @@ def _movement(joint: str, signals: dict[tuple[str, Side], np.ndarray], motion: M
     if joint not in PAIRED:
         return _groups(_one_side(joint, None, signals.get((joint, None)), motion))
     left, right = signals.get((joint, "left")), signals.get((joint, "right"))
-    if left is None or right is None:
-        return []
     sides: dict[Side, list[Fact]] = {"left": _one_side(joint, "left", left, motion)}
     sides["right"] = _one_side(joint, "right", right, motion)
-    if not (sides["left"] and sides["right"]):
+    if left is None or right is None or not (sides["left"] and sides["right"]):
         return _groups(sides["left"], sides["right"])
     correlation = _correlation(left, right)
     if correlation >= TOGETHER:
@@ -96,14 +101,18 @@ def _one_side(joint: str, side: Side, signal: np.ndarray | None, motion: Motion)
     if high - low < MOVES_DEG[joint]:
         return []
     times = frame_times(motion)
-    found = repetitions(away, motion.fps, smallest=MOVES_DEG[joint])
-    if len(found.peaks) >= 2:
+    there, back = (repetitions(way * away, motion.fps, smallest=MOVES_DEG[joint]) for way in (1, -1))
+    if len(there.peaks) or len(back.peaks):
+        # Of a movement that the clip cuts at its turning points one of the two shows an excursion less.
+        found = there if len(there.peaks) else back
         start_s, end_s = times[found.start], times[found.end]
-        values = (np.median(signal[found.valleys]), np.median(signal[found.peaks]))
-        facts = [_angle(joint, side, values, start_s, end_s)]
-        facts.append(new_fact("repetition", joint, side, len(found.peaks), "times", start_s, end_s))
-        if found.period_s is not None:
-            facts.append(new_fact("period", joint, side, found.period_s, "s", start_s, end_s))
+        ends = (np.median(signal[found.valleys]), np.median(signal[found.peaks]))
+        count = max(len(there.peaks), len(back.peaks))
+        facts = [_angle(joint, side, ends, start_s, end_s)]
+        facts.append(new_fact("repetition", joint, side, count, "times", start_s, end_s))
+        period_s = there.period_s or back.period_s
+        if count >= 2 and period_s is not None:
+            facts.append(new_fact("period", joint, side, period_s, "s", start_s, end_s))
         return facts
     first, last = sorted((int(np.nanargmin(np.abs(away - low))), int(np.nanargmin(np.abs(away - high)))))
     return [_angle(joint, side, (signal[first], signal[last]), times[first], times[last])]
@@ -135,7 +144,7 @@ def _speeds(motion: Motion) -> list[Fact]:
             if top > MOVES_SPEED and (best is None or top > best.value):
                 best = new_fact("speed", joint, side, top, "body lengths/s", times[frame], times[frame])
         if best is not None:
-            facts.append(best)
+            facts.append(judged_speed(best, motion))
     return facts
 
 

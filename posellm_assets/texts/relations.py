@@ -18,7 +18,16 @@ from posellm_assets.motion.motion import Motion, runs
 from posellm_assets.records import Record
 from posellm_assets.texts.fact import Fact, Side, frame_times, new_fact
 from posellm_assets.texts.repetition import SMOOTHING_S, finite_runs
-from posellm_assets.texts.signals import angle_signals, axes, body_length, in_picture, point
+from posellm_assets.texts.signals import (
+    SEEN_SHARE,
+    angle_signals,
+    axes,
+    body_length,
+    either_seen,
+    in_picture,
+    point,
+    seen_share,
+)
 
 
 class Relation(Record):
@@ -98,8 +107,10 @@ def _told(relation: Relation, motion: Motion, length: float) -> list[Fact]:
 def measures(relation: Relation, motion: Motion, length: float, side: Side = None) -> np.ndarray | None:
     """The height or distance that `relation` is about over time, (T,) in body lengths, smoothed; NaN in gaps.
 
-    None where the skeleton lacks a joint.
+    None where the skeleton lacks a joint, or the camera did not see one.
     """
+    if relation_seen(relation, motion, side) < SEEN_SHARE:
+        return None
     if relation.kind in ("above", "below"):
         part = _heights(motion, relation.joint, side)
         against = _heights(motion, relation.other, None if relation.other in ("head", "shoulder") else side)
@@ -130,6 +141,18 @@ def measures(relation: Relation, motion: Motion, length: float, side: Side = Non
             return None
         values = np.where(elbow > 180 - relation.elbow_bent, length, values)  # far away
     return _smoothed(values / length, motion.fps)
+
+
+def relation_seen(relation: Relation, motion: Motion, side: Side = None) -> float:
+    """In what share of the frames the camera saw what a relation is measured between, 0 to 1."""
+    if relation.sides == "pair":
+        return seen_share(motion, *_ends(relation, side))
+    if relation.sides == "both":
+        return min(seen_share(motion, joint) if joint == "head" else either_seen(motion, joint)
+                   for joint in (relation.joint, relation.other))  # fmt: skip
+    other = {"head": seen_share(motion, "head"), "shoulder": either_seen(motion, "shoulder")}.get(relation.other)
+    own = seen_share(motion, f"{side}_{relation.joint}")
+    return min(own, seen_share(motion, f"{side}_{relation.other}") if other is None else other)
 
 
 def _ends(relation: Relation, side: Side) -> tuple[str, str]:

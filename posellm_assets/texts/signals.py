@@ -11,13 +11,17 @@ from posellm_assets.texts.fact import Side
 
 PAIRED = ("knee", "hip", "elbow", "shoulder", "side")
 NEUTRAL_DEG = {"knee": 180.0, "hip": 180.0, "elbow": 180.0, "shoulder": 0.0, "trunk": 0.0, "waist": 0.0, "side": 0.0}
+# Smallest range that counts as movement, in degrees: above the noise of monocular landmarks.
+MOVES_DEG = {"knee": 25.0, "hip": 25.0, "elbow": 35.0, "shoulder": 30.0, "trunk": 20.0, "waist": 35.0, "side": 20.0}
+SEEN_SHARE = 0.5
+"""Share of the frames from which on a joint counts as seen."""
 SIDEWAYS_SHARE = 0.7  # of the whole lean that must be to a side
 # A joint's angle is that between the trunk (upwards from the hips) or the bone before it, and the bone after it.
 _HINGES = {"knee": ("hip", "knee", "ankle"), "elbow": ("shoulder", "elbow", "wrist")}
 
 
 def angle_signals(motion: Motion) -> dict[tuple[str, Side], np.ndarray]:
-    """Angles in degrees, (T,) for each (joint, side); NaN where a landmark is missing."""
+    """Angles in degrees, (T,) for each (joint, side); NaN where a landmark is missing, none where one is hidden."""
     signals: dict[tuple[str, Side], np.ndarray] = {}
     trunk = _trunk(motion)
     sides: tuple[Side, ...] = ("left", "right")
@@ -43,7 +47,33 @@ def angle_signals(motion: Motion) -> dict[tuple[str, Side], np.ndarray]:
         sideways = np.where(np.abs(sideways) < SIDEWAYS_SHARE * signals["trunk", None], 0.0 * sideways, sideways)
         signals["side", "left"], signals["side", "right"] = np.maximum(sideways, 0), np.maximum(-sideways, 0)
         signals["waist", None] = _angle_between(_perpendicular(shoulders, trunk), _perpendicular(hips, trunk))
-    return signals
+    return {name: signal for name, signal in signals.items() if angle_seen(motion, *name) >= SEEN_SHARE}
+
+
+def angle_seen(motion: Motion, joint: str, side: Side) -> float:
+    """In what share of the frames the camera saw what the angle is measured between, 0 to 1."""
+    if joint in _HINGES:
+        return seen_share(motion, *(f"{side}_{name}" for name in _HINGES[joint]))
+    trunk = min(either_seen(motion, "shoulder"), either_seen(motion, "hip"))
+    if joint == "waist":  # turned from the camera, one of the two is behind the other
+        return seen_share(motion, "left_shoulder", "right_shoulder", "left_hip", "right_hip")
+    limb = {"shoulder": f"{side}_elbow", "hip": f"{side}_knee"}.get(joint)
+    return min(trunk, seen_share(motion, limb)) if limb else trunk
+
+
+def either_seen(motion: Motion, joint: str) -> float:
+    """The share of the side that was seen in more frames."""
+    return max(seen_share(motion, f"{side}_{joint}") for side in ("left", "right"))
+
+
+def seen_share(motion: Motion, *joints: str) -> float:
+    """In what share of the known frames the camera saw the least seen of some joints, 0 to 1."""
+    known, names = motion.known, motion.skeleton.joints
+    if not known.any():
+        return 0.0
+    return min(
+        float(1 - motion.guessed[known, names.index(joint)].mean()) if joint in names else 0.0 for joint in joints
+    )
 
 
 def body_length(motion: Motion) -> float | None:
@@ -91,7 +121,7 @@ def limb_speeds(motion: Motion, joint: str) -> dict[Side, np.ndarray]:
     sides: tuple[Side, ...] = ("left", "right")
     for side in sides:
         limb = point(motion, f"{side}_{joint}")
-        if limb is not None:
+        if limb is not None and seen_share(motion, f"{side}_{joint}") >= SEEN_SHARE:
             speeds[side] = _speed(limb - centre, motion.fps) / length
     return speeds
 
@@ -104,6 +134,7 @@ def stillness_speed(motion: Motion) -> np.ndarray:
     """
     length, centre = body_length(motion), _middle(motion, "hip")
     names = [f"{side}_{joint}" for side in ("left", "right") for joint in ("wrist", "knee", "ankle", "shoulder")]
+    names = [name for name in names if seen_share(motion, name) >= SEEN_SHARE]
     points = [found for found in (point(motion, name) for name in names) if found is not None]
     if length is None or centre is None or not points:
         return np.full(len(motion.joints), np.inf)

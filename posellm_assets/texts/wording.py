@@ -16,7 +16,10 @@ RELATIONS = ("above", "below", "near", "beside", "ahead")
 
 @dataclass(frozen=True)
 class JointMovement:
-    """What one joint does: one angle fact, or two (left, right) that take turns, each with its count (0 for once)."""
+    """What one joint does: one angle fact, or two (left, right) that take turns, each with its count.
+
+    A count of 1 is there and back again, 0 one way only.
+    """
 
     joint: str
     angles: tuple[Fact, ...]
@@ -27,7 +30,7 @@ class JointMovement:
         """ "both knees bend", "the left arm comes down"."""
         angle, said = self.angles[0], words(language)
         names, verbs = said["joints"][self.joint], said["verbs"][self.joint]
-        one, several = verbs["away" if _leaves_neutral(angle) or self.counts[0] else "back"]
+        one, several = verbs["away" if _leaves_neutral(angle) else "back"]
         if len(self.angles) == 2:
             if self.joint == "side":
                 return said["trunk_in_turn"]

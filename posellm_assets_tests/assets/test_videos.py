@@ -12,7 +12,7 @@ from posellm_assets.defs.motion import MOTION_TOKENS
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.poses import has_poses
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
-from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset, video_assets
+from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Refused, Tools, VideoAsset, video_assets
 from posellm_assets.files import write_bytes, write_json
 from posellm_assets.lake import Lake
 from posellm_assets.poses.models import ModelUnavailable
@@ -95,6 +95,23 @@ def test_a_bad_clip_is_named_with_its_reason_and_stops_nothing_else(
     assert made(instance, "poses") == {GOOD, DARK}
     assert made(instance, "motion") == {GOOD}
     assert {problem.key for problem in all_problems(Lake(tmp_path))} == {DARK, BROKEN}
+
+
+def test_a_clip_that_is_refused_for_what_it_shows_is_no_fault_of_the_run(
+    instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.BROKEN", "gym.none.00000009")
+    short = replace(MOTION, work=lambda tools, keys: ((key, Refused("0.70 s, of 0.8 s")) for key in keys[:1]))
+    result = materialize(instance, tmp_path, RANGE, assets=[POSES])
+    assert result.success
+    assert made(instance, "poses") == set(KEYS)
+    assert [problem.key for problem in all_problems(Lake(tmp_path))] == [DARK]
+    logged = [event.message for event in instance.all_logs(result.run_id)]
+    assert any("1 of 3 videos did not get through" in line and "nobody in view" in line for line in logged)
+    assert materialize(instance, tmp_path, RANGE, selection="motion", assets=[POSES, short]).success
+    assert {(one.key, one.reason) for one in all_problems(Lake(tmp_path)) if one.step == "motion"} == {
+        (GOOD, "0.70 s, of 0.8 s")
+    }
 
 
 def test_each_video_has_a_check_of_its_own(instance: dg.DagsterInstance, tmp_path: Path) -> None:

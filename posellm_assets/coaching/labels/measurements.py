@@ -68,16 +68,16 @@ class MeasuredClip:
     def signals(self) -> Signals:
         """(T,) over the motion's frames by (quantity, side): the joint angles of `angle_signals` and `picture_signals`.
 
-        `both` is the mean of left and right, of arms the higher one.
+        `both` is the mean of left and right, or the side that is seen; of arms the higher one.
         """
         found: Signals = {}
         for (joint, side), values in angle_signals(self.motion).items():
             if joint in ("knee", "hip", "elbow", "trunk"):
                 found[f"{joint}_angle", side or "both"] = values
         for joint in ("knee", "hip", "elbow"):
-            pair = [found.get((f"{joint}_angle", side)) for side in SIDES]
-            if pair[0] is not None and pair[1] is not None:
-                found[f"{joint}_angle", "both"] = (pair[0] + pair[1]) / 2
+            seen = [values for side in SIDES if (values := found.get((f"{joint}_angle", side))) is not None]
+            if seen:
+                found[f"{joint}_angle", "both"] = sum(seen) / len(seen)
         in_picture = signals_of(self.subject, self.time_s)
         return found | {name: np.where(self.motion.known, values, np.nan) for name, values in in_picture.items()}
 

@@ -125,7 +125,7 @@ class LiveSession:
         assert self.trained is not None
         coach, tokens = self.trained
         said = None
-        for window in tokens.push(sight.frame.time_s, sight.landmarks):
+        for window in tokens.push(sight.frame.time_s, sight.landmarks, sight.is_cut):
             message = coach.hear(window)
             if message is not None:
                 said = Remark(self.source.now_s(), message.text, window.end_s)

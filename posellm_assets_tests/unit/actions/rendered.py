@@ -23,11 +23,13 @@ def cycles(clip: ClipPlan, times: int) -> ClipPlan:
 
 
 def seen(*clips: ClipPlan) -> SubjectPoses:
-    """The clips one after the other, as landmarks: a little noise, everything visible."""
+    """The clips one after the other, with cuts between, as landmarks: a little noise, everything visible."""
     world, image = zip(*(_landmarks(clip) for clip in clips), strict=True)
     joints, picture = np.concatenate(world), np.concatenate(image)
     sure = np.ones(joints.shape[:2], np.float32)
-    return SubjectPoses(np.arange(len(joints)) / FPS, picture, sure, sure, joints, 352, 352, float(FPS))
+    time_s = np.arange(len(joints)) / FPS
+    cuts_s = tuple(float(time_s[frame]) for frame in np.cumsum([len(part) for part in world])[:-1])
+    return SubjectPoses(time_s, picture, sure, sure, joints, 352, 352, float(FPS), cuts_s)
 
 
 def _landmarks(clip: ClipPlan) -> tuple[np.ndarray, np.ndarray]:

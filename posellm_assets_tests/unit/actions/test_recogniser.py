@@ -29,7 +29,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recogniser")
     label_set = LabelSet.of_labels("tennis", KNOWN)
     examples = [
-        LabelledMotion(motions_of_shots(seen(clip), [], MotionConfig())[0][0], name, name)
+        LabelledMotion(motions_of_shots(seen(clip), MotionConfig())[0][0], name, name)
         for name in KNOWN
         for clip in takes(name)[:4]
     ]

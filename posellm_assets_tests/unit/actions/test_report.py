@@ -36,7 +36,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> RecogniserJob:
     for name in KNOWN:
         for clip, split in zip(takes(name), SPLITS, strict=False):
             key = f"gym.{name}-{clip.participant}.00000000"
-            (motion,), _ = motions_of_shots(seen(cycles(clip, 2)), [], MotionConfig())
+            (motion,), _ = motions_of_shots(seen(cycles(clip, 2)), MotionConfig())
             motions[key] = folder / f"{key}.parquet"
             motion.write(motions[key])
             example = ActionExample(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from posellm_assets.files import read_json
-from posellm_assets.footage.video import UnreadableVideo
+from posellm_assets.footage.video import UnreadableVideo, frames
 from posellm_assets.pool import LocalPool
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import PoseItem, PoseSummary, extract_clips
@@ -61,6 +61,21 @@ def test_a_clip_is_not_touched_by_the_clips_before_it(athlete: Path, pictures: P
     assert np.array_equal(second.landmarks, fresh[..., :3])
     assert np.array_equal(second.world, fresh[..., 5:])
     assert np.array_equal(first.landmarks, third.landmarks, equal_nan=True)
+
+
+def test_behind_a_cut_nobody_is_looked_for_where_somebody_was_before(pictures: Pictures, tmp_path: Path) -> None:
+    before, behind = (
+        [np.full_like(rgb, 90) | rgb[::-1] for _, rgb in pictures[:12]],
+        [rgb for _, rgb in pictures[12:36]],
+    )
+    clip = clip_of(write_video(tmp_path / "edited.mp4", before + behind), tmp_path)
+    extracted(clip)
+    poses = Poses.read(clip.poses)
+    assert poses.cuts_s == pytest.approx([0.5])
+    shown = list(frames(clip.video))[12:]
+    with VideoLandmarker(ensure_model("full").path, 1, 0.5) as landmarker:
+        fresh = np.stack([landmarker.landmarks(frame.rgb, frame.time_s)[0] for frame in shown])
+    assert np.array_equal(poses.landmarks[12:, 0], fresh[..., :3])
 
 
 def test_a_long_clip_in_pieces_is_what_it_is_in_one(athlete: Path, tmp_path: Path) -> None:

@@ -72,3 +72,18 @@ def test_a_helper_at_the_edge_and_nearer_to_the_camera_is_not_the_subject() -> N
     helper = walking(60, 1050, 1000, px_per_metre=240)
     poses, athlete = shuffled(poses_of([walking(60, 600, 660, px_per_metre=200), helper]))
     assert np.array_equal(choose_subject(poses).person, athlete)
+
+
+def test_the_one_who_exercises_wins_over_one_who_sits_nearer_and_in_the_middle() -> None:
+    sits, exercises = standing(75, 700, px_per_metre=260), standing(75, 450, px_per_metre=200)
+    exercises[:, 1] += 60 * np.sin(2 * np.pi * np.arange(75) / 25)
+    poses, mover = shuffled(poses_of([exercises, sits]))
+    shake = np.random.default_rng(0).normal(0, 1.5, (*poses.landmarks.shape[:3], 2)) / [1280, 720]
+    poses.landmarks[..., :2] += shake.astype(np.float32)
+    assert np.array_equal(choose_subject(poses).person, mover)
+
+
+def test_an_athlete_who_holds_still_in_front_wins_over_a_passer_by() -> None:
+    passer_by = walking(75, 100, 1200, y=200, px_per_metre=60)
+    poses, athlete = shuffled(poses_of([standing(75, 640, px_per_metre=260), passer_by]))
+    assert np.array_equal(choose_subject(poses).person, athlete)

@@ -1,0 +1,44 @@
+"""Where a video was cut."""
+
+import numpy as np
+
+from posellm_assets.footage.cuts import CutFinder
+from posellm_assets.footage.video import Frame
+
+NOISE = np.random.default_rng(0)
+HALL, PITCH = (NOISE.integers(0, 256, (120, 400, 3), np.uint8) for _ in range(2))
+
+
+def frames(*pictures: np.ndarray) -> list[Frame]:
+    return [Frame(number / 25, np.ascontiguousarray(rgb)) for number, rgb in enumerate(pictures)]
+
+
+def cuts_in(shown: list[Frame]) -> list[int]:
+    finder = CutFinder()
+    return [number for number, frame in enumerate(shown) if finder.is_cut(frame)]
+
+
+def still(scene: np.ndarray, count: int) -> list[np.ndarray]:
+    """A camera that stands, with the noise of its sensor."""
+    return [np.clip(scene[:, :160] + NOISE.normal(0, 3, (120, 160, 3)), 0, 255).astype(np.uint8) for _ in range(count)]
+
+
+def test_every_other_scene_is_a_cut_at_its_first_picture_however_short_it_is() -> None:
+    assert cuts_in(frames(*still(HALL, 20), *still(PITCH, 3), *still(HALL, 20))) == [20, 23]
+
+
+def test_a_cut_between_scenes_of_one_brightness_is_found_and_one_picture_alone_is_none() -> None:
+    assert abs(float(HALL.mean()) - float(PITCH.mean())) < 2
+    assert cuts_in(frames(*still(HALL, 2), *still(PITCH, 2))) == [2]
+    assert cuts_in(frames(*still(HALL, 1))) == []
+
+
+def test_a_camera_that_begins_to_pan_makes_no_cut() -> None:
+    smooth = np.kron(NOISE.integers(0, 256, (6, 20, 3)), np.ones((20, 20, 1))).astype(np.uint8)
+    place = np.cumsum([0] * 10 + [1, 2, 4, 6, 8, 8, 8, 8, 8, 8, 8, 6, 4, 2, 1] + [0] * 10)
+    assert cuts_in(frames(*(smooth[:, at : at + 160] for at in place))) == []
+
+
+def test_a_change_of_the_pictures_shape_is_a_cut() -> None:
+    shown = frames(*still(HALL, 8))
+    assert cuts_in([Frame(one.time_s, one.rgb, int(number >= 5)) for number, one in enumerate(shown)]) == [5]
