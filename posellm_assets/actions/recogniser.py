@@ -21,7 +21,6 @@ from posellm_assets.actions.members.members import (
 )
 from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VIDEO_MAE, VISION, Opinion
 from posellm_assets.actions.moments.hits import Hit, activity, find_hits
-from posellm_assets.actions.moments.repetitions import count
 from posellm_assets.actions.moments.shots import motions_of_shots
 from posellm_assets.actions.moments.sound import onsets
 from posellm_assets.actions.moments.windows import merged, window_spans
@@ -33,6 +32,7 @@ from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import poses_of
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.poses.subjects import subject_of
+from posellm_assets.texts.counting import count
 from posellm_assets.vision.frames import box_of
 
 

@@ -11,7 +11,7 @@ from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.poses import POSES
 from posellm_assets.defs.program_assets import Ran, curves, program_asset
-from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Refused, Tools, VideoAsset
+from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, ShowsTooLittle, Tools, VideoAsset
 from posellm_assets.files import read_json, sha256_of
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
@@ -40,7 +40,7 @@ def make_motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcom
         try:
             motion = _motion_of(tools, key)
         except TooLittleSeen as error:
-            yield key, Refused(str(error))
+            yield key, ShowsTooLittle(str(error))
             continue
         except ValueError as error:
             yield key, str(error)

@@ -64,13 +64,13 @@ class Tools:
 
 
 @dataclass(frozen=True)
-class Refused:
+class ShowsTooLittle:
     """A video that shows too little for the asset, and what to do about it."""
 
     reason: str
 
 
-Outcome = Done | Refused | str
+Outcome = Done | ShowsTooLittle | str
 """What became of a video: done, refused for what it shows, or the reason why it could not be worked on."""
 
 
@@ -182,7 +182,7 @@ def _make(tools: Tools, asset: VideoAsset, keys: Sequence[str], left_out: _LeftO
             record(tools.lake, asset.files(tools.lake, key))
             _log_done(tools.context, asset, key, outcome)
             problem = outcome.problem
-        elif isinstance(outcome, Refused):
+        elif isinstance(outcome, ShowsTooLittle):
             problem = outcome.reason
         else:
             problem = outcome

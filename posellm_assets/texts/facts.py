@@ -12,8 +12,9 @@ from posellm_assets.texts.certainty import judged_movements, judged_relation, ju
 from posellm_assets.texts.coordination import orders, symmetry
 from posellm_assets.texts.fact import Fact, Side, frame_times, new_fact
 from posellm_assets.texts.relations import relation_facts
-from posellm_assets.texts.repetition import repetitions
+from posellm_assets.texts.repetition import both_ways
 from posellm_assets.texts.signals import (
+    FULL_DEG,
     MOVES_DEG,
     NEUTRAL_DEG,
     PAIRED,
@@ -25,8 +26,6 @@ from posellm_assets.texts.signals import (
 )
 
 SHORTEST_S = 1.0  # of a shorter stretch nothing is measured
-# The usual range of motion of a healthy adult in degrees, rounded; only to rank movements of different joints.
-FULL_DEG = {"knee": 140.0, "hip": 120.0, "elbow": 150.0, "shoulder": 180.0, "trunk": 90.0, "waist": 60.0, "side": 40.0}
 MOVES_SPEED = 0.25  # body lengths per second
 STILL_SPEED = 0.12  # body lengths per second, over a whole second
 STILL_S = 2.0
@@ -101,18 +100,14 @@ def _one_side(joint: str, side: Side, signal: np.ndarray | None, motion: Motion)
     if high - low < MOVES_DEG[joint]:
         return []
     times = frame_times(motion)
-    there, back = (repetitions(way * away, motion.fps, smallest=MOVES_DEG[joint]) for way in (1, -1))
-    if len(there.peaks) or len(back.peaks):
-        # Of a movement that the clip cuts at its turning points one of the two shows an excursion less.
-        found = there if len(there.peaks) else back
+    found, count = both_ways(away, motion.fps, smallest=MOVES_DEG[joint])
+    if count:
         start_s, end_s = times[found.start], times[found.end]
         ends = (np.median(signal[found.valleys]), np.median(signal[found.peaks]))
-        count = max(len(there.peaks), len(back.peaks))
         facts = [_angle(joint, side, ends, start_s, end_s)]
         facts.append(new_fact("repetition", joint, side, count, "times", start_s, end_s))
-        period_s = there.period_s or back.period_s
-        if count >= 2 and period_s is not None:
-            facts.append(new_fact("period", joint, side, period_s, "s", start_s, end_s))
+        if count > 1 and found.period_s is not None:
+            facts.append(new_fact("period", joint, side, found.period_s, "s", start_s, end_s))
         return facts
     first, last = sorted((int(np.nanargmin(np.abs(away - low))), int(np.nanargmin(np.abs(away - high)))))
     return [_angle(joint, side, (signal[first], signal[last]), times[first], times[last])]

@@ -9,6 +9,7 @@ from posellm_assets.motion.motion import runs
 SMOOTHING_S = 0.1
 REGULAR = 0.4  # autocorrelation from which a movement counts as periodic
 SHORTEST_RUN_S = 0.5
+SHORTEST_PERIOD_S = 0.35
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,32 @@ def _autocorrelation(signal: np.ndarray, lag: int) -> float:
     if np.ptp(early) == 0 or np.ptp(late) == 0:
         return 0.0
     return float(np.corrcoef(early, late)[0, 1])
+
+
+def both_ways(signal: np.ndarray, fps: float, smallest: float) -> tuple[Repetitions, int]:
+    """The excursions of a signal, those to its other side where it has only such, and how many there are.
+
+    Where a movement is cut at its turning points one of the two sides shows an excursion less.
+    """
+    there, back = (repetitions(way * signal, fps, smallest) for way in (1, -1))
+    found = there if len(there.peaks) else back
+    return found, max(len(found.peaks), len(back.peaks) if len(back.peaks) == len(there.peaks) + 1 else 0)
+
+
+def self_similarity(signal: np.ndarray, fps: float) -> float:
+    """How like itself a signal (T,) without gaps is one repetition later: the top of its autocorrelation, 0 to 1.
+
+    Looked for between a third of a second and 0.6 of the signal's length; 0 where there is no peak.
+    """
+    from scipy.signal import find_peaks
+
+    centred = signal - signal.mean()
+    correlation = np.correlate(centred, centred, "full")[len(signal) - 1 :] / np.arange(len(signal), 0, -1)
+    if correlation[0] <= 0:
+        return 0.0
+    first, last = round(SHORTEST_PERIOD_S * fps), round(0.6 * len(signal))
+    peaks = [peak for peak in find_peaks(correlation)[0] if first <= peak <= last]
+    return float(np.clip(max((correlation[peak] for peak in peaks), default=0.0) / correlation[0], 0, 1))
 
 
 def finite_runs(signal: np.ndarray) -> list[tuple[int, int]]:

@@ -13,6 +13,8 @@ PAIRED = ("knee", "hip", "elbow", "shoulder", "side")
 NEUTRAL_DEG = {"knee": 180.0, "hip": 180.0, "elbow": 180.0, "shoulder": 0.0, "trunk": 0.0, "waist": 0.0, "side": 0.0}
 # Smallest range that counts as movement, in degrees: above the noise of monocular landmarks.
 MOVES_DEG = {"knee": 25.0, "hip": 25.0, "elbow": 35.0, "shoulder": 30.0, "trunk": 20.0, "waist": 35.0, "side": 20.0}
+# The usual range of motion of a healthy adult in degrees, rounded; to rank movements of different joints.
+FULL_DEG = {"knee": 140.0, "hip": 120.0, "elbow": 150.0, "shoulder": 180.0, "trunk": 90.0, "waist": 60.0, "side": 40.0}
 SEEN_SHARE = 0.5
 """Share of the frames from which on a joint counts as seen."""
 SIDEWAYS_SHARE = 0.7  # of the whole lean that must be to a side

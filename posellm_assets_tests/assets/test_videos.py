@@ -12,7 +12,7 @@ from posellm_assets.defs.motion import MOTION_TOKENS
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.poses import has_poses
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs
-from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Refused, Tools, VideoAsset, video_assets
+from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, ShowsTooLittle, Tools, VideoAsset, video_assets
 from posellm_assets.files import write_bytes, write_json
 from posellm_assets.lake import Lake
 from posellm_assets.poses.models import ModelUnavailable
@@ -101,7 +101,7 @@ def test_a_clip_that_is_refused_for_what_it_shows_is_no_fault_of_the_run(
     instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(f"{__name__}.BROKEN", "gym.none.00000009")
-    short = replace(MOTION, work=lambda tools, keys: ((key, Refused("0.70 s, of 0.8 s")) for key in keys[:1]))
+    short = replace(MOTION, work=lambda tools, keys: ((key, ShowsTooLittle("0.70 s, of 0.8 s")) for key in keys[:1]))
     result = materialize(instance, tmp_path, RANGE, assets=[POSES])
     assert result.success
     assert made(instance, "poses") == set(KEYS)

@@ -6,6 +6,7 @@ The camera is taken to be level, so that heights are heights. Points are read at
 import numpy as np
 
 from posellm_assets.motion.from_poses import savitzky_golay_at
+from posellm_assets.poses.breaks import breaks_s
 from posellm_assets.poses.landmarks import (
     ANKLES,
     EARS,
@@ -23,8 +24,6 @@ from posellm_assets.poses.poses import SubjectPoses
 SIDES = ("left", "right")
 SMOOTHING_FRAMES = 7
 STRETCHED = 95  # percentile: a limb's length is seen when it lies across the view
-JUMP = 1.25  # of the trunk's length in the picture, from one frame to the next
-MOVED = 0.6  # of the trunk's length, from one frame to the next
 SHORTEST_SHOT_S = 1.0
 VISIBLE = 0.5
 KNEELING_DEG = 130.0  # knees bent further than this are on the floor: the body's line then ends at them
@@ -55,18 +54,9 @@ SIGNALS = (
 
 
 def shots(subject: SubjectPoses) -> list[np.ndarray]:
-    """The frames (N,) of each shot in which somebody is seen: a cut or a jump of the zoom begins another.
-
-    Lengths in pixels can only be compared within a shot. Told by the body alone: its trunk changes its length, or its
-    place by the trunk's length, faster than anybody moves.
-    """
+    """The frames (N,) of each shot in which somebody is seen: lengths in pixels can only be compared within one."""
     frames = np.flatnonzero(subject.seen)
-    points = subject.pixels[frames].astype(np.float64)
-    hips, shoulders = points[:, HIPS].mean(1), points[:, SHOULDERS].mean(1)
-    trunk = np.maximum(np.linalg.norm(shoulders - hips, axis=1), 1e-9)
-    grown = np.abs(np.diff(np.log(trunk))) > np.log(JUMP)
-    moved = np.linalg.norm(np.diff(hips, axis=0), axis=1) > MOVED * trunk[:-1]
-    return np.split(frames, np.flatnonzero(grown | moved) + 1)
+    return np.split(frames, np.searchsorted(subject.time_s[frames], breaks_s(subject)))
 
 
 def signals_of(subject: SubjectPoses, wanted_s: np.ndarray) -> Signals:

@@ -1,4 +1,4 @@
-"""Where to look in a long video: hits, their sound, cuts, windows, repetitions."""
+"""Where to look in a long video: hits, their sound, shots, windows."""
 
 from dataclasses import replace
 from fractions import Fraction
@@ -10,14 +10,12 @@ import pytest
 
 from posellm_assets.actions.moments.config import HitConfig, WindowConfig
 from posellm_assets.actions.moments.hits import Activity, Hit, activity, find_hits, without_neighbours
-from posellm_assets.actions.moments.repetitions import count
 from posellm_assets.actions.moments.shots import motions_of_shots
 from posellm_assets.actions.moments.sound import onsets
 from posellm_assets.actions.moments.windows import merged, window_spans
 from posellm_assets.footage.video import UnreadableVideo
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets_tests.unit.actions.rendered import cycles, seen, takes, write_grey_video
-from posellm_assets_tests.unit.texts.athletes import MOVEMENTS, athlete
 
 FPS = 20.0
 
@@ -107,17 +105,3 @@ def test_a_moment_of_doubt_does_not_end_an_action_but_another_action_does() -> N
     assert stretches[0].confidence == pytest.approx((0.9 + 0.5 + 0.8) / 3)
     doubtful = merged(spans, [{"squat": 0.5, "lunge": 0.5}] * 7, config)
     assert doubtful == [] and merged([], [], config) == []
-
-
-@pytest.mark.parametrize("name", MOVEMENTS)
-@pytest.mark.parametrize("times", [3, 8])
-def test_repetitions_are_counted_whatever_moves(name: str, times: int) -> None:
-    move, depth = MOVEMENTS[name]
-    found = count(move(times * 1.4, 1.4, depth, noise_m=0.005))
-    assert abs(found.repetitions - times) <= 1
-    assert found.period_s == pytest.approx(1.4, abs=0.15)
-
-
-def test_somebody_who_stands_repeats_nothing() -> None:
-    found = count(athlete(6.0, noise_m=0.005))
-    assert (found.repetitions, found.period_s) == (0, None)

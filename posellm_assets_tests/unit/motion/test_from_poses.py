@@ -6,6 +6,7 @@ from scipy.signal import savgol_filter
 
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import REFERENCE_SIZE_M, UNKNOWN, motion_from_poses, savitzky_golay_at
+from posellm_assets.motion.motion import TooLittleSeen
 from posellm_assets.motion.representation import heading, turn
 from posellm_assets.motion.skeletons import BODY, BODY_LANDMARKS
 from posellm_assets.poses.poses import SubjectPoses
@@ -119,9 +120,35 @@ def test_frames_that_the_camera_dropped_are_a_gap_too():
 def test_frames_that_cut_the_legs_off_count_as_unseen():
     subject = filmed(wave(120))
     subject.visibility[60:90, 25:] = 0.1
+    subject.landmarks[60:90, 25:, 1] = 1.2
     motion = motion_from_poses(subject, CONFIG)
     times = np.arange(len(motion)) / 20
     np.testing.assert_array_equal(motion.known, (times <= 59 / 30 + 1e-6) | (times >= 3.0 - 1e-6))
+
+
+def test_legs_hidden_within_the_picture_are_kept_as_guesses():
+    subject = filmed(wave(60))
+    subject.visibility[:, 25:] = 0.1
+    subject.landmarks[:, 25:, :2] = 0.5
+    motion = motion_from_poses(subject, CONFIG)
+    legs = [BODY.index(f"{side}_{joint}") for side in ("left", "right") for joint in ("knee", "ankle", "toe")]
+    assert motion.known.all()
+    assert sorted(np.flatnonzero(motion.guessed.all(axis=0))) == sorted(legs)
+    assert not np.delete(motion.guessed, legs, axis=1).any()
+
+
+def test_where_the_landmarks_jump_as_no_body_does_nothing_moves():
+    joints = standing(90)
+    joints[45:, :, 0] += 0.8
+    subject = filmed(joints)
+    subject.landmarks[45:, :, 0] += 0.8
+    assert [len(segment) for segment in motion_from_poses(subject, CONFIG).segments(0.5)] == [29, 30]
+
+
+def test_a_stretch_that_is_too_short_is_told_with_the_setting_that_takes_it():
+    with pytest.raises(TooLittleSeen, match=r"is 0\.70 s, of 0\.8 s .* or set motion\.min_segment_s to 0\.7$"):
+        motion_from_poses(filmed(standing(21)), CONFIG)
+    assert len(motion_from_poses(filmed(standing(21)), CONFIG.model_copy(update={"min_segment_s": 0.7}))) == 14
 
 
 def test_from_the_side_the_hidden_half_does_not_matter():

@@ -21,11 +21,13 @@ def with_gap(motion, start, stop):
 def test_a_motion_file_gives_back_what_was_written_gaps_and_all(tmp_path):
     motion = with_gap(moving_person(60), 20, 30)
     motion.filled[5:7] = True
-    written = Motion(motion.joints, 20.0, BODY, motion.filled, ("scale",), 1.25, {"settings": {"gap_s": 0.2}})
+    guessed = np.random.default_rng(0).random(motion.joints.shape[:2]) < 0.3
+    written = Motion(motion.joints, 20.0, BODY, motion.filled, ("scale",), 1.25, {"settings": {"gap_s": 0.2}}, guessed)
     written.write(tmp_path / "a.parquet")
     read = Motion.read(tmp_path / "a.parquet")
     np.testing.assert_array_equal(read.joints, written.joints)
     np.testing.assert_array_equal(read.filled, written.filled)
+    np.testing.assert_array_equal(read.guessed, guessed)
     assert (read.fps, read.skeleton, read.unknown) == (20.0, BODY, ("scale",))
     assert (read.start_s, read.parameters) == (1.25, {"settings": {"gap_s": 0.2}})
 
@@ -59,7 +61,7 @@ def test_parquet_that_is_no_motion_is_refused(tmp_path):
 def test_a_file_of_another_schema_version_is_refused(tmp_path):
     moving_person(5).write(tmp_path / "a.parquet")
     table = pq.read_table(tmp_path / "a.parquet")
-    about = table.schema.metadata[b"posellm_motion"].replace(b'"schema_version": 1', b'"schema_version": 99')
+    about = table.schema.metadata[b"posellm_motion"].replace(b'"schema_version": 2', b'"schema_version": 99')
     pq.write_table(table.replace_schema_metadata({"posellm_motion": about}), tmp_path / "a.parquet")
     with pytest.raises(UnreadableMotion, match="version 99"):
         Motion.read(tmp_path / "a.parquet")

@@ -141,7 +141,7 @@ def test_each_stretch_of_a_clip_is_told_its_own_facts_and_the_names_are_told_of_
     squats = squat(6.0, 2.0, 90.0)
     gap, stillness = np.full((20, *squats.joints.shape[1:]), np.nan), np.repeat(squats.joints[:1], 100, axis=0)
     joints = np.concatenate([squats.joints, gap, stillness]).astype(np.float32)
-    clip = replace(squats, joints=joints, filled=np.zeros(len(joints), bool))
+    clip = replace(squats, joints=joints, filled=np.zeros(len(joints), bool), guessed=np.zeros(joints.shape[:2], bool))
     for label in ("squats", None):
         captions = caption(motion=clip, label=label, user=["Set one."]).texts
         moving, still = ({text.text for text in captions if text.tells_of(*span)} for span in ((0.0, 6.0), (7.0, 12.0)))

@@ -156,7 +156,7 @@ def test_a_skeleton_that_lacks_joints_gives_the_relations_of_the_others():
         shoulders=(at("left_shoulder"), at("right_shoulder")),
         feet=(at("left_ankle"), at("right_ankle")),
     )
-    facts = told(replace(motion, joints=motion.joints[:, keep], skeleton=headless))
+    facts = told(replace(motion, joints=motion.joints[:, keep], guessed=motion.guessed[:, keep], skeleton=headless))
     assert set(facts) == {("wrist_above_shoulder", "both")}
 
 

@@ -1,0 +1,56 @@
+"""How often an exercise is repeated, whatever moves in it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from posellm_assets.motion.motion import Motion
+from posellm_assets.texts.repetition import both_ways, self_similarity
+from posellm_assets.texts.signals import FULL_DEG, PAIRED, angle_signals
+
+_SMALLEST_DEG = 12.0  # of a range under this the landmarks' error makes as much
+# How a joint that moves irregularly counts against one that moves in time, for the same share of its range.
+_IRREGULAR = 0.25
+_IN_TURN = -0.3  # correlation of left and right under which they take turns
+
+
+@dataclass(frozen=True)
+class Count:
+    """Repetitions and their usual period; `period_s` is None where the movement is not periodic."""
+
+    repetitions: int
+    period_s: float | None
+
+
+def count(motion: Motion) -> Count:
+    """Repetitions in a motion without gaps.
+
+    Counted on the joint that goes through most of its range most regularly: legs that rise in turn count one each time.
+    """
+    best, score = Count(0, None), 0.0
+    signals = angle_signals(motion)
+    for joint, sides in _joints(signals):
+        ranges = [float(np.ptp(np.nanpercentile(signal, (3, 97)))) for signal in sides]
+        if max(ranges) < _SMALLEST_DEG:
+            continue
+        signal, range_deg = sides[int(np.argmax(ranges))], max(ranges)
+        worth = range_deg / FULL_DEG[joint] * (_IRREGULAR + self_similarity(signal, motion.fps))
+        if worth <= score:
+            continue
+        found, times = both_ways(signal, motion.fps, range_deg / 2)
+        period_s = found.period_s
+        if len(sides) == 2 and min(ranges) > max(ranges) / 2 and np.corrcoef(*sides)[0, 1] < _IN_TURN:
+            times = sum(both_ways(one, motion.fps, range_deg / 2)[1] for one in sides)
+            period_s = period_s / 2 if period_s else None
+        best, score = Count(times, period_s), worth
+    return best
+
+
+def _joints(signals: dict[tuple[str, str | None], np.ndarray]) -> Iterator[tuple[str, list[np.ndarray]]]:
+    """Each joint with the angles of the sides that were seen."""
+    for joint in FULL_DEG:
+        sides = ("left", "right") if joint in PAIRED else (None,)
+        seen = [signals[joint, side] for side in sides if (joint, side) in signals]
+        if seen:
+            yield joint, seen
