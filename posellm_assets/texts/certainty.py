@@ -6,7 +6,7 @@ Captions tell what is sure and nothing else; a description tells the same, and i
 from collections.abc import Iterable, Sequence
 
 from posellm_assets.motion.motion import Motion
-from posellm_assets.texts.fact import Fact
+from posellm_assets.texts.fact import Fact, Side
 from posellm_assets.texts.relations import known_relations, relation_seen
 from posellm_assets.texts.signals import MOVES_DEG, angle_seen, seen_share
 
@@ -43,7 +43,7 @@ def judged_relation(fact: Fact, motion: Motion) -> Fact:
         if (one.joint, one.kind, one.other) == (fact.joint, fact.kind, fact.other)
     )
     beyond = abs(fact.value - relation.threshold) / _RELATION_MARGIN
-    sides = ("left", "right") if fact.side == "both" and relation.sides == "each" else (fact.side,)
+    sides: tuple[Side, ...] = ("left", "right") if fact.side == "both" and relation.sides == "each" else (fact.side,)
     return _with(fact, min(beyond, *(relation_seen(relation, motion, side) for side in sides)))
 
 
@@ -53,8 +53,9 @@ def judged_speed(fact: Fact, motion: Motion) -> Fact:
 
 
 def _of_movement(fact: Fact, group: Sequence[Fact], others: Sequence[float], motion: Motion) -> float:
-    joint, sides = fact.joint, ("left", "right") if fact.side == "both" else (fact.side,)
-    seen = min(angle_seen(motion, joint, side) for side in sides)  # type: ignore[arg-type]
+    joint = fact.joint
+    sides: tuple[Side, ...] = ("left", "right") if fact.side == "both" else (fact.side,)
+    seen = min(angle_seen(motion, joint, side) for side in sides)
     ranges = [abs(one.value - one.to_value) for one in group if one.to_value is not None]
     certainty = min(seen, min(ranges) / MOVES_DEG[joint] - 1)
     if fact.kind in ("repetition", "period") and fact.value > 1:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from posellm_assets.motion.motion import Motion
+from posellm_assets.texts.fact import Side
 from posellm_assets.texts.repetition import both_ways, self_similarity
 from posellm_assets.texts.signals import FULL_DEG, PAIRED, angle_signals
 
@@ -40,17 +41,17 @@ def count(motion: Motion) -> Count:
             continue
         found, times = both_ways(signal, motion.fps, range_deg / 2)
         period_s = found.period_s
-        if len(sides) == 2 and min(ranges) > max(ranges) / 2 and np.corrcoef(*sides)[0, 1] < _IN_TURN:
+        if len(sides) == 2 and min(ranges) > max(ranges) / 2 and np.corrcoef(sides)[0, 1] < _IN_TURN:
             times = sum(both_ways(one, motion.fps, range_deg / 2)[1] for one in sides)
             period_s = period_s / 2 if period_s else None
         best, score = Count(times, period_s), worth
     return best
 
 
-def _joints(signals: dict[tuple[str, str | None], np.ndarray]) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _joints(signals: dict[tuple[str, Side], np.ndarray]) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Each joint with the angles of the sides that were seen."""
     for joint in FULL_DEG:
-        sides = ("left", "right") if joint in PAIRED else (None,)
+        sides: tuple[Side, ...] = ("left", "right") if joint in PAIRED else (None,)
         seen = [signals[joint, side] for side in sides if (joint, side) in signals]
         if seen:
             yield joint, seen

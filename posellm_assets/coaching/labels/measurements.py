@@ -75,9 +75,9 @@ class MeasuredClip:
             if joint in ("knee", "hip", "elbow", "trunk"):
                 found[f"{joint}_angle", side or "both"] = values
         for joint in ("knee", "hip", "elbow"):
-            seen = [values for side in SIDES if (values := found.get((f"{joint}_angle", side))) is not None]
+            seen = [found[f"{joint}_angle", side] for side in SIDES if (f"{joint}_angle", side) in found]
             if seen:
-                found[f"{joint}_angle", "both"] = sum(seen) / len(seen)
+                found[f"{joint}_angle", "both"] = np.mean(seen, axis=0)
         in_picture = signals_of(self.subject, self.time_s)
         return found | {name: np.where(self.motion.known, values, np.nan) for name, values in in_picture.items()}
 
