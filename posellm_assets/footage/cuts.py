@@ -7,10 +7,12 @@ import numpy as np
 from posellm_assets.footage.video import Frame
 
 _GRID = (18, 32)
-# A picture is another one where its brightness differs by this much of 255 on average, and by so many times as much as
-# the pictures before it did: panning and running differ all the time, and begin within several pictures.
+# A picture is another one where its brightness differs by this much of 255 on average, by so many times as much as the
+# pictures before it did, and as the last of them: panning and running differ all the time, and a pan or a fade begins
+# within several pictures.
 _LEAST_CHANGE = 12.0
 _SUDDEN = 4.0
+_AT_ONCE = 2.0
 _BEFORE_FRAMES = 12
 
 
@@ -18,7 +20,7 @@ class CutFinder:
     """Takes the frames of one video in their order; no later one is needed, so that it serves a camera too."""
 
     def __init__(self) -> None:
-        self._shot = 0
+        self._shot, self._latest = 0, 0.0
         self._picture: np.ndarray | None = None
         self._changes: deque[float] = deque(maxlen=_BEFORE_FRAMES)
 
@@ -31,10 +33,10 @@ class CutFinder:
             return False
         change = float(np.abs(picture - before).mean())
         usual = float(np.median(self._changes)) if self._changes else 0.0
-        latest = self._changes[-1] if self._changes else 0.0
-        found = change >= max(_LEAST_CHANGE, _SUDDEN * usual, _SUDDEN / 2 * latest) or frame.shot != self._shot
-        self._shot = frame.shot
-        if not found:  # what came before a cut says nothing of how much the shot behind it moves
+        least = max(_LEAST_CHANGE, _SUDDEN * usual, _AT_ONCE * self._latest)
+        found = change >= least or frame.shot != self._shot
+        self._shot, self._latest = frame.shot, change
+        if not found:  # a cut says nothing of how much the shot behind it moves
             self._changes.append(change)
         return found
 

@@ -15,7 +15,7 @@ from posellm_assets.motion.representation import heading, turn
 from posellm_assets.motion.skeletons import BODY, BODY_LANDMARKS
 from posellm_assets.poses.breaks import breaks_s
 from posellm_assets.poses.poses import SubjectPoses
-from posellm_assets.poses.quality import how_to_film, in_view
+from posellm_assets.poses.quality import how_to_film, in_view, made_out
 
 # What one camera cannot see. The pelvis stays over the origin, the lowest joint on the floor (so a jump shows in the
 # legs only), the body gets a reference size, the first frame faces +z, and the camera is taken to be level.
@@ -63,7 +63,7 @@ def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
         fps=config.fps,
         skeleton=BODY,
         filled=known & _in_gap(observed_s, wanted_s, frame_s),
-        guessed=_guessed(observed_s, subject.visibility[seen], wanted_s, config.min_visibility),
+        guessed=_guessed(observed_s, made_out(subject, config.min_visibility)[seen], wanted_s),
         unknown=UNKNOWN,
         start_s=start_s,
         parameters={"settings": config.model_dump(), "scale": scale, "turned_rad": -float(first_heading)},
@@ -78,9 +78,9 @@ def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
     return motion
 
 
-def _guessed(observed_s: np.ndarray, visibility: np.ndarray, wanted_s: np.ndarray, min_visibility: float) -> np.ndarray:
-    """(M, J) bool: the joints of BODY that are hidden in the frame nearest to each wanted time; visibility (T, 33)."""
-    seen = np.stack([visibility[:, list(points)].mean(axis=1) for points in BODY_LANDMARKS], axis=1) >= min_visibility
+def _guessed(observed_s: np.ndarray, made_out: np.ndarray, wanted_s: np.ndarray) -> np.ndarray:
+    """(M, J) bool: the joints of BODY that are hidden in the frame nearest to each wanted time; made_out (T, 33)."""
+    seen = np.stack([made_out[:, list(points)].mean(axis=1) for points in BODY_LANDMARKS], axis=1) >= 0.5
     return ~seen[np.searchsorted((observed_s[1:] + observed_s[:-1]) / 2, wanted_s)]
 
 

@@ -130,6 +130,12 @@ def _coverage(seen: np.ndarray, config: PoseConfig) -> Check:
     )
 
 
+def made_out(poses: SubjectPoses, min_visibility: float = VISIBLE) -> np.ndarray:
+    """(T, 33) bool: the landmarks that are seen, not guessed: visible, and inside the picture."""
+    inside = ((poses.landmarks[..., :2] >= 0) & (poses.landmarks[..., :2] <= 1)).all(axis=-1)
+    return np.asarray((poses.visibility >= min_visibility) & inside)
+
+
 def in_view(landmarks: np.ndarray, visibility: np.ndarray, min_visibility: float = VISIBLE) -> np.ndarray:
     """(T,) bool: whether a person's body is in the picture, of landmarks (T, 33, 3) and visibility (T, 33).
 
@@ -173,10 +179,7 @@ def how_to_film(poses: SubjectPoses, frames: np.ndarray) -> str:
 
 
 def _hidden(poses: SubjectPoses, _: PoseConfig) -> Check:
-    shares = {
-        name: float((poses.visibility[poses.seen][:, pair].max(axis=1) >= VISIBLE).mean())
-        for name, pair in _LIMBS.items()
-    }
+    shares = {name: float(made_out(poses)[poses.seen][:, pair].any(axis=1).mean()) for name, pair in _LIMBS.items()}
     hidden = [name for name, share in shares.items() if share < _HIDDEN]
     value = min(shares.values())
     return _check(
@@ -245,7 +248,7 @@ def bone_variation(poses: SubjectPoses) -> float:
     """How much the limbs change their length (median over limbs; robust, relative) where both ends are seen."""
     start, end = np.array(lm.LIMBS).T
     lengths = np.linalg.norm(poses.world[poses.seen][:, start] - poses.world[poses.seen][:, end], axis=-1)
-    seen = (poses.visibility[poses.seen] >= VISIBLE).astype(bool)
+    seen = made_out(poses)[poses.seen]
     lengths = np.where(seen[:, start] & seen[:, end], lengths, np.nan)
     lengths = lengths[:, np.isfinite(lengths).sum(axis=0) >= 2]
     if not lengths.size:

@@ -13,6 +13,7 @@ from posellm_assets.texts.signals import MOVES_DEG, angle_seen, seen_share
 SURE = 0.5
 """Certainty from which on a fact is told."""
 _UNCONFIRMED = 0.4  # of a count that no other movement shares and that comes at no regular pace
+_MOST_TWIST_DEG = 75.0  # of shoulders against hips: more is depth that was guessed wrong, as is often what comes once
 _RELATION_MARGIN = 0.06  # body lengths beyond the threshold from which on a relation is sure: the error of a landmark
 
 
@@ -31,7 +32,8 @@ def judged_movements(groups: Sequence[list[Fact]], motion: Motion) -> list[list[
     judged = []
     for place, group in enumerate(groups):
         others = [count for other, found in enumerate(counts) if other != place for count in found]
-        judged.append([_with(fact, _of_movement(fact, group, others, motion)) for fact in group])
+        certainty = _of_movement(group, others, motion)
+        judged.append([_with(fact, certainty) for fact in group])
     return judged
 
 
@@ -52,17 +54,24 @@ def judged_speed(fact: Fact, motion: Motion) -> Fact:
     return _with(fact, seen_share(motion, f"{fact.side}_{fact.joint}"))
 
 
-def _of_movement(fact: Fact, group: Sequence[Fact], others: Sequence[float], motion: Motion) -> float:
-    joint = fact.joint
-    sides: tuple[Side, ...] = ("left", "right") if fact.side == "both" else (fact.side,)
+def _of_movement(group: Sequence[Fact], others: Sequence[float], motion: Motion) -> float:
+    """How sure a movement is, where other movements have the counts `others`."""
+    joint, sides = group[0].joint, {side for fact in group for side in _sides(fact)}
     seen = min(angle_seen(motion, joint, side) for side in sides)
-    ranges = [abs(one.value - one.to_value) for one in group if one.to_value is not None]
+    ranges = [abs(fact.value - fact.to_value) for fact in group if fact.to_value is not None]
     certainty = min(seen, min(ranges) / MOVES_DEG[joint] - 1)
-    if fact.kind in ("repetition", "period") and fact.value > 1:
-        is_regular = any(one.kind == "period" and one.side == fact.side for one in group)
-        is_shared = any(abs(fact.value - other) <= 1 for other in others)
-        certainty = certainty if is_regular or is_shared else min(certainty, _UNCONFIRMED)
+    counts = [fact.value for fact in group if fact.kind == "repetition"]
+    is_regular = any(fact.kind == "period" for fact in group)
+    is_shared = any(abs(count - other) <= 1 for count in counts for other in others)
+    if max(counts, default=0) > 1 and not (is_regular or is_shared):
+        certainty = min(certainty, _UNCONFIRMED)
+    if joint == "waist" and (max(ranges) > _MOST_TWIST_DEG or not counts):
+        certainty = min(certainty, _UNCONFIRMED)
     return certainty
+
+
+def _sides(fact: Fact) -> tuple[Side, ...]:
+    return ("left", "right") if fact.side == "both" else (fact.side,)
 
 
 def _with(fact: Fact, certainty: float) -> Fact:

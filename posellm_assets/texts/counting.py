@@ -1,19 +1,22 @@
 """How often an exercise is repeated, whatever moves in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from posellm_assets.motion.motion import Motion
 from posellm_assets.texts.fact import Side
-from posellm_assets.texts.repetition import both_ways, self_similarity
-from posellm_assets.texts.signals import FULL_DEG, PAIRED, angle_signals
+from posellm_assets.texts.repetition import both_ways, repetitions, self_similarity
+from posellm_assets.texts.signals import FULL_DEG, NEUTRAL_DEG, PAIRED, angle_signals
 
 _SMALLEST_DEG = 12.0  # of a range under this the landmarks' error makes as much
 # How a joint that moves irregularly counts against one that moves in time, for the same share of its range.
 _IRREGULAR = 0.25
-_IN_TURN = -0.3  # correlation of left and right under which they take turns
+_IN_TURN = -0.3  # correlation of left and right over which they take no turns
+# How much two postures that mirror each other may differ, mirrored, against as they are.
+_MIRRORED = 0.25
+Signals = Mapping[tuple[str, Side], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -41,14 +44,34 @@ def count(motion: Motion) -> Count:
             continue
         found, times = both_ways(signal, motion.fps, range_deg / 2)
         period_s = found.period_s
-        if len(sides) == 2 and min(ranges) > max(ranges) / 2 and np.corrcoef(sides)[0, 1] < _IN_TURN:
+        if len(sides) == 2 and min(ranges) > max(ranges) / 2 and _take_turns(joint, signals, motion.fps, range_deg / 2):
             times = sum(both_ways(one, motion.fps, range_deg / 2)[1] for one in sides)
             period_s = period_s / 2 if period_s else None
         best, score = Count(times, period_s), worth
     return best
 
 
-def _joints(signals: dict[tuple[str, Side], np.ndarray]) -> Iterator[tuple[str, list[np.ndarray]]]:
+def _take_turns(joint: str, signals: Signals, fps: float, smallest: float) -> bool:
+    """Whether left and right do the same by turns: each has its posture at the other's turning points, mirrored.
+
+    Else the two are halves of one repetition, as of a lunge from which the rear knee is raised.
+    """
+    left, right = signals[joint, "left"], signals[joint, "right"]
+    if np.corrcoef(left, right)[0, 1] > _IN_TURN:
+        return False
+    away = [repetitions(np.abs(one - NEUTRAL_DEG[joint]), fps, smallest).peaks for one in (left, right)]
+    if not all(map(len, away)):
+        return False
+    pairs = [
+        (signals[name, "left"], signals[name, "right"])
+        for name in ("hip", "knee", "shoulder", "elbow")
+        if (name, "left") in signals and (name, "right") in signals
+    ]
+    at_left, at_right = (np.array([[np.median(one[peaks]) for one in pair] for pair in pairs]) for peaks in away)
+    return bool(np.abs(at_left - at_right[:, ::-1]).mean() < _MIRRORED * np.abs(at_left - at_right).mean())
+
+
+def _joints(signals: Signals) -> Iterator[tuple[str, list[np.ndarray]]]:
     """Each joint with the angles of the sides that were seen."""
     for joint in FULL_DEG:
         sides: tuple[Side, ...] = ("left", "right") if joint in PAIRED else (None,)

@@ -26,6 +26,8 @@ from posellm_assets.texts.signals import (
 )
 
 SHORTEST_S = 1.0  # of a shorter stretch nothing is measured
+BACK_SHARE = 0.65  # of its range that a single movement must come back
+ONCE_PERCENTILES = (10, 90)
 MOVES_SPEED = 0.25  # body lengths per second
 STILL_SPEED = 0.12  # body lengths per second, over a whole second
 STILL_S = 2.0
@@ -82,7 +84,7 @@ def _movement(joint: str, signals: dict[tuple[str, Side], np.ndarray], motion: M
             kind="alternation", joint=joint, side="both", value=round(correlation, 2), unit="correlation",
             start_s=start_s, end_s=end_s,
         )  # fmt: skip
-        return [[*sides["left"], *sides["right"], turns]]
+        return [[*_outwards(sides["left"]), *_outwards(sides["right"]), turns]]
     return _groups(sides["left"], sides["right"])
 
 
@@ -101,6 +103,8 @@ def _one_side(joint: str, side: Side, signal: np.ndarray | None, motion: Motion)
         return []
     times = frame_times(motion)
     found, count = both_ways(away, motion.fps, smallest=MOVES_DEG[joint])
+    if count == 1:  # there and back again, and not a part of the way
+        found, count = both_ways(away, motion.fps, smallest=max(MOVES_DEG[joint], BACK_SHARE * (high - low)))
     if count:
         start_s, end_s = times[found.start], times[found.end]
         ends = (np.median(signal[found.valleys]), np.median(signal[found.peaks]))
@@ -109,8 +113,19 @@ def _one_side(joint: str, side: Side, signal: np.ndarray | None, motion: Motion)
         if count > 1 and found.period_s is not None:
             facts.append(new_fact("period", joint, side, found.period_s, "s", start_s, end_s))
         return facts
+    # What is passed through in a moment, as where somebody comes into view, is no posture that a movement goes to.
+    low, high = np.nanpercentile(away, ONCE_PERCENTILES)
+    if high - low < MOVES_DEG[joint]:
+        return []
     first, last = sorted((int(np.nanargmin(np.abs(away - low))), int(np.nanargmin(np.abs(away - high)))))
     return [_angle(joint, side, (signal[first], signal[last]), times[first], times[last])]
+
+
+def _outwards(facts: list[Fact]) -> list[Fact]:
+    """The facts of a repeated movement, told from near the neutral posture outwards, wherever the clip begins."""
+    angle, neutral = facts[0], NEUTRAL_DEG[facts[0].joint]
+    near, far = sorted((angle.value, angle.to_value or 0.0), key=lambda value: abs(value - neutral))
+    return [angle.model_copy(update={"value": near, "to_value": far}), *facts[1:]]
 
 
 def _angle(joint: str, side: Side, values: tuple[float, float], start_s: float, end_s: float) -> Fact:
