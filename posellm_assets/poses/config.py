@@ -32,14 +32,15 @@ class PoseConfig(Record):
         default=30, ge=0, description="Frames by which a piece starts early, so that tracking has settled at the seam."
     )
     min_coverage: float = Field(
-        default=0.5, ge=0, le=1, description="Gate: the share of frames in which the subject must be seen."
+        default=0.3, ge=0, le=1, description="Gate: the share of frames in which the subject must be seen."
     )
     min_body_in_view: float = Field(
-        default=0.6,
+        default=0.3,
         ge=0,
         le=1,
         description="Gate: of the frames with the subject, the share with the body from shoulders to knees in the "
-        "picture. Limbs that the body itself hides are left out of what is measured, and keep no clip out.",
+        "picture and an arm or a leg made out. What is hidden is left out of what is measured, and keeps no "
+        "clip out.",
     )
     max_bone_variation: float = Field(
         default=0.2,

@@ -80,10 +80,12 @@ def test_the_last_repetition_counts_when_the_session_ends_and_none_counts_twice(
 def test_a_repetition_that_ends_out_of_view_is_not_counted() -> None:
     clip = measured("squat", (CLEAN, CLEAN, CLEAN))
     whole = repetitions_of(clip, rules_of("squat"))  # type: ignore[arg-type]
-    world = clip.subject.world.copy()
+    landmarks, world = clip.subject.landmarks.copy(), clip.subject.world.copy()
+    landmarks[clip.subject.time_s > whole[2].peak_s + 0.3] = np.nan
     world[clip.subject.time_s > whole[2].peak_s + 0.3] = np.nan
     rules = LiveRules("squat", None, MotionConfig())
-    assert [one.number for _, one in lived(replace(clip, subject=replace(clip.subject, world=world)), rules)] == [1, 2]
+    leaves = replace(clip, subject=replace(clip.subject, landmarks=landmarks, world=world))
+    assert [one.number for _, one in lived(leaves, rules)] == [1, 2]
 
 
 def test_a_fidget_before_the_exercise_is_no_repetition() -> None:

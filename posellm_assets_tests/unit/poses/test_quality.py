@@ -40,11 +40,11 @@ def test_a_clean_walk_passes_everything() -> None:
 
 def test_an_empty_stretch_blocks_with_the_share_in_the_reason() -> None:
     path = standing(100, 600)
-    path[:70] = np.nan
+    path[:80] = np.nan
     quality = assess(subject_of(path), CONFIG)
     assert not quality.passed
-    assert verdict(quality, "person_coverage").value == pytest.approx(0.3)
-    assert "No person in view in 70% of 100 frames" in quality.reason
+    assert verdict(quality, "person_coverage").value == pytest.approx(0.2)
+    assert "No person in view in 80% of 100 frames" in quality.reason
 
 
 def test_a_clip_without_anybody_gives_all_verdicts_and_fails() -> None:
