@@ -35,12 +35,11 @@ class PoseConfig(Record):
         default=0.3, ge=0, le=1, description="Gate: the share of frames in which the subject must be seen."
     )
     min_body_in_view: float = Field(
-        default=0.3,
+        default=0.25,
         ge=0,
         le=1,
-        description="Gate: of the frames with the subject, the share with the body from shoulders to knees in the "
-        "picture and an arm or a leg made out. What is hidden is left out of what is measured, and keeps no "
-        "clip out.",
+        description="Gate: the share of frames with the body from shoulders to knees in the picture and an arm or a "
+        "leg made out. What is hidden is left out of what is measured, and keeps no clip out.",
     )
     max_bone_variation: float = Field(
         default=0.2,

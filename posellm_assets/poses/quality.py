@@ -162,7 +162,7 @@ def in_view(landmarks: np.ndarray, visibility: np.ndarray, min_visibility: float
 
 def _body(poses: SubjectPoses, config: PoseConfig) -> Check:
     whole = in_view(poses.landmarks, poses.visibility)
-    value, gate = float(whole[poses.seen].mean()), config.min_body_in_view
+    value, gate = float(whole.mean()), config.min_body_in_view
     return _check(
         "body_in_view",
         value,
@@ -170,7 +170,7 @@ def _body(poses: SubjectPoses, config: PoseConfig) -> Check:
         value >= gate,
         True,
         f"The body from the shoulders to the knees, with an arm or a leg that can be made out, is in the picture in "
-        f"{value:.0%} of the frames with a person (needed: {gate:.0%}): {how_to_film(poses, poses.seen & ~whole)}.",
+        f"{value:.0%} of {len(whole)} frames (needed: {gate:.0%}): {how_to_film(poses, poses.seen & ~whole)}.",
     )
 
 
