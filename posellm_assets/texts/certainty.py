@@ -5,15 +5,18 @@ Captions tell what is sure and nothing else; a description tells the same, and i
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
+
 from posellm_assets.motion.motion import Motion
 from posellm_assets.texts.fact import Fact, Side
 from posellm_assets.texts.relations import known_relations, relation_seen
-from posellm_assets.texts.signals import MOVES_DEG, angle_seen, seen_share
+from posellm_assets.texts.signals import MOVES_DEG, angle_seen, angle_signals, arm_depth, seen_share
 
 SURE = 0.5
 """Certainty from which on a fact is told."""
 _UNCONFIRMED = 0.4  # of a count that no other movement shares and that comes at no regular pace
 _MOST_TWIST_DEG = 75.0  # of shoulders against hips: more is depth that was guessed wrong, as is often what comes once
+_MOST_DEPTH = 0.62  # of an arm's bone: its share along the line of sight over which an angle is not sure
 _RELATION_MARGIN = 0.06  # body lengths beyond the threshold from which on a relation is sure: the error of a landmark
 
 
@@ -67,7 +70,17 @@ def _of_movement(group: Sequence[Fact], others: Sequence[float], motion: Motion)
         certainty = min(certainty, _UNCONFIRMED)
     if joint == "waist" and (max(ranges) > _MOST_TWIST_DEG or not counts):
         certainty = min(certainty, _UNCONFIRMED)
+    if any(_is_depth(fact, side, motion) for fact in group if fact.kind == "angle" for side in _sides(fact)):
+        certainty = min(certainty, _UNCONFIRMED)
     return certainty
+
+
+def _is_depth(angle: Fact, side: Side, motion: Motion) -> bool:
+    """Whether the end of an arm's movement is one towards or from the camera."""
+    signal = angle_signals(motion)[angle.joint, side]
+    reached = 0.15 * abs((angle.to_value or 0.0) - angle.value)
+    near = np.abs(signal - (angle.to_value or 0.0)) <= reached
+    return arm_depth(motion, angle.joint, side, near) > _MOST_DEPTH
 
 
 def _sides(fact: Fact) -> tuple[Side, ...]:

@@ -115,10 +115,18 @@ def _one_side(joint: str, side: Side, signal: np.ndarray | None, motion: Motion)
         return facts
     # What is passed through in a moment, as where somebody comes into view, is no posture that a movement goes to.
     low, high = np.nanpercentile(away, ONCE_PERCENTILES)
-    if high - low < MOVES_DEG[joint]:
+    if high - low < MOVES_DEG[joint] or _turns(away, low, high) != 1:
         return []
     first, last = sorted((int(np.nanargmin(np.abs(away - low))), int(np.nanargmin(np.abs(away - high)))))
     return [_angle(joint, side, (signal[first], signal[last]), times[first], times[last])]
+
+
+def _turns(away: np.ndarray, low: float, high: float) -> int:
+    """How often a signal goes from its lower third to its upper third, or back."""
+    third = (high - low) / 3
+    ends = np.where(away >= high - third, 1, np.where(away <= low + third, -1, 0))
+    ends = ends[ends != 0]
+    return int((ends[1:] != ends[:-1]).sum())
 
 
 def _outwards(facts: list[Fact]) -> list[Fact]:

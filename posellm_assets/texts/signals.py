@@ -19,6 +19,7 @@ SEEN_SHARE = 0.5
 """Share of the frames from which on a joint counts as seen."""
 SIDEWAYS_SHARE = 0.7  # of the whole lean that must be to a side
 # A joint's angle is that between the trunk (upwards from the hips) or the bone before it, and the bone after it.
+_ARM = (("shoulder", "elbow"), ("elbow", "wrist"))
 _HINGES = {"knee": ("hip", "knee", "ankle"), "elbow": ("shoulder", "elbow", "wrist")}
 
 
@@ -112,6 +113,24 @@ def in_picture(motion: Motion, direction: np.ndarray) -> np.ndarray:
     angle = motion.parameters["turned_rad"]
     towards_camera = np.array([np.sin(angle), 0.0, np.cos(angle)])
     return np.abs(direction @ towards_camera) <= np.sqrt(0.5)
+
+
+def arm_depth(motion: Motion, joint: str, side: Side, at: np.ndarray) -> float:
+    """How much of an arm's bones points to or from the camera, 0 to 1, in the frames `at` (T,); 0 without a camera.
+
+    Depth is a guess, and most so of arms: what is stretched towards the camera is taken to be bent.
+    """
+    if "turned_rad" not in motion.parameters or not at.any():
+        return 0.0
+    angle = motion.parameters["turned_rad"]
+    towards_camera = np.array([np.sin(angle), 0.0, np.cos(angle)])
+    shares = [0.0]
+    for start, end in {"elbow": _ARM, "shoulder": _ARM[:1]}.get(joint, ()):
+        bone = _between(motion, f"{side}_{start}", f"{side}_{end}")
+        if bone is not None:
+            along = np.abs(bone[at] @ towards_camera) / np.maximum(np.linalg.norm(bone[at], axis=-1), 1e-9)
+            shares.append(float(np.median(along)))
+    return max(shares)
 
 
 def limb_speeds(motion: Motion, joint: str) -> dict[Side, np.ndarray]:
