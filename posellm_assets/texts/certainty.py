@@ -16,7 +16,7 @@ SURE = 0.5
 """Certainty from which on a fact is told."""
 _UNCONFIRMED = 0.4  # of a count that no other movement shares and that comes at no regular pace
 _MOST_TWIST_DEG = 75.0  # of shoulders against hips: more is depth that was guessed wrong, as is often what comes once
-_MOST_DEPTH = 0.62  # of an arm's bone: its share along the line of sight over which an angle is not sure
+_MOST_DEPTH = 0.55  # of an arm's bone: its share along the line of sight over which an angle is not sure
 _RELATION_MARGIN = 0.06  # body lengths beyond the threshold from which on a relation is sure: the error of a landmark
 
 
@@ -29,12 +29,12 @@ def judged_movements(groups: Sequence[list[Fact]], motion: Motion) -> list[list[
     """The facts of each movement with their certainty; `groups` as in `facts.measure`.
 
     A movement is the surer the more of its joints were seen and the further it goes beyond the smallest that counts. A
-    count is sure where it comes at a regular pace or another movement has the same, give or take one.
+    count is sure where it comes at a regular pace or another joint has the same, give or take one.
     """
-    counts = [[fact.value for fact in group if fact.kind == "repetition"] for group in groups]
+    counted = [(fact.joint, fact.value) for group in groups for fact in group if fact.kind == "repetition"]
     judged = []
-    for place, group in enumerate(groups):
-        others = [count for other, found in enumerate(counts) if other != place for count in found]
+    for group in groups:
+        others = [count for joint, count in counted if joint != group[0].joint]
         certainty = _of_movement(group, others, motion)
         judged.append([_with(fact, certainty) for fact in group])
     return judged
@@ -76,11 +76,11 @@ def _of_movement(group: Sequence[Fact], others: Sequence[float], motion: Motion)
 
 
 def _is_depth(angle: Fact, side: Side, motion: Motion) -> bool:
-    """Whether the end of an arm's movement is one towards or from the camera."""
+    """Whether an arm's movement begins or ends pointing to or from the camera."""
     signal = angle_signals(motion)[angle.joint, side]
-    reached = 0.15 * abs((angle.to_value or 0.0) - angle.value)
-    near = np.abs(signal - (angle.to_value or 0.0)) <= reached
-    return arm_depth(motion, angle.joint, side, near) > _MOST_DEPTH
+    ends = (angle.value, angle.to_value or 0.0)
+    reached = 0.15 * abs(ends[1] - ends[0])
+    return any(arm_depth(motion, angle.joint, side, np.abs(signal - end) <= reached) > _MOST_DEPTH for end in ends)
 
 
 def _sides(fact: Fact) -> tuple[Side, ...]:
