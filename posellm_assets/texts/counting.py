@@ -13,6 +13,8 @@ from posellm_assets.texts.signals import FULL_DEG, NEUTRAL_DEG, PAIRED, angle_si
 _SMALLEST_DEG = 12.0  # of a range under this the landmarks' error makes as much
 # How a joint that moves irregularly counts against one that moves in time, for the same share of its range.
 _IRREGULAR = 0.25
+# Of the range that a movement must go through to be a repetition: knees that are raised quickly differ in height.
+_EXCURSION = 0.45
 _IN_TURN = -0.3  # correlation of left and right over which they take no turns
 # How much two postures that mirror each other may differ, mirrored, against as they are.
 _MIRRORED = 0.25
@@ -42,16 +44,16 @@ def count(motion: Motion) -> Count:
         worth = range_deg / FULL_DEG[joint] * (_IRREGULAR + self_similarity(signal, motion.fps))
         if worth <= score:
             continue
-        found, times = both_ways(signal, motion.fps, range_deg / 2)
+        found, times = both_ways(signal, motion.fps, 0.0, _EXCURSION)
         period_s = found.period_s
-        if len(sides) == 2 and min(ranges) > max(ranges) / 2 and _take_turns(joint, signals, motion.fps, range_deg / 2):
-            times = sum(both_ways(one, motion.fps, range_deg / 2)[1] for one in sides)
+        if len(sides) == 2 and min(ranges) > max(ranges) / 2 and _take_turns(joint, signals, motion.fps):
+            times = sum(both_ways(one, motion.fps, 0.0, _EXCURSION)[1] for one in sides)
             period_s = period_s / 2 if period_s else None
         best, score = Count(times, period_s), worth
     return best
 
 
-def _take_turns(joint: str, signals: Signals, fps: float, smallest: float) -> bool:
+def _take_turns(joint: str, signals: Signals, fps: float) -> bool:
     """Whether left and right do the same by turns: each has its posture at the other's turning points, mirrored.
 
     Else the two are halves of one repetition, as of a lunge from which the rear knee is raised.
@@ -59,7 +61,7 @@ def _take_turns(joint: str, signals: Signals, fps: float, smallest: float) -> bo
     left, right = signals[joint, "left"], signals[joint, "right"]
     if np.corrcoef(left, right)[0, 1] > _IN_TURN:
         return False
-    away = [repetitions(np.abs(one - NEUTRAL_DEG[joint]), fps, smallest).peaks for one in (left, right)]
+    away = [repetitions(np.abs(one - NEUTRAL_DEG[joint]), fps, 0.0, _EXCURSION).peaks for one in (left, right)]
     if not all(map(len, away)):
         return False
     pairs = [

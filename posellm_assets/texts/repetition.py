@@ -9,6 +9,7 @@ from posellm_assets.motion.motion import runs
 SMOOTHING_S = 0.1
 REGULAR = 0.4  # autocorrelation from which a movement counts as periodic
 SHORTEST_RUN_S = 0.5
+HALF = 0.5
 SHORTEST_PERIOD_S = 0.35
 
 
@@ -27,17 +28,17 @@ class Repetitions:
     period_s: float | None
 
 
-def repetitions(signal: np.ndarray, fps: float, smallest: float) -> Repetitions:
+def repetitions(signal: np.ndarray, fps: float, smallest: float, share: float = HALF) -> Repetitions:
     """Count the excursions of `signal` (T,), NaN in gaps, that rise and fall by at least `smallest`.
 
-    An excursion must also reach half of the signal's robust range, so that the small movements between two large ones
-    are not counted. Only those that come back within a run without gaps count.
+    An excursion must also reach a `share` of the signal's robust range, so that the small movements between two large
+    ones are not counted. Only those that come back within a run without gaps count.
     """
     from scipy.ndimage import gaussian_filter1d  # here, because the code server starts without SciPy
     from scipy.signal import find_peaks
 
     low, high = np.nanpercentile(signal, (5, 95))
-    prominence = max(smallest, (high - low) / 2)
+    prominence = max(smallest, share * (high - low))
     peaks, valleys, gaps, agreement = [], [], [], []
     for first, last in finite_runs(signal):
         if last - first < SHORTEST_RUN_S * fps:
@@ -75,12 +76,12 @@ def _autocorrelation(signal: np.ndarray, lag: int) -> float:
     return float(np.corrcoef(early, late)[0, 1])
 
 
-def both_ways(signal: np.ndarray, fps: float, smallest: float) -> tuple[Repetitions, int]:
+def both_ways(signal: np.ndarray, fps: float, smallest: float, share: float = HALF) -> tuple[Repetitions, int]:
     """The excursions of a signal, those to its other side where it has only such, and how many there are.
 
     Where a movement is cut at its turning points one of the two sides shows an excursion less.
     """
-    there, back = (repetitions(way * signal, fps, smallest) for way in (1, -1))
+    there, back = (repetitions(way * signal, fps, smallest, share) for way in (1, -1))
     found = there if len(there.peaks) else back
     return found, max(len(found.peaks), len(back.peaks) if len(back.peaks) == len(there.peaks) + 1 else 0)
 
