@@ -98,7 +98,7 @@ def coached(video: Path, out: Path, trained: bool) -> tuple[float, float, list[f
     clock_s, cpu_s = time.monotonic(), time.process_time()
     session = LiveSession(Playback(video), PoseConfig(), LiveRules("squat", None, config), beside)
     write_timed_video(out, annotated(session.moments()), 30)
-    late_s = [remark.latency_s for remark in session.remarks]
+    late_s = [late for remark in session.remarks if (late := remark.latency_s) is not None]
     return time.monotonic() - clock_s, time.process_time() - cpu_s, late_s
 
 

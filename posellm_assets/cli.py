@@ -302,7 +302,9 @@ def demo(lake: LakeOption = "data_lake") -> None:
 @app.command()
 def recognise(
     path: Annotated[Path, typer.Argument(help="A video, or a folder of videos.")],
-    sport: Annotated[str | None, typer.Option(help="How to look: hits in tennis, stretches in a gym.")] = None,
+    sport: Annotated[
+        str | None, typer.Option(help="Its classes alone, and how to look: hits in tennis, stretches in a gym.")
+    ] = None,
     method: Annotated[str | None, typer.Option(help="clip, hits or windows, whatever the sport.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for JSON, time line and annotated video of each.")] = None,
     lake: LakeOption = "data_lake",
@@ -324,10 +326,16 @@ def recognise(
         else:
             said = [(one, one.answer) for one in found.segments]
             rows = [
-                [f"{one.timestamp:.2f}", what.action, f"{what.confidence:.2f}", one.repetitions or ""]
+                [
+                    f"{one.timestamp:.2f}",
+                    what.action if what.action == what.likeliest else f"{what.action} (nearest: {what.likeliest})",
+                    f"{what.confidence:.2f}",
+                    "" if what.familiarity is None else f"{what.familiarity:.2f}",
+                    one.repetitions or "",
+                ]
                 for one, what in said
             ]
-            print_table(f"{video} ({found.method})", ["s", "action", "confidence", "times"], rows)
+            print_table(f"{video} ({found.method})", ["s", "action", "confidence", "familiarity", "times"], rows)
             if not rows:
                 console.print(f"{video}: nothing found, looked at as {found.method}")
     if as_json:

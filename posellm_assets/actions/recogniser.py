@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from posellm_assets.actions.config import Method, RecognitionConfig
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.classifier import MotionClassifier
-from posellm_assets.actions.members.ensemble import EnsembleAnswer
+from posellm_assets.actions.members.ensemble import EnsembleAnswer, together
+from posellm_assets.actions.members.familiarity import FAMILIARITY, Familiarity
 from posellm_assets.actions.members.members import (
     ActionClip,
     LanguageMember,
@@ -19,7 +21,7 @@ from posellm_assets.actions.members.members import (
     VisionMember,
     part_of,
 )
-from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VIDEO_MAE, VISION, Opinion
+from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, NONE, VIDEO_MAE, VISION, Opinion
 from posellm_assets.actions.moments.hits import Hit, activity, find_hits
 from posellm_assets.actions.moments.shots import motions_of_shots
 from posellm_assets.actions.moments.sound import onsets
@@ -56,6 +58,7 @@ class ActionRecogniser:
         )
         self.label_set, self.absent = record.label_set, record.absent
         self.members = load_members(folder, record.members, self.label_set)
+        self.familiarity = Familiarity.load(folder / FAMILIARITY) if record.familiarity else None
         self.ensemble = record.ensemble.model_copy(
             update={"rule": self.config.rule, "threshold": self.config.threshold, "members": self._order()}
         )
@@ -66,8 +69,8 @@ class ActionRecogniser:
     def recognise(self, video: Path, sport: str | None = None, method: Method | None = None) -> Recognition:
         """Recognise the actions in a video file.
 
-        `sport` says how to look (`RecognitionConfig.method`); without it that of the label set. Raises ValueError where
-        the video cannot be read or shows nobody.
+        `sport` says how to look (`RecognitionConfig.method`) and which classes there can be (`LabelSet.of_sport`);
+        without it the label set does. Raises ValueError where the video cannot be read or shows nobody.
         """
         poses, _ = poses_of(video, self.poses)
         return self.recognise_poses(video, subject_of(poses), sport, method)
@@ -86,13 +89,13 @@ class ActionRecogniser:
             limb = self.config.hits.limbs.get(sport, "hand")
             sounds = onsets(video) if self.config.hits.use_sound else []
             found = find_hits([activity(motion, limb) for motion in motions], self.config.hits, sounds)
-            segments = self._around(video, subject, motions, found)
+            segments = self._around(video, subject, motions, found, sport)
         elif how == "windows":
-            found, segments = [], self._stretches(video, subject, motions)
+            segments = self._stretches(video, subject, motions, sport)
         else:
             longest = max(motions, key=len)
             whole = self._case(video, subject, longest, longest.start_s, longest.start_s + longest.duration_s)
-            found, segments = [], self._segments(subject, [whole], [None])
+            segments = _segments(subject, [whole], self.decide([whole], sport))
         hits = [
             HitRecord(
                 timestamp=round(segment.timestamp, 3),
@@ -111,7 +114,7 @@ class ActionRecogniser:
             method=how,
             members=self.ensemble.weights,
             absent=self.absent,
-            names={one.id: dict(one.names) for one in self.label_set.classes},
+            names={NONE: {"en": "none of these"}} | {one.id: dict(one.names) for one in self.label_set.classes},
             left_out=left_out,
             seconds=time.process_time() - started,
         )
@@ -120,10 +123,16 @@ class ActionRecogniser:
         """What each member says about each case, raw, by member."""
         return {member.name: member.opinions(cases) for member in self.members}
 
-    def decide(self, cases: Sequence[ActionClip]) -> list[EnsembleAnswer | None]:
-        """What the ensemble says about each case."""
-        said = self.opinions(cases).values()
-        return [self.ensemble.decide([one for one in row if one]) for row in zip(*said, strict=True)]
+    def decide(self, cases: Sequence[ActionClip], sport: str | None = None) -> list[EnsembleAnswer | None]:
+        """What the ensemble says about each case, of the classes of a sport or of all."""
+        if not cases:
+            return []
+        among, said = self.label_set.of_sport(sport), self.opinions(cases).values()
+        familiar = self.familiarity.of([case.motion for case in cases], among) if self.familiarity else repeat(None)
+        return [
+            self.ensemble.decide([one.among(among) for one in row if one], one_familiarity)
+            for row, one_familiarity in zip(zip(*said, strict=True), familiar, strict=False)
+        ]
 
     def _method(self, asked: Method, sport: str, duration_s: float) -> Method:
         if asked != "auto":
@@ -133,7 +142,7 @@ class ActionRecogniser:
         return "hits" if sport in self.config.hits.limbs else "windows"
 
     def _around(
-        self, video: Path, subject: SubjectPoses, motions: Sequence[Motion], hits: Sequence[Hit]
+        self, video: Path, subject: SubjectPoses, motions: Sequence[Motion], hits: Sequence[Hit], sport: str
     ) -> list[SegmentRecord]:
         cases = []
         for hit in hits:
@@ -143,43 +152,23 @@ class ActionRecogniser:
             start_s = max(shot.start_s, hit.time_s - self.config.hits.before_s)
             end_s = min(shot.start_s + shot.duration_s, hit.time_s + self.config.hits.after_s)
             cases.append(replace(self._case(video, subject, shot, start_s, end_s), hit_s=hit.time_s))
-        return self._segments(subject, cases, [hit.confidence for hit in hits])
+        return _segments(subject, cases, self.decide(cases, sport), [hit.confidence for hit in hits])
 
-    def _stretches(self, video: Path, subject: SubjectPoses, motions: Sequence[Motion]) -> list[SegmentRecord]:
-        """Every shot in windows, merged, and each stretch named once more as a whole."""
-        cases = []
+    def _stretches(
+        self, video: Path, subject: SubjectPoses, motions: Sequence[Motion], sport: str
+    ) -> list[SegmentRecord]:
+        """Every shot in windows, merged; what is said of a stretch is what is said of its windows together."""
+        cases, answers = [], []
         for shot in motions:
             spans = window_spans(shot.start_s, shot.start_s + shot.duration_s, self.config.windows)
-            decided = self.decide([self._case(video, subject, shot, *span) for span in spans])
-            known = [(span, one.probabilities) for span, one in zip(spans, decided, strict=True) if one]
-            stretches = merged([span for span, _ in known], [row for _, row in known], self.config.windows)
-            cases += [self._case(video, subject, shot, stretch.start_s, stretch.end_s) for stretch in stretches]
-        return self._segments(subject, cases, [None] * len(cases))
-
-    def _segments(
-        self, subject: SubjectPoses, cases: Sequence[ActionClip], confidence: Sequence[float | None]
-    ) -> list[SegmentRecord]:
-        records: list[SegmentRecord] = []
-        for case, stands_out, decision in zip(cases, confidence, self.decide(cases) if cases else [], strict=True):
-            if decision is None:
-                continue
-            counted = count(_longest(case.motion)) if case.hit_s is None and case.motion is not None else None
-            periodic = counted if counted and counted.period_s is not None else None
-            records.append(
-                SegmentRecord(
-                    hit_frame=None if case.hit_s is None else _frame(subject, case.hit_s),
-                    start_frame=_frame(subject, case.start_s),
-                    end_frame=_frame(subject, case.end_s) + 1,
-                    start_s=round(case.start_s, 3),
-                    end_s=round(case.end_s, 3),
-                    hit_confidence=stands_out,
-                    answer=decision,
-                    timestamp=round(case.start_s if case.hit_s is None else case.hit_s, 3),
-                    repetitions=periodic.repetitions if periodic else None,
-                    period_s=periodic.period_s if periodic else None,
-                )
-            )
-        return records
+            decided = self.decide([self._case(video, subject, shot, *span) for span in spans], sport)
+            known = [one for one in decided if one]
+            spans = [span for span, one in zip(spans, decided, strict=True) if one]
+            rows = [{NONE: 1.0} if one.action == NONE else one.probabilities for one in known]
+            for stretch in merged(spans, rows, self.config.windows):
+                cases.append(self._case(video, subject, shot, stretch.start_s, stretch.end_s))
+                answers.append(together([known[place] for place in stretch.windows(spans)]))
+        return _segments(subject, cases, answers)
 
     def _case(self, video: Path, subject: SubjectPoses, shot: Motion, start_s: float, end_s: float) -> ActionClip:
         return ActionClip(start_s, end_s, video, part_of(shot, start_s, end_s), box=box_of(subject, start_s, end_s))
@@ -204,6 +193,35 @@ def load_members(folder: Path, about: Mapping[str, Mapping[str, str]], label_set
 
             members.append(VideoMaeMember.load(paths["model"], paths["head"]))
     return members
+
+
+def _segments(
+    subject: SubjectPoses,
+    cases: Sequence[ActionClip],
+    answers: Sequence[EnsembleAnswer | None],
+    confidence: Sequence[float | None] = (),
+) -> list[SegmentRecord]:
+    records: list[SegmentRecord] = []
+    for case, stands_out, answer in zip(cases, confidence or [None] * len(cases), answers, strict=True):
+        if answer is None:
+            continue
+        counted = count(_longest(case.motion)) if case.hit_s is None and case.motion is not None else None
+        periodic = counted if counted and counted.period_s is not None else None
+        records.append(
+            SegmentRecord(
+                hit_frame=None if case.hit_s is None else _frame(subject, case.hit_s),
+                start_frame=_frame(subject, case.start_s),
+                end_frame=_frame(subject, case.end_s) + 1,
+                start_s=round(case.start_s, 3),
+                end_s=round(case.end_s, 3),
+                hit_confidence=stands_out,
+                answer=answer,
+                timestamp=round(case.start_s if case.hit_s is None else case.hit_s, 3),
+                repetitions=periodic.repetitions if periodic else None,
+                period_s=periodic.period_s if periodic else None,
+            )
+        )
+    return records
 
 
 def _longest(motion: Motion) -> Motion:

@@ -7,8 +7,20 @@ from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.ensemble import Ensemble
 from posellm_assets.files import read_record, write_json
 from posellm_assets.records import Record
+from posellm_assets.reports.metrics import Figure
 
 FILE = "recogniser.json"
+
+
+class FamiliarityRecord(Record):
+    """How the limit of what is familiar was set: on so many clips, of these `held_out`, the others cross-validated.
+
+    `unknown_named` is the share of the validation clips of classes that were never taught that are familiar enough.
+    """
+
+    clips: int
+    held_out: int
+    unknown_named: Figure | None
 
 
 class RecogniserRecord(Record):
@@ -20,6 +32,8 @@ class RecogniserRecord(Record):
     absent: dict[str, str]
     """By member who is not asked, why."""
     ensemble: Ensemble
+    familiarity: FamiliarityRecord | None
+    """None where nothing tells what is none of the classes: `absent` says why."""
     training_clips: int
     validation_clips: int
     seed: int

@@ -29,6 +29,7 @@ def render(metrics: Mapping[str, Any], mistakes: Mapping[str, ActionClip]) -> st
         members=[_row(name, figures) for name, figures in members.items()],
         bars=[(words, _percent(value), round(100 * value, 1)) for words, value in _bars(metrics)],
         plots=[_plots(name, figures) for name, figures in members.items()],
+        limits=_limits(metrics["none_of_these"]),
         confusions=[(name, _confusion(figures["confusion"])) for name, figures in members.items()],
         by_class=members["ensemble"]["by_class"],
         share=lambda value: "–" if value is None else format_figure(value, True),
@@ -92,6 +93,23 @@ def _plots(name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
     ]
     line = " ".join(f"{share * PLOT:.1f},{(1 - right) * PLOT:.1f}" for share, right in curve)
     return {"name": name, "dots": dots, "line": line, "last": _percent(curve[-1][1]) if curve else "–"}
+
+
+def _limits(figures: Mapping[str, Any]) -> dict[str, Any]:
+    """The shares of clips that are named, in words, and the curves of risk over coverage."""
+    shares = {name: figure for name, figure in figures.items() if name.endswith(("_named", "_right"))}
+    return {
+        "shares": {name: _in_words(figure) if figure else None for name, figure in shares.items()},
+        "areas": {by: f"{figure['value']:.3f} {bounds(figure, False)}" for by, figure in figures["area"].items()},
+        "lines": {
+            by: " ".join(f"{covered * PLOT:.1f},{(1 - risk) * PLOT:.1f}" for covered, risk in curve)
+            for by, curve in figures["risk"].items()
+        },
+    }
+
+
+def _in_words(figure: Mapping[str, Any]) -> str:
+    return f"{_percent(figure['value'])} of {figure['n']} {bounds(figure, True)}"
 
 
 def _confusion(counts: Sequence[Sequence[int]]) -> list[list[tuple[int, float]]]:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from posellm_assets.actions.members.members import ActionClip
+from posellm_assets.actions.members.opinions import NONE
 from posellm_assets.actions.recognition import Recognition, SegmentRecord
 from posellm_assets.actions.report import strip
 from posellm_assets.files import write_bytes
@@ -22,8 +23,9 @@ _FLASH_S = 0.12
 def write_timeline(recognition: Recognition, out: Path, annotated: Path | None = None) -> None:
     """Write the page; `annotated` is a video in the same folder that it plays."""
     video, last_s = Path(recognition.video), recognition.duration_s or 1.0
-    classes = sorted({one.answer.action for one in recognition.segments})
+    classes = sorted({one.answer.action for one in recognition.segments} - {NONE})
     colours = {name: f"hsl({round(360 * number / len(classes))} 60% 50%)" for number, name in enumerate(classes)}
+    colours[NONE] = "var(--other)"
     rows = [
         {
             "record": one,
@@ -33,6 +35,7 @@ def write_timeline(recognition: Recognition, out: Path, annotated: Path | None =
             "at": None if one.hit_frame is None else round(one.timestamp / last_s * WIDTH, 1),
             "lane": number % 2,
             "colour": colours[one.answer.action],
+            "likeliest": class_name(recognition, one.answer.likeliest),
             "strip": strip(ActionClip(one.start_s, one.end_s, video, None, None)),
         }
         for number, one in enumerate(recognition.segments)
@@ -45,6 +48,7 @@ def write_timeline(recognition: Recognition, out: Path, annotated: Path | None =
         title=video.name,
         rows=rows,
         legend=[(class_name(recognition, name), colour) for name, colour in colours.items()],
+        NONE=NONE,
         ticks=[(round(time / last_s * WIDTH, 1), f"{time:g} s") for time in np.arange(0, last_s, step).tolist()],
         width=WIDTH,
         annotated=annotated.name if annotated else None,
@@ -82,5 +86,5 @@ def _drawn(picture: np.ndarray, time_s: float, subject: SubjectPoses, recognitio
 def _words(segment: SegmentRecord, recognition: Recognition) -> str:
     said = segment.answer
     times = f"  x{segment.repetitions}" if segment.repetitions else ""
-    name = recognition.names.get(said.action, {}).get("en", said.action)
-    return f"{name} {said.confidence:.2f}{times}"
+    name = class_name(recognition, said.action)
+    return f"{name}{'' if said.action == NONE else f' {said.confidence:.2f}'}{times}"

@@ -1,24 +1,30 @@
 """Fits the motion classifier and the ensemble on a dataset of actions: `python -m ...train_recogniser JOB.json`.
 
-The classifier (and VideoMAE's head, where its weights are present) learn from the training clips; the members'
-temperatures and weights come from the validation clips. What the language model and the vision-language model know they
-have learned elsewhere, from training clips of the same split.
+The classifier (and VideoMAE's head, where its weights are present) learn from the training clips, which say which
+classes there are; temperatures, weights and who is asked at all come from the validation clips of these classes. What
+the language model and the vision-language model know they have learned elsewhere, from training clips of the same
+split. How unlike the known a movement must be to be none of them comes from clips of people not learned from.
 """
 
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from posellm_assets.actions.config import RecogniserJob
-from posellm_assets.actions.dataset.clips import ActionDataset, ActionExample, read_dataset
-from posellm_assets.actions.members.classifier import MotionClassifier
-from posellm_assets.actions.members.ensemble import Ensemble
+from posellm_assets.actions.dataset.clips import ActionExample, read_dataset
+from posellm_assets.actions.dataset.label_set import LabelSet
+from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
+from posellm_assets.actions.members.ensemble import Ensemble, spared
+from posellm_assets.actions.members.familiarity import FAMILIAR, FAMILIARITY, Familiarity
 from posellm_assets.actions.members.members import ActionClip, cases_of, labelled_motions
 from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VIDEO_MAE, VISION
+from posellm_assets.actions.moments.windows import parts_of
 from posellm_assets.actions.recogniser import load_members
-from posellm_assets.actions.record import RecogniserRecord
+from posellm_assets.actions.record import FamiliarityRecord, RecogniserRecord
 from posellm_assets.program import Report, run_program
+from posellm_assets.reports.metrics import share
 
 
 def train(job: RecogniserJob, report: Report) -> RecogniserRecord:
@@ -26,46 +32,76 @@ def train(job: RecogniserJob, report: Report) -> RecogniserRecord:
     started = time.process_time()
     dataset = read_dataset(job.dataset)
     fit, held_out = dataset.of("train"), dataset.of("val")
-    classes = list(dict.fromkeys(one.id for one in dataset.label_set.classes))
-    cases = {example.id: case for example, case in _with_cases(dataset, [*fit, *held_out], job)}
-    models, absent = _members(job, dataset, fit, [cases[example.id] for example in fit], classes)
-    members = load_members(job.out, models, dataset.label_set)
-    asked = [cases[example.id] for example in held_out]
-    truth = [example.class_id for example in held_out]
-    said = {member.name: member.opinions(asked) for member in members}
-    ensemble = Ensemble.fit(said, truth, job.config.rule, job.config.threshold)
+    label_set = dataset.label_set.among(_taught(fit, dataset.label_set))
+    known = [example for example in held_out if example.class_id in label_set.ids]
+    unknown = [example for example in held_out if example.class_id not in label_set.ids]
+    learned_from, asked, never_taught = (cases_of(dataset, clips, job.motions) for clips in (fit, known, unknown))
+    moves = labelled_motions(fit, learned_from, label_set)
+    models, absent = _members(job, fit, learned_from, moves, label_set)
+    truth = [example.class_id for example in known]
+    said = {one.name: one.opinions(asked) for one in load_members(job.out, models, label_set)}
+    needless = spared(said, truth)
+    heard = {name: opinions for name, opinions in said.items() if name not in needless}
+    familiarity = _familiarity(job, moves, labelled_motions(known, asked, label_set), never_taught)
+    if isinstance(familiarity, str):
+        needless[FAMILIARITY] = familiarity
     record = RecogniserRecord(
-        label_set=dataset.label_set,
-        members=models,
-        absent=absent,
-        ensemble=ensemble,
+        label_set=label_set,
+        members={name: model for name, model in models.items() if name in heard},
+        absent=absent | needless,
+        ensemble=Ensemble.fit(heard, truth, job.config.rule, job.config.threshold),
+        familiarity=None if isinstance(familiarity, str) else familiarity,
         training_clips=len(fit),
-        validation_clips=len(held_out),
+        validation_clips=len(known),
         seed=job.seed,
         cpu_seconds=round(time.process_time() - started, 2),
     )
     record.write(job.out)
-    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in ensemble.weights.items())
-    report(f"weights on {len(held_out)} validation clips: {weights}")
+    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in record.ensemble.weights.items())
+    report(f"weights on {len(known)} validation clips: {weights}")
+    for name, why in needless.items():
+        report(f"{name} is not asked: {why}")
     return record
 
 
-def _with_cases(
-    dataset: ActionDataset, examples: Sequence[ActionExample], job: RecogniserJob
-) -> list[tuple[ActionExample, ActionClip]]:
-    return list(zip(examples, cases_of(dataset, examples, job.motions), strict=True))
+def _taught(fit: Sequence[ActionExample], label_set: LabelSet) -> set[str]:
+    """The classes of the training clips, and of what they are in the mirror."""
+    classes, mirrored = {example.class_id for example in fit}, label_set.mirrored()
+    return classes | {mirrored[class_id] for class_id in classes if class_id in mirrored}
+
+
+def _familiarity(
+    job: RecogniserJob,
+    taught: Sequence[LabelledMotion],
+    held_out: Sequence[LabelledMotion],
+    never_taught: Sequence[ActionClip],
+) -> FamiliarityRecord | str:
+    """Learn what is familiar and how well that keeps out what was never taught; or why it cannot be learned."""
+    parts = partial(parts_of, longest_s=job.config.longest_clip_s, config=job.config.windows)
+    if not taught:
+        return "in no training clip somebody could be followed"
+    try:
+        familiarity, clips = Familiarity.fit(taught, held_out, parts, job.seed)
+    except ValueError as error:
+        return str(error)
+    familiarity.save(job.out / FAMILIARITY)
+    passed = [one >= FAMILIAR for one in familiarity.of(case.motion for case in never_taught) if one is not None]
+    return FamiliarityRecord(
+        clips=clips, held_out=len(held_out), unknown_named=share(sum(passed), len(passed)) if passed else None
+    )
 
 
 def _members(
     job: RecogniserJob,
-    dataset: ActionDataset,
     fit: Sequence[ActionExample],
     cases: Sequence[ActionClip],
-    classes: list[str],
+    moves: Sequence[LabelledMotion],
+    label_set: LabelSet,
 ) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """The models of each member as paths from `job.out`, those that learn here freshly trained; and who is absent."""
     models: dict[str, dict[str, Path]] = {}
     absent: dict[str, str] = {}
+    classes = [one.id for one in label_set.classes]
     if job.vision_model:
         models[VISION] = {"model": job.vision_model}
     else:
@@ -82,7 +118,6 @@ def _members(
         models[LANGUAGE] = {"model": job.language_model, "tokenizer": job.tokenizer}
     else:
         absent[LANGUAGE] = "no language model has been trained on this snapshot"
-    moves = labelled_motions(fit, cases, dataset.label_set)
     if len({move.class_id for move in moves}) > 1:
         MotionClassifier.fit(moves, classes, job.seed).save(job.out / MOTION)
         models[MOTION] = {"model": job.out / MOTION}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from posellm_assets.actions.members.members import ActionClip
+from posellm_assets.actions.members.opinions import NONE
 from posellm_assets.checksums import check_model
 from posellm_assets.coaching.labels.rules import all_rules, rules_of
 from posellm_assets.coaching.live.annotating import annotated
@@ -165,7 +166,8 @@ def _exercise_namer(lake: Lake, settings: Settings, exercise: str | None, needed
     def name(motion: Motion) -> str | None:
         case = ActionClip(motion.start_s, motion.start_s + motion.duration_s, None, motion)
         (decision,) = recogniser.decide([case])
-        return decision.action if decision and decision.confidence >= _SURE else None
+        is_one = decision is not None and decision.action != NONE and decision.confidence >= _SURE
+        return decision.action if decision and is_one else None
 
     return name
 

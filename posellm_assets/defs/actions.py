@@ -7,6 +7,8 @@ import dagster as dg
 from posellm_assets.actions.config import ActionJob, RecogniserJob, ReportJob
 from posellm_assets.actions.dataset.sources import from_lake
 from posellm_assets.actions.dataset.writing import write_dataset
+from posellm_assets.actions.members.ensemble import EnsembleAnswer
+from posellm_assets.actions.members.opinions import NONE
 from posellm_assets.actions.predict import PredictItem, PredictJob, predict_batch
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.actions.record import RecogniserRecord
@@ -142,17 +144,26 @@ def _item(lake: Lake, key: str) -> PredictItem:
 def _predicted(lake: Lake, key: str) -> Done:
     path = lake.action_predictions(key)
     found = Recognition.read(path)
-    rows = [(f"{one.timestamp:.2f}", one.answer.action, f"{one.answer.confidence:.2f}") for one in found.segments]
+    answers = [one.answer for one in found.segments]
+    rows = [
+        (f"{one.timestamp:.2f}", said.action, said.likeliest, f"{said.confidence:.2f}", _familiarity(said))
+        for one, said in zip(found.segments, answers, strict=True)
+    ]
     return Done(
         metadata={
             "hits": len(found.hits),
             "segments": len(found.segments),
             "method": found.method,
-            "actions": table(("s", "action", "confidence"), rows),
+            "none of the classes": sum(said.action == NONE for said in answers),
+            "actions": table(("s", "action", "likeliest", "confidence", "familiarity"), rows),
             "predictions": path,
         },
         data_version=sha256_of(path),
     )
+
+
+def _familiarity(said: EnsembleAnswer) -> str:
+    return "" if said.familiarity is None else f"{said.familiarity:.2f}"
 
 
 ACTION_PREDICTIONS = VideoAsset(

@@ -7,7 +7,7 @@ sport without a file has the labels of its footage as classes.
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cached_property
 from importlib.resources import files
 from typing import Annotated, Any
@@ -67,6 +67,7 @@ class LabelSet(Record):
     sport: str
     names: dict[Code, Text] = Field(default={}, description="What the sport is called")
     classes: tuple[ActionClass, ...] = Field(min_length=1)
+    of_sports: dict[str, tuple[str, ...]] = Field(default={}, description="Of several sports: the classes of each")
 
     @model_validator(mode="after")
     def _told_apart(self) -> "LabelSet":
@@ -118,8 +119,28 @@ class LabelSet(Record):
         classes: dict[str, ActionClass] = {}
         for one in (one for label_set in sets for one in label_set.classes):
             classes[one.id] = classes[one.id].with_names_of(one) if one.id in classes else one
-        content = {"sport": scope, "classes": [one.model_dump() for one in classes.values()]}
+        of_sports = {one.sport: tuple(by_id.id for by_id in one.classes) for one in sets}
+        content = {
+            "sport": scope,
+            "classes": [one.model_dump() for one in classes.values()],
+            "of_sports": of_sports,
+        }
         return _checked(content, YamlFile(f"the classes of {', '.join(one.sport for one in sets)} together"))
+
+    def among(self, class_ids: Collection[str]) -> "LabelSet":
+        """The set with these of its classes alone."""
+        of_sports = {sport: tuple(one for one in own if one in class_ids) for sport, own in self.of_sports.items()}
+        kept = tuple(one for one in self.classes if one.id in class_ids)
+        return LabelSet(sport=self.sport, names=self.names, classes=kept, of_sports=of_sports)
+
+    def of_sport(self, sport: str | None) -> frozenset[str]:
+        """The ids of the classes that may be seen in a sport: all of them where none is known to be its own."""
+        return frozenset(self.of_sports.get(sport or "") or self.ids)
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """The ids of all classes."""
+        return frozenset(self._by_id)
 
     def __getitem__(self, class_id: str) -> ActionClass:
         """The class of an id; KeyError where there is none."""

@@ -30,11 +30,15 @@ _SMALLEST_DEVIATION = 0.02
 
 @dataclass(frozen=True)
 class LabelledMotion:
-    """A motion without gaps and its class; `mirrored_id` is the class of its mirror image, None where it has none."""
+    """A motion without gaps and its class; `mirrored_id` is the class of its mirror image, None where it has none.
+
+    Motions of one `group` show the same person or match.
+    """
 
     motion: Motion
     class_id: str
     mirrored_id: str | None
+    group: str = ""
 
 
 class MotionClassifier:
@@ -57,7 +61,7 @@ class MotionClassifier:
         number = {class_id: index for index, class_id in enumerate(classes)}
         rows, truth = [], []
         for example in examples:
-            for motion, class_id in _views(example, rng):
+            for motion, class_id in views(example, rng):
                 rows.append(summary(_fitting(motion, fps, joints)))
                 truth.append(number[class_id])
         return cls(classes, fps, joints, SoftmaxRegression.fit(np.stack(rows), np.array(truth), len(number)))
@@ -94,12 +98,12 @@ class MotionClassifier:
         return cls(about["classes"], about["fps"], about["joints"], SoftmaxRegression(**weights))
 
 
-def _views(example: LabelledMotion, rng: np.random.Generator) -> Iterable[tuple[Motion, str]]:
+def views(example: LabelledMotion, rng: np.random.Generator) -> Iterable[tuple[Motion, str]]:
     """The motion, a crop of it, and both mirrored."""
-    views = [(example.motion, example.class_id)]
+    whole = [(example.motion, example.class_id)]
     if example.mirrored_id is not None:
-        views.append((mirror(example.motion), example.mirrored_id))
-    for motion, class_id in views:
+        whole.append((mirror(example.motion), example.mirrored_id))
+    for motion, class_id in whole:
         yield motion, class_id
         kept = max(1, round(len(motion) * rng.uniform(*_CROPS)))
         start = int(rng.integers(len(motion) - kept + 1))

@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import Field
 
 from posellm_assets.actions.members.calibration import fit_temperature
-from posellm_assets.actions.members.opinions import Opinion, log_probabilities
+from posellm_assets.actions.members.familiarity import FAMILIAR
+from posellm_assets.actions.members.opinions import NONE, Opinion, log_probabilities
 from posellm_assets.records import Record
 
 NAME = "ensemble"
@@ -28,12 +29,17 @@ _FLOOR = 1e-6
 class EnsembleAnswer(Record):
     """What the ensemble says of a clip.
 
-    `member` is whose answer it is: `ensemble`, or one member's where it was asked alone or its threshold decided.
-    `opinions` holds what each member that was asked said, by its name.
+    `action` is `likeliest`, the class that it is if it is one of those asked about, with the probability `confidence`;
+    or `none` where `familiarity`, from 0 to 1 with 0.5 at the limit, says that it is none of them. Familiarity is None
+    where there is no motion to tell it by: then everything is named. `member` is whose answer it is: `ensemble`, or one
+    member's where it was asked alone or its threshold decided. `opinions` holds what each member that was asked said,
+    by its name.
     """
 
     action: str
+    likeliest: str
     confidence: float
+    familiarity: float | None
     member: str
     probabilities: dict[str, float]
     opinions: dict[str, dict[str, Any]]
@@ -106,7 +112,7 @@ class Ensemble(Record):
         seconds = sum(opinion.seconds for opinion in opinions)
         return Opinion(NAME, log_probabilities(mixed), seconds).at_temperature(self.temperature)
 
-    def decide(self, opinions: Sequence[Opinion]) -> EnsembleAnswer | None:
+    def decide(self, opinions: Sequence[Opinion], familiarity: float | None = None) -> EnsembleAnswer | None:
         """What is said of a clip given the raw opinions on it, None where nobody has one."""
         mixed = self.mixture(opinions)
         if mixed is None:
@@ -119,13 +125,91 @@ class Ensemble(Record):
         elif len(asked) == 1:
             chosen = asked[0]
         return EnsembleAnswer(
-            action=chosen.action,
+            action=NONE if familiarity is not None and familiarity < FAMILIAR else chosen.action,
+            likeliest=chosen.action,
             confidence=chosen.confidence,
+            familiarity=familiarity,
             member=chosen.member,
             probabilities=_probabilities(chosen),
             opinions={opinion.member: _result(opinion) for opinion in asked},
             seconds=mixed.seconds,
         )
+
+
+def together(answers: Sequence[EnsembleAnswer]) -> EnsembleAnswer:
+    """One answer for a stretch of answers on windows of it: mean probabilities, of each member too, and the median
+    familiarity."""
+    familiarities = [one.familiarity for one in answers if one.familiarity is not None]
+    familiarity = float(np.median(familiarities)) if familiarities else None
+    whole = _mean([one.probabilities for one in answers])
+    likeliest = next(iter(whole))
+    members = dict.fromkeys(member for one in answers for member in one.opinions)
+    opinions = {}
+    for member in members:
+        said = [one.opinions[member] for one in answers if member in one.opinions]
+        mean = _mean([one["probabilities"] for one in said])
+        action, seconds = next(iter(mean)), sum(one["seconds"] for one in said)
+        opinions[member] = {
+            "action": action,
+            "confidence": mean[action],
+            "probabilities": mean,
+            "seconds": seconds,
+        }
+    return EnsembleAnswer(
+        action=NONE if familiarity is not None and familiarity < FAMILIAR else likeliest,
+        likeliest=likeliest,
+        confidence=whole[likeliest],
+        familiarity=familiarity,
+        member=answers[0].member if len({one.member for one in answers}) == 1 else NAME,
+        probabilities=whole,
+        opinions=opinions,
+        seconds=sum(one.seconds for one in answers),
+    )
+
+
+def _mean(probabilities: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Of several answers, the likeliest class first."""
+    classes = dict.fromkeys(class_id for one in probabilities for class_id in one)
+    means = {class_id: float(np.mean([one.get(class_id, 0.0) for one in probabilities])) for class_id in classes}
+    return dict(sorted(means.items(), key=lambda item: (-item[1], item[0])))
+
+
+def spared(opinions: Mapping[str, Sequence[Opinion | None]], truth: Sequence[str]) -> dict[str, str]:
+    """The members that need not be asked, and why: from what each said about the same validation clips.
+
+    One member after the other goes, of those that bring too little the slowest first. Asking one more takes a weight
+    and a temperature, and has to make the true classes of the n clips likelier by more than the ln n nats by which two
+    numbers without meaning might (the criterion of Schwarz 1978).
+    """
+    asked, gone = dict(opinions), dict[str, str]()
+    while len(asked) > 1 and truth:
+        together = _log_likelihood(asked, truth)
+        brings = {
+            member: together - _log_likelihood({name: said for name, said in asked.items() if name != member}, truth)
+            for member in asked
+        }
+        needless = [member for member, nats in brings.items() if nats <= math.log(len(truth))]
+        if not needless:
+            break
+        slowest = max(needless, key=lambda member: _seconds(asked[member]))
+        gone[slowest] = (
+            f"it adds nothing on {len(truth)} validation clips ({brings[slowest]:+.2f} nats in all) and takes "
+            f"{1000 * _seconds(asked.pop(slowest)):.0f} ms a clip"
+        )
+    return gone
+
+
+def _log_likelihood(opinions: Mapping[str, Sequence[Opinion | None]], truth: Sequence[str]) -> float:
+    """Of the true classes, by the ensemble of these members; a clip on which all are silent is a guess."""
+    ensemble = Ensemble.fit(opinions, truth)
+    mixed = [ensemble.mixture([one for one in said if one]) for said in zip(*opinions.values(), strict=True)]
+    guess = -math.log(max((len(one.log_probs) for one in mixed if one), default=1))
+    return sum(one.log_probs.get(class_id, guess) if one else guess for one, class_id in zip(mixed, truth, strict=True))
+
+
+def _seconds(said: Sequence[Opinion | None]) -> float:
+    """The mean over the clips on which there is an opinion."""
+    return float(np.mean([one.seconds for one in said if one] or [0.0]))
 
 
 def _temperature(opinions: Sequence[Opinion | None], truth: Sequence[str]) -> float:

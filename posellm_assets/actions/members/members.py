@@ -165,7 +165,9 @@ def labelled_motions(
     """Every stretch without a gap of the cases' motions, with its class and that of its mirror image."""
     mirrored = label_set.mirrored()
     return [
-        LabelledMotion(stretch, example.class_id, mirrored.get(example.class_id))
+        LabelledMotion(
+            stretch, example.class_id, mirrored.get(example.class_id), example.participant or example.key or example.id
+        )
         for example, case in zip(examples, cases, strict=True)
         for stretch in (case.motion.segments(SHORTEST_S) if case.motion else [])
     ]

@@ -1,12 +1,14 @@
 """What a member of the ensemble thinks about a clip: a probability for every class. Numpy only, no models."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 MOTION, LANGUAGE, VISION, VIDEO_MAE = "motion", "language", "vision-language", "video-mae"
 """The members by name."""
+NONE = "none"
+"""The answer where a clip shows none of the classes."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,11 @@ class Opinion:
     def confidence(self) -> float:
         """The probability of the likeliest class."""
         return float(np.exp(self.log_probs[self.action]))
+
+    def among(self, classes: Collection[str]) -> "Opinion":
+        """The same opinion where only these classes can be; unchanged where it is about none of them."""
+        scores = {class_id: value for class_id, value in self.log_probs.items() if class_id in classes}
+        return replace(self, log_probs=log_probabilities(scores)) if scores else self
 
     def at_temperature(self, temperature: float) -> "Opinion":
         """The same opinion, less sure of itself above 1 and surer below (Guo et al. 2017)."""

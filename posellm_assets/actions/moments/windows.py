@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from posellm_assets.actions.moments.config import WindowConfig
+from posellm_assets.motion.motion import Motion
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,13 @@ class Stretch:
     class_id: str
     confidence: float
 
+    def windows(self, spans: Sequence[tuple[float, float]]) -> list[int]:
+        """The places of the windows whose middle lies in it, or of the nearest one."""
+        middles = np.array([(start + end) / 2 for start, end in spans])
+        inside = np.flatnonzero((middles >= self.start_s) & (middles <= self.end_s))
+        nearest = int(np.abs(middles - (self.start_s + self.end_s) / 2).argmin())
+        return [int(place) for place in inside] or [nearest]
+
 
 def window_spans(start_s: float, end_s: float, config: WindowConfig) -> list[tuple[float, float]]:
     """Windows of `length_s` every `hop_s` from `start_s` on, the last one flush with the end; one where it is short."""
@@ -25,6 +33,14 @@ def window_spans(start_s: float, end_s: float, config: WindowConfig) -> list[tup
     last = end_s - length
     starts = [*np.arange(start_s, last - 1e-6, config.hop_s).tolist(), last]
     return [(start, start + length) for start in starts]
+
+
+def parts_of(motion: Motion, longest_s: float, config: WindowConfig) -> list[Motion]:
+    """The motion itself up to `longest_s`, its windows where it is longer: how a video is looked at."""
+    if motion.duration_s <= longest_s:
+        return [motion]
+    spans = window_spans(0.0, motion.duration_s, config)
+    return [motion.cut(round(start * motion.fps), round(end * motion.fps)) for start, end in spans]
 
 
 def merged(

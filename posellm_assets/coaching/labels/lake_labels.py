@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from posellm_assets.actions.members.opinions import NONE
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.checksums import recording
 from posellm_assets.coaching.labels.config import TeacherConfig
@@ -103,14 +104,15 @@ def _exercise(label: str | None) -> str:
 
 
 def exercise_of(lake: Lake, manifest: FootageManifest) -> str | None:
-    """What the owner calls it, else the action that was recognised for the longest time, else None."""
+    """What the owner calls it, else the action that was recognised for the longest time; None where it is no class."""
     predictions = lake.action_predictions(manifest.key)
     if manifest.label or not predictions.exists():
         return manifest.label
     lasted: dict[str, float] = defaultdict(float)
     for segment in Recognition.read(predictions).segments:
         lasted[segment.answer.action] += segment.end_s - segment.start_s
-    return max(lasted, key=lambda action: lasted[action]) if lasted else None
+    longest = max(lasted, key=lambda action: lasted[action], default=NONE)
+    return None if longest == NONE else longest
 
 
 def measured_clip(lake: Lake, key: str) -> MeasuredClip:

@@ -16,11 +16,11 @@ SCHEMA_VERSION = 1
 
 
 class Said(Record):
-    """A message, when it was said, and how long after the end of the movement that it is about (s)."""
+    """A message, when it was said, and how long after the end of the movement that it is about (s), if it is of one."""
 
     time_s: float
     text: str
-    latency_s: float
+    latency_s: float | None
     fault: str | None
     side: Side | None
     severity: Severity | None
@@ -82,7 +82,7 @@ class SessionReport(Record):
 
 def report_on(session: LiveSession, source: str, coach: str, clock_s: float) -> SessionReport:
     """The report on a session that is over; `clock_s` is what it took by the clock."""
-    late_s = [remark.latency_s for remark in session.remarks]
+    late_s = [late for remark in session.remarks if (late := remark.latency_s) is not None]
     return SessionReport(
         source=source,
         coach=coach,
@@ -159,7 +159,7 @@ def _said(remark: Remark) -> Said:
     return Said(
         time_s=round(remark.time_s, 3),
         text=remark.text,
-        latency_s=round(remark.latency_s, 3),
+        latency_s=None if remark.latency_s is None else round(remark.latency_s, 3),
         fault=remark.point.fault if remark.point else None,
         side=remark.point.side if remark.point else None,
         severity=remark.point.severity if remark.point else None,

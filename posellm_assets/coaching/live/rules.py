@@ -35,6 +35,8 @@ _HOLD_OVER_S = 0.8  # longer than landmarks may be unsure within a hold
 _JUDGE_HOLD_EVERY_S = 5.0
 _NAME_EVERY_S = 1.0
 _NAMED_OVER_S = 6.0
+_IN_A_ROW = 2  # times that the same has to be named before it counts
+_ASK_AFTER_S = 8.0  # of somebody in view whose exercise cannot be told
 
 COOLDOWN_S = 3.0
 REMIND_S = 12.0  # before the same is said again
@@ -42,7 +44,7 @@ PRAISE_AFTER = 3  # repetitions without a fault
 PRAISE_EVERY_S = 20.0
 
 NameExercise = Callable[[Motion], str | None]
-"""What somebody does in a motion, by the name of a label; None where that cannot be told."""
+"""What somebody does in a motion, by the name of a label; None where that cannot be told or is none of the labels."""
 
 
 @dataclass(frozen=True)
@@ -67,17 +69,18 @@ class LiveRules:
     """Counts and judges repetitions.
 
     `exercise` is what is done, as a label says it; where `name` is given, it is asked again and again. `self.exercise`
-    is what the rules call it, None while it is not known.
+    is what the rules call it, None while it is not known or has no rules: then nothing counts.
     """
 
     def __init__(self, exercise: str | None, name: NameExercise | None, config: MotionConfig):
         self.exercise, self.counted = _name_in_rules(exercise), list[Counted]()
         self._name, self._config = name, config
         self._looked_s = self._named_s = self._until_s = -np.inf
-        self._candidate: str | None = None
         self._held_from_s: float | None = None
         self._judged_s = -np.inf
         self._held_points: tuple[FeedbackPoint, ...] = ()
+        self._named: str | None = None
+        self._times = 0
 
     def watch(self, latest: LatestPoses, now_s: float, over: bool = False) -> list[Counted]:
         """The repetitions that ended since the last call, in the last `KEEP_S` seconds of poses.
@@ -162,8 +165,18 @@ class LiveRules:
             held=rules.counting.held_s is not None,
         )
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether it cannot be told what is done: advice would be for another exercise."""
+        return self._named is None and self._times >= _IN_A_ROW
+
+    @property
+    def asks(self) -> bool:
+        """Whether that has been so for so long that somebody has to say it."""
+        return self.is_lost and self._times * _NAME_EVERY_S >= _ASK_AFTER_S
+
     def _recognise(self, motion: Motion, now_s: float) -> None:
-        """Ask what is being done; an exercise that has rules counts when it was named twice in a row."""
+        """Ask what is being done; what is said twice in a row counts, also that it cannot be told."""
         in_view_s = motion.start_s + motion.duration_s
         if self._name is None or now_s - self._named_s < _NAME_EVERY_S or in_view_s < now_s - _NAME_EVERY_S:
             return
@@ -171,10 +184,16 @@ class LiveRules:
         lately = motion.cut(max(0, len(motion) - round(_NAMED_OVER_S * motion.fps)), len(motion)).segments(
             _NAME_EVERY_S
         )
-        named = _name_in_rules(self._name(lately[-1])) if lately else None
-        if named is not None and named == self._candidate:
-            self.exercise = named
-        self._candidate = named
+        if not lately:
+            return
+        said = self._name(lately[-1])
+        named = _name_in_rules(said) or said
+        self._times = self._times + 1 if named == self._named else 1
+        self._named = named
+        if self._times >= _IN_A_ROW and self.exercise != _name_in_rules(named):
+            self.exercise = _name_in_rules(named)
+            # What was done before may have been something else.
+            self._until_s = max(self._until_s, lately[-1].start_s)
 
 
 def _name_in_rules(exercise: str | None) -> str | None:

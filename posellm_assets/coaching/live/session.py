@@ -19,6 +19,7 @@ from posellm_assets.motion.live import LiveTokens, LiveWindow
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.live import LatestPoses, Sight, sights
 
+ASK = "Which exercise is this? I do not know it, so I say nothing about it."
 _STILLS_S = 8.0  # how long small pictures are kept, to show the moment that a message is about
 _STILL_EVERY_S = 0.08
 
@@ -35,21 +36,21 @@ class TrainedCoach(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Remark:
-    """Something said at `time_s` of the session's clock, about a movement that ended at `about_s`.
+    """Something said at `time_s` of the session's clock, about a movement that ended at `about_s`; None for a question.
 
     `point` is the fault and `still` the moment of it with the overlay (JPEG), both None where no fault is meant.
     """
 
     time_s: float
     text: str
-    about_s: float
+    about_s: float | None
     point: FeedbackPoint | None = None
     still: bytes | None = None
 
     @property
-    def latency_s(self) -> float:
+    def latency_s(self) -> float | None:
         """How long after the movement it was said."""
-        return self.time_s - self.about_s
+        return None if self.about_s is None else self.time_s - self.about_s
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,10 @@ class Moment:
 
 
 class LiveSession:
-    """One session. The rules count and judge; a trained coach speaks where there is one, else the rules do."""
+    """One session. The rules count and judge; a trained coach speaks where there is one, else the rules do.
+
+    While it cannot be told what is done nobody speaks, and after a while the session asks, once.
+    """
 
     def __init__(
         self,
@@ -82,7 +86,7 @@ class LiveSession:
         self._latest = LatestPoses(KEEP_S)
         self._voice = RuleVoice()
         self._stills: deque[Frame] = deque()
-        self._stopped = False
+        self._stopped = self._asked = False
         if trained:
             trained[0].begin()
 
@@ -116,10 +120,18 @@ class LiveSession:
         self._keep_still(sight.frame)
         counted += self.rules.watch(self._latest, sight.frame.time_s)
         remark = self._trained_remark(sight) if self.trained else self._rule_remark(counted)
+        if self.rules.is_lost:
+            remark = self._question()
         if remark is not None:
             self.remarks.append(remark)
         done = [one for one in self.rules.counted if one.exercise == self.rules.exercise]
         return Moment(sight, self.rules.exercise, len(done), remark)
+
+    def _question(self) -> Remark | None:
+        if self._asked or not self.rules.asks:
+            return None
+        self._asked = True
+        return Remark(self.source.now_s(), ASK, None)
 
     def _trained_remark(self, sight: Sight) -> Remark | None:
         assert self.trained is not None

@@ -32,6 +32,7 @@ def lake(tmp_path: Path) -> Lake:
         members={"motion": {"model": "motion"}},
         absent={},
         ensemble=ensemble,
+        familiarity=None,
         training_clips=len(examples),
         validation_clips=0,
         seed=0,

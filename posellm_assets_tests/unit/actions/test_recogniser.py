@@ -40,6 +40,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         members={"motion": {"model": "motion"}},
         absent={"video-mae": "recognition.video_mae names no folder with its weights"},
         ensemble=ensemble,
+        familiarity=None,
         training_clips=len(examples),
         validation_clips=0,
         seed=0,
