@@ -25,7 +25,7 @@ from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, NONE, VIDE
 from posellm_assets.actions.moments.hits import Hit, activity, find_hits
 from posellm_assets.actions.moments.shots import motions_of_shots
 from posellm_assets.actions.moments.sound import onsets
-from posellm_assets.actions.moments.windows import merged, window_spans
+from posellm_assets.actions.moments.windows import Stretch, merged, window_spans
 from posellm_assets.actions.recognition import HitRecord, Recognition, SegmentRecord
 from posellm_assets.actions.record import RecogniserRecord
 from posellm_assets.motion.config import MotionConfig
@@ -134,6 +134,18 @@ class ActionRecogniser:
             for row, one_familiarity in zip(zip(*said, strict=True), familiar, strict=False)
         ]
 
+    def stretches(
+        self, windows: Sequence[ActionClip], sport: str | None = None
+    ) -> list[tuple[Stretch, EnsembleAnswer]]:
+        """The windows of one shot, merged; what is said of a stretch is what is said of its windows together."""
+        decided = [(case, one) for case, one in zip(windows, self.decide(windows, sport), strict=True) if one]
+        spans, answers = [(case.start_s, case.end_s) for case, _ in decided], [one for _, one in decided]
+        rows = [{NONE: 1.0} if one.action == NONE else one.probabilities for one in answers]
+        return [
+            (stretch, together([answers[place] for place in stretch.windows(spans)]))
+            for stretch in merged(spans, rows, self.config.windows)
+        ]
+
     def _method(self, asked: Method, sport: str, duration_s: float) -> Method:
         if asked != "auto":
             return asked
@@ -157,17 +169,12 @@ class ActionRecogniser:
     def _stretches(
         self, video: Path, subject: SubjectPoses, motions: Sequence[Motion], sport: str
     ) -> list[SegmentRecord]:
-        """Every shot in windows, merged; what is said of a stretch is what is said of its windows together."""
         cases, answers = [], []
         for shot in motions:
             spans = window_spans(shot.start_s, shot.start_s + shot.duration_s, self.config.windows)
-            decided = self.decide([self._case(video, subject, shot, *span) for span in spans], sport)
-            known = [one for one in decided if one]
-            spans = [span for span, one in zip(spans, decided, strict=True) if one]
-            rows = [{NONE: 1.0} if one.action == NONE else one.probabilities for one in known]
-            for stretch in merged(spans, rows, self.config.windows):
+            for stretch, answer in self.stretches([self._case(video, subject, shot, *span) for span in spans], sport):
                 cases.append(self._case(video, subject, shot, stretch.start_s, stretch.end_s))
-                answers.append(together([known[place] for place in stretch.windows(spans)]))
+                answers.append(answer)
         return _segments(subject, cases, answers)
 
     def _case(self, video: Path, subject: SubjectPoses, shot: Motion, start_s: float, end_s: float) -> ActionClip:

@@ -7,20 +7,17 @@ from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.ensemble import Ensemble
 from posellm_assets.files import read_record, write_json
 from posellm_assets.records import Record
-from posellm_assets.reports.metrics import Figure
 
 FILE = "recogniser.json"
 
 
 class FamiliarityRecord(Record):
-    """How the limit of what is familiar was set: on so many clips, of these `held_out`, the others cross-validated.
-
-    `unknown_named` is the share of the validation clips of classes that were never taught that are familiar enough.
-    """
+    """How the limit of what is familiar was set: on so many clips of known classes, of these `held_out` for validation
+    and the rest by cross-validation, and on `others`, the validation clips of classes that were never taught."""
 
     clips: int
     held_out: int
-    unknown_named: Figure | None
+    others: int
 
 
 class RecogniserRecord(Record):

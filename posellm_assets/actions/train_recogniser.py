@@ -9,22 +9,20 @@ split. How unlike the known a movement must be to be none of them comes from cli
 import os
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from posellm_assets.actions.config import RecogniserJob
 from posellm_assets.actions.dataset.clips import ActionExample, read_dataset
 from posellm_assets.actions.dataset.label_set import LabelSet
-from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
+from posellm_assets.actions.members.classifier import SHORTEST_S, LabelledMotion, MotionClassifier
 from posellm_assets.actions.members.ensemble import Ensemble, spared
-from posellm_assets.actions.members.familiarity import FAMILIAR, FAMILIARITY, Familiarity
+from posellm_assets.actions.members.familiarity import FAMILIARITY, Familiarity
 from posellm_assets.actions.members.members import ActionClip, cases_of, labelled_motions
 from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VIDEO_MAE, VISION
-from posellm_assets.actions.moments.windows import parts_of
 from posellm_assets.actions.recogniser import load_members
 from posellm_assets.actions.record import FamiliarityRecord, RecogniserRecord
+from posellm_assets.motion.motion import Motion
 from posellm_assets.program import Report, run_program
-from posellm_assets.reports.metrics import share
 
 
 def train(job: RecogniserJob, report: Report) -> RecogniserRecord:
@@ -77,18 +75,19 @@ def _familiarity(
     never_taught: Sequence[ActionClip],
 ) -> FamiliarityRecord | str:
     """Learn what is familiar and how well that keeps out what was never taught; or why it cannot be learned."""
-    parts = partial(parts_of, longest_s=job.config.longest_clip_s, config=job.config.windows)
     if not taught:
         return "in no training clip somebody could be followed"
     try:
-        familiarity, clips = Familiarity.fit(taught, held_out, parts, job.seed)
+        others = [max(stretches, key=len) for case in never_taught if (stretches := _stretches(case))]
+        familiarity, clips = Familiarity.fit(taught, held_out, others, job.config.windows, job.seed)
     except ValueError as error:
         return str(error)
     familiarity.save(job.out / FAMILIARITY)
-    passed = [one >= FAMILIAR for one in familiarity.of(case.motion for case in never_taught) if one is not None]
-    return FamiliarityRecord(
-        clips=clips, held_out=len(held_out), unknown_named=share(sum(passed), len(passed)) if passed else None
-    )
+    return FamiliarityRecord(clips=clips, held_out=len(held_out), others=len(others))
+
+
+def _stretches(case: ActionClip) -> list[Motion]:
+    return case.motion.segments(SHORTEST_S) if case.motion else []
 
 
 def _members(

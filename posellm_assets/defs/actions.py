@@ -30,6 +30,9 @@ from posellm_assets.problems import sentence
 from posellm_assets.reports.plain import visible
 
 
+LIMITS = ("known_named", "unknown_named", "named_right")
+
+
 @snapshot_asset("actions", deps=every_video("footage", "poses"), kinds={"json"}, code_version="2")
 def action_dataset(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[LakeResource], pool: dg.ResourceParam[PoolResource]
@@ -76,12 +79,13 @@ def recogniser_asset(last_stage: str) -> dg.AssetsDefinition:
     )
     def action_recogniser(ran: Ran[RecogniserJob]) -> dg.MaterializeResult:
         """Who names actions: the vision-language model, the language model and a motion classifier, calibrated and
-        weighted by their validation likelihood."""
+        weighted by their validation likelihood, those that add nothing left out; and what is none of the classes."""
         record = RecogniserRecord.read(ran.out)
         return dg.MaterializeResult(
             metadata={
                 "members": record.ensemble.model_dump(mode="json"),
                 "absent": record.absent,
+                "familiarity": record.familiarity.model_dump(mode="json") if record.familiarity else None,
                 "training clips": record.training_clips,
                 "validation clips": record.validation_clips,
                 "folder": ran.out,
@@ -98,12 +102,14 @@ def action_report(ran: Ran[ReportJob]) -> dg.MaterializeResult:
     lineage = read_snapshot(ran.lake, ran.context.partition_key).lineage
     rows = [
         (name, f"{one['accuracy']['value']:.3f}", f"{one['macro_f1']['value']:.3f}", one["accuracy"]["n"])
-        for name, one in read_json(ran.out / METRICS)["members"].items()
+        for name, one in (metrics := read_json(ran.out / METRICS))["members"].items()
     ]
+    limits = {key: value and value["value"] for key, value in metrics["none_of_these"].items() if key in LIMITS}
     return dg.MaterializeResult(
         metadata={
             "report": ran.out / PAGE,
             "summary": table(("", "accuracy", "macro F1", "n"), rows),
+            "none of these": limits,
             **promoted(ran, "recogniser", ran.job.recogniser, lineage),
         }
     )

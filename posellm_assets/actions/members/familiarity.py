@@ -8,7 +8,7 @@ of those clips are nearer.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from safetensors.numpy import load, save
 
 from posellm_assets.actions.members.classifier import SHORTEST_S, LabelledMotion, views
 from posellm_assets.actions.members.posture import statistics
+from posellm_assets.actions.moments.config import WindowConfig
+from posellm_assets.actions.moments.windows import parts_of
 from posellm_assets.files import read_json, write_bytes, write_json
 from posellm_assets.motion.augment import mirror
 from posellm_assets.motion.motion import Motion
@@ -28,15 +30,12 @@ KEPT = 0.9
 """The share of clips of the known classes that is to be familiar enough."""
 ENOUGH = 40
 """Clips of other people than those learned from; where there are fewer the training clips are asked about as well."""
-_FOLDS = 5
-_COMPONENTS = 60
+_FOLDS = 40  # as many as there are people, for most: with fewer to learn from all are farther away
+_COMPONENTS = 40
 _ROWS_PER_COMPONENT = 4
-_PARTS_TAUGHT = 6  # of a long motion, evenly spaced
+_WINDOWS_TAUGHT = 6  # of a motion, evenly spaced
 _SMALLEST_DEVIATION = 0.02
 _SHRINKAGE = 1e-3  # of the clouds' covariance towards a round one
-
-Parts = Callable[[Motion], list[Motion]]
-"""The parts in which a motion without gaps is asked about, each of three frames or more: itself where it is short."""
 _ClassRows = dict[str, list[np.ndarray]]
 
 
@@ -56,7 +55,7 @@ class Clouds:
         mean, deviation = rows.mean(0), rows.std(0) + _SMALLEST_DEVIATION
         scaled = (rows - mean) / deviation
         components = max(1, min(_COMPONENTS, len(rows) // _ROWS_PER_COMPONENT, scaled.shape[1]))
-        directions = np.linalg.svd(scaled, full_matrices=False)[2][:components].T
+        directions = np.linalg.eigh(scaled.T @ scaled)[1][:, ::-1][:, :components]
         placed = scaled @ directions
         middles = np.stack([placed[numbers == number].mean(0) for number in range(numbers.max() + 1)])
         apart = placed - middles[numbers]
@@ -72,91 +71,101 @@ class Clouds:
 
 
 class Familiarity:
-    """See the module. `limit` is the distance at which a motion is just familiar enough."""
+    """See the module. `limit` is the distance at which a motion is just familiar enough.
 
-    def __init__(self, classes: Sequence[str], clouds: Clouds, limit: float):
-        self.classes, self.clouds, self.limit = tuple(classes), clouds, limit
+    A motion is looked at in `windows`, whatever its length, and the median of their distances counts: so a limit that
+    was set on short clips holds in long videos.
+    """
+
+    def __init__(self, classes: Sequence[str], windows: WindowConfig, clouds: Clouds, limit: float):
+        self.classes, self.windows, self.clouds, self.limit = tuple(classes), windows, clouds, limit
 
     @classmethod
     def fit(
-        cls, taught: Sequence[LabelledMotion], held_out: Sequence[LabelledMotion], parts: Parts, seed: int = 0
+        cls,
+        taught: Sequence[LabelledMotion],
+        held_out: Sequence[LabelledMotion],
+        others: Sequence[Motion],
+        windows: WindowConfig,
+        seed: int = 0,
     ) -> tuple["Familiarity", int]:
-        """Learn from motions as they are asked about; returns the number of clips that set the limit as well.
+        """Learn from motions without gaps; returns the number of clips of known classes that set the limit as well.
 
         `held_out` are motions of the same classes by other people. Where they are fewer than `ENOUGH` the taught ones
-        set the limit too, each as far as it is for clouds that were fitted without its group. Raises ValueError where
-        nothing can set it.
+        set the limit too, each as far as it is for clouds that were fitted without its group. What is to be kept out
+        are `others`, of no class that is taught, and the motions of each class for clouds that were fitted without it.
+        Raises ValueError where nothing can set the limit.
         """
-        rows = [_rows(example, parts, np.random.default_rng([seed, place])) for place, example in enumerate(taught)]
-        whole = cls._of(rows)
-        far = [whole.distance(example.motion, parts) for example in held_out]
-        if len(far) < ENOUGH:
+        rows = [_rows(example, windows, np.random.default_rng([seed, place])) for place, example in enumerate(taught)]
+        whole = cls._of(rows, windows)
+        near = [whole.distance(example.motion) for example in held_out]
+        if len(near) < ENOUGH:
             groups = sorted({example.group for example in taught})
             fold_of = {group: place % _FOLDS for place, group in enumerate(_shuffled(groups, seed))}
-            for fold in range(_FOLDS):
-                others = [own for own, one in zip(rows, taught, strict=True) if fold_of[one.group] != fold]
-                without = cls._of(others) if others else None
-                far += [
-                    without.distance(one.motion, parts)
+            for fold in range(min(_FOLDS, len(groups))):
+                others_rows = [own for own, one in zip(rows, taught, strict=True) if fold_of[one.group] != fold]
+                without = cls._of(others_rows, windows) if others_rows else None
+                near += [
+                    without.distance(one.motion)
                     for one in taught
                     if without and fold_of[one.group] == fold and one.class_id in without.classes
                 ]
-        if not far:
+        if not near:
             raise ValueError("all clips are of one person or match, so there is no other to set its limit by")
-        return cls(whole.classes, whole.clouds, _limit(far)), len(far)
+        far = [whole.distance(motion) for motion in others]
+        for class_id in whole.classes if len(whole.classes) > 1 else ():
+            without = cls._of([{name: own[name] for name in own if name != class_id} for own in rows], windows)
+            far += [without.distance(one.motion) for one in taught if one.class_id == class_id]
+        return cls(whole.classes, windows, whole.clouds, _limit(near, far)), len(near)
 
     @classmethod
-    def _of(cls, rows: Sequence[_ClassRows]) -> "Familiarity":
+    def _of(cls, rows: Sequence[_ClassRows], windows: WindowConfig) -> "Familiarity":
         """Of rows by class, with a limit that nobody has set yet."""
         classes = sorted({class_id for own in rows for class_id in own})
         numbers = [classes.index(class_id) for own in rows for class_id, several in own.items() for _ in several]
         together = [row for own in rows for several in own.values() for row in several]
-        return cls(classes, Clouds.fit(np.stack(together), np.array(numbers)), 1.0)
+        return cls(classes, windows, Clouds.fit(np.stack(together), np.array(numbers)), 1.0)
 
-    def distance(self, motion: Motion, parts: Parts) -> float:
-        """Of a motion from the nearest class: the median over the parts in which it is asked about."""
-        rows = np.stack([statistics(part) for part in parts(motion)])
-        return float(np.median(self.clouds.distances(rows).min(axis=1)))
+    def distance(self, motion: Motion, among: Collection[str] | None = None) -> float:
+        """Of a motion without gaps from the nearest of these classes, or of all; infinite where none is known."""
+        asked = [place for place, class_id in enumerate(self.classes) if among is None or class_id in among]
+        rows = np.stack([statistics(part) for part in parts_of(motion, self.windows)])
+        return float(np.median(self.clouds.distances(rows)[:, asked].min(axis=1, initial=math.inf)))
 
     def of(self, motions: Iterable[Motion | None], among: Collection[str] | None = None) -> list[float | None]:
         """The familiarity of each motion, from 0 to 1, with these of the classes or all of them.
 
         None where a motion is missing or has no stretch of `SHORTEST_S` seconds; of one with gaps the longest counts.
         """
-        asked = [place for place, class_id in enumerate(self.classes) if among is None or class_id in among]
-        return [self._one(motion, asked) for motion in motions]
-
-    def _one(self, motion: Motion | None, asked: Sequence[int]) -> float | None:
-        stretches = motion.segments(SHORTEST_S) if motion is not None else []
-        if not stretches or not asked:
-            return None
-        row = statistics(max(stretches, key=len))
-        far = float(self.clouds.distances(row[None])[0, asked].min())
-        return 1 / (1 + (far / self.limit) ** 2)
+        stretches = [max(motion.segments(SHORTEST_S), key=len, default=None) if motion else None for motion in motions]
+        return [one and 1 / (1 + (self.distance(one, among) / self.limit) ** 2) for one in stretches]
 
     def save(self, folder: Path) -> None:
         """Write `familiarity.json` and `familiarity.safetensors`."""
         parts = {name: np.ascontiguousarray(value) for name, value in vars(self.clouds).items()}
         write_bytes(folder / "familiarity.safetensors", save(parts))
-        write_json(folder / "familiarity.json", {"classes": list(self.classes), "limit": self.limit})
+        about = {"classes": list(self.classes), "limit": self.limit, "windows": self.windows.model_dump()}
+        write_json(folder / "familiarity.json", about)
 
     @classmethod
     def load(cls, folder: Path) -> "Familiarity":
         """Read what `save` wrote; FileNotFoundError where there is nothing."""
         about = read_json(folder / "familiarity.json")
         clouds = Clouds(**load((folder / "familiarity.safetensors").read_bytes()))
-        return cls(about["classes"], clouds, about["limit"])
+        return cls(about["classes"], WindowConfig.model_validate(about["windows"]), clouds, about["limit"])
 
 
-def _rows(example: LabelledMotion, parts: Parts, rng: np.random.Generator) -> _ClassRows:
-    """The statistics of a motion as it may be met: whole, cropped, in some of its parts, and all that mirrored."""
+def _rows(example: LabelledMotion, windows: WindowConfig, rng: np.random.Generator) -> _ClassRows:
+    """The statistics of a motion as it may be met: whole, cropped, in some of its windows, and all that mirrored."""
     rows = _ClassRows()
     for motion, class_id in views(example, rng):
         rows.setdefault(class_id, []).append(statistics(motion))
     mirrored = [(mirror(example.motion), example.mirrored_id)] if example.mirrored_id is not None else []
     for motion, class_id in [(example.motion, example.class_id), *mirrored]:
-        several = parts(motion)
-        for place in np.unique(np.linspace(0, len(several) - 1, _PARTS_TAUGHT).astype(int)) if len(several) > 1 else []:
+        several = parts_of(motion, windows)
+        for place in (
+            np.unique(np.linspace(0, len(several) - 1, _WINDOWS_TAUGHT).astype(int)) if len(several) > 1 else []
+        ):
             rows.setdefault(class_id, []).append(statistics(several[place]))
     return rows
 
@@ -165,10 +174,17 @@ def _shuffled(groups: Sequence[str], seed: int) -> list[str]:
     return [groups[place] for place in np.random.default_rng(seed).permutation(len(groups))]
 
 
-def _limit(distances: Sequence[float]) -> float:
-    """The distance under which `KEPT` of new clips like these are to be expected; the largest where they are too few.
+def _limit(near: Sequence[float], far: Sequence[float]) -> float:
+    """The distance that parts known clips from others best, of those that keep at least `KEPT` of the known.
 
-    A conformal quantile (Vovk et al. 2005).
+    Best is the least sum of the shares of known clips beyond and of others within. It lies in the (geometric) middle
+    between the clips that it parts; where there are no others it keeps `KEPT`.
     """
-    place = min(math.ceil((len(distances) + 1) * KEPT), len(distances))
-    return sorted(distances)[place - 1]
+    known, others = np.sort(near), np.sort(far)
+    least = float(np.quantile(known, KEPT))
+    if not len(others):
+        return least
+    edges = np.unique([least, *known[known > least], *others[others > least]])
+    wrong = [float((known > edge).mean() + (others <= edge).mean()) for edge in edges]
+    best = int(np.argmin(wrong))
+    return float(np.sqrt(edges[best] * edges[min(best + 1, len(edges) - 1)]))

@@ -35,10 +35,8 @@ def window_spans(start_s: float, end_s: float, config: WindowConfig) -> list[tup
     return [(start, start + length) for start in starts]
 
 
-def parts_of(motion: Motion, longest_s: float, config: WindowConfig) -> list[Motion]:
-    """The motion itself up to `longest_s`, its windows where it is longer: how a video is looked at."""
-    if motion.duration_s <= longest_s:
-        return [motion]
+def parts_of(motion: Motion, config: WindowConfig) -> list[Motion]:
+    """A motion in windows; one where it is no longer than that."""
     spans = window_spans(0.0, motion.duration_s, config)
     return [motion.cut(round(start * motion.fps), round(end * motion.fps)) for start, end in spans]
 

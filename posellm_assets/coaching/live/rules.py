@@ -194,6 +194,7 @@ class LiveRules:
             self.exercise = _name_in_rules(named)
             # What was done before may have been something else.
             self._until_s = max(self._until_s, lately[-1].start_s)
+            self._held_from_s, self._held_points = None, ()
 
 
 def _name_in_rules(exercise: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """Calibration and the ensemble: confidences that mean something, members that weigh what they are worth."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from posellm_assets.actions.members.calibration import (
     fit_temperature,
     reliability,
 )
-from posellm_assets.actions.members.ensemble import Ensemble
+from posellm_assets.actions.members.ensemble import Ensemble, spared, together
 from posellm_assets.actions.members.opinions import Opinion, log_probabilities
 
 CLASSES = ["clear", "drop", "smash"]
@@ -122,6 +123,47 @@ def test_a_member_that_is_silent_on_a_clip_leaves_it_to_the_others_and_all_answe
     alone = ensemble.decide([moving[0]])
     assert alone and (alone.action, alone.member) == (moving[0].action, "motion")
     assert ensemble.decide([]) is None
+
+
+def test_a_member_that_adds_nothing_is_spared_the_slowest_first_and_one_that_adds_is_not() -> None:
+    truth = TRUTH[:60]
+    good, poor = said("good", truth, 0.9, 0.9, seed=1), said("poor", truth, 0.4, 0.6, seed=2)
+    assert set(spared({"good": good, "poor": poor}, truth)) == {"poor"}
+    slow = [replace(one, member="slow", seconds=2.0) for one in good]
+    gone = spared({"slow": slow, "good": good}, truth)
+    assert set(gone) == {"slow"} and "60 validation clips" in gone["slow"] and "2000 ms a clip" in gone["slow"]
+    # Each is sure of half of the clips and knows nothing of the others.
+    halves = {
+        name: [one if place % 2 == odd else opinion(name, clear=1 / 3, drop=1 / 3, smash=1 / 3)
+               for place, one in enumerate(said(name, truth, 1.0, 0.95, odd))]
+        for odd, name in enumerate(("even", "odd"))
+    }  # fmt: skip
+    assert spared(halves, truth) == {}
+    assert spared({"good": good, "poor": poor}, []) == {} and spared({"poor": poor}, truth) == {}
+
+
+def test_what_is_not_familiar_is_none_of_the_classes_and_a_sport_leaves_its_own_ones() -> None:
+    ensemble = Ensemble(members=("motion",), temperatures={"motion": 1.0}, weights={"motion": 1.0})
+    sure = opinion("motion", smash=0.9, clear=0.06, drop=0.04)
+    answers = [ensemble.decide([sure], familiarity) for familiarity in (0.49, 0.5, None)]
+    assert [one and (one.action, one.likeliest, one.confidence) for one in answers] == [
+        ("none", "smash", pytest.approx(0.9)),
+        ("smash", "smash", pytest.approx(0.9)),
+        ("smash", "smash", pytest.approx(0.9)),
+    ]
+    assert sure.among(["clear", "drop"]).confidence == pytest.approx(0.6)
+    assert sure.among(["serve"]) is sure
+
+
+def test_windows_of_a_stretch_give_one_answer() -> None:
+    ensemble = Ensemble(members=("motion",), temperatures={"motion": 1.0}, weights={"motion": 1.0})
+    windows = [(opinion("motion", smash=p, clear=1 - p), known) for p, known in ((0.9, 0.8), (0.4, 0.9), (0.8, 0.1))]
+    answers = [one for row, known in windows if (one := ensemble.decide([row], known))]
+    whole = together(answers)
+    assert (whole.action, whole.confidence, whole.familiarity) == ("smash", pytest.approx(0.7), 0.8)
+    assert whole.opinions["motion"]["probabilities"] == {"smash": pytest.approx(0.7), "clear": pytest.approx(0.3)}
+    assert whole.seconds == pytest.approx(1.5)
+    assert together([answers[2], answers[2], answers[0]]).action == "none"
 
 
 def test_the_threshold_rule_asks_one_member_after_the_other() -> None:

@@ -105,6 +105,10 @@ def test_sports_joined_share_a_class_of_one_id_and_keep_all_its_names(tmp_path: 
     found = LabelSet.joined("all", [tennis, badminton()])
     assert len(found.classes) == 19
     assert found["smash"].spellings("zh") == ["杀球", "扣杀", "扣球"]
+    assert found.of_sport("tennis") == {"smash", "serve"} and len(found.of_sport("badminton")) == 18
+    assert found.of_sport("golf") == found.of_sport(None) == found.ids, "no class is known to be golf's"
+    few = found.among({"serve", "clear"})
+    assert few.ids == {"serve", "clear"} and few.of_sport("tennis") == {"serve"}
     lifts = LabelSet.of_labels("gym", ["underarm lift"])
     with pytest.raises(LabelSetError, match="'underarm-lift' and 'lift' are both called"):
         LabelSet.joined("all", [lifts, badminton()])

@@ -11,10 +11,12 @@ from posellm_assets.actions.config import RecognitionConfig
 from posellm_assets.actions.dataset.label_set import LabelSet
 from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
 from posellm_assets.actions.members.ensemble import Ensemble
+from posellm_assets.actions.members.familiarity import Familiarity
+from posellm_assets.actions.moments.config import WindowConfig
 from posellm_assets.actions.moments.shots import motions_of_shots
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition import Recognition
-from posellm_assets.actions.record import RecogniserRecord
+from posellm_assets.actions.record import FamiliarityRecord, RecogniserRecord
 from posellm_assets.actions.timeline import write_annotated, write_timeline
 from posellm_assets.demo.footage import FPS
 from posellm_assets.footage.video import frames, probe
@@ -27,20 +29,22 @@ KNOWN = ("serve", "forehand", "squat", "lunge")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recogniser")
-    label_set = LabelSet.of_labels("tennis", KNOWN)
+    sets = [LabelSet.of_labels("tennis", KNOWN[:2]), LabelSet.of_labels("gym", KNOWN[2:])]
     examples = [
-        LabelledMotion(motions_of_shots(seen(clip), MotionConfig())[0][0], name, name)
+        LabelledMotion(motions_of_shots(seen(clip), MotionConfig())[0][0], name, name, clip.participant)
         for name in KNOWN
-        for clip in takes(name)[:4]
+        for clip in takes(name)
     ]
     MotionClassifier.fit(examples, KNOWN).save(folder / "motion")
+    familiarity, clips = Familiarity.fit(examples, [], [], WindowConfig())
+    familiarity.save(folder / "familiarity")
     ensemble = Ensemble(members=("motion",), temperatures={"motion": 1.0}, weights={"motion": 1.0})
     RecogniserRecord(
-        label_set=label_set,
+        label_set=LabelSet.joined("all", sets),
         members={"motion": {"model": "motion"}},
         absent={"video-mae": "recognition.video_mae names no folder with its weights"},
         ensemble=ensemble,
-        familiarity=None,
+        familiarity=FamiliarityRecord(clips=clips, held_out=0, others=0),
         training_clips=len(examples),
         validation_clips=0,
         seed=0,
@@ -60,7 +64,7 @@ def test_a_practice_becomes_a_list_of_hits_and_strokes_in_the_fields_of_the_earl
     for part, contact in zip(parts, (0.54, 0.50), strict=True):
         truth += [start + (cycle + contact) * part.movement.cycle_s / part.tempo for cycle in range(2)]
         start += part.frame_count / FPS
-    found = ActionRecogniser(folder).recognise_poses(video, subject)
+    found = ActionRecogniser(folder).recognise_poses(video, subject, "tennis")
     assert found.method == "hits"
     assert [hit.timestamp for hit in found.hits] == pytest.approx(truth, abs=0.2)
     assert [hit.action for hit in found.hits] == ["serve", "serve", "forehand", "forehand"]
@@ -99,7 +103,37 @@ def test_a_short_video_is_one_action_whatever_the_sport_and_methods_can_be_asked
     found = recogniser.recognise_poses(video, seen(clip))
     assert (found.method, len(found.segments), found.hits) == ("clip", 1, [])
     assert found.segments[0].answer.action == "serve"
-    assert len(recogniser.recognise_poses(video, seen(clip), method="hits").hits) == 2
+    assert len(recogniser.recognise_poses(video, seen(clip), "tennis", "hits").hits) == 2
+
+
+def test_a_movement_that_was_not_taught_is_none_of_the_classes_in_everything_that_is_written(
+    folder: Path, tmp_path: Path
+) -> None:
+    parts = [cycles(takes("squat", 1)[0], 4), cycles(takes("side bend", 1)[1], 4)]
+    video = write_grey_video(tmp_path / "gym.mp4", [part.frame_count for part in parts], [60, 150])
+    recogniser, subject = ActionRecogniser(folder), seen(*parts)
+    found = recogniser.recognise_poses(video, subject, "gym")
+    assert [one.answer.action for one in found.segments] == ["squat", "none"]
+    squats, bends = (one.answer for one in found.segments)
+    assert (squats.familiarity or 0) > 0.5 > (bends.familiarity or 1) and bends.likeliest in ("squat", "lunge")
+    write_annotated(video, subject, found, tmp_path / "annotated.mp4")
+    write_timeline(found, tmp_path / "gym.html")
+    page = (tmp_path / "gym.html").read_text()
+    assert "none of these" in page and "Unlike everything that was taught" in page
+
+
+def test_a_sport_leaves_its_own_classes_alone(folder: Path, tmp_path: Path) -> None:
+    clip = cycles(takes("squat", 1)[0], 2)
+    video = write_grey_video(tmp_path / "squat.mp4", [clip.frame_count], [90])
+    recogniser = ActionRecogniser(folder)
+    answers = {
+        sport: recogniser.recognise_poses(video, seen(clip), sport, "clip").segments[0].answer
+        for sport in ("gym", "tennis", "golf")
+    }
+    assert {sport: answer.action for sport, answer in answers.items()} == {
+        "gym": "squat", "tennis": "none", "golf": "squat"  # of golf no class is known: all are asked about
+    }  # fmt: skip
+    assert set(answers["tennis"].probabilities) == {"serve", "forehand"}
 
 
 def test_somebody_out_of_sight_a_folder_without_recogniser_and_a_lost_model_are_named(

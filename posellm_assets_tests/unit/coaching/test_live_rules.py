@@ -97,7 +97,7 @@ def test_a_fidget_before_the_exercise_is_no_repetition() -> None:
     assert all(not one.points for _, one in live)
 
 
-def test_an_exercise_with_rules_is_believed_when_it_was_named_twice_in_a_row() -> None:
+def test_an_exercise_is_believed_when_it_was_named_twice_in_a_row_and_left_when_another_was() -> None:
     names = iter(
         ["jumping-jack", "squats", "serve", "squats", None, "serve", "serve", "squats", "Squats", *["serve"] * 9]
     )
@@ -109,10 +109,23 @@ def test_an_exercise_with_rules_is_believed_when_it_was_named_twice_in_a_row() -
         return asked[-1]
 
     rules = LiveRules(None, name, MotionConfig())
-    live = lived(measured("squat", (CLEAN, CLEAN, CLEAN, CLEAN, CLEAN)), rules)
+    live = lived(measured("squat", (CLEAN,) * 7), rules)
     known_s = min(time_s for time_s, _ in live)
     assert asked[7:9] == ["squats", "Squats"] and known_s > 8
-    assert {one.exercise for one in rules.counted} == {"squat"} and rules.exercise == "squat"
+    assert {one.exercise for one in rules.counted} == {"squat"}
+    assert rules.exercise is None and not rules.is_lost, "serve is known, and has no rules"
+
+
+def test_what_cannot_be_told_counts_nothing_and_is_asked_about_after_a_while() -> None:
+    squats = measured("squat", (CLEAN, CLEAN, CLEAN, CLEAN, CLEAN))
+    unknown = LiveRules(None, lambda motion: None, MotionConfig())
+    assert not lived(squats, unknown, until_s=6) and unknown.is_lost and not unknown.asks
+    assert not lived(squats, unknown) and unknown.asks
+    # Squats, and then something else: the squats that were counted stay, and no more is said.
+    names = iter(["squat"] * 5 + [None] * 20)
+    left = LiveRules(None, lambda motion: next(names), MotionConfig())
+    lived(squats, left)
+    assert left.counted and max(one.end_s for one in left.counted) < 8 and left.exercise is None and left.is_lost
 
 
 def counted(*faults: tuple[str, str]) -> list[Counted]:
