@@ -30,9 +30,6 @@ from posellm_assets.problems import sentence
 from posellm_assets.reports.plain import visible
 
 
-LIMITS = ("known_named", "unknown_named", "named_right")
-
-
 @snapshot_asset("actions", deps=every_video("footage", "poses"), kinds={"json"}, code_version="2")
 def action_dataset(
     context: dg.AssetExecutionContext, lake: dg.ResourceParam[LakeResource], pool: dg.ResourceParam[PoolResource]
@@ -100,16 +97,17 @@ def action_report(ran: Ran[ReportJob]) -> dg.MaterializeResult:
     """Every member and the ensemble on held-out clips: accuracy, calibration, confusions, worst mistakes. A recogniser
     that is not worse than the one in use on the same clips is promoted."""
     lineage = read_snapshot(ran.lake, ran.context.partition_key).lineage
+    metrics = read_json(ran.out / METRICS)
     rows = [
         (name, f"{one['accuracy']['value']:.3f}", f"{one['macro_f1']['value']:.3f}", one["accuracy"]["n"])
-        for name, one in (metrics := read_json(ran.out / METRICS))["members"].items()
+        for name, one in metrics["members"].items()
     ]
-    limits = {key: value and value["value"] for key, value in metrics["none_of_these"].items() if key in LIMITS}
+    none_of_these = {what: metrics["none_of_these"][what] for what in ("known_named", "unknown_named", "named_right")}
     return dg.MaterializeResult(
         metadata={
             "report": ran.out / PAGE,
             "summary": table(("", "accuracy", "macro F1", "n"), rows),
-            "none of these": limits,
+            "none of these": none_of_these,
             **promoted(ran, "recogniser", ran.job.recogniser, lineage),
         }
     )

@@ -16,8 +16,7 @@ import numpy as np
 from pydantic import Field
 
 from posellm_assets.actions.members.calibration import fit_temperature
-from posellm_assets.actions.members.familiarity import FAMILIAR
-from posellm_assets.actions.members.opinions import NONE, Opinion, log_probabilities
+from posellm_assets.actions.members.opinions import FAMILIAR, NONE, Opinion, log_probabilities
 from posellm_assets.records import Record
 
 NAME = "ensemble"

@@ -3,8 +3,8 @@
 A classifier is no help there: a linear one is the surer the farther a motion lies from all that it learned. So each
 class is a cloud of motion statistics (`posture.statistics`) in the directions in which the taught motions vary most,
 the clouds have one shape, and what counts is Mahalanobis' distance to the nearest (Lee et al. 2018). Distances are read
-against those of clips by people that were not learned from: familiarity is 1 at no distance, `FAMILIAR` where `KEPT`
-of those clips are nearer.
+against a limit that parts clips by people that were not learned from, and clips of classes that were left out:
+familiarity is 1 at no distance and `opinions.FAMILIAR` at the limit.
 """
 
 import math
@@ -24,8 +24,6 @@ from posellm_assets.motion.augment import mirror
 from posellm_assets.motion.motion import Motion
 
 FAMILIARITY = "familiarity"
-FAMILIAR = 0.5
-"""What is less familiar is none of the classes."""
 KEPT = 0.9
 """The share of clips of the known classes that is to be familiar enough."""
 ENOUGH = 40

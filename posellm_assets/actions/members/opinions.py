@@ -9,6 +9,8 @@ MOTION, LANGUAGE, VISION, VIDEO_MAE = "motion", "language", "vision-language", "
 """The members by name."""
 NONE = "none"
 """The answer where a clip shows none of the classes."""
+FAMILIAR = 0.5
+"""What is less familiar is none of the classes."""
 
 
 @dataclass(frozen=True)
