@@ -1,9 +1,11 @@
 """What was recognised in a video, as its JSON holds it."""
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Self
 
 from posellm_assets.actions.members.ensemble import EnsembleAnswer
+from posellm_assets.actions.members.opinions import NONE
 from posellm_assets.files import read_record
 from posellm_assets.records import Record
 
@@ -54,6 +56,15 @@ class Recognition(Record):
     left_out: list[str]
     seconds: float
     """CPU seconds of this process, without extracting the poses."""
+
+    @property
+    def lasting(self) -> str | None:
+        """The action that is seen for the longest time; None where that is none of the classes."""
+        lasted: dict[str, float] = defaultdict(float)
+        for segment in self.segments:
+            lasted[segment.answer.action] += segment.end_s - segment.start_s
+        longest = max(lasted, key=lambda action: lasted[action], default=NONE)
+        return None if longest == NONE else longest
 
     @classmethod
     def read(cls, path: Path) -> Self:

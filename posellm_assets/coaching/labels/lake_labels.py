@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
-from posellm_assets.actions.members.opinions import NONE
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.checksums import recording
 from posellm_assets.coaching.labels.config import TeacherConfig
@@ -108,11 +107,7 @@ def exercise_of(lake: Lake, manifest: FootageManifest) -> str | None:
     predictions = lake.action_predictions(manifest.key)
     if manifest.label or not predictions.exists():
         return manifest.label
-    lasted: dict[str, float] = defaultdict(float)
-    for segment in Recognition.read(predictions).segments:
-        lasted[segment.answer.action] += segment.end_s - segment.start_s
-    longest = max(lasted, key=lambda action: lasted[action], default=NONE)
-    return None if longest == NONE else longest
+    return Recognition.read(predictions).lasting
 
 
 def measured_clip(lake: Lake, key: str) -> MeasuredClip:
