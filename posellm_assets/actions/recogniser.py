@@ -128,7 +128,8 @@ class ActionRecogniser:
         if not cases:
             return []
         among, said = self.label_set.of_sport(sport), self.opinions(cases).values()
-        familiar = self.familiarity.of([case.motion for case in cases], among) if self.familiarity else repeat(None)
+        moves = [case.around or case.motion for case in cases]
+        familiar = self.familiarity.of(moves, among) if self.familiarity else repeat(None)
         return [
             self.ensemble.decide([one.among(among) for one in row if one], one_familiarity)
             for row, one_familiarity in zip(zip(*said, strict=True), familiar, strict=False)
@@ -163,8 +164,14 @@ class ActionRecogniser:
             )
             start_s = max(shot.start_s, hit.time_s - self.config.hits.before_s)
             end_s = min(shot.start_s + shot.duration_s, hit.time_s + self.config.hits.after_s)
-            cases.append(replace(self._case(video, subject, shot, start_s, end_s), hit_s=hit.time_s))
+            case = self._case(video, subject, shot, start_s, end_s)
+            cases.append(replace(case, hit_s=hit.time_s, around=self._window_around(shot, hit.time_s)))
         return _segments(subject, cases, self.decide(cases, sport), [hit.confidence for hit in hits])
+
+    def _window_around(self, shot: Motion, time_s: float) -> Motion:
+        length_s, last_s = self.config.windows.length_s, shot.start_s + shot.duration_s
+        start_s = max(shot.start_s, min(time_s - length_s / 2, last_s - length_s))
+        return part_of(shot, start_s, min(start_s + length_s, last_s))
 
     def _stretches(
         self, video: Path, subject: SubjectPoses, motions: Sequence[Motion], sport: str

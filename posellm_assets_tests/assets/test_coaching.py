@@ -63,8 +63,8 @@ def test_videos_get_labels_with_their_points_score_and_gain_on_the_time_before(l
 def test_a_clip_without_a_label_is_taken_for_what_was_recognised_in_it(lake: Lake) -> None:
     key = add(lake, 1, "", (CLEAN, LAGS, CLEAN), "2026-01-01T10:00:00Z")
     assert Labeller(lake, ["rules"]).label(key).status == "no_rules"
-    decision = {"action": "squat", "confidence": 0.9, "member": "motion", "seconds": 0.1,
-                "probabilities": {"squat": 0.9}, "opinions": {}}  # fmt: skip
+    decision = {"action": "squat", "likeliest": "squat", "confidence": 0.9, "familiarity": 0.8,
+                "member": "motion", "seconds": 0.1, "probabilities": {"squat": 0.9}, "opinions": {}}  # fmt: skip
     segment = {"hit_frame": None, "start_frame": 0, "end_frame": 90, "start_s": 0.0, "end_s": 4.0,
                "hit_confidence": None, "timestamp": 0.0, "answer": decision}  # fmt: skip
     write_json(

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class ActionClip:
     """A stretch of footage that shows one action: `video` is None for motion capture, `motion` None where nobody could
-    be followed, `box` where they are in the picture. Times are seconds in the video."""
+    be followed, `box` where they are in the picture. Times are seconds in the video. `around` is the motion by which
+    the familiarity of a clip is told that is shorter than the windows in which it was learned."""
 
     start_s: float
     end_s: float
@@ -36,6 +37,7 @@ class ActionClip:
     motion: Motion | None = None
     hit_s: float | None = None
     box: Box | None = None
+    around: Motion | None = None
 
 
 class Member(Protocol):
