@@ -89,9 +89,9 @@ def read_clips(work: Path) -> list[RealClip]:
         for clip in missing
         if clip.video
     ]
-    for item, outcome in extract_clips(items, LocalPool(), PoseConfig()):
+    for key, outcome in extract_clips(items, LocalPool(), PoseConfig()):
         if isinstance(outcome, Exception):
-            print(f"{item.key}: left out, {outcome}")
+            print(f"{key}: left out, {outcome}")
     return [clip for clip in clips if clip.poses.exists()]
 
 
