@@ -46,8 +46,8 @@ def evaluate(job: ReportJob, report: Report) -> dict[str, Any]:
     taught = [example.class_id in recogniser.label_set.ids for example in examples]
     if not any(taught):
         raise ValueError(f"{job.dataset} has no clip in the {job.split} split of a class with a clip in train")
-    cases, known, decided = (list(compress(all_of, taught)) for all_of in (all_cases, examples, answers))
-    truth = [example.class_id for example in known]
+    cases, decided = list(compress(all_cases, taught)), list(compress(answers, taught))
+    truth = [example.class_id for example in compress(examples, taught)]
     classes = [one.id for one in recogniser.label_set.classes]
     members = {ENSEMBLE: measured(decided, truth, classes)}
     for name, opinions in recogniser.opinions(cases).items():
@@ -65,7 +65,7 @@ def evaluate(job: ReportJob, report: Report) -> dict[str, Any]:
     outcome = decide([one.class_id for one in examples], sports, _named(recogniser, answers), rival, against)
     metrics = {
         "split": job.split,
-        "clips": len(known),
+        "clips": len(cases),
         "rendered": sum(example.key in job.rendered for example in examples),
         "participants": len({example.participant for example in examples if example.participant}),
         "classes": {class_id: recogniser.label_set[class_id].name("en") for class_id in classes},

@@ -135,8 +135,13 @@ class Familiarity:
 
         None where a motion is missing or has no stretch of `SHORTEST_S` seconds; of one with gaps the longest counts.
         """
-        stretches = [max(motion.segments(SHORTEST_S), key=len, default=None) if motion else None for motion in motions]
-        return [one and 1 / (1 + (self.distance(one, among) / self.limit) ** 2) for one in stretches]
+        return [self._one(motion, among) for motion in motions]
+
+    def _one(self, motion: Motion | None, among: Collection[str] | None) -> float | None:
+        stretches = motion.segments(SHORTEST_S) if motion is not None else []
+        if not stretches:
+            return None
+        return 1 / (1 + (self.distance(max(stretches, key=len), among) / self.limit) ** 2)
 
     def save(self, folder: Path) -> None:
         """Write `familiarity.json` and `familiarity.safetensors`."""
