@@ -196,8 +196,8 @@ def generate(
     except NothingLike as error:
         print_error(error)
         raise typer.Exit(3) from error
-    if generated.warning:
-        print_warning(generated.warning)
+    for warning in filter(None, (generated.warning, generated.doubt)):
+        print_warning(warning)
     asked = " ... ".join(ends) if text is None else repr(text)
     for one in generated.made:
         drawn = f" (seed {one.seed})" if request.drawn > 1 else ""

@@ -8,10 +8,11 @@ import numpy as np
 
 from posellm_assets.checksums import check_model
 from posellm_assets.evaluation.evaluator import Evaluator
+from posellm_assets.evaluation.figures import MeasuredFigures
 from posellm_assets.files import write_json
 from posellm_assets.generations.releases import Release, required
 from posellm_assets.keys import check_video_key
-from posellm_assets.lake import Lake
+from posellm_assets.lake import METRICS, Lake
 from posellm_assets.language.decoding import MotionLM
 from posellm_assets.language.sampling import LengthControl
 from posellm_assets.motion.formats import WRITTEN_ENDINGS, write_motion
@@ -21,6 +22,8 @@ from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.motion.tokens import MotionTokens
 from posellm_assets.settings import Settings
 
+TRUSTED = 0.5
+"""Share of held-out real motion whose movement an evaluator must know, or its word is doubted."""
 DRAWN = 4
 """A model that is drawn from once makes another movement one time in eight."""
 
@@ -92,12 +95,13 @@ class Made:
 
 @dataclass(frozen=True)
 class Generated:
-    """What came of a request: the motions that were written, what the model was asked for, and a warning where nothing
-    in its training is like the text ('' where something is)."""
+    """What came of a request: the motions that were written, what the model was asked for, a warning where nothing in
+    its training is like the text, and another where the evaluator's word says little ('' where it says something)."""
 
     made: Sequence[Made]
     asked: str
     warning: str = ""
+    doubt: str = ""
 
 
 class NothingLike(ValueError):
@@ -132,7 +136,7 @@ def generate_motions(lake: Lake, settings: Settings, request: Request, out: Path
     made = _judged(lake, champion, model, request, made)
     if out is not None:
         _write(made, request, champion, asked, out)
-    return Generated(made, asked, warning)
+    return Generated(made, asked, warning, _doubt(lake, champion) if made[0].taken_for else "")
 
 
 def _write(made: Sequence[Made], request: Request, champion: Release, asked: str, out: Path) -> None:
@@ -176,6 +180,18 @@ def _warning(model: MotionLM, text: str) -> str:
         return ""
     known = sorted(model.taught.movements) or sorted(model.taught.texts)[:10]
     return f"nothing that this model learned is like {text!r}; it knows: {', '.join(known)}"
+
+
+def _doubt(lake: Lake, champion: Release) -> str:
+    """Why the evaluator's word says little of this generation; '' where it knows most held-out real motion."""
+    folder = lake.report(champion.name)
+    real = MeasuredFigures.read(folder).figures.get("recognised_real") if (folder / METRICS).is_file() else None
+    if real is None:
+        return "on how much real motion the evaluator is right was not measured"
+    if real.value >= TRUSTED:
+        return ""
+    right = f"{round(real.value * real.n)} of {real.n} held-out real motions"
+    return f"the evaluator is right about {right}, so its word says little: look at the motion, or add footage"
 
 
 def _judged(lake: Lake, champion: Release, model: MotionLM, request: Request, made: Sequence[Made]) -> list[Made]:

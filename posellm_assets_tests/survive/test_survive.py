@@ -27,6 +27,7 @@ from posellm_assets.lake import Lake
 from posellm_assets.pool import LocalPool
 from posellm_assets_tests.conftest import ROOT, environment, free_port, new_home
 from posellm_assets_tests.daemon.real import Daemon
+from posellm_assets_tests.waits import HANG_S
 
 NAME = videos.name or ""
 STAGES = [{"name": "stage1", "tasks": {"t2m": 0.6, "m2t": 0.4}, "steps": 4}]
@@ -71,7 +72,7 @@ class System:
                 yield Daemon(process, log)
             finally:
                 kill_all(process.pid)
-                process.wait(60)
+                process.wait(HANG_S)
 
     def drop(self) -> None:
         """Put a batch of clips into the drop zone, each with its sidecar before it."""
@@ -143,13 +144,13 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 def killed_with_everything_under_it(system: System, daemon: Daemon) -> None:
     daemon.wait_for("ingest", system.ingesting)
     kill_all(daemon.process.pid)
-    daemon.process.wait(60)
+    daemon.process.wait(HANG_S)
 
 
 def stopped_by_ctrl_c(system: System, daemon: Daemon) -> None:
     daemon.wait_for("ingest", system.ingesting)
     os.killpg(daemon.process.pid, signal.SIGINT)
-    daemon.process.wait(180)
+    daemon.process.wait(HANG_S)
 
 
 def without_its_run_worker(system: System, daemon: Daemon) -> None:
@@ -170,7 +171,7 @@ def with_its_partitions_deleted(system: System, daemon: Daemon) -> None:
 
 
 @pytest.mark.survive
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3 * HANG_S)
 @pytest.mark.parametrize(
     "struck",
     [

@@ -11,8 +11,8 @@ from posellm_assets.cli import app
 from posellm_assets.commands.generate import NothingLike, Request, generate_motions
 from posellm_assets.evaluation.config import EvaluatorConfig
 from posellm_assets.evaluation.evaluator import Evaluator
-from posellm_assets.files import read_json
-from posellm_assets.lake import Lake
+from posellm_assets.files import read_json, write_json
+from posellm_assets.lake import METRICS, Lake
 from posellm_assets.language.train import train
 from posellm_assets.motion.representation import layout
 from posellm_assets.settings import Settings
@@ -133,3 +133,13 @@ def test_what_was_never_learned_is_warned_of_and_with_strict_refused(spoken: Lak
     run = CliRunner().invoke(app, ["generate", "he squats", "--strict", "--out", str(out), "--lake", str(spoken.root)])
     assert run.exit_code == 0 and out.exists(), run.output
     assert "s of motion for 'he squats', which the evaluator takes for" in " ".join(run.output.split())
+
+
+def test_an_evaluator_that_does_not_know_real_motion_is_doubted(spoken: Lake) -> None:
+    asked = Request("a serve", samples=1)
+    assert "was not measured" in generate_motions(spoken, Settings(), asked).doubt
+    for right, doubt in ((0.2, "right about 3 of 15 held-out real motions"), (0.8, "")):
+        figures = {"recognised_real": {"value": right, "n": 15}}
+        write_json(spoken.report("all-0001") / METRICS, {"figures": figures, "absent": {}})
+        assert doubt in generate_motions(spoken, Settings(), asked).doubt
+    assert generate_motions(spoken, Settings(), asked).doubt == ""
