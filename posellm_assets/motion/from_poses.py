@@ -13,7 +13,7 @@ from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.motion import Motion, TooLittleSeen
 from posellm_assets.motion.representation import heading, turn
 from posellm_assets.motion.skeletons import BODY, BODY_LANDMARKS
-from posellm_assets.poses.breaks import breaks_s
+from posellm_assets.poses.breaks import breaks
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.poses.quality import how_to_film, in_view, made_out
 
@@ -37,12 +37,13 @@ def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
     """The subject's movement on the BODY skeleton at `config.fps`.
 
     Landmarks are smoothed and read at even times from the first to the last frame in which the body is in view; gaps up
-    to `config.gap_s` are filled and flagged, longer ones and breaks (`breaks_s`) stay NaN, and joints that are hidden
-    are flagged as guessed. Size and heading are normalised, y is up; see UNKNOWN. Raises TooLittleSeen where there is
+    to `config.gap_s` are filled and flagged, longer ones and `poses.breaks` stay NaN, and joints that are hidden are
+    flagged as guessed. Size and heading are normalised, y is up; see UNKNOWN. Raises TooLittleSeen where there is
     no stretch of `config.min_segment_s`.
     """
     time_s = np.asarray(subject.time_s, np.float64)
-    seen = in_view(subject.landmarks, subject.visibility, config.min_visibility)
+    broken = breaks(subject)
+    seen = in_view(subject.landmarks, subject.visibility, config.min_visibility) & ~broken.stray
     if not seen.any():
         advice = how_to_film(subject, ~seen)
         raise TooLittleSeen(f"nobody is in view from shoulders to knees in any of the {len(time_s)} frames: {advice}")
@@ -52,7 +53,7 @@ def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
     frames = int((observed_s[-1] - start_s) * config.fps + 1e-6) + 1
     wanted_s = start_s + np.arange(frames) / config.fps
     scale = REFERENCE_SIZE_M / size_m(bone_lengths_m(observed))
-    joints = joints_at(observed_s, observed, wanted_s, frame_s, config, breaks_s(subject)) * scale
+    joints = joints_at(observed_s, observed, wanted_s, frame_s, config, broken.at_s) * scale
     known = np.isfinite(joints).all(axis=(1, 2))
     first_heading = heading(joints[known], BODY)[0]
     joints = turn(joints, -first_heading)

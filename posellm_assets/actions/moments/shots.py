@@ -8,14 +8,14 @@ import numpy as np
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.motion import Motion
-from posellm_assets.poses.breaks import breaks_s
+from posellm_assets.poses.breaks import breaks
 from posellm_assets.poses.poses import SubjectPoses
 
 
 def motions_of_shots(subject: SubjectPoses, config: MotionConfig) -> tuple[list[Motion], list[str]]:
     """The subject's motion in each shot, in order, and of each shot without one the reason."""
     motions, left_out = [], []
-    for start, end in pairwise([-np.inf, *breaks_s(subject), np.inf]):
+    for start, end in pairwise([-np.inf, *breaks(subject).at_s, np.inf]):
         inside = (subject.time_s >= start) & (subject.time_s < end)
         if inside.sum() < 2:
             left_out.append(f"from {max(0.0, start):.1f} s: a shot of fewer than two pictures")

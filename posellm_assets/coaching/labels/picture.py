@@ -6,7 +6,7 @@ The camera is taken to be level, so that heights are heights. Points are read at
 import numpy as np
 
 from posellm_assets.motion.from_poses import savitzky_golay_at
-from posellm_assets.poses.breaks import breaks_s
+from posellm_assets.poses.breaks import breaks
 from posellm_assets.poses.landmarks import (
     ANKLES,
     EARS,
@@ -56,7 +56,7 @@ SIGNALS = (
 def shots(subject: SubjectPoses) -> list[np.ndarray]:
     """The frames (N,) of each shot in which somebody is seen: lengths in pixels can only be compared within one."""
     frames = np.flatnonzero(subject.seen)
-    return np.split(frames, np.searchsorted(subject.time_s[frames], breaks_s(subject)))
+    return np.split(frames, np.searchsorted(subject.time_s[frames], breaks(subject).at_s))
 
 
 def signals_of(subject: SubjectPoses, wanted_s: np.ndarray) -> Signals:

@@ -143,6 +143,15 @@ def test_where_the_landmarks_jump_as_no_body_does_nothing_moves():
     assert [len(segment) for segment in motion_from_poses(subject, CONFIG).segments(0.5)] == [29, 30]
 
 
+def test_frames_in_which_the_landmarks_were_elsewhere_for_a_moment_are_filled_and_break_nothing():
+    subject, whole = filmed(wave(90)), motion_from_poses(filmed(wave(90)), CONFIG)
+    subject.landmarks[40:42, :, 0] += 0.25
+    subject.world[40:42] *= 0.5
+    motion = motion_from_poses(subject, CONFIG)
+    assert len(motion.segments(0.5)) == 1 and motion.filled.any()
+    assert np.abs(motion.joints - whole.joints).max() < 0.05
+
+
 def test_a_stretch_that_is_too_short_is_told_with_the_setting_that_takes_it():
     with pytest.raises(TooLittleSeen, match=r"is 0\.70 s, of 0\.8 s .* or set motion\.min_segment_s to 0\.7$"):
         motion_from_poses(filmed(standing(21)), CONFIG)
