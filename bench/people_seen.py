@@ -115,7 +115,7 @@ def _videos(folder: Path, out: Path) -> list[Clip]:
 
 
 def _gates(clips: Sequence[Clip], console: Console) -> bool:
-    passed = {clip.name: assess(subject_of(Poses.read(clip.poses)), PoseConfig()).passed for clip in clips}
+    passed = {clip.name: not _refusal(clip) for clip in clips}
     groups = {
         "athletes": [clip for clip in clips if not clip.is_negative],
         "athletes, report half": [clip for clip in clips if not clip.is_negative and clip.is_reported],
@@ -130,8 +130,22 @@ def _gates(clips: Sequence[Clip], console: Console) -> bool:
         earlier = f"{np.mean(before):.3f} of {len(before)}" if before else "-"
         table.add_row(name, str(len(group)), f"{np.mean(refused):.3f}", f"{low:.3f} to {high:.3f}", earlier)
     console.print(table)
+    for clip in groups["athletes"]:
+        if not passed[clip.name]:
+            console.print(f"{clip.name}: {_refusal(clip)}")
     athletes, nobody = groups["athletes"], groups["nobody, hands, legs"]
     return np.mean([passed[clip.name] for clip in athletes]) >= 0.95 and not any(passed[clip.name] for clip in nobody)
+
+
+def _refusal(clip: Clip) -> str:
+    """Why a clip is kept out of everything behind its poses, or nothing."""
+    subject = subject_of(Poses.read(clip.poses))
+    quality = assess(subject, PoseConfig())
+    try:
+        motion_from_poses(subject, MotionConfig())
+    except TooLittleSeen as error:
+        return quality.reason or str(error)
+    return quality.reason
 
 
 def _counts(clips: Sequence[Clip], console: Console) -> bool:
