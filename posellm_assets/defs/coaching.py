@@ -122,8 +122,10 @@ def coaching_dataset(context: dg.AssetExecutionContext, lake: dg.ResourceParam[L
 
 @program_asset("coaching", job=coaching_job, deps=["coaching_dataset"], kinds={"pytorch", "huggingface"})
 def coaching_model(ran: Ran[StageJob | CoachingVisionJob]) -> dg.MaterializeResult:
-    """A language model that reads pose facts and motion codes and answers as labels do, or a vision-language model that
-    reads the facts and sees the picture (`coaching.model.kind`); a killed run resumes."""
+    """A language model that reads pose facts and motion codes and answers as labels do, or a vision-language model
+    that reads the facts and sees the picture (`coaching.model.kind`); a killed run resumes. It is for labels that
+    say more than the rules (an endpoint's, a coach's): taught by the rules' own it knows no more than they do, and
+    the small default base says it less well. Nothing in the lake uses its answers."""
     return dg.MaterializeResult(metadata=trained(ran))
 
 
