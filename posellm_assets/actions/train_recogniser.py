@@ -14,14 +14,13 @@ from pathlib import Path
 from posellm_assets.actions.config import RecogniserJob
 from posellm_assets.actions.dataset.clips import ActionExample, read_dataset
 from posellm_assets.actions.dataset.label_set import LabelSet
-from posellm_assets.actions.members.classifier import SHORTEST_S, LabelledMotion, MotionClassifier
+from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
 from posellm_assets.actions.members.ensemble import Ensemble, spared
 from posellm_assets.actions.members.familiarity import FAMILIARITY, Familiarity
 from posellm_assets.actions.members.members import ActionClip, cases_of, labelled_motions
 from posellm_assets.actions.members.opinions import LANGUAGE, MOTION, VIDEO_MAE, VISION
 from posellm_assets.actions.recogniser import load_members
 from posellm_assets.actions.record import FamiliarityRecord, RecogniserRecord
-from posellm_assets.motion.motion import Motion
 from posellm_assets.program import Report, run_program
 
 
@@ -40,7 +39,11 @@ def train(job: RecogniserJob, report: Report) -> RecogniserRecord:
     said = {one.name: one.opinions(asked) for one in load_members(job.out, models, label_set)}
     needless = spared(said, truth)
     heard = {name: opinions for name, opinions in said.items() if name not in needless}
-    familiarity = _familiarity(job, moves, labelled_motions(known, asked, label_set), never_taught)
+    longest = [
+        labelled_motions(clips, cases, label_set, longest=True)
+        for clips, cases in ((fit, learned_from), (known, asked), (unknown, never_taught))
+    ]
+    familiarity = _familiarity(job, *longest)
     if isinstance(familiarity, str):
         needless[FAMILIARITY] = familiarity
     record = RecogniserRecord(
@@ -72,22 +75,18 @@ def _familiarity(
     job: RecogniserJob,
     taught: Sequence[LabelledMotion],
     held_out: Sequence[LabelledMotion],
-    never_taught: Sequence[ActionClip],
+    others: Sequence[LabelledMotion],
 ) -> FamiliarityRecord | str:
     """Learn what is familiar and how well that keeps out what was never taught; or why it cannot be learned."""
     if not taught:
         return "in no training clip somebody could be followed"
     try:
-        others = [max(stretches, key=len) for case in never_taught if (stretches := _stretches(case))]
-        familiarity, clips = Familiarity.fit(taught, held_out, others, job.config.windows, job.seed)
+        never_taught = [one.motion for one in others]
+        familiarity, clips = Familiarity.fit(taught, held_out, never_taught, job.config.windows, job.seed)
     except ValueError as error:
         return str(error)
     familiarity.save(job.out / FAMILIARITY)
     return FamiliarityRecord(clips=clips, held_out=len(held_out), others=len(others))
-
-
-def _stretches(case: ActionClip) -> list[Motion]:
-    return case.motion.segments(SHORTEST_S) if case.motion else []
 
 
 def _members(

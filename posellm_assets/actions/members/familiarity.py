@@ -29,7 +29,7 @@ KEPT = 0.9
 ENOUGH = 40
 """Clips of other people than those learned from; where there are fewer the training clips are asked about as well."""
 _FOLDS = 40  # as many as there are people, for most: with fewer to learn from all are farther away
-_COMPONENTS = 40
+_COMPONENTS = 60
 _ROWS_PER_COMPONENT = 4
 _WINDOWS_TAUGHT = 6  # of a motion, evenly spaced
 _SMALLEST_DEVIATION = 0.02

@@ -162,17 +162,20 @@ def cases_of(
 
 
 def labelled_motions(
-    examples: Sequence[ActionExample], cases: Sequence[ActionClip], label_set: LabelSet
+    examples: Sequence[ActionExample], cases: Sequence[ActionClip], label_set: LabelSet, longest: bool = False
 ) -> list[LabelledMotion]:
-    """Every stretch without a gap of the cases' motions, with its class and that of its mirror image."""
+    """The stretches without a gap of the cases' motions, with its class and that of its mirror image.
+
+    All of them, or the longest of each case, by which it is judged.
+    """
     mirrored = label_set.mirrored()
-    return [
-        LabelledMotion(
-            stretch, example.class_id, mirrored.get(example.class_id), example.participant or example.key or example.id
-        )
-        for example, case in zip(examples, cases, strict=True)
-        for stretch in (case.motion.segments(SHORTEST_S) if case.motion else [])
-    ]
+    found = []
+    for example, case in zip(examples, cases, strict=True):
+        stretches = case.motion.segments(SHORTEST_S) if case.motion else []
+        group = example.participant or example.key or example.id
+        for stretch in sorted(stretches, key=len, reverse=True)[: 1 if longest else None]:
+            found.append(LabelledMotion(stretch, example.class_id, mirrored.get(example.class_id), group))
+    return found
 
 
 def _motion(example: ActionExample, motions: Mapping[str, Path]) -> Motion | None:
