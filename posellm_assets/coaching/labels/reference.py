@@ -32,19 +32,20 @@ Angle = tuple[str, str]
 class Reference:
     """How repetitions should look: `mean` and `spread` (PHASES,) in degrees of every joint and side.
 
-    `counted` is the angle that rises or falls in a repetition, where the exercise has no rules that say it.
+    `counted` is the joint whose angle rises or falls in a repetition, where the exercise has no rules that say it.
     """
 
     name: str
     repetitions: int
     mean: dict[Angle, np.ndarray]
     spread: dict[Angle, np.ndarray]
-    counted: Angle
+    counted: str
 
 
 def reference_of(name: str, clips: Sequence[MeasuredClip]) -> Reference:
     """The reference that clips of one exercise make. Raises ValueError where no repetition is found in them."""
-    counted = _counted(clips[0])
+    swings = _swings(clips[0])
+    counted = max(swings, key=lambda angle: swings[angle])[0]
     shown = [_phases(clip, one) for clip in clips for one in _repetitions(clip, counted)]
     if not shown:
         raise ValueError(
@@ -118,17 +119,20 @@ def _angles(clip: MeasuredClip) -> dict[Angle, np.ndarray]:
     }
 
 
-def _counted(clip: MeasuredClip) -> Angle:
-    """The angle that swings most."""
-    swings = {angle: float(np.subtract(*np.nanpercentile(v, (98, 2)))) for angle, v in _angles(clip).items()}
-    return max(swings, key=lambda angle: swings[angle])
+def _swings(clip: MeasuredClip) -> dict[Angle, float]:
+    """How far each angle goes, in degrees."""
+    return {angle: float(np.subtract(*np.nanpercentile(v, (98, 2)))) for angle, v in _angles(clip).items()}
 
 
-def _repetitions(clip: MeasuredClip, counted: Angle) -> list[Repetition]:
-    """By the rules of the exercise, else the stretches in which the angle leaves where it usually is and comes back."""
+def _repetitions(clip: MeasuredClip, counted: str) -> list[Repetition]:
+    """By the rules of the exercise, else the stretches in which the joint leaves where it usually is and comes back.
+
+    Of its sides the one counts that moves more: somebody may leave out the other, or be seen from its side.
+    """
     rules = rules_of(clip.exercise)
     if rules is not None:
         return repetitions_of(clip, rules)
-    values = _angles(clip)[counted]
+    swings = {angle: swing for angle, swing in _swings(clip).items() if angle[0] == counted}
+    values = _angles(clip)[max(swings, key=lambda angle: swings[angle])]
     low, rest, high = np.nanpercentile(values, (2, 50, 98))
     return clip.rises(values if high - rest >= rest - low else -values, SMALLEST_SWING_DEG)

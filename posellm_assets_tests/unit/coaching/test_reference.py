@@ -41,13 +41,14 @@ def test_the_same_movement_at_another_speed_and_from_another_side_differs_in_not
     assert len(found.repetitions) == 3 and "the coach" in found.positive_note
 
 
-def test_the_joints_and_the_phase_that_differ_most_are_told_and_drawn() -> None:
-    found = compared(reaching(150.0, arms="l"), reaching(150.0))
+@pytest.mark.parametrize(("arm", "other"), [("l", "right"), ("r", "left")])
+def test_the_joints_and_the_phase_that_differ_most_are_told_and_drawn(arm: str, other: str) -> None:
+    found = compared(reaching(150.0, arms=arm), reaching(150.0))
     assert found.reference == "the coach" and 1 <= len(found.differences) <= MOST_TOLD
     worst = found.differences[0]
-    assert (worst.joint, worst.side, worst.phase) == ("shoulder", "right", 0.5)
+    assert (worst.joint, worst.side, worst.phase) == ("shoulder", other, 0.5)
     assert worst.value < 20 and worst.reference == pytest.approx(150, abs=8)
-    assert "Your right shoulder" in worst.script and "at the farthest point" in worst.script
+    assert f"Your {other} shoulder" in worst.script and "at the farthest point" in worst.script
     assert worst.visuals is not None
     current, target = (next(v for v in worst.visuals.vectors if v.label == label) for label in ("Current", "Target"))
     assert target.end[1] < current.end[1] - 0.1  # the elbow should be higher in the picture
