@@ -15,7 +15,7 @@ from posellm_assets.motion.representation import heading, turn
 from posellm_assets.motion.skeletons import BODY, BODY_LANDMARKS
 from posellm_assets.poses.breaks import breaks
 from posellm_assets.poses.poses import SubjectPoses
-from posellm_assets.poses.quality import how_to_film, in_view, made_out
+from posellm_assets.poses.quality import how_to_film, in_view, made_out, swap_share
 
 # What one camera cannot see. The pelvis stays over the origin, the lowest joint on the floor (so a jump shows in the
 # legs only), the body gets a reference size, the first frame faces +z, and the camera is taken to be level.
@@ -67,7 +67,12 @@ def motion_from_poses(subject: SubjectPoses, config: MotionConfig) -> Motion:
         guessed=_guessed(observed_s, made_out(subject, config.min_visibility)[seen], wanted_s),
         unknown=UNKNOWN,
         start_s=start_s,
-        parameters={"settings": config.model_dump(), "scale": scale, "turned_rad": -float(first_heading)},
+        parameters={
+            "settings": config.model_dump(),
+            "scale": scale,
+            "turned_rad": -float(first_heading),
+            "swap_share": round(swap_share(subject), 4),
+        },
     )
     if not motion.segments(config.min_segment_s):
         longest = max((len(segment) for segment in motion.segments(0.0)), default=0) / config.fps

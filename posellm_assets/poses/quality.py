@@ -199,8 +199,11 @@ def _hidden(poses: SubjectPoses, _: PoseConfig) -> Check:
     )
 
 
-def _swaps(poses: SubjectPoses, config: PoseConfig) -> Check:
-    """A swap: over one frame, most pairs that lie apart fit the frame before better with left and right exchanged."""
+def swap_share(poses: SubjectPoses) -> float:
+    """In what share of the frames left and right change places, 0 to 1.
+
+    A swap: over one frame, most pairs that lie apart fit the frame before better with left and right exchanged.
+    """
     pixels, torso = poses.pixels, _torso_px(poses)
     left, right = np.array(lm.PAIRS).T
     before, after = pixels[:-1], pixels[1:]
@@ -209,7 +212,11 @@ def _swaps(poses: SubjectPoses, config: PoseConfig) -> Check:
     apart = _distance(before[:, left], before[:, right]) > 0.25 * torso
     steps = poses.seen[:-1] & poses.seen[1:]
     swapped = (apart & (crossed < 0.5 * kept)).sum(axis=1) >= 2
-    value = float(swapped[steps].mean()) if steps.any() else 0.0
+    return float(swapped[steps].mean()) if steps.any() else 0.0
+
+
+def _swaps(poses: SubjectPoses, config: PoseConfig) -> Check:
+    value = swap_share(poses)
     return _check(
         "left_right_swaps",
         value,

@@ -17,6 +17,7 @@ SURE = 0.5
 _UNCONFIRMED = 0.4  # of a count that no other movement shares and that comes at no regular pace
 _MOST_TWIST_DEG = 75.0  # of shoulders against hips: more is depth that was guessed wrong, as is often what comes once
 _MOST_DEPTH = 0.55  # of an arm's bone: its share along the line of sight over which an angle is not sure
+_MOST_SWAPS = 0.02  # share of the frames
 _RELATION_MARGIN = 0.06  # body lengths beyond the threshold from which on a relation is sure: the error of a landmark
 
 
@@ -35,7 +36,7 @@ def judged_movements(groups: Sequence[list[Fact]], motion: Motion) -> list[list[
     judged = []
     for group in groups:
         others = [count for joint, count in counted if joint != group[0].joint]
-        certainty = _of_movement(group, others, motion)
+        certainty = min([_of_movement(group, others, motion), *(_of_side(fact, motion) for fact in group)])
         judged.append([_with(fact, certainty) for fact in group])
     return judged
 
@@ -49,12 +50,12 @@ def judged_relation(fact: Fact, motion: Motion) -> Fact:
     )
     beyond = abs(fact.value - relation.threshold) / _RELATION_MARGIN
     sides: tuple[Side, ...] = ("left", "right") if fact.side == "both" and relation.sides == "each" else (fact.side,)
-    return _with(fact, min(beyond, *(relation_seen(relation, motion, side) for side in sides)))
+    return _with(fact, min(beyond, _of_side(fact, motion), *(relation_seen(relation, motion, side) for side in sides)))
 
 
 def judged_speed(fact: Fact, motion: Motion) -> Fact:
     """The speed of a limb with its certainty."""
-    return _with(fact, seen_share(motion, f"{fact.side}_{fact.joint}"))
+    return _with(fact, min(_of_side(fact, motion), seen_share(motion, f"{fact.side}_{fact.joint}")))
 
 
 def _of_movement(group: Sequence[Fact], others: Sequence[float], motion: Motion) -> float:
@@ -73,6 +74,12 @@ def _of_movement(group: Sequence[Fact], others: Sequence[float], motion: Motion)
     if any(_is_depth(fact, side, motion) for fact in group if fact.kind == "angle" for side in _sides(fact)):
         certainty = min(certainty, _UNCONFIRMED)
     return certainty
+
+
+def _of_side(fact: Fact, motion: Motion) -> float:
+    """How sure the side of a fact is: where left and right change places in the picture, it is not."""
+    is_sided = "left" in (fact.side, fact.other_side) or "right" in (fact.side, fact.other_side)
+    return _UNCONFIRMED if is_sided and motion.parameters.get("swap_share", 0.0) > _MOST_SWAPS else 1.0
 
 
 def _is_depth(angle: Fact, side: Side, motion: Motion) -> bool:

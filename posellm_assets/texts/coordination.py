@@ -110,6 +110,8 @@ def _begins(angle: Fact, group: list[Fact], away: np.ndarray, motion: Motion) ->
         # Only a movement that passes its middle once has a time at which it is made.
         return times[seen[passed + 1]] if len(passed) == 1 else np.array([])
     found = repetitions(away, motion.fps, smallest=abs((angle.to_value or 0.0) - angle.value) / 2)
+    if not len(found.peaks):
+        return np.array([])
     low, high = np.nanmedian(away[found.valleys]), np.nanmedian(away[found.peaks])
     begins = []
     for peak in found.peaks:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from posellm_assets.motion.motion import Motion
 from posellm_assets.motion.skeletons import BODY
@@ -67,9 +68,10 @@ def test_a_single_repetition_is_told_there_and_back_and_one_way_is_told_as_one_w
     assert all("there and back" in text.text for text in texts if "bend" in text.text)
 
 
+@pytest.mark.filterwarnings("error")
 def test_what_begins_bent_and_comes_back_to_it_straightens_there_and_back() -> None:
     bend = wave(3.0, 3.0, 0, 90, phase=0.5)
-    told = describe(measure(athlete(3.0, left_knee=bend, right_knee=bend)))
+    told = describe(measure(athlete(3.0, left_knee=bend, right_knee=bend, left_elbow=bend, right_elbow=bend)))
     assert "Both knees straighten, from 90 to 180 degrees, and back again." in told
 
 
@@ -96,3 +98,10 @@ def test_each_stretch_is_described_by_itself_with_its_time() -> None:
     assert sentences[0] == "From 0.0 s to 6.0 s:" and "From 6.1 s to 10.1 s:" in sentences
     assert sum("3 times" in text for text in sentences) > 0 and sum("2 times" in text for text in sentences) > 0
     assert describe_stretches([]) == describe([])
+
+
+def test_where_left_and_right_change_places_no_side_is_told() -> None:
+    motion = athlete(6.0, left_arm=wave(6.0, 2.0, 0, 120), lean=wave(6.0, 2.0, 0, 60))
+    for share, joints in ((0.0, {"shoulder", "hip", "trunk"}), (0.1, {"hip", "trunk"})):
+        facts = sure(measure(replace(motion, parameters={"swap_share": share})))
+        assert {fact.joint for fact in facts if fact.kind == "angle"} == joints
