@@ -33,6 +33,7 @@ _COMPONENTS = 60
 _ROWS_PER_COMPONENT = 4
 _WINDOWS_TAUGHT = 6  # of a motion, evenly spaced
 _SMALLEST_DEVIATION = 0.02
+_WORSE = 4.0  # to name what is unknown than to refuse what is known
 _SHRINKAGE = 1e-3  # of the clouds' covariance towards a round one
 _ClassRows = dict[str, list[np.ndarray]]
 
@@ -180,7 +181,7 @@ def _shuffled(groups: Sequence[str], seed: int) -> list[str]:
 def _limit(near: Sequence[float], far: Sequence[float]) -> float:
     """The distance that parts known clips from others best, of those that keep at least `KEPT` of the known.
 
-    Best is the least sum of the shares of known clips beyond and of others within. Between the clips that it parts it
+    Best is the least sum of the share of known clips beyond and `_WORSE` times that of others within. Between the clips that it parts it
     lies a quarter of the way (in the logarithm) from the known, because what else there is may be nearer than these
     others; where there are none it keeps `KEPT`.
     """
@@ -189,6 +190,6 @@ def _limit(near: Sequence[float], far: Sequence[float]) -> float:
     if not len(others):
         return least
     edges = np.unique([least, *known[known > least], *others[others > least]])
-    wrong = [float((known > edge).mean() + (others <= edge).mean()) for edge in edges]
+    wrong = [float((known > edge).mean() + _WORSE * (others <= edge).mean()) for edge in edges]
     best = int(np.argmin(wrong))
     return float(edges[best] ** 0.75 * edges[min(best + 1, len(edges) - 1)] ** 0.25)
