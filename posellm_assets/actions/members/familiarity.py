@@ -181,9 +181,9 @@ def _shuffled(groups: Sequence[str], seed: int) -> list[str]:
 def _limit(near: Sequence[float], far: Sequence[float]) -> float:
     """The distance that parts known clips from others best, of those that keep at least `KEPT` of the known.
 
-    Best is the least sum of the share of known clips beyond and `_WORSE` times that of others within. Between the clips that it parts it
-    lies a quarter of the way (in the logarithm) from the known, because what else there is may be nearer than these
-    others; where there are none it keeps `KEPT`.
+    Best is the least sum of the share of known clips beyond and `_WORSE` times that of others within. Between the clips
+    that it parts it lies a quarter of the way (in the logarithm) from the known, because what else there is may be
+    nearer than these others; where there are none it keeps `KEPT`.
     """
     known, others = np.sort(near), np.sort(far)
     least = float(np.quantile(known, KEPT))
