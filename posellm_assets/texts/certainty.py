@@ -30,7 +30,8 @@ def judged_movements(groups: Sequence[list[Fact]], motion: Motion) -> list[list[
     """The facts of each movement with their certainty; `groups` as in `facts.measure`.
 
     A movement is the surer the more of its joints were seen and the further it goes beyond the smallest that counts. A
-    count is sure where it comes at a regular pace or another joint has the same, give or take one.
+    count is sure where it comes at a regular pace, both sides make it together, or another joint has the same, give or
+    take one.
     """
     counted = [(fact.joint, fact.value) for group in groups for fact in group if fact.kind == "repetition"]
     judged = []
@@ -66,7 +67,7 @@ def _of_movement(group: Sequence[Fact], others: Sequence[float], motion: Motion)
     certainty = min(seen, min(ranges) / MOVES_DEG[joint] - 1)
     counts = [fact.value for fact in group if fact.kind == "repetition"]
     is_regular = any(fact.kind == "period" for fact in group)
-    is_shared = any(abs(count - other) <= 1 for count in counts for other in others)
+    is_shared = group[0].side == "both" or any(abs(count - other) <= 1 for count in counts for other in others)
     if max(counts, default=0) > 1 and not (is_regular or is_shared):
         certainty = min(certainty, _UNCONFIRMED)
     if joint == "waist" and (max(ranges) > _MOST_TWIST_DEG or not counts):

@@ -81,6 +81,8 @@ def test_a_count_without_a_rhythm_that_nothing_else_shares_is_not_told() -> None
     facts = measure(athlete(len(bend) / FPS, left_elbow=bend))
     assert [fact.value for fact in facts if fact.kind == "repetition"] == [len(gaps)]
     assert not any(fact.joint == "elbow" for fact in sure(facts))
+    together = measure(athlete(len(bend) / FPS, left_elbow=bend, right_elbow=bend))
+    assert [fact.value for fact in sure(together) if fact.kind == "repetition"] == [len(gaps)]
 
 
 def test_an_arm_that_points_at_the_camera_is_not_said_to_move_and_from_the_side_it_is() -> None:
