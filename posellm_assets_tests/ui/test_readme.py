@@ -1,4 +1,4 @@
-"""Every command of the README, run as it is written there, over a finished demo."""
+"""Every command of README and the pages behind it, run as it is written there, over a finished demo."""
 
 import os
 import re
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from posellm_assets.commands.settings_page import settings_page
 from posellm_assets.demo.footage import plan, render_clip
 from posellm_assets_tests.conftest import ROOT, Demo
 from posellm_assets_tests.waits import HANG_S
@@ -15,10 +16,19 @@ from posellm_assets_tests.waits import HANG_S
 RUN_ELSEWHERE = {"make test": "this is it", "make ui": "test_ui.py starts it"}
 
 
+PAGES = ["README.md", *(f"docs/{name}.md" for name in ("footage", "jobs", "recognition", "coaching", "motion_capture"))]
+PAGES += ["docs/training.md", "docs/generations.md"]
+
+
+def blocks(language: str) -> list[str]:
+    """The blocks of a language on all pages, in order."""
+    text = "\n".join((ROOT / page).read_text() for page in PAGES)
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
 def commands() -> list[str]:
     """The lines of all shell blocks, in order, and each once."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    return list(dict.fromkeys(line for block in blocks for line in block.splitlines() if line))
+    return list(dict.fromkeys(line for block in blocks("sh") for line in block.splitlines() if line))
 
 
 @pytest.fixture
@@ -36,10 +46,11 @@ def project(demo: Demo, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_command_of_the_readme_works_as_it_is_written(project: Path) -> None:
+def test_every_command_of_the_pages_works_as_it_is_written(project: Path) -> None:
     lines = commands()
     assert {"make demo", *RUN_ELSEWHERE} <= set(lines), "the README shows the commands that set everything up"
-    script = "\n".join(["set -euxo pipefail", *(line for line in lines if line not in RUN_ELSEWHERE)])
+    python = [f".venv/bin/python - <<'END'\n{block}END" for block in blocks("python")]
+    script = "\n".join(["set -euxo pipefail", *(line for line in lines if line not in RUN_ELSEWHERE), *python])
     environment = {name: value for name, value in os.environ.items() if name not in ("DAGSTER_HOME", "POSELLM_LAKE")}
     result = subprocess.run(
         ["bash", "-c", script],
@@ -57,3 +68,14 @@ def test_every_command_of_the_readme_works_as_it_is_written(project: Path) -> No
     for added in ("tennis/clip.mp4", "gym/squat/a.mp4"):
         assert (project / "data_lake" / "raw" / added).is_file()
     assert "ingest_footage     done" in result.stdout, "update takes in what was added"
+
+
+def test_every_page_is_short_enough_and_every_link_leads_somewhere() -> None:
+    assert len((ROOT / "README.md").read_bytes()) <= 8192
+    for page in [*PAGES, "docs/settings.md", "docs/log.md"]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text()):
+            assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_page_of_settings_is_what_the_command_prints() -> None:
+    assert (ROOT / "docs/settings.md").read_text() == settings_page() + "\n"
