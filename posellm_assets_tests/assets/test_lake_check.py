@@ -168,9 +168,13 @@ def one_of_each_kind(files: Sequence[Path]) -> list[Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "chosen", [one_of_each_kind, pytest.param(list, marks=pytest.mark.survive)], ids=["each kind", "each file"]
+    ("damage", "chosen"),
+    [
+        *((damage, one_of_each_kind) for damage in (flipped, gone)),
+        *(pytest.param(damage, list, marks=pytest.mark.survive) for damage in DAMAGES),
+    ],
+    ids=lambda one: "each_file" if one is list else one.__name__,
 )
-@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_each_damaged_file_is_named_alone_with_what_to_do_and_the_lake_passes_again(
     lake: Lake,
     whole: Lake,

@@ -134,7 +134,7 @@ def test_a_champion_is_compared_case_by_case_and_both_generations_stand_in_the_p
     compared = {(c["figure"], c["of"]): c["n"] for c in decision["comparisons"]}
     assert compared["nll_per_code", "all that it knew"] == 7 and compared["nll_per_code", "new to it"] == 1
     assert compared["recognised_sentences", "all that it knew"] == 20, "of four labels it had to know one"
-    assert decision["reasons"][0].startswith("Not better: nll_per_code (new to it)")
+    assert decision["reasons"][0].startswith("Not better: nats per code (new to it)")
     matrix = {(row["sport"], row["figure"]): row["cells"] for row in found["retention"]}
     assert set(matrix) >= {(sport, "naming_accuracy") for sport in ("gym", "drill")}
     cells = matrix["gym", "nll_per_code"]
