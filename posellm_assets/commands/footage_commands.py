@@ -56,7 +56,7 @@ def remove(
     from posellm_assets.footage.removing import remove as put_aside
 
     here = Lake(lake)
-    for key in [key_of_clip(here, clip) for clip in clips]:
+    for key in [key_of_clip(here, clip, removed_too=purge) for clip in clips]:
         if not purge:
             places = ", ".join(map(str, put_aside(here, key))) or "nowhere: its file was gone already"
             console.print(f"removed {key}; its clip is {places}", soft_wrap=True)

@@ -2,12 +2,12 @@
 
 import csv
 import io
-import os
 import shutil
 
+from posellm_assets.commands.starting import has_home
 from posellm_assets.defs.catch_up import home_instance
 from posellm_assets.defs.partitions import videos
-from posellm_assets.files import write_bytes
+from posellm_assets.files import sha256_of, write_bytes
 from posellm_assets.footage.labels import TABLE, sidecar_of
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.registry import registry_of
@@ -25,18 +25,20 @@ def purge(lake: Lake, key: str) -> list[str]:
     What models have seen stays in them: their snapshots, with their examples and reports, are what the caller is told.
     Raises FileNotFoundError where there is no such video.
     """
-    manifest = read_manifest(lake, key)
-    for path in remove(lake, key):
-        path.unlink()
-        sidecar_of(path).unlink(missing_ok=True)
+    manifest, registry = read_manifest(lake, key), registry_of(lake)
+    if key in registry.sha256_of:
+        remove(lake, key)
+    for path in [path for path in lake.removed.rglob("*") if path.is_file()]:
+        if path.stat().st_size == manifest.size_bytes and sha256_of(path) == manifest.sha256:
+            path.unlink()
+            sidecar_of(path).unlink(missing_ok=True)
     _leave_tables(lake, manifest.source)
     for path in sorted(lake.root.rglob(f"*{key}*"), reverse=True):
         if path.relative_to(lake.root).parts[0] not in _SEEN:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    registry = registry_of(lake)
     with registry.writing():
         registry.leave_out(key, manifest.sha256)
-    if "DAGSTER_HOME" in os.environ:
+    if has_home():
         with home_instance() as instance:
             instance.delete_dynamic_partition(videos.name or "", key)
     snapshots = (read_snapshot(lake, name) for name in snapshot_keys(lake, None))

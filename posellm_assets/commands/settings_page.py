@@ -30,12 +30,6 @@ def settings_page() -> str:
     return "\n".join(parts)
 
 
-def undescribed() -> list[str]:
-    """The settings of which nothing is said."""
-    found = (pair for name, field in Settings.model_fields.items() for pair in _settings(name, field))
-    return [path for path, field in found if not field.description]
-
-
 def _settings(path: str, field: FieldInfo) -> Iterator[tuple[str, FieldInfo]]:
     """A field, or the settings that it is made of, each with its path."""
     below = dict.fromkeys(_models(field.annotation, ""))

@@ -38,6 +38,15 @@ def find_home() -> Path:
     return Path(os.environ[HOME_VARIABLE])
 
 
+def has_home() -> bool:
+    """Whether somebody has said where Dagster keeps its records; if so this process knows it too."""
+    try:
+        find_home()
+    except ValueError:
+        return False
+    return True
+
+
 def serve_ui(host: str, port: int) -> None:
     """Take the place of this process by the Dagster UI with its daemon. Raises what `find_home` raises."""
     find_home()

@@ -17,10 +17,13 @@ from posellm_assets.keys import slug
 from posellm_assets.lake import Lake
 
 
-def key_of_clip(lake: Lake, clip: str) -> str:
-    """The key of a video that is named by its key or by a file that holds it; raises ValueError where there is none."""
+def key_of_clip(lake: Lake, clip: str, removed_too: bool = False) -> str:
+    """The key of a video that is named by its key or by a file that holds it; raises ValueError where there is none.
+
+    With `removed_too` the key may be that of one that was taken out before.
+    """
     registry = registry_of(lake)
-    if clip in registry.sha256_of:
+    if clip in registry.sha256_of or (removed_too and clip in registry.removed):
         return clip
     path = Path(os.path.abspath(clip))
     raw = Path(os.path.abspath(drop_zone(lake)))

@@ -10,7 +10,7 @@ import numpy as np
 from posellm_assets.motion.motion import Motion
 from posellm_assets.texts.fact import Fact, Side
 from posellm_assets.texts.relations import known_relations, relation_seen
-from posellm_assets.texts.signals import MOVES_DEG, angle_seen, angle_signals, arm_depth, seen_share
+from posellm_assets.texts.signals import MOVES_DEG, Signals, angle_seen, arm_depth, seen_share
 
 SURE = 0.5
 """Certainty from which on a fact is told."""
@@ -26,8 +26,8 @@ def sure(facts: Iterable[Fact]) -> list[Fact]:
     return [fact for fact in facts if fact.certainty >= SURE]
 
 
-def judged_movements(groups: Sequence[list[Fact]], motion: Motion) -> list[list[Fact]]:
-    """The facts of each movement with their certainty; `groups` as in `facts.measure`.
+def judged_movements(groups: Sequence[list[Fact]], motion: Motion, signals: Signals) -> list[list[Fact]]:
+    """The facts of each movement with their certainty; `groups` and `signals` as in `facts.measure`.
 
     A movement is the surer the more of its joints were seen and the further it goes beyond the smallest that counts. A
     count is sure where it comes at a regular pace, both sides make it together, or another joint has the same, give or
@@ -37,7 +37,7 @@ def judged_movements(groups: Sequence[list[Fact]], motion: Motion) -> list[list[
     judged = []
     for group in groups:
         others = [count for joint, count in counted if joint != group[0].joint]
-        certainty = min([_of_movement(group, others, motion), *(_of_side(fact, motion) for fact in group)])
+        certainty = min([_of_movement(group, others, motion, signals), *(_of_side(fact, motion) for fact in group)])
         judged.append([_with(fact, certainty) for fact in group])
     return judged
 
@@ -59,7 +59,7 @@ def judged_speed(fact: Fact, motion: Motion) -> Fact:
     return _with(fact, min(_of_side(fact, motion), seen_share(motion, f"{fact.side}_{fact.joint}")))
 
 
-def _of_movement(group: Sequence[Fact], others: Sequence[float], motion: Motion) -> float:
+def _of_movement(group: Sequence[Fact], others: Sequence[float], motion: Motion, signals: Signals) -> float:
     """How sure a movement is, where other movements have the counts `others`."""
     joint, sides = group[0].joint, {side for fact in group for side in _sides(fact)}
     seen = min(angle_seen(motion, joint, side) for side in sides)
@@ -72,7 +72,7 @@ def _of_movement(group: Sequence[Fact], others: Sequence[float], motion: Motion)
         certainty = min(certainty, _UNCONFIRMED)
     if joint == "waist" and (max(ranges) > _MOST_TWIST_DEG or not counts):
         certainty = min(certainty, _UNCONFIRMED)
-    if any(_is_depth(fact, side, motion) for fact in group if fact.kind == "angle" for side in _sides(fact)):
+    if any(_is_depth(fact, side, motion, signals) for fact in group if fact.kind == "angle" for side in _sides(fact)):
         certainty = min(certainty, _UNCONFIRMED)
     return certainty
 
@@ -83,9 +83,9 @@ def _of_side(fact: Fact, motion: Motion) -> float:
     return _UNCONFIRMED if is_sided and motion.parameters.get("swap_share", 0.0) > _MOST_SWAPS else 1.0
 
 
-def _is_depth(angle: Fact, side: Side, motion: Motion) -> bool:
+def _is_depth(angle: Fact, side: Side, motion: Motion, signals: Signals) -> bool:
     """Whether an arm's movement begins or ends pointing to or from the camera."""
-    signal = angle_signals(motion)[angle.joint, side]
+    signal = signals[angle.joint, side]
     ends = (angle.value, angle.to_value or 0.0)
     reached = 0.15 * abs(ends[1] - ends[0])
     return any(arm_depth(motion, angle.joint, side, np.abs(signal - end) <= reached) > _MOST_DEPTH for end in ends)

@@ -9,8 +9,9 @@ from itertools import combinations
 import numpy as np
 
 from posellm_assets.motion.motion import Motion
-from posellm_assets.texts.fact import Fact, Side, frame_times, new_fact
+from posellm_assets.texts.fact import Fact, frame_times, new_fact
 from posellm_assets.texts.repetition import repetitions
+from posellm_assets.texts.signals import Signals
 
 # Of one camera the far limb's angles err by about 10 degrees more than the near one's; two sides are called alike
 # within that and different well beyond it.
@@ -26,7 +27,6 @@ SAME_PERIOD = 1.15  # of two movements that belong to one another, the longer ov
 AGREEING = 0.8  # share of the repetitions that must keep the order
 ORDERED = 3  # how many of the largest movements are compared
 
-Signals = dict[tuple[str, Side], np.ndarray]
 _Moving = tuple[Fact, list[Fact], np.ndarray]  # a movement's angle, all its facts, and how far from neutral it is
 
 

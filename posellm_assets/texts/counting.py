@@ -1,6 +1,6 @@
 """How often an exercise is repeated, whatever moves in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from posellm_assets.motion.motion import Motion
 from posellm_assets.texts.fact import Side
 from posellm_assets.texts.repetition import both_ways, repetitions, self_similarity
-from posellm_assets.texts.signals import FULL_DEG, NEUTRAL_DEG, PAIRED, angle_signals
+from posellm_assets.texts.signals import FULL_DEG, NEUTRAL_DEG, PAIRED, Signals, angle_signals
 
 _SMALLEST_DEG = 12.0  # of a range under this the landmarks' error makes as much
 # How a joint that moves irregularly counts against one that moves in time, for the same share of its range.
@@ -18,7 +18,6 @@ _EXCURSION = 0.45
 _IN_TURN = -0.3  # correlation of left and right over which they take no turns
 # How much two postures that mirror each other may differ, mirrored, against as they are.
 _MIRRORED = 0.25
-Signals = Mapping[tuple[str, Side], np.ndarray]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from posellm_assets.texts.signals import (
     MOVES_DEG,
     NEUTRAL_DEG,
     PAIRED,
+    Signals,
     angle_signals,
     axes,
     in_picture,
@@ -52,14 +53,14 @@ def measure(motion: Motion) -> list[Fact]:
     moving = [facts for joint in MOVES_DEG for facts in _movement(joint, signals, motion)]
     if any(group[0].joint == "side" for group in moving):  # the same lean, told with its direction
         moving = [group for group in moving if group[0].joint != "trunk"]
-    moving = judged_movements(sorted(moving, key=_prominence, reverse=True), motion)
+    moving = judged_movements(sorted(moving, key=_prominence, reverse=True), motion, signals)
     facts = [one for group in moving for one in group]
     facts += orders(moving, signals, NEUTRAL_DEG, motion)
     facts += [judged_relation(one, motion) for one in relation_facts(motion)]
     return facts + _speeds(motion) + _holds(motion, signals)
 
 
-def _movement(joint: str, signals: dict[tuple[str, Side], np.ndarray], motion: Motion) -> list[list[Fact]]:
+def _movement(joint: str, signals: Signals, motion: Motion) -> list[list[Fact]]:
     """Facts of one joint, a group for each side that moves (or one group for both)."""
     if joint not in PAIRED:
         return _groups(_one_side(joint, None, signals.get((joint, None)), motion))
@@ -166,7 +167,7 @@ def _speeds(motion: Motion) -> list[Fact]:
     return facts
 
 
-def _holds(motion: Motion, signals: dict[tuple[str, Side], np.ndarray]) -> list[Fact]:
+def _holds(motion: Motion, signals: Signals) -> list[Fact]:
     """The longest span in which the body holds still, and the posture that it holds."""
     still = runs(stillness_speed(motion) < STILL_SPEED)
     first, end = max(still, key=lambda run: run[1] - run[0], default=(0, 0))
@@ -181,9 +182,9 @@ def _holds(motion: Motion, signals: dict[tuple[str, Side], np.ndarray]) -> list[
     start_s, end_s = float(times[first]), float(times[end - 1])
     facts = [new_fact("hold", "body", None, end_s - start_s, "s", start_s, end_s)]
     for joint, side in POSTURE:
-        held = signals.get((joint, side))
-        if held is not None and np.isfinite(held[span]).mean() > 0.5:
-            value = float(np.nanmedian(held[span]))
+        posture = signals.get((joint, side))
+        if posture is not None and np.isfinite(posture[span]).mean() > 0.5:
+            value = float(np.nanmedian(posture[span]))
             facts.append(new_fact("posture", joint, side, value, "degrees", start_s, end_s))
     return facts
 

@@ -9,6 +9,8 @@ import numpy as np
 from posellm_assets.motion.motion import Motion
 from posellm_assets.texts.fact import Side
 
+Signals = dict[tuple[str, Side], np.ndarray]
+
 PAIRED = ("knee", "hip", "elbow", "shoulder", "side")
 NEUTRAL_DEG = {"knee": 180.0, "hip": 180.0, "elbow": 180.0, "shoulder": 0.0, "trunk": 0.0, "waist": 0.0, "side": 0.0}
 # Smallest range that counts as movement, in degrees: above the noise of monocular landmarks.
@@ -23,7 +25,7 @@ _ARM = (("shoulder", "elbow"), ("elbow", "wrist"))
 _HINGES = {"knee": ("hip", "knee", "ankle"), "elbow": ("shoulder", "elbow", "wrist")}
 
 
-def angle_signals(motion: Motion) -> dict[tuple[str, Side], np.ndarray]:
+def angle_signals(motion: Motion) -> Signals:
     """Angles in degrees, (T,) for each (joint, side); NaN where a landmark is missing, none where one is hidden."""
     signals: dict[tuple[str, Side], np.ndarray] = {}
     trunk = _trunk(motion)

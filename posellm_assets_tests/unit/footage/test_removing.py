@@ -4,10 +4,12 @@ import json
 import os
 import time
 
+import dagster as dg
 import pytest
 
 from posellm_assets.checksums import record
 from posellm_assets.commands.removing import purge
+from posellm_assets.commands.starting import start_folder
 from posellm_assets.commands.status import overview
 from posellm_assets.files import write_json
 from posellm_assets.footage.adding import add
@@ -105,8 +107,13 @@ def test_other_words_are_taken_over_and_ingested_again_and_broken_ones_are_named
     assert looked(lake).relabelled == [other] and read_manifest(lake, other).label == "volley"
 
 
-def test_nothing_of_a_purged_clip_is_left(lake, tmp_path, monkeypatch):
-    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+@pytest.mark.parametrize("is_removed_before", [False, True])
+def test_nothing_of_a_purged_clip_is_left(lake, tmp_path, monkeypatch, is_removed_before):
+    """Its partition goes too, where Dagster's records lie in the folder that is worked in."""
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.delenv("DAGSTER_HOME")
+    monkeypatch.chdir(tmp_path)
+    start_folder(tmp_path)
     key, other = taken_in(lake, "tennis/Ana Lopez.mp4"), taken_in(lake, "tennis/b.mp4", 2)
     (lake.raw / "tennis" / "labels.csv").write_text(
         "file,label,participant\nAna Lopez.mp4,serve,Ana Lopez\nb.mp4,volley,Bo\n"
@@ -117,7 +124,12 @@ def test_nothing_of_a_purged_clip_is_left(lake, tmp_path, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"{}")
     record(lake, made)
-    assert purge(lake, key) == []
+    with dg.DagsterInstance.from_config(str(tmp_path / ".dagster")) as instance:
+        instance.add_dynamic_partitions("videos", [key, other])
+        if is_removed_before:
+            remove(lake, key)
+        assert purge(lake, key_of_clip(lake, key, removed_too=True)) == []
+        assert instance.get_dynamic_partitions("videos") == [other]
     left = [path for path in lake.root.rglob("*") if path.is_file()]
     said = b"".join(path.read_bytes() for path in left) + "".join(map(str, left)).encode()
     assert b"Ana Lopez" not in said and key.encode() not in said and key[-8:].encode() not in said
