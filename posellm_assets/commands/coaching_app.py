@@ -1,10 +1,19 @@
 """`posellm coaching`: what athletes could do better."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from posellm_assets.commands.console import JsonOption, LakeOption, console, print_error, print_json, print_table
+from posellm_assets.commands.console import (
+    JsonOption,
+    LakeOption,
+    console,
+    print_error,
+    print_json,
+    print_table,
+    print_warning,
+)
 from posellm_assets.lake import Lake
 
 if TYPE_CHECKING:
@@ -32,6 +41,7 @@ def label_videos(
     from posellm_assets.coaching.labels.lake_labels import Labeller
     from posellm_assets.commands.compare import drawn_beside, measured
     from posellm_assets.endpoint import EndpointError
+    from posellm_assets.problems import attempted, sentence
     from posellm_assets.settings import load_settings
 
     here = Lake(lake)
@@ -48,7 +58,10 @@ def label_videos(
     else:
         for label in labels:
             _print(label)
-            if picture := drawn_beside(here, label):
+            picture = attempted(partial(drawn_beside, here), label)
+            if isinstance(picture, Exception):
+                print_warning(f"{label.key}: what differs is not drawn: {sentence(picture)}")
+            elif picture:
                 console.print(f"drawn: {picture}", soft_wrap=True)
         for endpoint in labeller.endpoints:
             console.print(str(endpoint), soft_wrap=True)

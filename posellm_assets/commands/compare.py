@@ -7,7 +7,7 @@ from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.schema import CoachingLabel
 from posellm_assets.coaching.live.comparison import draw_differences
 from posellm_assets.footage.manifest import read_manifest
-from posellm_assets.footage.video import UnreadableVideo
+from posellm_assets.footage.video import VideoInfo
 from posellm_assets.keys import InvalidKey
 from posellm_assets.lake import Lake
 from posellm_assets.motion.from_poses import motion_from_poses
@@ -29,9 +29,11 @@ def measured(lake: Lake, settings: Settings, reference: str) -> MeasuredClip:
 
 
 def drawn_beside(lake: Lake, label: CoachingLabel) -> Path | None:
-    """The picture of what differs, written beside a label; None where nothing does or the video cannot be read."""
-    picture = lake.coaching_label(label.key).with_suffix(".jpg")
-    try:
-        return picture if draw_differences(lake.raw / read_manifest(lake, label.key).source, label, picture) else None
-    except (OSError, UnreadableVideo):
+    """The picture of what differs, written beside a label; None where nothing does or there are no pictures.
+
+    Raises UnreadableVideo or OSError where the video cannot be read.
+    """
+    manifest, picture = read_manifest(lake, label.key), lake.coaching_label(label.key).with_suffix(".jpg")
+    if not isinstance(manifest.video, VideoInfo):
         return None
+    return picture if draw_differences(lake.raw / manifest.source, label, picture) else None
