@@ -1,11 +1,13 @@
 """The code location: everything is put together here, and nothing else is."""
 
 import os
+from datetime import timedelta
 from typing import Any
 
 import dagster as dg
 
 from posellm_assets.defs import actions, coaching, evaluation, jobs, language, motion, streaming_coach
+from posellm_assets.defs.alert import run_failure_alert
 from posellm_assets.defs.footage import FOOTAGE, QUARANTINE
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.poses import POSES
@@ -29,7 +31,8 @@ def build_defs(**overrides: Any) -> dg.Definitions:
         raise TypeError(f"no such resource: {sorted(unknown)}; there are {sorted(resources)}")
     settings = (resources | overrides)["lake"].load_settings()
     stages, per_run = settings.language.stages, settings.automation.max_videos_per_run
-    return dg.Definitions(
+    fresh = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=settings.automation.fresh_for_days))
+    made = dg.Definitions(
         assets=[
             QUARANTINE,
             video_assets("ingest_videos", [FOOTAGE, POSES, motion.MOTION, CAPTIONS], per_run),
@@ -54,11 +57,12 @@ def build_defs(**overrides: Any) -> dg.Definitions:
             coaching.coaching_report,
         ],
         jobs=jobs.ALL,
-        sensors=[new_footage_sensor, retraining_sensor],
+        sensors=[new_footage_sensor, retraining_sensor, run_failure_alert],
         resources=resources | overrides,
         # Steps of a run follow one another and do their heavy work in processes of their own.
         executor=dg.in_process_executor,
     )
+    return made.map_asset_specs(func=lambda spec: dg.apply_freshness_policy(spec, fresh))
 
 
 defs = build_defs()

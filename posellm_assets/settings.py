@@ -48,6 +48,14 @@ class AutomationConfig(Record):
         description="What starts a generation, by scope: 'all' sports, or a sport that gets models of its own",
     )
     max_videos_per_run: int = Field(default=200, ge=1, description="videos of one range run")
+    fresh_for_days: float = Field(
+        default=30, gt=0, description="an asset of which nothing was made for so long is shown as overdue in the UI"
+    )
+    alert_variable: str | None = Field(
+        default=None,
+        description="The environment variable with the address that a failed run is sent to, as Slack, Mattermost and "
+        "Discord (its address with /slack) take messages",
+    )
 
     @field_validator("rules")
     @classmethod

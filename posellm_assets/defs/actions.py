@@ -13,7 +13,7 @@ from posellm_assets.actions.predict import PredictItem, PredictJob, predict_batc
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.actions.record import RecogniserRecord
 from posellm_assets.checksums import forget_folder, record_folder
-from posellm_assets.defs.common import every_video, snapshot_asset, spec, table
+from posellm_assets.defs.common import every_video, page, snapshot_asset, spec, table
 from posellm_assets.defs.poses import POSES, is_video
 from posellm_assets.defs.program_assets import Ran, program_asset, promoted, trained
 from posellm_assets.defs.resources import LakeResource, PoolResource
@@ -24,7 +24,7 @@ from posellm_assets.generations.releases import required
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.jobs.actions import action_job, action_report_job, recogniser_job
 from posellm_assets.keys import sport_of
-from posellm_assets.lake import CARD, METRICS, PAGE, STATS, Lake
+from posellm_assets.lake import CARD, METRICS, STATS, Lake
 from posellm_assets.pool import shares
 from posellm_assets.problems import sentence
 from posellm_assets.reports.plain import visible
@@ -105,7 +105,7 @@ def action_report(ran: Ran[ReportJob]) -> dg.MaterializeResult:
     none_of_these = {what: metrics["none_of_these"][what] for what in ("known_named", "unknown_named", "named_right")}
     return dg.MaterializeResult(
         metadata={
-            "report": ran.out / PAGE,
+            **page(ran.lake, ran.out),
             "summary": table(("", "accuracy", "macro F1", "n"), rows),
             "none of these": none_of_these,
             **promoted(ran, "recogniser", ran.job.recogniser, lineage),

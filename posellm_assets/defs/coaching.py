@@ -14,11 +14,11 @@ from posellm_assets.coaching.model.dataset import write_dataset
 from posellm_assets.coaching.model.dataset_sources import from_lake
 from posellm_assets.defs.common import every_video, listed, noted, snapshot_asset, spec
 from posellm_assets.defs.motion import MOTION
-from posellm_assets.defs.partitions import snapshots, videos
+from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.poses import POSES, has_poses
 from posellm_assets.defs.program_assets import Ran, program_asset, trained
 from posellm_assets.defs.resources import LakeResource
-from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
+from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset, video_check
 from posellm_assets.endpoint import EndpointError
 from posellm_assets.files import read_json, sha256_of
 from posellm_assets.footage.manifest import read_manifest
@@ -85,8 +85,8 @@ COACHING_LABELS = VideoAsset(
     needs=(POSES, MOTION),
     applies=has_poses,
     checks=(
-        dg.AssetCheckSpec("exercise_has_label", asset="coaching_labels", partitions_def=videos),
-        dg.AssetCheckSpec("all_verified", asset="coaching_labels", partitions_def=videos),
+        video_check("coaching_labels", "exercise_has_label", "What the athlete does has a name, so it can be judged."),
+        video_check("coaching_labels", "all_verified", "Every point that the teacher made was found in the motion."),
     ),
 )
 
@@ -134,7 +134,14 @@ def coaching_model(ran: Ran[StageJob | CoachingVisionJob]) -> dg.MaterializeResu
     job=coaching_report_job,
     deps=["coaching_model"],
     kinds={"markdown"},
-    checks=[dg.AssetCheckSpec("better_than_baselines", asset="coaching_report", partitions_def=snapshots)],
+    checks=[
+        dg.AssetCheckSpec(
+            "better_than_baselines",
+            asset="coaching_report",
+            description="The model answers as labels do more often than the commonest label does.",
+            partitions_def=snapshots,
+        )
+    ],
 )
 def coaching_report(ran: Ran[CoachingReportJob]) -> dg.MaterializeResult:
     """How the model's answers agree with the labels of participants that it has not seen, beside baselines."""

@@ -1,17 +1,21 @@
 """What every asset shares: owners, the house style of a spec, columns and pictures for the UI."""
 
 import base64
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 
 from posellm_assets.defs.partitions import snapshots
+from posellm_assets.lake import PAGE, Lake
 from posellm_assets.reports import markdown
 from posellm_assets.reports.plain import visible
 
 OWNERS = ["team:posellm"]
+PAGES = "/lake/"
+"""Where `make ui` serves the HTML pages of the lake."""
 
 
 def spec(name: str, group: str, description: str, *, kinds: set[str], **rest: Any) -> dg.AssetSpec:
@@ -28,7 +32,8 @@ def snapshot_asset(
     group: str, *, deps: Iterable[str | dg.AssetDep], kinds: set[str], code_version: str = "1", pool: str | None = None
 ) -> Callable[[Callable[..., dg.MaterializeResult]], dg.AssetsDefinition]:
     """An asset with a partition per snapshot that is made in the process of its run."""
-    return dg.asset(
+    return lambda make: dg.asset(
+        make,
         group_name=group,
         partitions_def=snapshots,
         deps=deps,
@@ -36,12 +41,20 @@ def snapshot_asset(
         owners=OWNERS,
         code_version=code_version,
         pool=pool,
+        metadata=code_of(make),
     )
 
 
-def columns(schema: Any) -> dg.TableSchema:
-    """The columns of a pyarrow schema, for `dagster/column_schema`."""
-    return dg.TableSchema([dg.TableColumn(field.name, str(field.type)) for field in schema])
+def code_of(make: Callable[..., Any]) -> dict[str, Any]:
+    """Where the code that makes an asset stands, for the UI."""
+    code = make.__code__
+    here = dg.LocalFileCodeReference(file_path=code.co_filename, line_number=code.co_firstlineno)
+    return {"dagster/code_references": dg.CodeReferencesMetadataValue(code_references=[here])}
+
+
+def columns(schema: Any, said: Mapping[str, str]) -> dg.TableSchema:
+    """The columns of a pyarrow schema with what is `said` of each, for `dagster/column_schema`."""
+    return dg.TableSchema([dg.TableColumn(field.name, str(field.type), said[field.name]) for field in schema])
 
 
 def picture(content: bytes, kind: str) -> dg.MarkdownMetadataValue:
@@ -67,6 +80,12 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.Markdow
 def jpeg(path: Path) -> dg.MarkdownMetadataValue:
     """The JPEG at `path`, for the UI."""
     return picture(path.read_bytes(), "jpeg")
+
+
+def page(lake: Lake, folder: Path) -> dict[str, Any]:
+    """The report in a folder of the lake: a link that opens it under `make ui`, and the file."""
+    file = folder / PAGE
+    return {"report": dg.MetadataValue.url(PAGES + quote(str(file.relative_to(lake.root)))), "file": file}
 
 
 def stored(context: dg.AssetExecutionContext, result: dict[str, Any]) -> dict[str, Any]:

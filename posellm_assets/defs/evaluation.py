@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from posellm_assets.defs.common import every_video, listed, snapshot_asset
+from posellm_assets.defs.common import every_video, listed, page, snapshot_asset
 from posellm_assets.defs.program_assets import Ran, program_asset
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.evaluation.config import EvaluateJob, EvaluatorJob
@@ -11,7 +11,7 @@ from posellm_assets.files import read_json
 from posellm_assets.generations.releases import in_use, promote_if_passed
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.jobs.evaluation import evaluator_job, report_job, rival_job
-from posellm_assets.lake import METRICS, PAGE, REPORT
+from posellm_assets.lake import METRICS, REPORT
 
 
 @program_asset("evaluation", job=evaluator_job, deps=["stage_dataset", *every_video("motion")], kinds={"pytorch"})
@@ -31,7 +31,7 @@ def report_asset(last_stage: str) -> dg.AssetsDefinition:
         whether this one may take its place.
         """
         summary = summary_markdown(read_json(ran.out / METRICS))
-        return dg.MaterializeResult(metadata={"report": ran.out / PAGE, "summary": dg.MetadataValue.md(summary)})
+        return dg.MaterializeResult(metadata={**page(ran.lake, ran.out), "summary": dg.MetadataValue.md(summary)})
 
     return evaluation_report
 

@@ -10,7 +10,13 @@ from posellm_assets.defs.program_assets import Ran, program_asset, trained
 from posellm_assets.defs.resources import LakeResource
 from posellm_assets.files import read_json, sha256_of
 from posellm_assets.footage.splits import SPLITS
-from posellm_assets.generations.snapshots import EXAMPLE_SCHEMA, build_examples, read_snapshot, split_table
+from posellm_assets.generations.snapshots import (
+    EXAMPLE_COLUMNS,
+    EXAMPLE_SCHEMA,
+    build_examples,
+    read_snapshot,
+    split_table,
+)
 from posellm_assets.jobs.language import stage_job
 from posellm_assets.lake import RESULT
 from posellm_assets.language.config import StageConfig, StageJob
@@ -32,7 +38,7 @@ def stage_dataset(context: dg.AssetExecutionContext, lake: dg.ResourceParam[Lake
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": sum(counts.values()),
-            "dagster/column_schema": columns(EXAMPLE_SCHEMA),
+            "dagster/column_schema": columns(EXAMPLE_SCHEMA, EXAMPLE_COLUMNS),
             **{f"{split} examples": counts[split] for split in SPLITS},
             "splits": split_table(snapshot),
             "tokenizer": snapshot.lineage,

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow.parquet as pq
 
-from posellm_assets.defs.common import every_video, figures, spec, stored
+from posellm_assets.defs.common import columns, every_video, figures, spec, stored
 from posellm_assets.defs.footage import FOOTAGE
-from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.poses import POSES
 from posellm_assets.defs.program_assets import Ran, curves, program_asset
-from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, ShowsTooLittle, Tools, VideoAsset
+from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, ShowsTooLittle, Tools, VideoAsset, video_check
 from posellm_assets.files import read_json, sha256_of
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
@@ -23,7 +23,7 @@ from posellm_assets.motion.config import TokeniseItem, TokeniseJob, TokenizerJob
 from posellm_assets.motion.drift import REMEDY
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.held_out import HeldOut, MotionErrors
-from posellm_assets.motion.motion import Motion, TooLittleSeen
+from posellm_assets.motion.motion import COLUMNS, Motion, TooLittleSeen
 from posellm_assets.motion.retarget import motion_from_capture
 from posellm_assets.motion.tokenise import tokenise as tokenise_job
 from posellm_assets.motion.tokens import MotionTokens
@@ -71,6 +71,7 @@ def _metadata(lake: Lake, key: str, motion: Motion, min_segment_s: float) -> dic
         "filled frames": int(motion.filled.sum()),
         "unknown": ", ".join(motion.unknown) or "nothing",
         "dagster/row_count": len(motion.joints),
+        "dagster/column_schema": columns(pq.read_schema(str(lake.motion(key))), COLUMNS),
         "motion": lake.motion(key),
     }
 
@@ -217,5 +218,7 @@ MOTION_TOKENS = VideoAsset(
     work=tokenise,
     path=_current_tokens,
     needs=(MOTION,),
-    checks=(dg.AssetCheckSpec("codes_express_the_motion", asset="motion_tokens", partitions_def=videos),),
+    checks=(
+        video_check("motion_tokens", "codes_express_the_motion", "The codes give this motion back as well as others."),
+    ),
 )

@@ -2,23 +2,33 @@
 
 from collections.abc import Iterator, Sequence
 
-import dagster as dg
 import pyarrow.parquet as pq
 
 from posellm_assets.defs.common import columns, jpeg, spec
 from posellm_assets.defs.footage import FOOTAGE
-from posellm_assets.defs.partitions import videos
-from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset
+from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset, video_check
 from posellm_assets.files import sha256_of
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.video import VideoInfo
 from posellm_assets.lake import Lake
 from posellm_assets.poses.extract import PoseItem, PoseSummary, extract_clips
+from posellm_assets.poses.poses import COLUMNS
 from posellm_assets.problems import sentence
 
-BLOCKING = ("schema", "person_coverage", "body_in_view", "bone_length_stability")
-WARNING = ("hidden_joints", "left_right_swaps", "jitter", "frame_rate", "damaged_packets")
+BLOCKING = {
+    "schema": "The file of landmarks is whole.",
+    "person_coverage": "Somebody is found in enough of the frames.",
+    "body_in_view": "An arm or a leg is made out to its end in enough of the frames: else there is no athlete.",
+    "bone_length_stability": "Limbs keep their lengths, as no tracked sofa's do.",
+}
+WARNING = {
+    "hidden_joints": "Few joints are hidden or outside the picture; those that are, are not spoken of.",
+    "left_right_swaps": "Left and right seldom change places.",
+    "jitter": "Joints do not shake from frame to frame.",
+    "frame_rate": "There are enough frames in a second for fast movement.",
+    "damaged_packets": "Every frame of the video could be decoded.",
+}
 
 
 def extract_poses(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
@@ -57,7 +67,7 @@ def _done(lake: Lake, key: str, result: PoseSummary) -> Done:
             "frames with the subject": f"{quality.seen_frames} of {quality.frames}",
             "warnings": " ".join(quality.warnings) or "none",
             "dagster/row_count": pq.read_metadata(str(lake.poses(key))).num_rows,
-            "dagster/column_schema": columns(pq.read_schema(str(lake.poses(key)))),
+            "dagster/column_schema": columns(pq.read_schema(str(lake.poses(key))), COLUMNS),
             "model_sha256": result.model_sha256,
             "poses": lake.poses(key),
         },
@@ -86,7 +96,7 @@ POSES = VideoAsset(
     needs=(FOOTAGE,),
     applies=has_poses,
     checks=(
-        *(dg.AssetCheckSpec(name, asset="poses", blocking=True, partitions_def=videos) for name in BLOCKING),
-        *(dg.AssetCheckSpec(name, asset="poses", partitions_def=videos) for name in WARNING),
+        *(video_check("poses", name, said, blocking=True) for name, said in BLOCKING.items()),
+        *(video_check("poses", name, said) for name, said in WARNING.items()),
     ),
 )

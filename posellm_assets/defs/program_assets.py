@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import dagster as dg
 
 from posellm_assets.checksums import check_model, forget_folder, record_folder
-from posellm_assets.defs.common import OWNERS, figures, listed, picture, stored
+from posellm_assets.defs.common import OWNERS, code_of, figures, listed, picture, stored
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.files import read_json
@@ -74,6 +74,7 @@ def program_asset(
             code_version=code_version,
             check_specs=checks,
             pool="train",
+            metadata=code_of(show),
         )
         def asset(
             context: dg.AssetExecutionContext,

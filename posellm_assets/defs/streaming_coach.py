@@ -6,12 +6,12 @@ import dagster as dg
 
 from posellm_assets.coaching.streaming.config import CoachJob, FeedbackJob, StreamingReportJob
 from posellm_assets.coaching.streaming.sessions import read_dataset_record
-from posellm_assets.defs.common import every_video, table
+from posellm_assets.defs.common import every_video, page, table
 from posellm_assets.defs.program_assets import Ran, program_asset, promoted, trained
 from posellm_assets.files import read_json
 from posellm_assets.footage.splits import SPLITS
 from posellm_assets.jobs.coaching import coach_job, coach_report_job, feedback_job
-from posellm_assets.lake import METRICS, PAGE
+from posellm_assets.lake import METRICS
 from posellm_assets.reports.plain import visible
 
 
@@ -56,7 +56,7 @@ def streaming_report(ran: Ran[StreamingReportJob]) -> dg.MaterializeResult:
     ]
     return dg.MaterializeResult(
         metadata={
-            "report": ran.out / PAGE,
+            **page(ran.lake, ran.out),
             "summary": table(("", "T-F-Score, published", "best matching", "sessions"), rows),
             **promoted(ran, "coach", ran.job.coach, metrics["provenance"]["lineage"]),
         }

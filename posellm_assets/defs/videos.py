@@ -17,7 +17,7 @@ from typing import Any
 import dagster as dg
 
 from posellm_assets.checksums import forget, record
-from posellm_assets.defs.common import table
+from posellm_assets.defs.common import code_of, table
 from posellm_assets.defs.partitions import videos
 from posellm_assets.defs.resources import LakeResource, PoolResource, Programs, retrying_transient_faults
 from posellm_assets.files import sha256_of
@@ -109,6 +109,11 @@ class VideoAsset:
         return [place(lake, key) for place in (self.path, *self.beside)]
 
 
+def video_check(asset: str, name: str, description: str, *, blocking: bool = False) -> dg.AssetCheckSpec:
+    """A check of an asset with a partition per video; where a blocking one fails, nothing is made of the video."""
+    return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=blocking, partitions_def=videos)
+
+
 def video_assets(name: str, assets: Sequence[VideoAsset], max_videos_per_run: int) -> dg.AssetsDefinition:
     """One step, `name`, that makes any selection of `assets` for a range of videos.
 
@@ -117,7 +122,7 @@ def video_assets(name: str, assets: Sequence[VideoAsset], max_videos_per_run: in
 
     @dg.multi_asset(
         name=name,
-        specs=[asset.spec for asset in assets],
+        specs=[asset.spec.merge_attributes(metadata=code_of(asset.work)) for asset in assets],
         check_specs=[check for asset in assets for check in asset.checks],
         partitions_def=videos,
         can_subset=True,

@@ -49,13 +49,25 @@ EXAMPLE_SCHEMA = pa.schema(
         pa.field("label", pa.string()),
         pa.field("participant", pa.string()),
         pa.field("texts", pa.list_(pa.string()), nullable=False),
-        # Those of them that hold for every part of the motion too; null where all do.
         pa.field("texts_of_parts", pa.list_(pa.string())),
-        # What its movement is called, and told as.
         pa.field("names", pa.list_(pa.struct({"text": pa.string(), "language": pa.string(), "told": pa.bool_()}))),
         pa.field("codes", pa.list_(pa.int32()), nullable=False),
     ]
 )
+EXAMPLE_COLUMNS = {
+    "key": "the video",
+    "segment": "which of its stretches without a gap, from 0",
+    "variant": "the motion as it is, mirrored, or at another speed",
+    "mirrored": "whether left and right are exchanged, in the texts too",
+    "sport": "the sport of the video",
+    "label": "the movement that its owner named",
+    "participant": "who moves",
+    "texts": "captions of the whole motion",
+    "texts_of_parts": "those of them that hold for every part of the motion too; null where all do",
+    "names": "what the movement is called, in which language, and whether that is a paraphrase",
+    "codes": "the motion as code ids of the tokenizer in use",
+}
+"""What is in each column of the examples."""
 
 
 class SnapshotVideo(Record):

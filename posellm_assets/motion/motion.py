@@ -19,6 +19,13 @@ from posellm_assets.motion.skeletons import Skeleton
 from posellm_assets.parquet import FAULTS, MAX_VALUES, UnreadableParquet, read_metadata, read_table, short
 
 SCHEMA_VERSION = 2
+COLUMNS = {
+    "time_s": "time in the video, in seconds",
+    "filled": "whether the joints were filled in across a gap",
+    "guessed": "which joints the camera did not see",
+    "joints": "joints in metres, row-major (J, 3), y up; null where nobody was seen",
+}
+"""What is in each column of the file."""
 
 
 def runs(flags: np.ndarray) -> list[tuple[int, int]]:

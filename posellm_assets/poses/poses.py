@@ -21,6 +21,20 @@ _SCHEMA = pa.schema(
     [("frame", pa.int32()), ("time_s", pa.float64()), ("person", pa.int16())]
     + [(channel, pa.list_(pa.float32(), COUNT)) for channel in CHANNELS]
 )
+COLUMNS = {
+    "frame": "the frame of the video, from 0",
+    "time_s": "when it is shown, in seconds",
+    "person": "who of the people in view, from 0",
+    "x": "landmarks, share of the picture's width",
+    "y": "landmarks, share of the picture's height, down",
+    "z": "landmarks, depth in the scale of x",
+    "visibility": "how likely a landmark is in the picture and not hidden",
+    "presence": "how likely a landmark is in the picture",
+    "world_x": "landmarks in metres, right, from between the hips",
+    "world_y": "landmarks in metres, down",
+    "world_z": "landmarks in metres, away from the camera",
+}
+"""What is in each column of the file."""
 
 
 class InvalidPoses(ValueError):

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from posellm_assets.definitions import defs
@@ -22,6 +23,19 @@ def test_every_asset_job_and_sensor_loads_beside_the_others() -> None:
         "train_coaching",
         "label_coaching",
     }
+
+
+def test_every_asset_says_what_it_is_where_its_code_stands_and_when_it_is_overdue() -> None:
+    graph = defs.get_repository_def().asset_graph
+    for key in graph.get_all_asset_keys():
+        asset = graph.get(key)
+        assert asset.description and asset.owners and asset.freshness_policy, key
+        if asset.is_materializable:
+            (code,) = asset.metadata["dagster/code_references"].code_references
+            line = Path(code.file_path).read_text().splitlines()[code.line_number - 1]
+            assert line.lstrip().startswith(("def ", "@")), (key, line)
+    for key in graph.asset_check_keys:
+        assert graph.get_check_spec(key).description, key
 
 
 def test_the_code_server_starts_without_what_only_the_work_needs() -> None:

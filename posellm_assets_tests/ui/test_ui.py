@@ -43,9 +43,15 @@ def test_a_pose_contact_sheet_is_a_picture_in_the_ui(ui: str, page: Page, demo: 
     assert picture.evaluate("image => image.complete && image.naturalWidth > 300")
 
 
-def test_the_evaluation_report_is_there_with_its_figures(ui: str, page: Page, demo: Demo) -> None:
+def test_the_evaluation_report_opens_with_a_click_and_shows_its_figures(ui: str, page: Page, demo: Demo) -> None:
     page.goto(f"{ui}/assets/evaluation_report?view=partitions&partition=all-0001")
     expect(page.get_by_text(str(demo.lake / "reports" / "all-0001" / "index.html"))).to_be_visible()
+    with page.expect_popup() as opened:
+        page.get_by_role("link", name="/lake/reports/all-0001/index.html").click()
+    report = opened.value
+    expect(report.get_by_role("heading", level=1)).to_be_visible()
+    expect(report.locator("canvas, svg").first).to_be_visible()
+    assert report.evaluate("window.origin") == "null", "it cannot reach the UI"
     page.get_by_role("row").filter(has_text="summary").get_by_text("[Show Markdown]").click()
     expect(page.get_by_role("dialog").get_by_role("table").first).to_contain_text("%")
 
