@@ -15,7 +15,7 @@ from posellm_assets.reports.plain import visible
 
 OWNERS = ["team:posellm"]
 PAGES = "/lake/"
-"""Where `make ui` serves the HTML pages of the lake."""
+"""Where `make ui` serves the pages and pictures of the lake."""
 
 
 def spec(name: str, group: str, description: str, *, kinds: set[str], **rest: Any) -> dg.AssetSpec:
@@ -57,9 +57,9 @@ def columns(schema: Any, said: Mapping[str, str]) -> dg.TableSchema:
     return dg.TableSchema([dg.TableColumn(field.name, str(field.type), said[field.name]) for field in schema])
 
 
-def picture(content: bytes, kind: str) -> dg.MarkdownMetadataValue:
-    """A PNG or JPEG that the UI shows in place; `kind` is png or jpeg."""
-    return dg.MetadataValue.md(f"![](data:image/{kind};base64,{base64.b64encode(content).decode()})")
+def picture(png: bytes) -> dg.MarkdownMetadataValue:
+    """A PNG that the UI shows; the log holds it."""
+    return dg.MetadataValue.md(f"![](data:image/png;base64,{base64.b64encode(png).decode()})")
 
 
 def listed(points: Iterable[str]) -> dg.MarkdownMetadataValue:
@@ -77,15 +77,20 @@ def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.Markdow
     return dg.MetadataValue.md(markdown.table(header, rows))
 
 
-def jpeg(path: Path) -> dg.MarkdownMetadataValue:
-    """The JPEG at `path`, for the UI."""
-    return picture(path.read_bytes(), "jpeg")
+def sheet(lake: Lake, path: Path) -> dg.MarkdownMetadataValue:
+    """The JPEG at `path` in the lake, which `make ui` shows in place: the log holds a link and no picture."""
+    return dg.MetadataValue.md(f"![]({served(lake, path)})")
 
 
 def page(lake: Lake, folder: Path) -> dict[str, Any]:
     """The report in a folder of the lake: a link that opens it under `make ui`, and the file."""
     file = folder / PAGE
-    return {"report": dg.MetadataValue.url(PAGES + quote(str(file.relative_to(lake.root)))), "file": file}
+    return {"report": dg.MetadataValue.url(served(lake, file)), "file": file}
+
+
+def served(lake: Lake, file: Path) -> str:
+    """The path under which `make ui` serves a page or picture of the lake."""
+    return PAGES + quote(str(file.relative_to(lake.root)))
 
 
 def stored(context: dg.AssetExecutionContext, result: dict[str, Any]) -> dict[str, Any]:

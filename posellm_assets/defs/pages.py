@@ -1,4 +1,4 @@
-"""The HTML pages of the lake beside the Dagster UI, so that a report opens with a click.
+"""The pages and contact sheets of the lake beside the Dagster UI, so that a report opens with a click.
 
 A report shows labels and captions of whoever made them. It is served as a page of an origin of its own, which may run
 its script and reach neither the UI nor any other server.
@@ -12,6 +12,7 @@ from posellm_assets.defs.common import PAGES
 from posellm_assets.defs.guard import App, Receive, Scope, Send
 from posellm_assets.lake import Lake
 
+_SERVED = (".html", ".jpg")
 _ALONE = {
     "content-security-policy": "sandbox allow-scripts; default-src 'none'; img-src data:; media-src data: blob:; "
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'; font-src data:",
@@ -21,7 +22,7 @@ _ALONE = {
 
 
 class Pages:
-    """An ASGI application before another: it answers what asks for a page of `lake`, and passes all else on."""
+    """An ASGI application before another: it answers what asks for files of `lake`, and passes all else on."""
 
     def __init__(self, app: App, lake: Lake):
         self.app = app
@@ -37,8 +38,8 @@ class Pages:
         await answer(scope, receive, send)
 
     def find(self, path: str) -> Path | None:
-        """The page at a path of the lake; None where there is none, or it is no page of the lake's own."""
+        """The page or picture at a path of the lake; None where there is none, or it is none of the lake's own."""
         if "\0" in path:
             return None
         page = (self.root / path).resolve()
-        return page if page.suffix == ".html" and page.is_relative_to(self.root) and page.is_file() else None
+        return page if page.suffix in _SERVED and page.is_relative_to(self.root) and page.is_file() else None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pyarrow.parquet as pq
 
-from posellm_assets.defs.common import columns, jpeg, spec
+from posellm_assets.defs.common import columns, sheet, spec
 from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, Tools, VideoAsset, video_check
 from posellm_assets.files import sha256_of
@@ -62,7 +62,7 @@ def _done(lake: Lake, key: str, result: PoseSummary) -> Done:
     quality = result.quality
     return Done(
         metadata={
-            "contact sheet": jpeg(lake.contact_sheet(key)),
+            "contact sheet": sheet(lake, lake.contact_sheet(key)),
             "people": result.people,
             "frames with the subject": f"{quality.seen_frames} of {quality.frames}",
             "warnings": " ".join(quality.warnings) or "none",

@@ -102,12 +102,12 @@ def program_asset(
 def progress(out: Path) -> dict[str, Any]:
     """The newest step of the training in `out` and its curves so far; nothing before its first step."""
     entries = entries_of(out / LOSSES)
-    return {**entries[-1], "losses": picture(training_png(entries), "png")} if entries else {}
+    return {**entries[-1], "losses": picture(training_png(entries))} if entries else {}
 
 
 def curves(out: Path) -> dg.MarkdownMetadataValue:
     """What the training in `out` has logged, as a picture."""
-    return picture(training_png(entries_of(out / LOSSES)), "png")
+    return picture(training_png(entries_of(out / LOSSES)))
 
 
 def trained(ran: Ran[Any], model: str = "model") -> dict[str, Any]:

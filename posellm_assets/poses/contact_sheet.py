@@ -13,8 +13,8 @@ from posellm_assets.poses.poses import Poses
 from posellm_assets.poses.subjects import Subject
 
 TILES = 6
-_COLUMNS = 3
 _TILE_PX = 320  # the longer side
+_WIDTH_PX = 660  # what the Dagster UI shows without scrolling
 _MAX_BYTES = 60_000
 _OTHER = (150, 150, 150)
 
@@ -45,13 +45,14 @@ def blank(time_s: float, width: int, height: int) -> Tile:
 
 
 def contact_sheet(tiles: list[Tile], poses: Poses, subject: Subject) -> bytes:
-    """The sheet as a JPEG of at most 60 KB: three tiles in a row, each with its time in the clip."""
+    """The sheet as a JPEG of at most 60 KB: two tiles in a row or three upright ones, each with its time in the clip."""
     drawn = [_drawn(tile, poses, subject) for tile in tiles]
     height, width = drawn[0].shape[:2]
-    rows = -(-len(drawn) // _COLUMNS)
-    sheet = np.zeros((rows * height, _COLUMNS * width, 3), np.uint8)
+    columns = min(3, _WIDTH_PX // width)
+    rows = -(-len(drawn) // columns)
+    sheet = np.zeros((rows * height, columns * width, 3), np.uint8)
     for index, picture in enumerate(drawn):
-        row, column = divmod(index, _COLUMNS)
+        row, column = divmod(index, columns)
         sheet[row * height : (row + 1) * height, column * width : (column + 1) * width] = picture
     sheet = cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)
     for quality in range(85, 0, -10):

@@ -69,7 +69,7 @@ def test_landmarks_become_poses_motion_and_captions_without_the_pose_model(
     assert Motion.read(lake.motion(key)).duration_s == pytest.approx(1.96, abs=0.06)
     assert any("squat" in text.text for text in read_captions(lake, key).texts)
     sheet = cv2.imdecode(np.frombuffer(lake.contact_sheet(key).read_bytes(), np.uint8), cv2.IMREAD_COLOR)
-    assert sheet.shape == (2 * 180, 3 * 320, 3)
+    assert sheet.shape == (3 * 180, 2 * 320, 3)
     assert 0.01 < (sheet.max(axis=2) > 100).mean() < 0.3  # a skeleton on black
 
 

@@ -9,7 +9,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from posellm_assets.defs.common import page
+from posellm_assets.defs.common import page, served
 from posellm_assets.defs.pages import Pages
 from posellm_assets.lake import Lake
 
@@ -50,6 +50,7 @@ def test_a_report_opens_at_its_link_as_a_page_of_no_origin(lake: Lake, client: T
         "reports/../../secret.html",
         "reports/%00.html",
         "link.html",
+        "poses/%2e%2e/%2e%2e/secret.html",
         "",
     ],
 )
@@ -57,6 +58,14 @@ def test_what_is_no_page_of_the_lake_is_not_there(lake: Lake, client: TestClient
     os.symlink(lake.root.parent / "secret.html", lake.root / "link.html")
     assert "not of the lake" not in client.get(f"/lake/{path}").text
     assert client.get(f"/lake/{path}").text in ("no such page\n", "the UI")
+
+
+def test_a_contact_sheet_is_a_picture(lake: Lake, client: TestClient) -> None:
+    sheet = lake.contact_sheet("tennis.a-b.9f3a12cd")
+    sheet.parent.mkdir(parents=True)
+    sheet.write_bytes(b"\xff\xd8\xff\xe0")
+    answer = client.get(served(lake, sheet))
+    assert (answer.headers["content-type"], answer.content) == ("image/jpeg", sheet.read_bytes())
 
 
 def test_all_else_is_the_ui(client: TestClient) -> None:

@@ -32,9 +32,9 @@ def test_on_a_contact_sheet_the_subject_is_in_colours_and_others_are_grey() -> N
     tiles = [small(time_s, np.zeros((720, 1280, 3), np.uint8)) for time_s in tile_times(2.0)]
     sheet = contact_sheet(tiles, poses, choose_subject(poses))
     picture = cv2.imdecode(np.frombuffer(sheet, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
-    assert picture.shape == (2 * 180, 3 * 320, 3)
-    for row in range(2):
-        for column in range(3):
+    assert picture.shape == (3 * 180, 2 * 320, 3)
+    for row in range(3):
+        for column in range(2):
             tile = picture[180 * row : 180 * (row + 1), 320 * column : 320 * (column + 1)]
             blue, orange = blue_and_orange(tile)
             assert blue[:, 160:240].any() and orange[:, 80:160].any()

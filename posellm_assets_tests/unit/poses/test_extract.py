@@ -48,7 +48,7 @@ def test_landmarks_lie_on_the_athlete_and_three_files_say_so(athlete: Path, tmp_
     assert read_json(clip.quality)["passed"] is True
     sheet = clip.contact_sheet.read_bytes()
     assert len(sheet) <= 60_000
-    assert cv2.imdecode(np.frombuffer(sheet, np.uint8), cv2.IMREAD_COLOR).shape == (640, 960, 3)
+    assert cv2.imdecode(np.frombuffer(sheet, np.uint8), cv2.IMREAD_COLOR).shape == (960, 640, 3)
 
 
 def test_a_clip_is_not_touched_by_the_clips_before_it(athlete: Path, pictures: Pictures, tmp_path: Path) -> None:
