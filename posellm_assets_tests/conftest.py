@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -47,9 +48,18 @@ _OF_DEMO = {
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The first process, which runs the demo, has the right of way: how long the tests take hangs on it."""
+    """A shell's background job has Ctrl-C ignored, and so would all that the tests start and stop with it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """The first process, which runs the demo, has the right of way: how long the tests take hangs on it.
+
+    Not before all have collected, for which they wait; and no more than a little, or a busy machine starves the others.
+    """
     if os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
-        os.nice(10)
+        os.nice(5)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFolder:

@@ -45,7 +45,7 @@ def blank(time_s: float, width: int, height: int) -> Tile:
 
 
 def contact_sheet(tiles: list[Tile], poses: Poses, subject: Subject) -> bytes:
-    """The sheet as a JPEG of at most 60 KB: two tiles in a row or three upright ones, each with its time in the clip."""
+    """The sheet as a JPEG of at most 60 KB: two tiles in a row or three upright ones, each with its time."""
     drawn = [_drawn(tile, poses, subject) for tile in tiles]
     height, width = drawn[0].shape[:2]
     columns = min(3, _WIDTH_PX // width)
