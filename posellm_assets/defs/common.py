@@ -29,19 +29,29 @@ def figures(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def snapshot_asset(
-    group: str, *, deps: Iterable[str | dg.AssetDep], kinds: set[str], code_version: str = "1", pool: str | None = None
+    group: str,
+    *,
+    deps: Iterable[str | dg.AssetDep],
+    kinds: set[str],
+    code_version: str = "1",
+    pool: str | None = None,
+    shown_by: Callable[..., Any] | None = None,
+    **rest: Any,
 ) -> Callable[[Callable[..., dg.MaterializeResult]], dg.AssetsDefinition]:
-    """An asset with a partition per snapshot that is made in the process of its run."""
+    """An asset with a partition per snapshot in the house style; `rest` goes to `dg.asset`.
+
+    Its code is the decorated function, or `shown_by` where that says what to show of a program's result.
+    """
     return lambda make: dg.asset(
         make,
         group_name=group,
-        partitions_def=snapshots,
         deps=deps,
         kinds=kinds,
         owners=OWNERS,
         code_version=code_version,
         pool=pool,
-        metadata=code_of(make),
+        metadata=code_of(shown_by or make),
+        **{"partitions_def": snapshots, **rest},
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import dagster as dg
 
 from posellm_assets.checksums import check_model, forget_folder, record_folder
-from posellm_assets.defs.common import OWNERS, code_of, figures, listed, picture, stored
+from posellm_assets.defs.common import figures, listed, picture, snapshot_asset, stored
 from posellm_assets.defs.partitions import snapshots
 from posellm_assets.defs.resources import LakeResource, Programs, retrying_transient_faults
 from posellm_assets.files import read_json
@@ -63,18 +63,17 @@ def program_asset(
     """
 
     def decorate(show: Callable[[Ran[JobT]], dg.MaterializeResult]) -> dg.AssetsDefinition:
-        @dg.asset(
-            name=name or show.__name__,
-            description=description or inspect.getdoc(show),
-            group_name=group,
-            partitions_def=partitions_def,
+        @snapshot_asset(
+            group,
             deps=deps,
             kinds=kinds,
-            owners=OWNERS,
             code_version=code_version,
-            check_specs=checks,
             pool="train",
-            metadata=code_of(show),
+            shown_by=show,
+            name=name or show.__name__,
+            description=description or inspect.getdoc(show),
+            partitions_def=partitions_def,
+            check_specs=checks,
         )
         def asset(
             context: dg.AssetExecutionContext,
