@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,6 @@ from posellm_assets_tests.conftest import ROOT, Demo
 from posellm_assets_tests.waits import HANG_S
 
 RUN_ELSEWHERE = {"make test": "this is it", "make ui": "test_ui.py starts it"}
-
-
 PAGES = ["README.md", *(f"docs/{name}.md" for name in ("footage", "jobs", "recognition", "coaching", "motion_capture"))]
 PAGES += ["docs/training.md", "docs/generations.md"]
 
@@ -72,10 +71,20 @@ def test_every_command_of_the_pages_works_as_it_is_written(project: Path) -> Non
 
 def test_every_page_is_short_enough_and_every_link_leads_somewhere() -> None:
     assert len((ROOT / "README.md").read_bytes()) <= 8192
-    for page in [*PAGES, "docs/settings.md", "docs/log.md"]:
+    for page in [*PAGES, "docs/settings.md", "docs/commands.md", "docs/log.md"]:
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text()):
             assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
 
 
 def test_the_page_of_settings_is_what_the_command_prints() -> None:
-    assert (ROOT / "docs/settings.md").read_text() == settings_page() + "\n"
+    assert (ROOT / "docs/settings.md").read_text() == settings_page() + "\n", (
+        "write it anew: .venv/bin/posellm settings > docs/settings.md"
+    )
+
+
+def test_the_page_of_commands_is_what_typer_makes_of_them(tmp_path: Path) -> None:
+    made = [*"-m typer posellm_assets.cli utils docs --name posellm --output".split(), str(tmp_path / "commands.md")]
+    subprocess.run([sys.executable, *made], cwd=ROOT, capture_output=True, check=True, timeout=HANG_S)
+    assert (ROOT / "docs/commands.md").read_text() == (tmp_path / "commands.md").read_text(), (
+        f"write it anew: .venv/bin/python {' '.join(made[:-1])} docs/commands.md"
+    )
