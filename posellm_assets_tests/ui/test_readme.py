@@ -83,8 +83,9 @@ def test_the_page_of_settings_is_what_the_command_prints() -> None:
 
 
 def test_the_page_of_commands_is_what_typer_makes_of_them(tmp_path: Path) -> None:
-    made = [*"-m typer posellm_assets.cli utils docs --name posellm --output".split(), str(tmp_path / "commands.md")]
-    subprocess.run([sys.executable, *made], cwd=ROOT, capture_output=True, check=True, timeout=HANG_S)
-    assert (ROOT / "docs/commands.md").read_text() == (tmp_path / "commands.md").read_text(), (
-        f"write it anew: .venv/bin/python {' '.join(made[:-1])} docs/commands.md"
+    make = ["-m", "typer", "posellm_assets.cli", "utils", "docs", "--name", "posellm", "--output"]
+    made = tmp_path / "commands.md"
+    subprocess.run([sys.executable, *make, str(made)], cwd=ROOT, capture_output=True, check=True, timeout=HANG_S)
+    assert (ROOT / "docs/commands.md").read_text() == made.read_text(), (
+        f"write it anew: .venv/bin/python {' '.join(make)} docs/commands.md"
     )
