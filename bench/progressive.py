@@ -117,7 +117,8 @@ def run(
     """All seeds, and the table."""
     old = [take for take in fit if take.label in first_labels]
     new = [take for take in fit if take.label not in first_labels]
-    tokenizer = prepare(old, fit, asked, first_labels, folder, console)
+    trained = prepare(old, fit, asked, first_labels, folder, console)
+    tokenizer = MotionTokenizer.load(trained)
     halves = [
         Half(takes, tokenizer.encode_many([take.motion for take in takes]))
         for takes in (
@@ -126,7 +127,7 @@ def run(
         )
     ]
     labels = sorted({label_words(take.label) for take in fit})
-    ways = {seed: arms(folder, seed, generation, old, new, halves, labels, console) for seed in seeds}
+    ways = {seed: arms(folder, trained, seed, generation, old, new, halves, labels, console) for seed in seeds}
     return 0 if show(list(ways.values()), halves, console) else 1
 
 
@@ -145,8 +146,9 @@ def half_of(clips: Counter[str]) -> set[str]:
 
 def prepare(
     old: list[Take], fit: list[Take], asked: list[Take], first_labels: set[str], folder: Path, console: Console
-) -> MotionTokenizer:
-    """Train the tokenizer on the first half, write both data sets, and say what the codes make of the second half."""
+) -> Path:
+    """Train the tokenizer on the first half, write both data sets, and say what the codes make of the second half;
+    returns the tokenizer's folder."""
     first_asked = [take for take in asked if take.label in first_labels]
     trained = train_tokenizer(old, first_asked, folder, TOKENIZER, seed=0)
     tokenizer = MotionTokenizer.load(trained.folder)
@@ -164,11 +166,12 @@ def prepare(
             f"{sum(error > limit_mm for error in of_half)} of {len(of_half)} held-out clips beyond the "
             f"tokenizer's limit of {limit_mm:.0f} mm"
         )
-    return tokenizer
+    return trained.folder
 
 
 def arms(
     folder: Path,
+    tokenizer: Path,
     seed: int,
     generation: GenerationConfig,
     old: list[Take],
@@ -178,7 +181,7 @@ def arms(
     console: Console,
 ) -> dict[str, Arm]:
     """Generation 1 and the three ways to a generation 2."""
-    codes, work = folder / "tokenizer", folder / f"seed-{seed}"
+    work = folder / f"seed-{seed}"
 
     def arm(name: str, examples: str, generation: GenerationConfig | None) -> Arm:
         stages, parent, replay, out = STAGES, None, None, work / name.replace(" ", "-")
@@ -187,7 +190,7 @@ def arms(
             parent = work / "generation-1" / STAGES[-1].name / FINAL
             replay = Replay(new=[take.key for take in new], share=generation.replay)
             out = out.with_name(f"{out.name}-{generation.replay}-{generation.learning_rate}")
-        done = train_language(folder / f"{examples}.parquet", codes, stages, MODEL, out, seed, parent, replay)
+        done = train_language(folder / f"{examples}.parquet", tokenizer, stages, MODEL, out, seed, parent, replay)
         model = MotionLM.load(done[-1].folder / FINAL)
         first, second = (quality(model, half, labels) for half in halves)
         made = Arm(sum(stage.cpu_s for stage in done), sum(stage.steps for stage in stages), first, second)

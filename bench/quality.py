@@ -93,6 +93,7 @@ class Data:
     fit: list[Take]
     asked: list[Take]
     tokenizer: MotionTokenizer
+    tokenizer_folder: Path
     folder: Path
     fit_codes: list[list[int]]
     asked_codes: list[list[int]]
@@ -162,14 +163,14 @@ def prepare(fit: list[Take], asked: list[Take], folder: Path, console: Console) 
         f"{report['perplexity']} of {report['codes']} held-out codes"
     )
     codes = tokenizer.encode_many([take.motion for take in [*fit, *asked]])
-    data = Data(fit, asked, tokenizer, folder, codes[: len(fit)], codes[len(fit) :])
+    data = Data(fit, asked, tokenizer, trained.folder, folder, codes[: len(fit)], codes[len(fit) :])
     write_examples(fit, tokenizer, data.examples, augmented=True)
     return data
 
 
 def measure(data: Data, folder: Path, seed: int, console: Console) -> Outcome:
     """Train the language model and the evaluator of one seed and measure both on the held-out clips."""
-    stages = train_language(data.examples, data.folder / "tokenizer", STAGES, MODEL, folder, seed)
+    stages = train_language(data.examples, data.tokenizer_folder, STAGES, MODEL, folder, seed)
     judged = train_evaluator(
         data.examples, data.folder / "motions", data.tokenizer, folder / "evaluator", EVALUATOR, seed
     )
