@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export PYTHONWARNINGS ?= ignore::DeprecationWarning
 READY := $(VENV)/.ready
+CLUSTER := $(VENV)/.cluster
 
-.PHONY: help setup demo test check fuzz survive ui bench clean
+.PHONY: help setup demo test check fuzz survive cluster ui bench clean
 
 help:
 	@echo "make demo    footage to released model and report, on footage that the project renders itself"
@@ -14,6 +15,7 @@ help:
 	@echo "make test    lint, types and tests"
 	@echo "make fuzz    2,000 damaged files: nothing uncaught, large or slow, and no clip behind them lost"
 	@echo "make survive what make ui starts, killed in the middle of its work; each file of a lake damaged: minutes"
+	@echo "make cluster what takes several machines, on a Ray cluster that it starts here: some minutes"
 	@echo "make bench   the speed and quality claims, as ratios: two hours or more; each script of bench/ runs alone too"
 	@echo "make clean   remove the virtual environment (not the lake)"
 
@@ -27,6 +29,10 @@ $(READY): pyproject.toml constraints.txt
 
 $(DAGSTER_HOME)/dagster.yaml: | $(READY)
 	@$(BIN)/posellm init
+
+$(CLUSTER): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,cluster]"
+	@touch $(CLUSTER)
 
 demo: setup
 	@$(BIN)/posellm demo
@@ -47,6 +53,9 @@ fuzz: $(READY)
 
 survive: $(READY)
 	$(BIN)/pytest -m survive
+
+cluster: $(CLUSTER)
+	$(BIN)/pytest -m cluster
 
 bench: $(READY)
 	@missed=0; for script in $$(grep -l '^if __name__' bench/*.py); do echo "== $$script"; $(BIN)/python $$script || missed=1; done; exit $$missed

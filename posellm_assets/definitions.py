@@ -1,6 +1,7 @@
 """The code location: everything is put together here, and nothing else is."""
 
 import os
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +9,7 @@ import dagster as dg
 
 from posellm_assets.defs import actions, coaching, evaluation, jobs, language, motion, streaming_coach
 from posellm_assets.defs.alert import run_failure_alert
+from posellm_assets.defs.cluster import ClusterPool, ClusterPrograms
 from posellm_assets.defs.footage import FOOTAGE, QUARANTINE
 from posellm_assets.defs.footage_sensor import new_footage_sensor
 from posellm_assets.defs.poses import POSES
@@ -29,7 +31,13 @@ def build_defs(**overrides: Any) -> dg.Definitions:
     unknown = set(overrides) - set(resources)
     if unknown:
         raise TypeError(f"no such resource: {sorted(unknown)}; there are {sorted(resources)}")
-    settings = (resources | overrides)["lake"].load_settings()
+    lake = (resources | overrides)["lake"]
+    settings = lake.load_settings()
+    if settings.cluster.address:
+        resources["pool"] = ClusterPool(cluster=settings.cluster)
+        resources["programs"] = ClusterPrograms(cluster=settings.cluster)
+        # Elsewhere a path is not looked for from the folder in which this process happens to be.
+        overrides["lake"] = replace(lake, root=os.path.abspath(lake.root))
     stages, per_run = settings.language.stages, settings.automation.max_videos_per_run
     fresh = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=settings.automation.fresh_for_days))
     made = dg.Definitions(

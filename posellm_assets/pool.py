@@ -1,7 +1,7 @@
 """The one seam for fan-out: a function mapped over independent items.
 
-Here a pool of local processes; another place to compute (Ray, a batch queue) would offer the same `Pool`. Nothing about
-clips, poses or training belongs here.
+Here a pool of local processes; `cluster.pool` has one over several machines. Nothing about clips, poses or training
+belongs here.
 """
 
 import itertools
@@ -31,7 +31,10 @@ class WorkerDied(RuntimeError):
 class Pool(Protocol):
     """Maps a function over items somewhere else."""
 
-    workers: int  # how many items are worked on at once
+    @property
+    def workers(self) -> int:
+        """How many items are worked on at once."""
+        ...
 
     def map(self, fn: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result | Exception]]:
         """Yield each item with its result, or with the exception that it raised, in the order of completion."""

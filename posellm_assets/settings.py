@@ -21,6 +21,7 @@ from pydantic_settings import (
 )
 
 from posellm_assets.actions.config import ActionsConfig, RecognitionConfig
+from posellm_assets.cluster.config import ClusterConfig
 from posellm_assets.coaching.config import CoachingConfig
 from posellm_assets.coaching.streaming.config import StreamingConfig
 from posellm_assets.evaluation.config import EvaluationConfig
@@ -129,6 +130,7 @@ class Settings(BaseSettings):
     coaching: CoachingConfig = CoachingConfig()
     automation: AutomationConfig = AutomationConfig()
     ui: UiConfig = UiConfig()
+    cluster: ClusterConfig = ClusterConfig()
 
     @classmethod
     def settings_customise_sources(

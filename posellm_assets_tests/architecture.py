@@ -18,7 +18,7 @@ import posellm_assets
 PACKAGE = Path(posellm_assets.__file__).parent
 ORDER = (
     *("records", "files", "parquet", "npy", "yaml_files", "keys", "pool", "endpoint", "lake", "checksums", "problems"),
-    *("waiting", "program"),
+    *("waiting", "program", "cluster"),
     *("training", "reports", "footage", "poses", "motion", "demo", "texts"),
     *("generations", "language", "vision", "evaluation"),
     *("actions.dataset", "actions.moments", "actions.members", "actions"),
@@ -45,7 +45,7 @@ TORCH = (
 )
 """The only rooms in which a module may import torch by itself, or a library that does."""
 LOADS_TORCH = ("torch", "transformers", "peft", "safetensors.torch", "unsloth")
-HEAVY = ("torch", "transformers", "peft", "mediapipe", "matplotlib", "pandas", "scipy", "cv2")
+HEAVY = ("torch", "transformers", "peft", "mediapipe", "matplotlib", "pandas", "scipy", "cv2", "ray")
 """What the code server and the command line start without: each costs seconds or memory in every process."""
 
 

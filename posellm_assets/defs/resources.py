@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -85,7 +85,7 @@ class Programs:
         path = job.out / JOB
         write_json(path, job.model_dump(mode="json"))
         with observed(context, progress, self.progress_every_s):
-            status, told = _run(context, [sys.executable, "-m", job.program, str(path)])
+            status, told = self.carried_out(context, job, [sys.executable, "-m", job.program, str(path)])
         killed = status == -signal.SIGKILL
         if status == PREEMPTED or (killed and context.op_execution_context.retry_number < RETRIES):
             raise dg.RetryRequested(max_retries=RETRIES, seconds_to_wait=10)
@@ -95,30 +95,29 @@ class Programs:
             unsaid = f"{job.program} ended with status {status}; the last lines of its standard error say why"
             raise dg.Failure(visible("; ".join(told)) or unsaid)
 
+    def carried_out(self, context: dg.AssetExecutionContext, job: Job, command: Sequence[str]) -> tuple[int, list[str]]:
+        """Run the command of a job, which reports through Pipes; its exit status, and what it told of its end.
 
-def _run(context: dg.AssetExecutionContext, command: list[str]) -> tuple[int, list[str]]:
-    """Run a command that reports through Pipes; how it ended, and what it told of that.
-
-    Where the run is cancelled meanwhile, the command is asked to stop and waited for. `dg.PipesSubprocessClient` does
-    the same, but tells no exit status.
-    """
-    with dg.open_pipes_session(
-        context=context.op_execution_context,
-        context_injector=dg.PipesTempFileContextInjector(),
-        message_reader=dg.PipesTempFileMessageReader(),
-    ) as session:
-        own = {"PYTHONUNBUFFERED": "1", **session.get_bootstrap_env_vars()}
-        process = subprocess.Popen(command, env={**os.environ, **own})
-        try:
-            status = process.wait()
-        except BaseException:  # whatever ends the step; a cancelled run raises an error of Dagster's own in here
-            process.terminate()
+        Where the run is cancelled meanwhile, the command is asked to stop and waited for. `dg.PipesSubprocessClient`
+        does the same, but tells no exit status.
+        """
+        with dg.open_pipes_session(
+            context=context.op_execution_context,
+            context_injector=dg.PipesTempFileContextInjector(),
+            message_reader=dg.PipesTempFileMessageReader(),
+        ) as session:
+            own = {"PYTHONUNBUFFERED": "1", **session.get_bootstrap_env_vars()}
+            process = subprocess.Popen(command, env={**os.environ, **own})
             try:
-                process.wait(timeout=_SAVING_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
-            raise
-    return status, [str(message) for message in session.get_custom_messages()]
+                status = process.wait()
+            except BaseException:  # whatever ends the step; a cancelled run raises an error of Dagster's own in here
+                process.terminate()
+                try:
+                    process.wait(timeout=_SAVING_S)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                raise
+        return status, [str(message) for message in session.get_custom_messages()]
 
 
 @contextmanager

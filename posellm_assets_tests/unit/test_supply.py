@@ -4,6 +4,7 @@ import re
 from importlib.metadata import requires
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -38,6 +39,15 @@ def test_every_package_that_make_installs_is_pinned() -> None:
     needed = _needed("posellm-assets", frozenset({"dev"})) - {"posellm-assets"}
     assert len(needed) > 100 and needed - set(PINS) == set()
     assert all(re.fullmatch(r"==[^*]+", str(one.specifier)) for one in PINS.values())
+
+
+@pytest.mark.cluster
+def test_every_package_of_a_cluster_is_pinned_and_agrees_with_the_others() -> None:
+    needed = _needed("posellm-assets", frozenset({"dev", "cluster"})) - {"posellm-assets"}
+    assert {"ray", "dagster-postgres"} < needed and needed - set(PINS) == set()
+    # Who keeps checkpoints on S3 installs it beside all this; a newer one than `datasets` can live with would not go.
+    (of_s3,) = PINS["s3fs"].specifier
+    assert of_s3.version in {one.version for one in PINS["fsspec"].specifier}
 
 
 def test_unsloth_which_is_in_part_agpl_is_installed_on_a_gpu_or_when_asked_for_alone() -> None:

@@ -1,0 +1,57 @@
+"""The pool and the programs of a cluster, in the place of those of one machine."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from posellm_assets.cluster.config import ClusterConfig
+from posellm_assets.cluster.jobs import submit
+from posellm_assets.cluster.pool import RayPool
+from posellm_assets.defs.resources import PoolResource, Programs
+from posellm_assets.pool import Pool
+from posellm_assets.program import Job
+
+
+@dataclass(frozen=True)
+class ClusterPool(PoolResource):
+    """Work over many clips is spread over the machines of a Ray cluster."""
+
+    cluster: ClusterConfig = field(kw_only=True)
+
+    def pool(self) -> Pool:
+        """See `PoolResource.pool`."""
+        return RayPool(str(self.cluster.address), self.cluster.cpus_per_clip)
+
+
+@dataclass(frozen=True)
+class ClusterPrograms(Programs):
+    """Runs the programs as Ray jobs, each on a machine that has room for it.
+
+    A program whose machine is lost is started again on another, and goes on from its checkpoint in the lake. What it
+    reports comes through a file beside its job, which all machines see.
+    """
+
+    cluster: ClusterConfig = field(kw_only=True)
+
+    def carried_out(self, context: dg.AssetExecutionContext, job: Job, command: Sequence[str]) -> tuple[int, list[str]]:
+        """See `Programs.carried_out`."""
+        # A file of this try alone: what a run left behind may still write to its own.
+        attempt = context.op_execution_context.retry_number
+        messages = job.out / f".{job.program}.{context.run.run_id}.{attempt}"
+        with dg.open_pipes_session(
+            context=context.op_execution_context,
+            context_injector=dg.PipesEnvContextInjector(),
+            message_reader=dg.PipesFileMessageReader(str(messages)),
+        ) as session:
+            running = submit(str(self.cluster.address), command, self.cluster.jobs, session.get_bootstrap_env_vars())
+            context.log.info(f"{job.program} is the Ray job {running.name}")
+            try:
+                status = running.wait()
+            except BaseException:  # whatever ends the step; a cancelled run raises an error of Dagster's own in here
+                running.stop()
+                raise
+            context.log.info(f"{job.program} ran on {running.machine()}")
+            print(running.output(), file=sys.stderr)
+        return status, [str(message) for message in session.get_custom_messages()]
