@@ -72,6 +72,11 @@ class Lake:
         return self.root / "removed"
 
     @property
+    def purged(self) -> Path:
+        """Which snapshots saw a video that was purged, by the sha256 of its key (JSON)."""
+        return self.root / "purged.json"
+
+    @property
     def glossary(self) -> Path:
         """The user's own sport glossaries: `glossary/<sport>.yaml`."""
         return self.root / "glossary"

@@ -67,7 +67,8 @@ def remove(
         console.print(f"deleted {key} and all that was made of it", soft_wrap=True)
         if seen:
             console.print(
-                f"what models have seen stays: {', '.join(seen)} hold it, with their examples, models and reports",
+                f"what models have learned stays: those of {', '.join(seen)} have seen it. Trainings that were not "
+                "finished begin anew; a hub elsewhere, exports and Dagster's own log are left as they are.",
                 soft_wrap=True,
             )
 

@@ -211,7 +211,7 @@ def build_examples(lake: Lake, snapshot: Snapshot) -> dict[Split, int]:
     counts: dict[Split, int] = {}
     for split in SPLITS:
         folder = lake.examples(snapshot.snapshot, split)
-        parts = _parts(snapshot, split)
+        parts = parts_of(snapshot, split)
         if not folder.is_dir() or {path.name for path in folder.iterdir()} != parts.keys():
             sharing = [lake.examples(key, split) for key in earlier]
             forget(lake, [folder / name for name in parts])
@@ -237,7 +237,7 @@ def _in_parts(videos: Sequence[SnapshotVideo], before: Sequence[SnapshotVideo], 
     return placed
 
 
-def _parts(snapshot: Snapshot, split: Split) -> dict[str, list[SnapshotVideo]]:
+def parts_of(snapshot: Snapshot, split: Split) -> dict[str, list[SnapshotVideo]]:
     """The videos of each part of a split, by file name. A split without videos has one part without rows."""
     videos: dict[str, list[SnapshotVideo]] = defaultdict(list)
     for video in snapshot.videos:
