@@ -63,6 +63,7 @@ def _said(lake: Lake, release: Release, motion: Motion) -> dict[str, Any]:
     return {
         "model": release.name,
         **said.model_dump(),
+        "familiar": said.is_familiar,
         "start_s": round(stretch.start_s, 3),
         "end_s": round(stretch.start_s + stretch.duration_s, 3),
     }
@@ -72,7 +73,7 @@ def _in_words(said: dict[str, Any], language: Language) -> list[str]:
     patterns = words(language)["model"]
     span = {name: f"{said[name]:.1f}" for name in ("start_s", "end_s")}
     text = " ".join(said["text"].split())  # one line, whatever the model wrote
-    sentences = [patterns["says"].format(model=said["model"], text=text, **span)]
+    sentences = [patterns["says" if said["familiar"] else "unlike"].format(model=said["model"], text=text, **span)]
     if likelihoods := said["likelihoods"]:
         first, *others = list(likelihoods.items())[:_NAMED]
         told = [first, *((name, share) for name, share in others if share >= _LEAST)]

@@ -1,6 +1,7 @@
 """What `posellm describe` begins with: the words of the model in use and how sure it is, or that there is none."""
 
 import json
+import math
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import torch
 from typer.testing import CliRunner
 
 from posellm_assets.cli import app
+from posellm_assets.commands.describe import _in_words
 from posellm_assets.demo.footage import plan, render_clip
 from posellm_assets.lake import Lake
 from posellm_assets.language.decoding import MotionLM
@@ -99,3 +101,21 @@ def test_a_model_that_learned_it_is_sure_of_its_own_label(tmp_path: Path) -> Non
         said = say(model, [8 * place + step % 8 for step in range(10)])
         likeliest, share = next(iter(said.likelihoods.items()))
         assert likeliest == label and share > 0.5 and said.text.startswith(label)
+
+
+def test_a_motion_like_none_that_was_learned_is_told_from_one_that_was(tmp_path: Path) -> None:
+    job = samples.job(tmp_path, stage_changes={"steps": 150, "tasks": {"m2t": 0.5, "t2m": 0.5}})
+    train(job, Backend("hf", "asked for"), lambda message: None)
+    model = MotionLM.load(job.out / "final")
+    learned = say(model, [step % 8 for step in range(10)])
+    assert learned.is_familiar and learned.nats_per_code is not None
+    assert learned.nats_per_code < learned.blind_nats_per_code == pytest.approx(math.log(samples.CODEBOOK_SIZE))
+    assert not say(model, [7, 20, 3, 12, 0, 17, 9, 23, 5, 14]).is_familiar
+
+
+def test_words_about_a_motion_like_none_are_not_passed_on(tmp_path: Path, clip: Path) -> None:
+    lake = lake_that_reads_bodies(tmp_path)
+    said = json.loads(described(lake, clip, "--json"))["said"]
+    assert said["nats_per_code"] is None and said["familiar"], "it never learned to make motion, so it cannot tell"
+    sentences = _in_words({**said, "familiar": False}, "en")
+    assert "learned no motion like the one of 0.0 to " in sentences[0] and said["text"] not in sentences[0]
