@@ -77,7 +77,8 @@ class _Traces:
         self.alias = f"removed-{secrets.token_hex(4)}"
         self._about = [re.compile(f"(?<![\\w.-]){re.escape(self.key)}(?![0-9a-z])|{manifest.sha256}")]
         self._about += [re.compile(f"(?<![\\w-]){re.escape(place)}(?![\\w-])") for place in self.places]
-        self._who = re.compile(rf"(?<![\w-]){re.escape(self.who)}(?![\w-])") if self.who else None
+        spaced = r"\s+".join(map(re.escape, self.who.split()))
+        self._who = re.compile(rf"(?<![\w-]){spaced}(?![\w-])", re.IGNORECASE) if spaced else None
         own = " ".join(manifest.captions)
         self._in_words = bool(self._who and self._who.search(own))
 
@@ -107,9 +108,9 @@ class _Traces:
         """A text with another name in the place of a participant who has to go."""
         if not self._who:
             return text
-        if normalised_participant(text) == normalised_participant(self.who):
-            return self.alias
-        text = text.replace(f"<PID_{self.who}>", f"<PID_{self.alias}>")
+        name, token = text.removeprefix("<PID_").removesuffix(">"), text.startswith("<PID_")
+        if normalised_participant(name) == self.who:
+            return f"<PID_{self.alias}>" if token else self.alias
         return self._who.sub(self.alias, text) if self._in_words else text
 
     def without(self, value: Any) -> Any:
@@ -129,12 +130,12 @@ class _Traces:
 
 
 def _who_is_left_nowhere(lake: Lake, manifest: FootageManifest) -> str:
-    """The participant of a video where no other video has them, else ''."""
+    """The participant of a video, as names are compared, where no other video has them, else ''."""
     who = normalised_participant(manifest.participant)
     others = (read_manifest(lake, key) for key in lake.registered_videos() if key != manifest.key)
     if not who or any(normalised_participant(other.participant) == who for other in others):
         return ""
-    return manifest.participant or ""
+    return who
 
 
 def _note(lake: Lake, key: str, saw: Sequence[str]) -> None:

@@ -140,13 +140,13 @@ def test_a_purged_lake_is_whole_and_what_was_trained_still_opens(lake):
     assert not {path for path in broken if path.is_relative_to(lake.snapshots) or path.is_relative_to(stage)}
 
 
-def test_a_name_that_others_have_too_stays_and_a_number_takes_no_numbers_along(lake):
+def test_a_name_that_others_have_too_stays_and_goes_with_the_last_however_it_was_written(lake):
     key, other = taken_in(lake, "fitness/a.mp4", 1, "Ana"), taken_in(lake, "fitness/b.mp4", 2, "ana ")
     name = trained(lake, [key, other])
     purge(lake, key)
-    assert read_json(lake.stage(name, "stage1") / "final" / "vocabulary.json")["participants"] == ["Ana", "ana"]
+    assert read_json(lake.stage(name, "stage1") / "final" / "vocabulary.json")["participants"] == ["Ana", "ana "]
     purge(lake, other)
-    assert "Ana" not in everything(lake)
+    assert "ana" not in everything(lake).lower().replace("analys", "")
 
 
 def test_purging_again_after_it_was_interrupted_ends_it(lake, monkeypatch):
