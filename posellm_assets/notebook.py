@@ -12,9 +12,11 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from posellm_assets.evaluation.figures import MeasuredFigures
+from posellm_assets.files import read_json
 from posellm_assets.footage.intake import status
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.generations.snapshots import snapshot_keys
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
     from posellm_assets.actions.recognition import Recognition
     from posellm_assets.commands.generate import Generated
+
+_DIRECTIONS = ("to the left, m", "up, m", "forwards, m")
+"""What grows along each axis of a motion, for somebody who faces +z."""
 
 
 class OpenLake:
@@ -124,7 +129,7 @@ class OpenLake:
 
     def angles(self, of: str | Motion) -> pd.DataFrame:
         """The joint angles of a video, or of a motion, in degrees over time in seconds (the index)."""
-        motion = self.motion(of) if isinstance(of, str) else of
+        motion = self._motion(of)
         signals = {
             f"{side} {joint}" if side else joint: angles for (joint, side), angles in angle_signals(motion).items()
         }
@@ -136,6 +141,42 @@ class OpenLake:
         table = self.angles(of)
         wanted = [name for name in table if str(name).split()[-1] in set(_several(joints))]
         return table[wanted].plot(ylabel="degrees", xlabel="s")
+
+    def plot_trajectories(
+        self,
+        of: str | Motion,
+        joints: Iterable[str] = ("left_wrist", "right_wrist"),
+        seen: Literal["above", "side"] = "side",
+    ) -> "Axes":
+        """The way of some joints in metres, seen from above or from the side, as a matplotlib plot; a dot marks where
+        each begins. Raises ValueError for a joint that the skeleton does not have."""
+        motion, axes = self._motion(of), _axes()
+        across, up = (0, 2) if seen == "above" else (2, 1)
+        for name in _several(joints):
+            way = motion.joints[:, motion.skeleton.index(name)]
+            (line,) = axes.plot(way[:, across], way[:, up], label=name)
+            axes.plot(*way[motion.known][:1, [across, up]].T, "o", color=line.get_color())
+        axes.set(xlabel=_DIRECTIONS[across], ylabel=_DIRECTIONS[up], aspect="equal")
+        axes.legend()
+        return axes
+
+    def plot_confusion(self, snapshot: str, of: Literal["naming", "recognition", "actions"] = "naming") -> "Axes":
+        """What held-out clips show against what they were taken for, in counts, as a matplotlib plot.
+
+        `naming` is what the language model says, `recognition` what the evaluator takes generated motions for, and
+        `actions` what the recogniser says. Raises FileNotFoundError where the report was not made, and ValueError where
+        it has no such table.
+        """
+        labels, counts = self._confusion(snapshot, of)
+        axes, columns = _axes(), [*labels, "none"]
+        axes.imshow(counts, cmap="Blues")
+        axes.set(xlabel="taken for", ylabel="shows")
+        axes.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
+        axes.set_yticks(range(len(labels)), labels)
+        for row, column in np.argwhere(counts):
+            colour = "white" if counts[row, column] > counts.max() / 2 else "black"
+            axes.text(column, row, str(counts[row, column]), ha="center", va="center", color=colour)
+        return axes
 
     def describe(self, video: str | PathLike[str], language: Literal["en", "es", "zh"] = "en") -> dict[str, Any]:
         """What a video file shows, as `posellm describe --json` says it."""
@@ -159,6 +200,19 @@ class OpenLake:
 
         return generate_motions(self.lake, self.settings, Request(text, **options))
 
+    def _motion(self, of: str | Motion) -> Motion:
+        return self.motion(of) if isinstance(of, str) else of
+
+    def _confusion(self, snapshot: str, of: str) -> tuple[list[str], np.ndarray]:
+        """Labels, and counts (L, L + 1): a row for each, a column for what it was taken for, the last for none."""
+        if of == "actions":
+            measured = read_json(self.lake.action_report(snapshot) / METRICS)
+            return list(measured["classes"].values()), np.array(measured["members"]["ensemble"]["confusion"])
+        tables = read_json(self.lake.report(snapshot) / METRICS)["confusion"]
+        if of not in tables:
+            raise ValueError(f"the report of {snapshot} has no {of!r}; it has {', '.join(sorted(tables)) or 'none'}")
+        return tables[of]["labels"], np.array(tables[of]["counts"])
+
     def _keys(self, keys: Iterable[str] | None, known: Iterable[str]) -> list[str]:
         return list(known) if keys is None else _several(keys)
 
@@ -167,3 +221,9 @@ def _several(names: Iterable[str]) -> list[str]:
     if isinstance(names, str):
         raise TypeError(f"give a list of names, such as [{names!r}]")
     return list(names)
+
+
+def _axes() -> "Axes":
+    from matplotlib import pyplot
+
+    return pyplot.subplots()[1]

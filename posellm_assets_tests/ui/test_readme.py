@@ -1,5 +1,7 @@
 """Every command of README and the pages behind it, run as it is written there, over a finished demo."""
 
+import doctest
+import json
 import os
 import re
 import shutil
@@ -16,7 +18,7 @@ from posellm_assets_tests.waits import HANG_S
 
 RUN_ELSEWHERE = {"make test": "this is it", "make ui": "test_ui.py starts it"}
 PAGES = ["README.md", *(f"docs/{name}.md" for name in ("footage", "jobs", "recognition", "coaching", "motion_capture"))]
-PAGES += ["docs/training.md", "docs/generations.md"]
+PAGES += ["docs/training.md", "docs/generations.md", "docs/python.md", "docs/design.md"]
 
 
 def blocks(language: str) -> list[str]:
@@ -67,6 +69,33 @@ def test_every_command_of_the_pages_works_as_it_is_written(project: Path) -> Non
     for added in ("tennis/clip.mp4", "gym/squat/a.mp4"):
         assert (project / "data_lake" / "raw" / added).is_file()
     assert "ingest_footage     done" in result.stdout, "update takes in what was added"
+
+
+@pytest.fixture
+def docs(demo: Demo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder `docs` beside the lake of the demo, which only reads it; plots are drawn and not shown."""
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "data_lake").symlink_to(demo.lake)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "docs"
+
+
+def test_the_examples_of_the_pages_give_what_stands_below_them(docs: Path) -> None:
+    examples = doctest.DocTestParser().get_doctest("\n".join(blocks("pycon")), {}, "docs/python.md", None, 0)
+    said: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    assert runner.run(examples, out=said.append).failed == 0, "".join(said)
+
+
+def test_the_cells_of_the_notebook_run_in_order(docs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(docs)
+    cells = json.loads((ROOT / "docs/notebook.ipynb").read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] for cell in code), "what a notebook shows is not kept with it"
+    names: dict[str, object] = {}
+    for cell in code:
+        exec("".join(cell["source"]), names)
 
 
 def test_every_page_is_short_enough_and_every_link_leads_somewhere() -> None:
