@@ -77,14 +77,19 @@ def _drawn(picture: np.ndarray, time_s: float, subject: SubjectPoses, recognitio
     now = [one for one in recognition.segments if one.start_s <= time_s < one.end_s]
     # Segments of neighbouring hits overlap: the one whose hit is nearest counts.
     if now:
-        draw_corner(picture, _words(min(now, key=lambda one: abs(one.timestamp - time_s)), recognition))
+        shown = min(now, key=lambda one: abs(one.timestamp - time_s))
+        draw_corner(picture, words_at(shown, recognition, time_s))
     if any(abs(hit.timestamp - time_s) <= _FLASH_S for hit in recognition.hits):
         cv2.rectangle(picture, (0, 0), (width - 1, height - 1), (255, 60, 60), 4 * thick)
     return picture
 
 
-def _words(segment: SegmentRecord, recognition: Recognition) -> str:
-    said = segment.answer
-    times = f"  x{segment.repetitions}" if segment.repetitions else ""
+def words_at(segment: SegmentRecord, recognition: Recognition, time_s: float) -> str:
+    """What stands in the picture at a time within a segment: its action, and how many repetitions there were so far,
+    as if all took as long, each counted at its middle."""
+    said, done = segment.answer, 0
+    if segment.repetitions:
+        done = round(segment.repetitions * (time_s - segment.start_s) / (segment.end_s - segment.start_s))
+    times = f"  x{done}" if done else ""
     name = class_name(recognition, said.action)
     return f"{name}{'' if said.action == NONE else f' {said.confidence:.2f}'}{times}"

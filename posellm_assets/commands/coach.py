@@ -12,7 +12,7 @@ from posellm_assets.actions.members.opinions import NONE
 from posellm_assets.checksums import check_model
 from posellm_assets.coaching.labels.rules import all_rules, rules_of
 from posellm_assets.coaching.live.annotating import annotated
-from posellm_assets.coaching.live.report import Exercise, SessionReport, report_on, write_report
+from posellm_assets.coaching.live.report import Exercise, ReportedFault, SessionReport, report_on, write_report
 from posellm_assets.coaching.live.rules import LiveRules, NameExercise
 from posellm_assets.coaching.live.session import LiveSession, Moment, TrainedCoach
 from posellm_assets.commands.console import console, print_table
@@ -114,9 +114,19 @@ def _done(exercise: Exercise) -> str:
 
 
 def _faults(exercise: Exercise) -> str:
-    return "\n".join(
-        f"{one.fault}{f' ({one.side})' if one.side else ''}, {one.severity}, in {', '.join(map(str, one.repetitions))}"
-        for one in exercise.faults
+    return "\n".join(fault_in_words(one, exercise.held_s is not None) for one in exercise.faults)
+
+
+def fault_in_words(fault: ReportedFault, held: bool = False) -> str:
+    """A fault as a sentence: "Too fast in repetitions 2 and 4, a minor fault."."""
+    *first, last = map(str, fault.repetitions)
+    numbers = f"{', '.join(first)} and {last}" if first else last
+    what = "hold" if held else "repetition"
+    side = f" ({fault.side})" if fault.side else ""
+    article = "an" if fault.severity == "intermediate" else "a"
+    return (
+        f"{fault.fault[:1].upper()}{fault.fault[1:]}{side} in {what}{'s' if first else ''} {numbers}, "
+        f"{article} {fault.severity} fault."
     )
 
 

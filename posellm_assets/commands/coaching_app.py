@@ -1,6 +1,7 @@
 """`posellm coaching`: what athletes could do better."""
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,19 @@ app = typer.Typer(no_args_is_help=True, help="Coaching: labels that were held ag
 @app.callback()
 def coaching() -> None:
     """Coaching."""
+
+
+@app.command("example")
+def render_example(
+    out: Annotated[Path, typer.Option(help="The folder for the clip.")],
+) -> None:
+    """Render a clip of squats, two of them shallow, to try `posellm coach` on."""
+    from posellm_assets.demo.example import EXERCISE, SHALLOW_SQUATS, render_example
+
+    clip = render_example(out)
+    shallow = " and ".join(map(str, SHALLOW_SQUATS))
+    console.print(f"wrote {clip}: six squats, of which numbers {shallow} are shallow. See what the coach says with")
+    console.print(f"posellm coach {clip} --exercise {EXERCISE} --out {out / 'coached.mp4'}", soft_wrap=True)
 
 
 @app.command("label")

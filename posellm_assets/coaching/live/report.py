@@ -5,14 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
+from posellm_assets.coaching.labels.quantities import QUANTITIES, said
 from posellm_assets.coaching.labels.schema import SEVERITIES, Severity, Side
+from posellm_assets.coaching.live.curves import Chart, charts
+from posellm_assets.coaching.live.measured import MeasuredRepetition
 from posellm_assets.coaching.live.rules import Counted
 from posellm_assets.coaching.live.session import LiveSession, Remark
 from posellm_assets.files import write_bytes, write_json
 from posellm_assets.records import Record
 from posellm_assets.reports.html import filled
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Said(Record):
@@ -38,6 +41,16 @@ class ReportedFault(Record):
     unit: str
 
 
+class DoneRepetition(Record):
+    """A repetition, or a time for which something was held: when, what was measured, and what was wrong with it."""
+
+    number: int
+    start_s: float
+    end_s: float
+    faults: tuple[str, ...]
+    measured: MeasuredRepetition
+
+
 class Exercise(Record):
     """One exercise: its repetitions, how many of them were clean, and the faults by how bad they are.
 
@@ -53,6 +66,7 @@ class Exercise(Record):
     clean: int
     faults: tuple[ReportedFault, ...]
     not_judged: tuple[str, ...]
+    done: tuple[DoneRepetition, ...]
 
 
 class Latency(Record):
@@ -113,10 +127,17 @@ def write_report(report: SessionReport, session: LiveSession, video: Path) -> Pa
         report=report,
         video=video.name,
         messages=list(zip(report.messages, stills, strict=True)),
+        said=said,
+        charts=[_charts(one) for one in report.exercises],
+        means={name: quantity.means for name, quantity in QUANTITIES.items()},
     )
     write_json(video.with_suffix(".json"), report.model_dump(mode="json"))
     write_bytes(video.with_suffix(".html"), page.encode())
     return video.with_suffix(".html")
+
+
+def _charts(exercise: Exercise) -> list[Chart]:
+    return charts([(one.number, one.end_s - one.start_s, bool(one.faults), one.measured) for one in exercise.done])
 
 
 def _names(counted: list[Counted]) -> list[str]:
@@ -152,6 +173,17 @@ def _exercise(name: str, counted: list[Counted]) -> Exercise:
         clean=sum(not one.points for one in own),
         faults=tuple(sorted(worst, key=lambda one: (SEVERITIES.index(one.severity), -len(one.repetitions)))),
         not_judged=tuple(sorted(set.intersection(*(set(one.unseen) for one in own)))),
+        done=tuple(_done(one) for one in own),
+    )
+
+
+def _done(one: Counted) -> DoneRepetition:
+    return DoneRepetition(
+        number=one.number,
+        start_s=round(one.start_s, 3),
+        end_s=round(one.end_s, 3),
+        faults=tuple(dict.fromkeys(point.fault for point in one.points)),
+        measured=one.measured,
     )
 
 

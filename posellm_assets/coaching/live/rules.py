@@ -19,6 +19,7 @@ from posellm_assets.coaching.labels.rules import (
     unseen,
 )
 from posellm_assets.coaching.labels.schema import SEVERITIES, FeedbackPoint
+from posellm_assets.coaching.live.measured import MeasuredRepetition, measured_of
 from posellm_assets.motion.config import MotionConfig
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.motion import Motion
@@ -61,6 +62,7 @@ class Counted:
     end_s: float
     points: tuple[FeedbackPoint, ...]
     unseen: tuple[str, ...]
+    measured: MeasuredRepetition
     held: bool = False
     """It is no repetition but a time for which something was held."""
 
@@ -74,6 +76,8 @@ class LiveRules:
 
     def __init__(self, exercise: str | None, name: NameExercise | None, config: MotionConfig):
         self.exercise, self.counted = _name_in_rules(exercise), list[Counted]()
+        self.waiting = 0
+        """Repetitions that are over and not counted yet: whether one is whole is known when another shows its size."""
         self._name, self._config = name, config
         self._looked_s = self._named_s = self._until_s = -np.inf
         self._held_from_s: float | None = None
@@ -89,7 +93,7 @@ class LiveRules:
         """
         if now_s - self._looked_s < _LOOK_EVERY_S and not over:
             return []
-        self._looked_s, subject = now_s, latest.subject()
+        self._looked_s, self.waiting, subject = now_s, 0, latest.subject()
         if subject is None:
             return []
         try:
@@ -107,7 +111,9 @@ class LiveRules:
         whole = [one for one in repetitions_of(clip, rules) if _is_whole(one, motion, settled_s)]
         repetitions = _of_like_size(whole, clip, rules)
         fresh = [one for one in repetitions if one.start_s >= self._until_s]
-        if not fresh or (not self.counted and len(fresh) == 1 and not over and now_s - fresh[0].end_s < _ALONE_S):
+        if not self.counted and len(fresh) == 1 and not over and now_s - fresh[0].end_s < _ALONE_S:
+            self.waiting = 1
+        if not fresh or self.waiting:
             return []
         found = findings(clip, rules, repetitions)
         counted = [
@@ -162,6 +168,7 @@ class LiveRules:
             one.end_s,
             tuple(sorted(points, key=lambda point: SEVERITIES.index(point.severity))),
             tuple(unseen(clip, rules, [one])),
+            measured_of(clip, rules, one),
             held=rules.counting.held_s is not None,
         )
 

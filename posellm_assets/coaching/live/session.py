@@ -125,7 +125,7 @@ class LiveSession:
         if remark is not None:
             self.remarks.append(remark)
         done = [one for one in self.rules.counted if one.exercise == self.rules.exercise]
-        return Moment(sight, self.rules.exercise, len(done), remark)
+        return Moment(sight, self.rules.exercise, len(done) + self.rules.waiting, remark)
 
     def _question(self) -> Remark | None:
         if self._asked or not self.rules.asks:

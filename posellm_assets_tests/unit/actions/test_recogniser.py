@@ -17,7 +17,7 @@ from posellm_assets.actions.moments.shots import motions_of_shots
 from posellm_assets.actions.recogniser import ActionRecogniser
 from posellm_assets.actions.recognition import Recognition
 from posellm_assets.actions.record import FamiliarityRecord, RecogniserRecord
-from posellm_assets.actions.timeline import write_annotated, write_timeline
+from posellm_assets.actions.timeline import words_at, write_annotated, write_timeline
 from posellm_assets.demo.footage import FPS
 from posellm_assets.footage.video import frames, probe
 from posellm_assets.motion.config import MotionConfig
@@ -92,6 +92,11 @@ def test_exercises_become_stretches_with_their_repetitions(folder: Path, tmp_pat
     assert [one.answer.action for one in found.segments] == ["squat", "lunge"]
     assert [one.repetitions for one in found.segments] == [pytest.approx(5, abs=1), pytest.approx(4, abs=1)]
     assert found.segments[0].end_s == pytest.approx(parts[0].frame_count / FPS, abs=0.3)
+    first = found.segments[0]
+    told = [words_at(first, found, time_s) for time_s in np.linspace(first.start_s, first.end_s, 40).tolist()]
+    counts = [int(text.rpartition("x")[2]) if "  x" in text else 0 for text in told]
+    assert counts[0] == 0 and counts == sorted(counts), "counted up, and not told from the first picture on"
+    assert counts[-1] == first.repetitions
 
 
 def test_a_short_video_is_one_action_whatever_the_sport_and_methods_can_be_asked_for(

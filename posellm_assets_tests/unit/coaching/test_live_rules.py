@@ -8,6 +8,7 @@ import pytest
 from posellm_assets.coaching.labels.measurements import MeasuredClip
 from posellm_assets.coaching.labels.rules import repetitions_of, rules_of
 from posellm_assets.coaching.labels.schema import FeedbackPoint, MeasuredValue, Visuals
+from posellm_assets.coaching.live.measured import MeasuredRepetition
 from posellm_assets.coaching.live.rules import Counted, LiveRules, RuleVoice
 from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets.footage.video import Frame
@@ -66,6 +67,16 @@ def test_arm_raises_are_counted_live_whichever_arms_rise(arms: tuple[str, ...], 
     live = lived(raised(*arms), LiveRules("arm raise", None, MotionConfig()), over=True)
     assert [one.number for _, one in live] == list(range(1, count + 1))
     assert not [point for _, one in live for point in one.points]
+
+
+def test_a_first_repetition_is_shown_as_soon_as_it_is_over_though_it_waits_to_be_judged() -> None:
+    clip = measured("squat", (CLEAN, CLEAN))
+    first, second = repetitions_of(clip, rules_of("squat"))  # type: ignore[arg-type]
+    rules = LiveRules("squat", None, MotionConfig())
+    assert lived(clip, rules, until_s=(first.end_s + second.peak_s) / 2 + 0.3) == []
+    assert (rules.waiting, len(rules.counted)) == (1, 0)
+    lived(clip, rules, over=True)
+    assert (rules.waiting, len(rules.counted)) == (0, 2)
 
 
 def test_the_last_repetition_counts_when_the_session_ends_and_none_counts_twice() -> None:
@@ -142,7 +153,10 @@ def counted(*faults: tuple[str, str]) -> list[Counted]:
         )
         for fault, said in faults
     ]
-    return [Counted("squat", 1, 0.0, 0.5, 1.0, tuple(points), ())]
+    measured = MeasuredRepetition(
+        quantity="hip_drop", unit="share", value=0.5, there_s=0.5, back_s=0.5, angles=(), curves={}
+    )
+    return [Counted("squat", 1, 0.0, 0.5, 1.0, tuple(points), (), measured)]
 
 
 def test_the_coach_says_the_worst_first_waits_and_does_not_repeat_itself() -> None:

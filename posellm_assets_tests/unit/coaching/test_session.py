@@ -16,13 +16,16 @@ import pytest
 from typer.testing import CliRunner
 
 from posellm_assets.cli import app
+from posellm_assets.coaching.live.measured import POINTS
+from posellm_assets.coaching.live.report import ReportedFault
 from posellm_assets.coaching.live.rules import LiveRules
 from posellm_assets.coaching.live.session import LiveSession
 from posellm_assets.coaching.streaming.coach import Coach, CoachRecord
 from posellm_assets.coaching.streaming.inputs import bodies, described, recent
 from posellm_assets.coaching.streaming.network import CoachModel
 from posellm_assets.coaching.streaming.scores import Message
-from posellm_assets.commands.coach import hold_session, stopped_by_ctrl_c
+from posellm_assets.commands.coach import fault_in_words, hold_session, stopped_by_ctrl_c
+from posellm_assets.demo.example import EXERCISE, FILE, SHALLOW_SQUATS, render_example
 from posellm_assets.demo.faults import DemoRepetition
 from posellm_assets.demo.footage import render_clip
 from posellm_assets.footage.live import Playback
@@ -64,6 +67,36 @@ def test_a_video_gives_messages_an_annotated_video_and_a_report(squats: Path, tm
     assert report.exercises[0].end_s + 0.3 <= shown_s[0] <= report.messages[0].time_s
     assert json.loads(out.with_suffix(".json").read_text()) == report.model_dump(mode="json")
     assert page and "2 × squat" in page.read_text() and "data:image/jpeg" in page.read_text()
+    done = report.exercises[0].done
+    assert [(one.number, "shallow" in one.faults) for one in done] == [(1, True), (2, True)]
+    for one in done:
+        assert one.measured.quantity == "hip_drop" and 0.05 < (one.measured.value or 0) < 0.4, "how deep"
+        assert one.measured.there_s + one.measured.back_s == pytest.approx(one.end_s - one.start_s, abs=0.01), "tempo"
+        knee = next(angle for angle in one.measured.angles if angle.joint == "knee")
+        assert knee.least < knee.most - 20 and len(one.measured.curves["knee_angle"]) == POINTS
+    assert page.read_text().count("<polyline") >= 4 and "left knee" in page.read_text()
+    assert fault_in_words(report.exercises[0].faults[0]).startswith("Shallow (both) in repetitions 1 and 2, a")
+
+
+def test_a_fault_reads_as_a_sentence() -> None:
+    fault = ReportedFault(fault="too fast", side=None, severity="minor", repetitions=(2,), value=1, target=2, unit="s")
+    assert fault_in_words(fault) == "Too fast in repetition 2, a minor fault."
+    worse = fault.model_copy(update={"severity": "intermediate", "repetitions": (1, 2, 4), "side": "left"})
+    assert fault_in_words(worse) == "Too fast (left) in repetitions 1, 2 and 4, an intermediate fault."
+
+
+def test_the_example_of_the_demo_has_two_shallow_squats_and_is_written_once(tmp_path: Path) -> None:
+    folder = tmp_path / "example"
+    told = CliRunner().invoke(app, ["coaching", "example", "--out", str(folder)])
+    assert told.exit_code == 0 and f"posellm coach {folder / 'squats.mp4'} --exercise squat" in told.output
+    lake = Lake(str(tmp_path / "lake"))
+    report, _ = hold_session(lake, load_settings(lake), folder / FILE, None, EXERCISE, None, by_rules=True, aloud=False)
+    (squats,) = report.exercises
+    assert [one.number for one in squats.done if "shallow" in one.faults] == list(
+        SHALLOW_SQUATS
+    ) and squats.repetitions == 6
+    with pytest.raises(FileExistsError, match="there already"):
+        render_example(folder)
 
 
 @pytest.fixture(scope="module")
