@@ -172,6 +172,8 @@ def _none_of_these(asked: dict[str, list[Answered]], labels: Sequence[str], cons
         own = [one for one in asked["left out"] if one.clip.label == label]
         taken = Counter(one.answer.action for one in own if one.answer and one.named)
         console.print(f"{label} left out: named {shown(over(own, _share_named))}, {dict(taken)}")
+    refused = Counter(one.clip.name for one in asked["known"] if not one.named)
+    console.print(f"known not named (of {len(SEEDS)} seeds): {dict(refused.most_common())}")
     named = Counter(f"{one.clip.name} as {one.answer.action}" for one in asked["others"] if one.answer and one.named)
     console.print(f"others named (of {len(SEEDS)} seeds): {dict(named.most_common())}")
     kept, left_out = figures["all"]["known"].value, figures["all"]["left out"].value

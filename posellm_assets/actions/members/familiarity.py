@@ -2,9 +2,10 @@
 
 A classifier is no help there: a linear one is the surer the farther a motion lies from all that it learned. So each
 class is a cloud of motion statistics (`posture.statistics`) in the directions in which the taught motions vary most,
-the clouds have one shape, and what counts is Mahalanobis' distance to the nearest (Lee et al. 2018). Distances are read
-against a limit that parts clips by people that were not learned from, and clips of classes that were left out:
-familiarity is 1 at no distance and `opinions.FAMILIAR` at the limit.
+the clouds have one shape but a size each, and what counts is Mahalanobis' distance to the nearest (Lee et al. 2018) in
+its cloud's size: whoever holds a plank is near other planks, and what is as far from them as one squat from another is
+no plank. Distances are read against a limit that keeps most clips by people that were not learned from: familiarity is
+1 at no distance and `opinions.FAMILIAR` at the limit.
 """
 
 import math
@@ -24,24 +25,24 @@ from posellm_assets.motion.augment import mirror
 from posellm_assets.motion.motion import Motion
 
 FAMILIARITY = "familiarity"
-KEPT = 0.9
-"""The share of clips of the known classes that is to be familiar enough."""
+KEPT = 0.95
+"""The share of clips of the known classes that is to be familiar enough where the limit is set; 0.9 of new ones are."""
 ENOUGH = 40
 """Clips of other people than those learned from; where there are fewer the training clips are asked about as well."""
 _FOLDS = 40  # as many as there are people, for most: with fewer to learn from all are farther away
-_COMPONENTS = 60
+_COMPONENTS = 40
 _ROWS_PER_COMPONENT = 4
 _WINDOWS_TAUGHT = 6  # of a motion, evenly spaced
 _SMALLEST_DEVIATION = 0.02
-_WORSE = 4.0  # to name what is unknown than to refuse what is known
-_SHRINKAGE = 1e-3  # of the clouds' covariance towards a round one
+_SHRINKAGE = 0.03  # of the clouds' covariance towards a round one
+_CLIPS_OF_ANY_SIZE = 4  # so many clips tell as much of a class's size as the size of all classes does
 _ClassRows = dict[str, list[np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Clouds:
     """Classes as clouds of one shape: `whitening` (F, K) takes scaled statistics to where the clouds are round and of
-    size 1, `means` (C, K) are their middles there."""
+    size 1, `means` (C, K) are their middles there, infinitely far where a class has no row."""
 
     mean: np.ndarray
     deviation: np.ndarray
@@ -49,19 +50,27 @@ class Clouds:
     means: np.ndarray
 
     @classmethod
-    def fit(cls, rows: np.ndarray, numbers: np.ndarray) -> "Clouds":
-        """Of (N, F) rows and their (N,) class numbers, which are all in use."""
-        mean, deviation = rows.mean(0), rows.std(0) + _SMALLEST_DEVIATION
+    def fit(cls, rows: np.ndarray, numbers: np.ndarray, weights: np.ndarray, classes: int) -> "Clouds":
+        """Of (N, F) rows, their (N,) class numbers below `classes` and how much each counts."""
+        weights = weights / weights.sum()
+        mean = weights @ rows
+        deviation = np.sqrt(weights @ (rows - mean) ** 2) + _SMALLEST_DEVIATION
         scaled = (rows - mean) / deviation
         components = max(1, min(_COMPONENTS, len(rows) // _ROWS_PER_COMPONENT, scaled.shape[1]))
-        directions = np.linalg.eigh(scaled.T @ scaled)[1][:, ::-1][:, :components]
+        directions = np.linalg.eigh((scaled.T * weights) @ scaled)[1][:, ::-1][:, :components]
         placed = scaled @ directions
-        middles = np.stack([placed[numbers == number].mean(0) for number in range(numbers.max() + 1)])
+        middles = np.full((classes, components), np.inf)
+        for number in np.unique(numbers):
+            own = numbers == number
+            middles[number] = np.average(placed[own], axis=0, weights=weights[own])
         apart = placed - middles[numbers]
-        covariance = apart.T @ apart / len(rows)
-        covariance += (_SHRINKAGE * np.trace(covariance) / components + 1e-9) * np.eye(components)
+        covariance = (apart.T * weights) @ apart
+        size = np.trace(covariance) / components
+        covariance = (1 - _SHRINKAGE) * covariance + (_SHRINKAGE * size + 1e-9) * np.eye(components)
         rounded = np.linalg.inv(np.linalg.cholesky(covariance)).T
-        return cls(mean, deviation, directions @ rounded, middles @ rounded)
+        known = np.isfinite(middles[:, :1])
+        means = np.where(known, np.where(known, middles, 0.0) @ rounded, np.inf)
+        return cls(mean, deviation, directions @ rounded, means)
 
     def distances(self, rows: np.ndarray) -> np.ndarray:
         """(N, C) distances of (N, F) rows from the classes."""
@@ -70,14 +79,16 @@ class Clouds:
 
 
 class Familiarity:
-    """See the module. `limit` is the distance at which a motion is just familiar enough.
+    """See the module. `sizes` (C,) says how far clips of a class lie from its middle, `limit` is the distance in sizes
+    at which a motion is just familiar enough.
 
     A motion is looked at in `windows`, whatever its length, and the median of their distances counts: so a limit that
     was set on short clips holds in long videos.
     """
 
-    def __init__(self, classes: Sequence[str], windows: WindowConfig, clouds: Clouds, limit: float):
-        self.classes, self.windows, self.clouds, self.limit = tuple(classes), windows, clouds, limit
+    def __init__(self, classes: Sequence[str], windows: WindowConfig, clouds: Clouds, sizes: np.ndarray, limit: float):
+        self.classes, self.windows, self.clouds = tuple(classes), windows, clouds
+        self.sizes, self.limit = sizes, limit
 
     @classmethod
     def fit(
@@ -91,45 +102,37 @@ class Familiarity:
         """Learn from motions without gaps; returns the number of clips of known classes that set the limit as well.
 
         `held_out` are motions of the same classes by other people. Where they are fewer than `ENOUGH` the taught ones
-        set the limit too, each as far as it is for clouds that were fitted without its group. What is to be kept out
-        are `others`, of no class that is taught, and the motions of each class for clouds that were fitted without it.
-        Raises ValueError where nothing can set the limit.
+        set sizes and limit too, each as far as it is for clouds that were fitted without its group. What is to be kept
+        out are `others`, of no class that is taught, and the motions of each class for clouds that were fitted without
+        it. Raises ValueError where nothing can set the limit.
         """
         rows = [_rows(example, windows, np.random.default_rng([seed, place])) for place, example in enumerate(taught)]
-        whole = cls._of(rows, windows)
-        near = [whole.distance(example.motion) for example in held_out]
+        classes = sorted({class_id for own in rows for class_id in own})
+        looked_at = [_seen(example.motion, windows) for example in taught]
+        whole = _clouds(rows, classes)
+        near = [
+            (classes.index(one.class_id), whole.distances(_seen(one.motion, windows)))
+            for one in held_out
+            if one.class_id in classes
+        ]
         if len(near) < ENOUGH:
-            groups = sorted({example.group for example in taught})
-            fold_of = {group: place % _FOLDS for place, group in enumerate(_shuffled(groups, seed))}
-            for fold in range(min(_FOLDS, len(groups))):
-                others_rows = [own for own, one in zip(rows, taught, strict=True) if fold_of[one.group] != fold]
-                without = cls._of(others_rows, windows) if others_rows else None
-                near += [
-                    without.distance(one.motion)
-                    for one in taught
-                    if without and fold_of[one.group] == fold and one.class_id in without.classes
-                ]
+            near += _cross_validated(taught, rows, looked_at, classes, seed)
         if not near:
             raise ValueError("all clips are of one person or match, so there is no other to set its limit by")
-        far = [whole.distance(motion) for motion in others]
-        for class_id in whole.classes if len(whole.classes) > 1 else ():
-            without = cls._of([{name: own[name] for name in own if name != class_id} for own in rows], windows)
-            far += [without.distance(one.motion) for one in taught if one.class_id == class_id]
-        return cls(whole.classes, windows, whole.clouds, _limit(near, far)), len(near)
-
-    @classmethod
-    def _of(cls, rows: Sequence[_ClassRows], windows: WindowConfig) -> "Familiarity":
-        """Of rows by class, with a limit that nobody has set yet."""
-        classes = sorted({class_id for own in rows for class_id in own})
-        numbers = [classes.index(class_id) for own in rows for class_id, several in own.items() for _ in several]
-        together = [row for own in rows for several in own.values() for row in several]
-        return cls(classes, windows, Clouds.fit(np.stack(together), np.array(numbers)), 1.0)
+        far = [whole.distances(_seen(motion, windows)) for motion in others]
+        for class_id in classes if len(classes) > 1 else ():
+            clouds = _clouds([{name: own[name] for name in own if name != class_id} for own in rows], classes)
+            far += [
+                clouds.distances(seen) for one, seen in zip(taught, looked_at, strict=True) if one.class_id == class_id
+            ]
+        sizes = _sizes(near, len(classes))
+        limit = _limit([_nearest(one / sizes) for _, one in near], [_nearest(one / sizes) for one in far])
+        return cls(classes, windows, whole, sizes, limit), len(near)
 
     def distance(self, motion: Motion, among: Collection[str] | None = None) -> float:
         """Of a motion without gaps from the nearest of these classes, or of all; infinite where none is known."""
         asked = [place for place, class_id in enumerate(self.classes) if among is None or class_id in among]
-        rows = np.stack([statistics(part) for part in parts_of(motion, self.windows)])
-        return float(np.median(self.clouds.distances(rows)[:, asked].min(axis=1, initial=math.inf)))
+        return _nearest((self.clouds.distances(_seen(motion, self.windows)) / self.sizes)[:, asked])
 
     def of(self, motions: Iterable[Motion | None], among: Collection[str] | None = None) -> list[float | None]:
         """The familiarity of each motion, from 0 to 1, with these of the classes or all of them.
@@ -146,7 +149,8 @@ class Familiarity:
 
     def save(self, folder: Path) -> None:
         """Write `familiarity.json` and `familiarity.safetensors`."""
-        parts = {name: np.ascontiguousarray(value) for name, value in vars(self.clouds).items()}
+        arrays = {**vars(self.clouds), "sizes": self.sizes}
+        parts = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
         write_bytes(folder / "familiarity.safetensors", save(parts))
         about = {"classes": list(self.classes), "limit": self.limit, "windows": self.windows.model_dump()}
         write_json(folder / "familiarity.json", about)
@@ -155,8 +159,10 @@ class Familiarity:
     def load(cls, folder: Path) -> "Familiarity":
         """Read what `save` wrote; FileNotFoundError where there is nothing."""
         about = read_json(folder / "familiarity.json")
-        clouds = Clouds(**load((folder / "familiarity.safetensors").read_bytes()))
-        return cls(about["classes"], WindowConfig.model_validate(about["windows"]), clouds, about["limit"])
+        arrays = load((folder / "familiarity.safetensors").read_bytes())
+        sizes = arrays.pop("sizes", np.ones(1))  # of one size all, in what was written before classes had their own
+        windows = WindowConfig.model_validate(about["windows"])
+        return cls(about["classes"], windows, Clouds(**arrays), sizes, about["limit"])
 
 
 def _rows(example: LabelledMotion, windows: WindowConfig, rng: np.random.Generator) -> _ClassRows:
@@ -178,18 +184,63 @@ def _shuffled(groups: Sequence[str], seed: int) -> list[str]:
     return [groups[place] for place in np.random.default_rng(seed).permutation(len(groups))]
 
 
-def _limit(near: Sequence[float], far: Sequence[float]) -> float:
-    """The distance that parts known clips from others best, of those that keep at least `KEPT` of the known.
+def _clouds(rows: Sequence[_ClassRows], classes: Sequence[str]) -> Clouds:
+    """Of the rows of clips, each of which counts once, however long it is."""
+    found = [
+        (row, classes.index(class_id), 1 / sum(map(len, own.values())))
+        for own in rows
+        for class_id, several in own.items()
+        for row in several
+    ]
+    statistics_of, numbers, weights = zip(*found, strict=True)
+    return Clouds.fit(np.stack(statistics_of), np.array(numbers), np.array(weights), len(classes))
 
-    Best is the least sum of the share of known clips beyond and `_WORSE` times that of others within. Between the clips
-    that it parts it lies a quarter of the way (in the logarithm) from the known, because what else there is may be
-    nearer than these others; where there are none it keeps `KEPT`.
-    """
-    known, others = np.sort(near), np.sort(far)
-    least = float(np.quantile(known, KEPT))
-    if not len(others):
-        return least
-    edges = np.unique([least, *known[known > least], *others[others > least]])
-    wrong = [float((known > edge).mean() + _WORSE * (others <= edge).mean()) for edge in edges]
-    best = int(np.argmin(wrong))
-    return float(edges[best] ** 0.75 * edges[min(best + 1, len(edges) - 1)] ** 0.25)
+
+def _cross_validated(
+    taught: Sequence[LabelledMotion],
+    rows: Sequence[_ClassRows],
+    looked_at: Sequence[np.ndarray],
+    classes: Sequence[str],
+    seed: int,
+) -> list[tuple[int, np.ndarray]]:
+    """(class, (W, C) distances) of each motion for clouds without its group, where those know its class."""
+    groups, found = sorted({example.group for example in taught}), []
+    fold_of = {group: place % _FOLDS for place, group in enumerate(_shuffled(groups, seed))}
+    for fold in range(min(_FOLDS, len(groups)) if len(groups) > 1 else 0):
+        inside = [fold_of[one.group] == fold for one in taught]
+        clouds = _clouds([own for own, is_in in zip(rows, inside, strict=True) if not is_in], classes)
+        for one, seen, is_in in zip(taught, looked_at, inside, strict=True):
+            number = classes.index(one.class_id)
+            if is_in and np.isfinite(clouds.means[number]).all():
+                found.append((number, clouds.distances(seen)))
+    return found
+
+
+def _seen(motion: Motion, windows: WindowConfig) -> np.ndarray:
+    """(W, F) statistics of a motion's windows."""
+    return np.stack([statistics(part) for part in parts_of(motion, windows)])
+
+
+def _nearest(distances: np.ndarray) -> float:
+    """The median over (W, C) windows of their distances from the nearest class."""
+    return float(np.median(distances.min(axis=1, initial=math.inf)))
+
+
+def _sizes(near: Sequence[tuple[int, np.ndarray]], classes: int) -> np.ndarray:
+    """(C,) the distance of a class's clips from its own middle: their median in the logarithm, and where they are few
+    rather that of all."""
+    own = np.log([np.median(distances[:, number]) for number, distances in near])
+    numbers, every = np.array([number for number, _ in near]), float(np.median(own))
+    sizes = np.full(classes, every)
+    for number in np.unique(numbers):
+        mine = own[numbers == number]
+        sizes[number] = np.average([np.median(mine), every], weights=[len(mine), _CLIPS_OF_ANY_SIZE])
+    return np.exp(sizes)
+
+
+def _limit(near: Sequence[float], far: Sequence[float]) -> float:
+    """The distance that keeps `KEPT` of the known clips, and a quarter of the way (in the logarithm) from there to the
+    nearest of the others beyond: what else there is may be nearer than these others."""
+    least = float(np.quantile(near, KEPT))
+    beyond = min((distance for distance in far if distance > least), default=least)
+    return float(least**0.75 * beyond**0.25)
