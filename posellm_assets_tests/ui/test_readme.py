@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from posellm_assets.commands.settings_page import settings_page
+from posellm_assets.definitions import defs
 from posellm_assets.demo.footage import plan, render_clip
+from posellm_assets_tests.architecture import ORDER
 from posellm_assets_tests.conftest import ROOT, Demo
 from posellm_assets_tests.waits import HANG_S
 
@@ -104,6 +106,14 @@ def test_every_page_is_short_enough_and_every_link_leads_somewhere() -> None:
     for page in [*PAGES, "docs/settings.md", "docs/commands.md", "docs/log.md"]:
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text()):
             assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_design_names_rooms_and_assets_that_there_are() -> None:
+    page = (ROOT / "docs/design.md").read_text()
+    rows = [row.split(" | ")[0] for row in re.findall(r"^\| (`.*) \|$", page, re.MULTILINE)]
+    assets = {key.to_user_string() for key in defs.resolve_all_asset_keys()}
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert len(named) > 40 and named <= {*ORDER, *assets}
 
 
 def test_the_page_of_settings_is_what_the_command_prints() -> None:
