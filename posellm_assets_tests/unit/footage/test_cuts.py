@@ -39,6 +39,14 @@ def test_a_camera_that_begins_to_pan_makes_no_cut() -> None:
     assert cuts_in(frames(*(smooth[:, at : at + 160] for at in place))) == []
 
 
+def test_a_cut_from_a_close_up_that_moves_all_the_time_to_somebody_small_is_found() -> None:
+    body = np.kron(NOISE.integers(100, 256, (5, 10, 1)), np.ones((24, 24, 3))).astype(np.uint8)
+    close = [body[:, at : at + 160] for at in range(0, 72, 6)]
+    small = np.full((120, 160, 3), 190, np.uint8)
+    small[40:100, 70:90] = 120
+    assert cuts_in(frames(*close, *still(small, 12), *close)) == [12, 24]
+
+
 def test_a_change_of_the_pictures_shape_is_a_cut() -> None:
     shown = frames(*still(HALL, 8))
     assert cuts_in([Frame(one.time_s, one.rgb, int(number >= 5)) for number, one in enumerate(shown)]) == [5]
