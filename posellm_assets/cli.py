@@ -26,11 +26,13 @@ from posellm_assets.commands import (
 from posellm_assets.commands.console import (
     JsonOption,
     LakeOption,
+    OverwriteOption,
     console,
     print_error,
     print_json,
     print_table,
     print_warning,
+    refuse_existing,
 )
 from posellm_assets.lake import Lake
 from posellm_assets.texts.config import Language
@@ -105,13 +107,14 @@ def ui(
 @app.command()
 def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
     """What is in the lake, what could not be used and why, and which models are in use."""
-    from posellm_assets.commands.status import overview
+    from posellm_assets.commands.status import overview, told
     from posellm_assets.motion.drift import REMEDY, Drift
 
     found = overview(Lake(lake))
     if as_json:
         print_json(found)
         return
+    console.print(told(found), highlight=False, soft_wrap=True)
     print_table("videos by sport", ["sport", "registered", "ready"], [list(row.values()) for row in found["sports"]])
     print_table("not used", ["what", "why"], [[row["what"], row["why"]] for row in found["not_used"]])
     console.print(f"waiting to be registered: {len(found['waiting'])}")
@@ -131,7 +134,7 @@ def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
     for kind, release in found["in_use"].items():
         console.print(f"{kind} in use: {release['name'] if release else 'none yet'}")
         for name, reason in found["refused"][kind].items():
-            console.print(f"  {name} was not put in use: {reason}", highlight=False, soft_wrap=True)
+            console.print(f"  {name} was refused {reason}", highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -182,6 +185,7 @@ def generate(
         typer.Option("--strict", help="Write nothing, exit code 3, where the model learned nothing like the text."),
     ] = False,
     participant: Annotated[str | None, typer.Option(help="In the manner of a participant of the training.")] = None,
+    overwrite: OverwriteOption = False,
     lake: LakeOption = "data_lake",
 ) -> None:
     """Generate a motion with the released model, from a text or from clips, and say what the evaluator takes it for."""
@@ -191,6 +195,7 @@ def generate(
     here = Lake(lake)
     ends = [*([continued] if continued else []), *(between or [])]
     request = Request(text, ends, participant, seed, samples, best, length, strict)
+    refuse_existing(request.files(out), overwrite)
     try:
         generated = generate_motions(here, load_settings(here), request, out)
     except NothingLike as error:
@@ -273,6 +278,7 @@ def coach(
     exercise: Annotated[str | None, typer.Option(help="What is done, such as squat; recognised if not given.")] = None,
     out: Annotated[Path | None, typer.Option(help="x.mp4: the annotated video; x.json and x.html beside it.")] = None,
     rules: Annotated[bool, typer.Option("--rules", help="Let the rules speak although a coach was trained.")] = False,
+    overwrite: OverwriteOption = False,
     lake: LakeOption = "data_lake",
     as_json: JsonOption = False,
 ) -> None:
@@ -281,6 +287,8 @@ def coach(
     from posellm_assets.settings import load_settings
 
     here = Lake(lake)
+    if out is not None:
+        refuse_existing((out, out.with_suffix(".json"), out.with_suffix(".html")), overwrite)
     report, page = hold_session(here, load_settings(here), video, camera, exercise, out, rules, aloud=not as_json)
     if as_json:
         print_json(report.model_dump(mode="json"))

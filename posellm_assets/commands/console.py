@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -31,7 +33,15 @@ console = PlainConsole()
 errors = PlainConsole(stderr=True)
 
 LakeOption = Annotated[str, typer.Option("--lake", envvar="POSELLM_LAKE", help="Folder or URL of the data lake.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Write over files that are there already.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables.")]
+
+
+def refuse_existing(paths: Iterable[Path], overwrite: bool) -> None:
+    """Raise FileExistsError where one of `paths` is there and was not to be written over."""
+    for path in paths:
+        if not overwrite and path.exists():
+            raise FileExistsError(f"{path} is there already; name another file, or give --overwrite")
 
 
 def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from posellm_assets.commands.console import LakeOption, console
+from posellm_assets.commands.console import LakeOption, OverwriteOption, console, refuse_existing
 from posellm_assets.lake import Lake
 
 app = typer.Typer(no_args_is_help=True, help="Take out what was made.")
@@ -22,6 +22,7 @@ def export_motion(
     rest_pose: Annotated[
         Literal["t-pose", "first-frame"], typer.Option(help="Of a bvh: what the joints' offsets show.")
     ] = "t-pose",
+    overwrite: OverwriteOption = False,
     lake: LakeOption = "data_lake",
 ) -> None:
     """Write the motion of a clip for another program."""
@@ -32,6 +33,7 @@ def export_motion(
     path = out or Path(f"{key}.{to or 'bvh'}")
     if to and path.suffix != f".{to}":
         raise ValueError(f"--to {to} and --out {path} disagree: give one of them, or a file that ends in .{to}")
+    refuse_existing([path], overwrite)
     said = exporting.export_motion(Lake(lake), key, path, origin, rest_pose)  # type: ignore[arg-type]
     console.print(said, soft_wrap=True)
 

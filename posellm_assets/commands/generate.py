@@ -64,6 +64,13 @@ class Request:
         """What stands above a picture."""
         return self.text or " ... ".join(self.ends)
 
+    def files(self, out: Path) -> list[Path]:
+        """What is written for `out`: pictures hold several motions, of what holds one there is a file for each."""
+        kept = 1 if self.keeps_best else self.drawn
+        if kept == 1 or out.suffix in PICTURES:
+            return [out]
+        return [out.with_stem(f"{out.stem}-{number}") for number in range(1, kept + 1)]
+
     def check(self) -> None:
         """Raise ValueError where this cannot be asked for."""
         if (self.text is None) == (not self.ends) or len(self.ends) > 2:
@@ -143,8 +150,7 @@ def _write(made: Sequence[Made], request: Request, champion: Release, asked: str
     if out.suffix in PICTURES:
         PICTURES[out.suffix]([one.motion for one in made], out, [request.title] * len(made))
         return
-    for number, one in enumerate(made, start=1):
-        path = out if len(made) == 1 else out.with_stem(f"{out.stem}-{number}")
+    for path, one in zip(request.files(out), made, strict=True):
         if out.suffix == ".json":
             write_json(path, _provenance(request, champion, asked, one))
         else:

@@ -31,18 +31,20 @@ def recogniser_of(lake: Lake, settings: Settings) -> ActionRecogniser:
 def recognise_videos(
     lake: Lake, settings: Settings, path: Path, sport: str | None, method: Method | None, out: Path | None
 ) -> Iterator[tuple[Path, Recognition | Exception]]:
-    """What each video shows, or why it cannot be said: of a file, or of all videos of a folder.
+    """What each video shows, or why it cannot be said: of a file, or of all videos of a folder and the folders in it.
 
-    With `out` its JSON, time line and annotated video are written there. Raises ValueError where there is no recogniser
+    With `out` its JSON, time line and annotated video are written there, each as soon as it is known and in folders as
+    those that the videos lie in. Raises ValueError where there is no recogniser
     or no video.
     """
-    videos = sorted(one for one in path.iterdir() if one.suffix.lower() in ENDINGS) if path.is_dir() else [path]
+    top = path if path.is_dir() else path.parent
+    videos = sorted(one for one in path.rglob("*") if one.suffix.lower() in ENDINGS) if path.is_dir() else [path]
     if not videos:
         raise ValueError(f"{path} holds no video ({', '.join(ENDINGS)})")
     recogniser = recogniser_of(lake, settings)
     for video in videos:
         try:
-            yield video, _one(recogniser, video, sport, method, out)
+            yield video, _one(recogniser, video, sport, method, out and out / video.parent.relative_to(top))
         except (ValueError, OSError) as error:
             yield video, error
 

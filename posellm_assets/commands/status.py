@@ -8,29 +8,63 @@ from typing import Any
 
 from posellm_assets.footage.intake import status
 from posellm_assets.footage.registry import registry_of
-from posellm_assets.generations.inventory import unfinished_videos
+from posellm_assets.generations.inventory import unfinished_videos, usable_videos
 from posellm_assets.generations.releases import KINDS, Release, candidates, in_use
-from posellm_assets.generations.snapshots import snapshot_keys
-from posellm_assets.keys import sport_of
+from posellm_assets.generations.snapshots import read_snapshot, snapshot_keys
+from posellm_assets.keys import ALL_SPORTS, sport_of
 from posellm_assets.lake import Lake, ModelKind
 from posellm_assets.motion.drift import Drift, drifting_sports
 from posellm_assets.problems import all_problems, attempted, sentence
+from posellm_assets.settings import Settings, load_settings
 from posellm_assets.waiting import OLD_S, Sensor, last_said
+
+
+def told(found: dict[str, Any]) -> str:
+    """An overview in a sentence: what is released, what waits, what was refused and why, and what comes next."""
+    release, refused = found["in_use"]["language"], found["refused"]["language"]
+    parts = [f"released: {release['name']}" if release else "nothing is released yet"]
+    waits = found["new"] + found["unfinished"]["videos"] + len(found["waiting"])
+    parts.append(f"{waits} clip{'s wait' if waits != 1 else ' waits'}" if waits else "no clip waits")
+    newest = next(reversed(refused), None)
+    if newest:
+        parts.append(f"{newest} was refused {refused[newest]}")
+    return "; ".join([*parts, f"next: {found['until_next']}"])
+
+
+def _until_next(settings: Settings, new: int) -> str:
+    """What the next generation over all sports waits for."""
+    rule = settings.automation.rules.get(ALL_SPORTS)
+    if rule is None:
+        return "a generation starts when its job is run by hand"
+    left = [f"{new} of {rule.min_new_videos} clips"] if rule.min_new_videos else []
+    left += [f"{rule.min_new_minutes:g} minutes"] if rule.min_new_minutes else []
+    left += [f"{rule.max_days:g} days from the first"] if rule.max_days else []
+    if rule.min_new_videos and new >= rule.min_new_videos:
+        return f"a generation, for which {new} clips are there"
+    return f"{' or '.join(left)} until the next generation"
+
+
+def _new(lake: Lake) -> int:
+    """How many usable videos are in no snapshot over all sports yet; none where the drop zone cannot be listed."""
+    usable, names = attempted(lambda _: usable_videos(lake), ""), snapshot_keys(lake)
+    known = {video.key for video in read_snapshot(lake, names[-1]).videos} if names else set()
+    return 0 if isinstance(usable, Exception) else len(usable - known)
 
 
 def overview(lake: Lake) -> dict[str, Any]:
     """Videos per sport, what is not used and why, what waits, snapshots, and the models in use (JSON values).
 
+    `new` counts the clips that are ready and in no snapshot, `until_next` says what the next generation waits for.
     `unfinished` says how many registered videos wait and for what, `next` what the next generation waits for, `asleep`
     that no sensor has looked of late. `drift` names the sports that the codes of the tokenizer do not express, until
     another is trained; `left` the generations that failed and are left for a person, `refused` the models that were
-    measured and not put in use, with the first reason.
+    measured and not put in use, with why.
 
     Raises FileNotFoundError where there is no lake.
     """
     if not lake.root.is_dir():
         raise FileNotFoundError(f"there is no lake in {lake.root}; `posellm add` makes one, --lake names another")
-    footage = status(lake)
+    footage, new = status(lake), _new(lake)
     registered = Counter(map(sport_of, footage.videos))
     ready = Counter(map(sport_of, set(lake.captioned_videos()) & set(footage.videos)))
     found = {kind: attempted(partial(in_use, lake), kind) for kind in KINDS}
@@ -62,6 +96,8 @@ def overview(lake: Lake) -> dict[str, Any]:
         "not_used": not_used,
         "waiting": footage.waiting,
         "unfinished": _unfinished(lake),
+        "new": new,
+        "until_next": _until_next(load_settings(lake), new),
         "next": _said(lake, "training"),
         "asleep": _asleep(lake),
         "drift": [] if isinstance(drift, Exception) else [asdict(of_sport) for of_sport in drift],
@@ -78,7 +114,7 @@ def _drift(lake: Lake, tokenizer: Release | None) -> list[Drift]:
 
 def _refused(lake: Lake, kind: ModelKind) -> dict[str, str]:
     found = attempted(partial(candidates, lake), kind)
-    return {} if isinstance(found, Exception) else {name: outcome.reasons[0] for name, outcome in found.items()}
+    return {} if isinstance(found, Exception) else {name: outcome.refusal for name, outcome in found.items()}
 
 
 def _unfinished(lake: Lake) -> dict[str, Any]:

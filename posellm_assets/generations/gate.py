@@ -15,7 +15,7 @@ from typing import Literal
 
 from posellm_assets.records import Record
 from posellm_assets.reports.metrics import ANY, average, within
-from posellm_assets.reports.tables import in_words
+from posellm_assets.reports.tables import as_noun, in_words
 
 TOLERANCE = 0.02
 """Share of the figure of the model in use below which a difference counts as none."""
@@ -35,6 +35,13 @@ class Comparison(Record):
     interval: tuple[float, float] | None
     verdict: Verdict
 
+    @property
+    def told(self) -> str:
+        """What became of the figure, for a sentence."""
+        where = "" if self.of.startswith("all") else f" in {self.of}"
+        went = "fell" if self.new < self.old else "rose"
+        return f"{as_noun(self.figure)} {went}{where} ({self.old:.2f} to {self.new:.2f} of {self.n} cases)"
+
     def __str__(self) -> str:
         within = f"; {_signed(self.interval[0])} to {_signed(self.interval[1])}" if self.interval else ""
         return (
@@ -51,6 +58,12 @@ class GateOutcome(Record):
     against: str | None
     """The name of the release that it was measured against; None where there was none."""
     comparisons: tuple[Comparison, ...] = ()
+
+    @property
+    def refusal(self) -> str:
+        """Why it was refused, in half a sentence; what most cases speak of first, else the first reason."""
+        worse = sorted((one for one in self.comparisons if one.verdict == "worse"), key=lambda one: -one.n)
+        return "because " + worse[0].told if worse else f"with this reason: {''.join(self.reasons[:1])}"
 
 
 class Rival(Record):

@@ -133,6 +133,21 @@ def in_words(name: str) -> str:
     return column.heading if column else name.replace("_", " ")
 
 
+_NOUNS = {
+    "naming_accuracy": "naming",
+    "scoring_accuracy": "telling the likeliest movement",
+    "recognised_sentences": "recognition of what was asked for in sentences",
+    "recognised_labels": "recognition of what was asked for by bare labels",
+    "nll_per_code": "surprise at held-out motion",
+    "valid_share": "the share of motions that can be decoded",
+}
+
+
+def as_noun(name: str) -> str:
+    """A figure as what rises and falls in a sentence."""
+    return _NOUNS.get(name) or in_words(name)
+
+
 def is_share(name: str) -> bool:
     """Whether a figure of a model is a share, which is written in per cent and lies between 0 and 1."""
     column = model_figures().get(name)

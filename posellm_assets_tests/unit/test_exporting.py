@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,12 @@ from posellm_assets.generations.snapshots import Snapshot
 from posellm_assets.generations.tokenizers import adopt_tokenizer
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import ModelConfig
-from posellm_assets.language.formats.card import model_card
+from posellm_assets.language.formats.card import CARD_FIGURES, model_card
 from posellm_assets.language.origin import Origin
+from posellm_assets.reports.metrics import Figure
 from posellm_assets_tests.hub_server import Fault, Hub, Repository, serving
-from posellm_assets_tests.tokens import write_tokenizer_training
+from posellm_assets_tests.tokens import write_held_out, write_tokenizer_training
+from posellm_assets_tests.unit.test_generate import lake_with
 
 TOKEN = "hf_secret_of_the_test"
 CODE = """
@@ -117,3 +120,32 @@ def test_the_card_warns_of_what_goes_along_with_the_weights() -> None:
     said = model_card("all-0001", "somebody/base", False, 12, "vq-1", {})
     assert "`vocabulary.json` holds the names of participants, `taught.json` the texts of the training" in said
     assert "base_model: somebody/base" in said
+    assert "AutoModelForCausalLM.from_pretrained" in said and "a person does a squat" in said, "how it is asked"
+
+
+def test_the_card_tells_few_figures_and_in_words() -> None:
+    figures = {name: Figure(value=0.9, n=30, interval=(0.8, 0.95)) for name in (*CARD_FIGURES, "fid_real", "bleu_said")}
+    said = model_card("all-0001", "tiny", False, 12, "vq-1", figures)
+    rows = [line for line in said.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) <= 10 and "names the movement | 90 % | 80 to 95 % | 30" in said
+    assert not [name for name in figures if name in said], "ids are for metrics.json"
+
+
+def test_the_code_of_the_card_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = lake_with(tmp_path, {"t2m": 1.0})
+    (lineage,) = (path.name for path in lake.tokenizers.iterdir())
+    write_held_out(lake, lineage, error_limit_mm=80.0)
+    snapshot = Snapshot(
+        snapshot="all-0001", scope="all", created_at="2026-01-01T00:00:00+00:00", lineage=lineage, parent=None,
+        videos=[], settings={"language": {"stages": [{"name": "stage1"}]}}, code_version="0",
+    )  # fmt: skip
+    write_json(lake.snapshot("all-0001"), snapshot.model_dump())
+    monkeypatch.chdir(tmp_path)
+    export_model(lake, None, Path("my-model"), adapter=False)
+    made, codes = re.findall("```python\n(.*?)```", Path("my-model/README.md").read_text(), re.DOTALL)
+    exec(made, {})
+    assert Path("squat.bvh").stat().st_size > 1000
+    exec(codes, {})
+    assert "<T2M>" in capsys.readouterr().out

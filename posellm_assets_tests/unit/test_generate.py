@@ -52,6 +52,26 @@ def test_a_clip_is_continued_and_two_are_joined(tmp_path: Path) -> None:
         assert one.motion.duration_s == pytest.approx(len(made["codes"]) / 5)
 
 
+def test_a_file_that_is_there_is_not_written_over_unless_it_is_told_to(tmp_path: Path) -> None:
+    lake, out = lake_with(tmp_path, {"continuation": 1.0}), tmp_path / "made.bvh"
+    command = ["generate", "--continue", KEY, "--length", "1", "--lake", str(lake.root), "--out"]
+    second = tmp_path / "made-2.bvh"
+    for path, more in ((out, []), (second, ["--samples", "2"])):
+        path.write_text("mine")
+        refused = CliRunner().invoke(app, [*command, str(out), *more])
+        assert isinstance(refused.exception, FileExistsError) and f"{path} is there already" in str(refused.exception)
+        assert path.read_text() == "mine"
+        out.unlink(missing_ok=True)
+    second.unlink()
+    out.write_text("mine")
+    told = CliRunner().invoke(app, [*command, str(out), "--overwrite"])
+    assert told.exit_code == 0 and out.stat().st_size > 1000
+    coached = tmp_path / "coached.mp4"
+    coached.with_suffix(".html").write_text("mine")
+    refused = CliRunner().invoke(app, ["coach", "x.mp4", "--exercise", "squat", "--out", str(coached)])
+    assert "coached.html is there already" in str(refused.exception)
+
+
 def test_what_is_asked_for_twice_or_was_never_learned_is_refused(tmp_path: Path) -> None:
     lake, out = lake_with(tmp_path, {"motion": 1.0}), tmp_path / "made.json"
     with pytest.raises(ValueError, match="say what to generate: a text, or --continue KEY"):

@@ -10,9 +10,34 @@ import yaml
 from posellm_assets.language.config import StageJob
 from posellm_assets.reports.markdown import escaped, table
 from posellm_assets.reports.metrics import Figure
+from posellm_assets.reports.tables import bounds, format_figure, in_words, is_share
 
-# The base of a model that was made before bases were recorded.
+_MOTION = """\
+from pathlib import Path
 
+from posellm_assets.language.decoding import MotionLM
+from posellm_assets.motion.formats import write_motion
+from posellm_assets.motion.tokenizer import MotionTokenizer
+
+folder = Path("my-model")
+(codes,) = MotionLM.load(folder).motion_from_text(["a person does a squat"], seed=0)
+motion = MotionTokenizer.load(folder / "motion_tokenizer").decode(codes)
+write_motion(motion, Path("squat.bvh"), "squat", "t-pose")
+"""
+_CODES = """\
+from {library} import {opener}
+from transformers import AutoTokenizer
+
+tokenizer, model = AutoTokenizer.from_pretrained("my-model"), {opener}.from_pretrained("my-model")
+prompt = tokenizer("<T2M>a person does a squat<MOT_BEGIN>", add_special_tokens=False, return_tensors="pt")
+answer = model.generate(input_ids=prompt["input_ids"], do_sample=True, temperature=0.5, max_new_tokens=100)
+print(tokenizer.decode(answer[0]))
+"""
+CARD_FIGURES = (
+    *("naming_accuracy", "scoring_accuracy", "recognised_sentences", "recognised_labels"),
+    *("nll_per_code", "valid_share"),
+)
+"""What a card says of a model; its report says all."""
 _FIELDS = {
     "alpaca": "`instruction`, `input`, `output`; a motion is written `<motion_3><motion_17>...` without separators",
     "chat": "`messages` (a question of the user, an answer of the assistant), `task` (`t2m` from text to motion, `m2t` "
@@ -62,7 +87,16 @@ def card(
 def model_card(snapshot: str, base: str, adapter: bool, clips: int, lineage: str, figures: Mapping[str, Figure]) -> str:
     """The card of a trained model with the figures of its evaluation report (name: value and n)."""
     opener = "AutoPeftModelForCausalLM" if adapter else "AutoModelForCausalLM"
-    rows = [[name, f"{figure.value:.4g}", figure.n] for name, figure in figures.items()]
+    shown = {name: figures[name] for name in CARD_FIGURES if name in figures}
+    rows = [
+        [
+            in_words(name),
+            format_figure(figure.value, is_share(name)),
+            bounds(figure.model_dump(), is_share(name)),
+            figure.n,
+        ]
+        for name, figure in shown.items()
+    ]
     lines = [
         *_front("peft" if adapter else "transformers", base),
         f"# A motion language model ({escaped(snapshot)})",
@@ -71,7 +105,16 @@ def model_card(snapshot: str, base: str, adapter: bool, clips: int, lineage: str
         f"Clips trained on: {clips}. Opens with `{opener}.from_pretrained`; `vocabulary.json` says which tokens are "
         "motion.",
         "",
-        table(["figure, held out", "value", "n"], rows) if rows else "Not evaluated yet.",
+        "## Use",
+        "",
+        *([] if adapter else ["With PoseLLM Assets, to a motion:", "", f"```python\n{_MOTION}```", ""]),
+        "With its library alone, to the codes of one, which is what comes after a prompt:",
+        "",
+        f"```python\n{_CODES.format(library='peft' if adapter else 'transformers', opener=opener)}```",
+        "",
+        "## Figures on held-out clips",
+        "",
+        table(["figure", "value", "95 % interval", "n"], rows) if rows else "Not evaluated yet.",
         "",
         "The model was trained on motions of people. `vocabulary.json` holds the names of participants, `taught.json` "
         "the texts of the training: before you share it, make sure that they may be shown. The licence is yours to "

@@ -11,9 +11,12 @@ from posellm_assets.actions.members.classifier import LabelledMotion, MotionClas
 from posellm_assets.actions.members.ensemble import Ensemble
 from posellm_assets.actions.record import RecogniserRecord
 from posellm_assets.cli import app
+from posellm_assets.commands import recognise
+from posellm_assets.commands.recognise import recognise_videos
 from posellm_assets.lake import Lake
+from posellm_assets.settings import Settings
 from posellm_assets_tests.releases import put_in_use
-from posellm_assets_tests.unit.actions.rendered import write_grey_video
+from posellm_assets_tests.unit.actions.rendered import cycles, seen, takes, write_grey_video
 from posellm_assets_tests.unit.texts.athletes import MOVEMENTS
 
 
@@ -56,10 +59,13 @@ def test_of_a_folder_every_broken_video_is_named_and_the_others_are_looked_at(la
     (folder / "b.mp4").write_text("no video")
     write_grey_video(folder / "c.mp4", [30], [90])
     (folder / "notes.txt").touch()
+    (folder / "deeper" / "still").mkdir(parents=True)
+    (folder / "deeper" / "still" / "d.mp4").write_text("no video either")
     result = CliRunner().invoke(app, ["recognise", str(folder), "--json", "--lake", str(lake.root)])
     assert result.exit_code == 1
     said = result.stderr
     assert "a.mp4: the file is empty (0 bytes)" in said and "b.mp4" in said
+    assert "deeper/still/d.mp4" in said
     assert "c.mp4" in said and "person" in said, "nobody is in the grey video"
     assert json.loads(result.stdout) == []
 
@@ -70,3 +76,21 @@ def test_a_folder_without_videos_and_an_unknown_method_are_refused(lake: Lake, t
     assert "holds no video" in str(empty.exception)
     guess = CliRunner().invoke(app, ["recognise", "x.mp4", "--method", "guess", "--lake", str(lake.root)])
     assert "--method is one of clip, hits, windows" in str(guess.exception)
+
+
+def test_what_is_found_in_sub_folders_is_written_as_it_goes(
+    lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, out = tmp_path / "clips", tmp_path / "out"
+    for place in ("day 1/a.mp4", "day 2/a.mp4"):
+        (folder / place).parent.mkdir(parents=True)
+        write_grey_video(folder / place, [30], [90])
+    clip = cycles(takes("squat", 1)[0], 2)
+    monkeypatch.setattr(recognise, "poses_of", lambda *_: (None, None))
+    monkeypatch.setattr(recognise, "subject_of", lambda _: seen(clip))
+    found = recognise_videos(lake, Settings(), folder, None, "clip", out)
+    first, _ = next(found)
+    assert first == folder / "day 1/a.mp4"
+    written = lambda: sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())  # noqa: E731
+    assert written() == [f"day 1/a.{ending}" for ending in ("annotated.mp4", "html", "json")], "before the next"
+    assert len(list(found)) == 1 and "day 2/a.json" in written()
