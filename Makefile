@@ -7,7 +7,7 @@ export PYTHONWARNINGS ?= ignore::DeprecationWarning
 READY := $(VENV)/.ready
 CLUSTER := $(VENV)/.cluster
 
-.PHONY: help setup demo test check fuzz survive cluster ui bench clean
+.PHONY: help setup demo test check fuzz survive cluster cluster-demo ui bench clean
 
 help:
 	@echo "make demo    footage to released model and report, on footage that the project renders itself"
@@ -16,6 +16,7 @@ help:
 	@echo "make fuzz    2,000 damaged files: nothing uncaught, large or slow, and no clip behind them lost"
 	@echo "make survive what make ui starts, killed in the middle of its work; each file of a lake damaged: minutes"
 	@echo "make cluster what takes several machines, on a Ray cluster that it starts here: some minutes"
+	@echo "make cluster-demo  the demo over two Ray machines and Postgres, all started and stopped here"
 	@echo "make bench   the speed and quality claims, as ratios: two hours or more; each script of bench/ runs alone too"
 	@echo "make clean   remove the virtual environment (not the lake)"
 
@@ -56,6 +57,9 @@ survive: $(READY)
 
 cluster: $(CLUSTER)
 	$(BIN)/pytest -m cluster
+
+cluster-demo: $(CLUSTER)
+	@$(BIN)/python -m posellm_assets.commands.cluster_demo
 
 bench: $(READY)
 	@missed=0; for script in $$(grep -l '^if __name__' bench/*.py); do echo "== $$script"; $(BIN)/python $$script || missed=1; done; exit $$missed

@@ -234,9 +234,18 @@ def models(
 
 
 @app.command()
-def doctor(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
+def doctor(
+    lake: LakeOption = "data_lake",
+    as_json: JsonOption = False,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Each machine of the cluster, and the lake between them")
+    ] = False,
+) -> None:
     """Say in plain words what is missing on this machine and what to do. Exit code 1 where something needed is."""
-    from posellm_assets.commands.doctor import examine
+    if cluster:
+        from posellm_assets.commands.cluster_doctor import examine_cluster as examine
+    else:
+        from posellm_assets.commands.doctor import examine
 
     findings = list(examine(Lake(lake)))
     if as_json:
@@ -255,7 +264,8 @@ def doctor(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
             ]
             for finding in findings
         ]
-        print_table("this machine", ["what", "", "found", "what to do"], rows)
+        title = "the cluster" if cluster else "this machine"
+        print_table(title, ["what", "", "found", "what to do"], rows)
     if any(finding.needed and not finding.ok for finding in findings):
         raise typer.Exit(1)
 

@@ -35,6 +35,8 @@ class Job(Record):
 
     program: ClassVar[str]
     """The module to run."""
+    together: ClassVar[bool] = False
+    """Whether several processes can share its work, as those that `torchrun` starts do."""
     out: Path
 
 

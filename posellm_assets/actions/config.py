@@ -28,6 +28,7 @@ class ActionJob(VisionJob):
     """What `python -m posellm_assets.actions.train` is given."""
 
     program: ClassVar[str] = "posellm_assets.actions.train"
+    together: ClassVar[bool] = True
 
 
 class RecognitionConfig(Record):

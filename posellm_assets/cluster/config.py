@@ -8,7 +8,7 @@ from posellm_assets.records import Record
 class ProgramNeeds(Record):
     """What a machine sets aside for a training or evaluation program."""
 
-    cpus: float = Field(default=1, gt=0, description="Cores that each training or evaluation program is given")
+    cpus: float = Field(default=1, ge=0, description="Cores that each training or evaluation program is given")
     gpus: float = Field(default=0, ge=0, description="GPUs that each is given; it goes where there are as many")
     memory_gib: float = Field(default=0, ge=0, description="GiB of memory that each is promised; 0 promises none")
 
@@ -16,7 +16,9 @@ class ProgramNeeds(Record):
 class ClusterTraining(Record):
     """A training over several machines."""
 
-    workers: int = Field(default=1, ge=1, description="Processes that share the rows of each step of a training")
+    workers: int = Field(
+        default=1, ge=1, description="Processes, on several machines, that share each step of a training"
+    )
     gpus_per_worker: float = Field(default=0, ge=0, description="GPUs that each of them is given, beside one core")
 
 

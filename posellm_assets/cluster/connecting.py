@@ -63,10 +63,17 @@ def machines() -> list[dict[str, Any]]:
     return [machine for machine in ray.nodes() if machine["Alive"]]
 
 
-def check_room(needs: Mapping[str, float], setting: str) -> None:
-    """Raise NoRoom where no machine has what the `setting` asks for, for which Ray would wait without a word."""
+def check_room(needs: Mapping[str, float], setting: str, count: int = 1) -> None:
+    """Raise NoRoom where the machines have not `count` times what the `setting` asks for, each time on one of them.
+
+    Ray would wait for it without a word.
+    """
     have = [machine["Resources"] for machine in machines()]
-    if not any(all(one.get(name, 0) >= amount for name, amount in needs.items()) for one in have):
-        wanted = " and ".join(f"{amount:g} {name}" for name, amount in needs.items() if amount)
-        most = ", ".join(f"{max((one.get(name, 0) for one in have), default=0):g} {name}" for name in needs)
-        raise NoRoom(f"no machine of the cluster has {wanted}, as {setting} asks; the most that one has: {most}")
+    wanted = {name: amount for name, amount in needs.items() if amount}
+    room = sum(min((int(one.get(name, 0) // amount) for name, amount in wanted.items()), default=count) for one in have)
+    if room < count:
+        each = " and ".join(f"{amount:g} {name}" for name, amount in wanted.items())
+        most = ", ".join(f"{max((one.get(name, 0) for one in have), default=0):g} {name}" for name in wanted)
+        if count > 1:
+            raise NoRoom(f"the cluster has {each} {room} times and not {count} times, as {setting} asks")
+        raise NoRoom(f"no machine of the cluster has {each}, as {setting} asks; the most that one has: {most}")

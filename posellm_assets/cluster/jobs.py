@@ -51,8 +51,9 @@ class ClusterJob:
 
     def machine(self) -> str:
         """Where it runs, or ran."""
-        node = self.client.get_job_info(self.name).driver_node_id
-        return next((one["NodeManagerAddress"] for one in machines() if one["NodeID"] == node), "a machine now lost")
+        node = str(self.client.get_job_info(self.name).driver_node_id)
+        address = next((one["NodeManagerAddress"] for one in machines() if one["NodeID"] == node), "a machine now lost")
+        return f"{address} ({node[:6]})"
 
     def output(self) -> str:
         """What it wrote to standard output and standard error; nothing where that was lost with its machine."""

@@ -1,6 +1,8 @@
 """A pool on a Ray cluster: each item is a task."""
 
 import itertools
+import logging
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic
@@ -11,6 +13,7 @@ from posellm_assets.pool import ITEMS_PER_WORKER, Item, Result, WorkerDied
 _MACHINES_PER_ITEM = 4
 """An item whose machine is lost goes to another, so many in all: some item may be what takes them down."""
 _LOOK_EVERY_S = 5.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class RayPool:
         waiting = iter(items)
         given: dict[Any, _Given[Item]] = {}  # by the reference to its outcome
         unlucky: list[Item] = []  # whose worker died once
+        places: Counter[str] = Counter()
         try:
             while True:
                 for item in itertools.islice(waiting, max(0, self.workers - len(given))):
@@ -59,7 +63,8 @@ class RayPool:
                 for reference in done:
                     one = given.pop(reference)
                     try:
-                        outcome = ray.get(reference)
+                        place, outcome = ray.get(reference)
+                        places[place] += 1
                     except (ray.exceptions.NodeDiedError, ray.exceptions.ObjectLostError) as error:
                         if one.lost + 1 < _MACHINES_PER_ITEM:
                             given[task.remote(fn, one.item)] = _Given(one.item, one.lost + 1)
@@ -77,13 +82,19 @@ class RayPool:
         finally:
             for reference in given:
                 ray.cancel(reference, force=True)
+            said = ", ".join(f"{count} on {place}" for place, count in sorted(places.items()))
+            _log.info("%d items: %s", places.total(), said)
 
 
-def _work(fn: Callable[[Any], Any], item: Any) -> Any:
+def _work(fn: Callable[[Any], Any], item: Any) -> tuple[str, Any]:
+    """In a worker: its machine, and what came of an item."""
+    import ray
+
+    here = f"{ray.util.get_node_ip_address()} ({ray.get_runtime_context().get_node_id()[:6]})"
     try:
-        return fn(item)
+        return here, fn(item)
     except Exception as error:  # noqa: BLE001 - carried to the caller of `map`
-        return error
+        return here, error
 
 
 def _how_it_ended(item: Any, error: Exception) -> str:

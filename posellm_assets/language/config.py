@@ -184,6 +184,7 @@ class StageJob(Job):
     """What `python -m posellm_assets.language.train` is given."""
 
     program: ClassVar[str] = "posellm_assets.language.train"
+    together: ClassVar[bool] = True
 
     train: Path = Field(description="Examples (parquet), all variants")
     val: Path | None = Field(default=None, description="Held-out examples (parquet)")

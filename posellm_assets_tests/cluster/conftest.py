@@ -30,9 +30,18 @@ class TestCluster:
             process.kill()
         self.ray.remove_node(node, allow_graceful=False)
 
-    def complete(self) -> None:
-        """Replace the machines that were lost."""
-        while len(self.ray.worker_nodes) < 2:
+    def lose_where(self, program: str) -> None:
+        """End a machine on which a program runs."""
+        for node in self.ray.worker_nodes:
+            (raylet,) = node.all_processes["raylet"]
+            processes = psutil.Process(raylet.process.pid).children(recursive=True)
+            if any(program in process.cmdline() for process in processes):
+                self.lose(node.node_id)
+                return
+
+    def complete(self, count: int = 2) -> None:
+        """Replace the machines that were lost, or add some; from the main thread alone."""
+        while len(self.ray.worker_nodes) < count:
             self.ray.add_node(num_cpus=1, object_store_memory=10**8)
         self.ray.wait_for_nodes()
 

@@ -1,5 +1,6 @@
 """Programs as Ray jobs: how they end is told as on one machine, and what is lost with its machine goes on elsewhere."""
 
+import json
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from posellm_assets.cluster.config import ClusterConfig, ProgramNeeds
+from posellm_assets.cluster.config import ClusterConfig, ClusterTraining, ProgramNeeds
 from posellm_assets.cluster.jobs import ClusterJob
 from posellm_assets.defs.cluster import ClusterPool, ClusterPrograms
 from posellm_assets.lake import LOSSES
@@ -20,6 +21,7 @@ from posellm_assets.training.backends import Backend
 from posellm_assets_tests.assets.test_training import materialize, once, training
 from posellm_assets_tests.cluster.conftest import TestCluster
 from posellm_assets_tests.unit.language import samples
+from posellm_assets_tests.unit.training.test_processes import finished, torchrun
 
 pytestmark = pytest.mark.cluster
 NEEDS = ProgramNeeds(cpus=1)
@@ -104,7 +106,7 @@ def test_a_training_that_is_killed_with_its_machine_goes_on_elsewhere_to_the_sam
     calm, lost = (samples.job(tmp_path, name, steps) for name in ("calm", "lost"))
     program.train(calm, Backend("hf", "asked for"), lambda message: None)
     ran_on = machines_of_jobs(monkeypatch)
-    first = once(lost.out / "checkpoint-20", lambda: cluster.lose(ran_on[0]()))
+    once(lost.out / "checkpoint-20", lambda: cluster.lose(ran_on[0]()))
 
     @dg.asset
     def stage(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
@@ -112,7 +114,6 @@ def test_a_training_that_is_killed_with_its_machine_goes_on_elsewhere_to_the_sam
         return dg.MaterializeResult()
 
     run = dg.materialize([stage], instance=instance, raise_on_error=False)
-    first.join()
     assert run.success
     assert len(ran_on) == 2 and ran_on[1]() in {node.node_id for node in cluster.ray.worker_nodes}
     assert any("resumes from step" in str(entry.user_message) for entry in instance.all_logs(run.run_id))
@@ -134,3 +135,43 @@ def machines_of_jobs(patch: pytest.MonkeyPatch) -> list[Callable[[], str]]:
 
 def weights(job: StageJob) -> bytes:
     return (job.out / "final" / "model.safetensors").read_bytes()
+
+
+def test_a_training_over_two_of_three_machines_of_which_one_is_lost_ends_with_the_same_weights(
+    cluster: TestCluster, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    steps: dict[str, Any] = {"steps": 80, "checkpoint_every": 10, "rows_per_batch": 3}
+    calm, lost = (samples.job(tmp_path, name, steps) for name in ("calm", "lost"))
+    finished(torchrun(calm))
+
+    cluster.complete(3)
+    once(lost.out / "checkpoint-20", lambda: cluster.lose_where(lost.program))
+    config = ClusterConfig(address=cluster.address, train=ClusterTraining(workers=2))
+
+    @dg.asset
+    def stage(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        ClusterPrograms(cluster=config).run(context, lost)
+        return dg.MaterializeResult()
+
+    run = dg.materialize([stage], instance=instance, raise_on_error=False)
+    said = [str(entry.user_message) for entry in instance.all_logs(run.run_id)]
+    assert run.success, said
+    assert any("resumes from step" in line for line in said)
+    assert json.loads((lost.out / "result.json").read_text())["processes"] == 2
+    assert weights(lost) == weights(calm)
+
+
+def test_a_training_over_two_machines_saves_where_its_run_is_cancelled(
+    cluster: TestCluster, tmp_path: Path, instance: dg.DagsterInstance
+) -> None:
+    job = samples.job(tmp_path, "out", {"steps": 5000, "checkpoint_every": 5000, "rows_per_batch": 3})
+    once(job.out / LOSSES, lambda: os.kill(os.getpid(), signal.SIGINT))
+    config = ClusterConfig(address=cluster.address, train=ClusterTraining(workers=2))
+
+    @dg.asset
+    def stage(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        ClusterPrograms(cluster=config).run(context, job)
+        return dg.MaterializeResult()
+
+    run = dg.materialize([stage], instance=instance, raise_on_error=False)
+    assert not run.success and list(job.out.glob("checkpoint-*"))

@@ -72,6 +72,7 @@ class CoachingVisionJob(VisionJob):
     """What `python -m posellm_assets.coaching.model.vision_train` is given."""
 
     program: ClassVar[str] = "posellm_assets.coaching.model.vision_train"
+    together: ClassVar[bool] = True
 
 
 class CoachingReportJob(Job):
