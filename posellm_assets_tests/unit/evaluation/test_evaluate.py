@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from posellm_assets.evaluation.clips import read_examples
+from posellm_assets.evaluation.clips import read_examples, read_filmed
 from posellm_assets.evaluation.config import (
     ChampionReport,
     EvaluateJob,
@@ -14,9 +14,13 @@ from posellm_assets.evaluation.config import (
     EvaluatorJob,
 )
 from posellm_assets.evaluation.evaluate import run
+from posellm_assets.evaluation.evaluator import Evaluator
+from posellm_assets.evaluation.figures import NO_TEST, Figures
 from posellm_assets.evaluation.phrasings import written_alike
+from posellm_assets.evaluation.recognition import NO_TAUGHT, Spoken, recognition
 from posellm_assets.evaluation.report import render
 from posellm_assets.evaluation.summary import summary_markdown
+from posellm_assets.evaluation.text_to_motion import Sample
 from posellm_assets.evaluation.train_evaluator import run as train_evaluator
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets_tests.unit.evaluation.world import STEPS, quiet
@@ -324,3 +328,15 @@ def test_a_browser_plays_the_motions_of_the_report(job, metrics, tmp_path):
     )  # fmt: skip
     (drawn,) = re.findall(r'data-drawn="([\d,]+)"', done.stdout)
     assert len(drawn.split(",")) == page.count("<canvas") and all(int(pixels) > 500 for pixels in drawn.split(","))
+
+
+def test_the_ceiling_is_of_the_movements_that_were_taught(job):
+    clips = read_filmed(job.test, job.motions, MotionTokenizer.load(job.tokenizer))
+    taught, strange = (next(clip for clip in clips if clip.label == label) for label in ("squat", "march"))
+    for test, n, why in (([taught, strange], 1, None), ([strange], 0, NO_TAUGHT), ([], 0, NO_TEST)):
+        figures, motions = Figures(), [clip.motion for clip in test]
+        bare, nothing = [Sample("bow", "drill", "bow", (), None)], Spoken([], [], [])
+        recognition(figures, Evaluator.load(job.evaluator), ["bow", "squat"], nothing, bare, test, motions)
+        found = figures.overall.get("recognised_real")
+        assert (found.n if found else 0) == n
+        assert figures.absent.get("recognised_reconstructed") == why
