@@ -4,9 +4,10 @@ Claim: of motions that are generated from sentences never taught, the share in w
 at least 0.7 of the ceiling, the share of real motion after the tokenizer, in the mean over the seeds.
 
 The clips of `real_poses` (`POSELLM_TEST_DATA`, or `../shared/data` beside the project) are imported as a user would, go
-through the whole graph with default settings, once for each seed, and the report's figures on people of the test split
-are printed with their intervals: the movement named in text beside the nearest training clip and the commonest label,
-and generated motion recognised, asked for by label and by sentence. Clips of one source are on one side of the split.
+through the whole graph, once for each seed. Settings are the defaults, but codes that lie beside one another are taken
+for each other, as docs/training.md advises for so few clips. The report's figures on people of the test split are
+printed with their intervals: the movement named in text beside the nearest training clip and the commonest label, and
+generated motion recognised, asked for by label and by sentence. Clips of one source are on one side of the split.
 Skipped where the clips are not there.
 
     python bench/real_lake.py [--seeds 0 1 2] [--work FOLDER]
@@ -32,11 +33,13 @@ from posellm_assets.evaluation.figures import MeasuredFigures
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.lake import Lake
+from posellm_assets.language.config import STAGES
 from posellm_assets.poses.imports import declared
 from posellm_assets.problems import all_problems
 from posellm_assets.reports.metrics import Figure
 
 OF_CEILING = 0.7
+NEAR = {"near_read": 0.2, "near_written": 0.3}
 SHOWN = ("naming", "scoring", "recognised")
 """What the names of the figures begin with that are printed."""
 
@@ -79,7 +82,8 @@ def _figures(clips: Path, folder: Path, seed: int, console: Console) -> dict[str
     lake, started_s = Lake(folder / "lake"), time.process_time()
     (folder / "dagster").mkdir(parents=True, exist_ok=True)
     placed, _ = import_poses(lake, [clips], None, declared())
-    resource = LakeResource(str(lake.root), {"seed": seed})
+    stages = [stage.model_copy(update=NEAR).model_dump(exclude_defaults=True) for stage in STAGES]
+    resource = LakeResource(str(lake.root), {"seed": seed, "language": {"stages": stages}})
     said: list[News] = []
     with dg.DagsterInstance.local_temp(str(folder / "dagster")) as instance:
         reason = bring_up_to_date(build_defs(lake=resource), lake, resource.load_settings(), instance, said.append)

@@ -96,6 +96,12 @@ class StageConfig(Record):
     )
     batches_per_step: int = Field(default=1, gt=0, description="Gradient accumulation")
     mask_rate: float = Field(default=0.15, ge=0, le=1, description="Share of codes that 'denoise' hides")
+    near_read: float = Field(
+        default=0.0, ge=0, le=1, description="Share of the codes that are read as one of the codes beside them"
+    )
+    near_written: float = Field(
+        default=0.0, ge=0, lt=1, description="Share of a code's probability that the codes beside it get as the answer"
+    )
     checkpoint_every: int | None = Field(
         default=None, gt=0, description="Steps between checkpoints, beside the ones at half and at the end of the stage"
     )

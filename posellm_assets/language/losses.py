@@ -1,5 +1,6 @@
 """The loss of packed rows, and its mean per answer token on held-out clips."""
 
+import dataclasses
 import math
 import random
 from collections.abc import Sequence
@@ -11,22 +12,29 @@ from torch.nn import functional
 from posellm_assets.language import models
 from posellm_assets.language.clips import TrainingClip, UnusableData, View
 from posellm_assets.language.config import StageConfig, Task
+from posellm_assets.language.near_codes import NearCodes
 from posellm_assets.language.packing import IGNORE, PackedBatch, collate, hidden_states, pack
 from posellm_assets.language.tasks import build, serves
 from posellm_assets.language.vocabulary import Vocabulary
 from posellm_assets.training.processes import Processes
 
 
-def summed_loss(model: Any, batch: PackedBatch, vocabulary: Vocabulary, masked: bool, bf16: bool) -> torch.Tensor:
+def summed_loss(
+    model: Any, batch: PackedBatch, vocabulary: Vocabulary, masked: bool, bf16: bool, near: NearCodes | None = None
+) -> torch.Tensor:
     """Cross-entropy summed over the labelled tokens; the head is applied to those only."""
+    if near:
+        batch = dataclasses.replace(batch, ids=near.blurred(batch.ids))
     with torch.autocast(batch.ids.device.type, torch.bfloat16, enabled=bf16):
         hidden = hidden_states(models.body(model), batch, masked)
         labelled = batch.labels[:, 1:] != IGNORE
-        losses = token_losses(model, hidden[:, :-1][labelled], batch.labels[:, 1:][labelled], vocabulary)
+        losses = token_losses(model, hidden[:, :-1][labelled], batch.labels[:, 1:][labelled], vocabulary, near)
     return losses.sum()
 
 
-def token_losses(model: Any, hidden: torch.Tensor, labels: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
+def token_losses(
+    model: Any, hidden: torch.Tensor, labels: torch.Tensor, vocabulary: Vocabulary, near: NearCodes | None = None
+) -> torch.Tensor:
     """(N,) float32 cross-entropy of labels (N,) after hidden states (N, size).
 
     What is certain to be a text, a new step (or the end of the motion) or the next code of a step competes with its
@@ -34,11 +42,15 @@ def token_losses(model: Any, hidden: torch.Tensor, labels: torch.Tensor, vocabul
     """
     losses = torch.empty(len(labels), dtype=torch.float32, device=labels.device)
     left = torch.ones_like(labels, dtype=torch.bool)
-    for rows in [vocabulary.text_rows, *map(vocabulary.rows_of, range(vocabulary.codes_per_step)), None]:
+    of_codes = [vocabulary.rows_of(place) for place in range(vocabulary.codes_per_step)]
+    for rows in [vocabulary.text_rows, *of_codes, None]:
         here = left if rows is None else left & (labels >= rows.start) & (labels < rows.stop)
         scores = models.logits(model, hidden[here], rows)
         first = rows.start if rows else 0
-        losses[here] = functional.cross_entropy(scores, labels[here] - first, reduction="none")
+        if near and rows in of_codes:
+            losses[here] = near.losses(scores, labels[here], first)
+        else:
+            losses[here] = functional.cross_entropy(scores, labels[here] - first, reduction="none")
         left = left & ~here
     return losses
 

@@ -18,6 +18,7 @@ from posellm_assets.language import adapters, models
 from posellm_assets.language.bases import read_base_config, read_text_tokenizer
 from posellm_assets.language.clips import TrainingClip, UnusableData
 from posellm_assets.language.config import StageJob
+from posellm_assets.language.near_codes import NearCodes
 from posellm_assets.language.vocabulary import Vocabulary, tiny_tokenizer
 from posellm_assets.motion.tokenizer import MotionTokenizer
 from posellm_assets.texts.phrasings import phrased
@@ -84,6 +85,15 @@ def start(
     if job.model.method == "full":
         return vocabulary, loaded
     return vocabulary, replace(loaded, model=_adapted(loaded.model, job, vocabulary, job.parent if base else None))
+
+
+def near_codes(job: StageJob, vocabulary: Vocabulary, device: torch.device) -> NearCodes | None:
+    """What codes the stage takes for one another; None where it takes none, or the tokenizer is not at hand."""
+    stage = job.stage
+    if job.tokenizer is None or not (stage.near_read or stage.near_written):
+        return None
+    vectors = _code_vectors(job.tokenizer, job.lineage)
+    return NearCodes(vocabulary, vectors, stage.near_read, stage.near_written, device)
 
 
 def _texts(clips: Sequence[TrainingClip]) -> set[str]:

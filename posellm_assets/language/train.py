@@ -33,7 +33,7 @@ def train(
     from posellm_assets.language.losses import can_evaluate, mean_loss, summed_loss, validate
     from posellm_assets.language.origin import Origin
     from posellm_assets.language.packing import Rows, collate
-    from posellm_assets.language.start import start
+    from posellm_assets.language.start import near_codes, start
     from posellm_assets.language.tasks import fit_texts
     from posellm_assets.language.taught import Taught
     from posellm_assets.training.checkpoints import check_identity
@@ -82,6 +82,7 @@ def train(
             run.say(f"left out: {sentence}")
         scored = can_evaluate(held_out, stage, vocabulary)
         rows = Rows(clips, stage, vocabulary, job.seed, job.replay)
+        near = near_codes(job, vocabulary, device)
         trained = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
 
         def evaluate() -> dict[Task, dict[str, Any]]:
@@ -121,7 +122,7 @@ def train(
             loss = torch.zeros((), device=device)
             for first in range(0, len(mine), stage.rows_per_batch):
                 batch = collate(mine[first : first + stage.rows_per_batch], stage.row_tokens, vocabulary.pad).to(device)
-                part = summed_loss(model, batch, vocabulary, masked, bf16) / labels
+                part = summed_loss(model, batch, vocabulary, masked, bf16, near) / labels
                 part.backward()
                 loss += part.detach()
             run.update(loss, [one.key for one in examples], tokens=sum(map(len, examples)), labels=labels)
