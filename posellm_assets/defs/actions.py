@@ -72,7 +72,7 @@ def recogniser_asset(last_stage: str) -> dg.AssetsDefinition:
         job=recogniser_job,
         deps=["action_dataset", "action_model", last_stage, *every_video("motion")],
         kinds={"scipy"},
-        code_version="2",
+        code_version="3",
     )
     def action_recogniser(ran: Ran[RecogniserJob]) -> dg.MaterializeResult:
         """Who names actions: the vision-language model, the language model and a motion classifier, calibrated and
