@@ -21,7 +21,7 @@ from posellm_assets.generations.tokenizers import lineage_in_use
 from posellm_assets.keys import ALL_SPORTS, snapshot_scope, sport_of
 from posellm_assets.lake import Lake
 from posellm_assets.language.origin import Origin
-from posellm_assets.language.plan import find_hardware, settled
+from posellm_assets.language.plan import settled, training_hardware
 from posellm_assets.motion.drift import drifting_sports
 from posellm_assets.settings import Settings
 
@@ -117,7 +117,7 @@ def _unfit(lake: Lake, settings: Settings, lineage: str, champion: Release) -> s
     """Why a released model cannot be the parent of the next generation; empty where it can."""
     if champion.lineage != lineage:
         return f"starts from the base, because {champion.name} uses the codes of {champion.lineage}"
-    model, _ = settled(settings.language.model, settings.language.stages[0], find_hardware())
+    model, _ = settled(settings.language.model, settings.language.stages[0], training_hardware(settings.cluster))
     origin = Origin.read(champion.path(lake))
     if origin.fits(model):
         return ""

@@ -2,8 +2,10 @@
 
 import os
 import socket
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+Answer = TypeVar("Answer")
 
 CARRIED = ("PYTHONPATH", "POSELLM_CACHE", "OMP_NUM_THREADS", "HF_HOME", "HF_ENDPOINT", "HF_HUB_OFFLINE")
 """Variables that hold on all machines as they do here. No secret is among them: Ray shows them to whoever asks."""
@@ -77,3 +79,16 @@ def check_room(needs: Mapping[str, float], setting: str, count: int = 1) -> None
         if count > 1:
             raise NoRoom(f"the cluster has {each} {room} times and not {count} times, as {setting} asks")
         raise NoRoom(f"no machine of the cluster has {each}, as {setting} asks; the most that one has: {most}")
+
+
+def ask(address: str, function: Callable[[], Answer], needs: Mapping[str, float]) -> Answer:
+    """What `function` says on a machine of the cluster that has what is needed, in CPUs and GPUs.
+
+    Raises NoRoom where none has, and what `connect` raises.
+    """
+    connect(address)
+    check_room(needs, "cluster.jobs or cluster.train")
+    import ray
+
+    answer: Answer = ray.get(ray.remote(num_cpus=needs["CPU"], num_gpus=needs["GPU"])(function).remote())
+    return answer

@@ -9,7 +9,7 @@ from posellm_assets.generations.releases import rival
 from posellm_assets.generations.snapshots import Snapshot, read_snapshot, rendered_in
 from posellm_assets.lake import FINAL, Lake, split_file
 from posellm_assets.language.config import StageJob
-from posellm_assets.language.plan import find_hardware, settled
+from posellm_assets.language.plan import settled, training_hardware
 from posellm_assets.motion.codebook import Codebook
 from posellm_assets.settings import Settings
 from posellm_assets.training import store
@@ -77,7 +77,7 @@ def coach_report_job(lake: Lake, settings: Settings, snapshot_key: str) -> Strea
 
 def _language_job(lake: Lake, settings: Settings, snapshot_key: str) -> StageJob:
     snapshot, config = read_snapshot(lake, snapshot_key), settings.coaching.model
-    model, stage = settled(config.model, config.stage, find_hardware())
+    model, stage = settled(config.model, config.stage, training_hardware(settings.cluster))
     codebook = Codebook.of(lake, snapshot.lineage)
     dataset = lake.coaching_dataset(snapshot_key)
     return StageJob(

@@ -4,7 +4,7 @@ from posellm_assets.generations.releases import newest_release
 from posellm_assets.generations.snapshots import read_snapshot
 from posellm_assets.lake import Lake
 from posellm_assets.language.config import Replay, StageJob
-from posellm_assets.language.plan import find_hardware, settled
+from posellm_assets.language.plan import settled, training_hardware
 from posellm_assets.language.replay import new_videos, shortened
 from posellm_assets.motion.codebook import Codebook
 from posellm_assets.settings import Settings
@@ -30,7 +30,7 @@ def stage_job(lake: Lake, settings: Settings, snapshot_key: str, name: str) -> S
     if new:
         stage = shortened(stage, generation, len(new), len(snapshot.keys("train")) - len(new))
         replay = Replay(new=new, share=generation.replay, weights=generation.replay_weights)
-    model, stage = settled(settings.language.model, stage, find_hardware())
+    model, stage = settled(settings.language.model, stage, training_hardware(settings.cluster))
     codebook = Codebook.of(lake, snapshot.lineage)
     return StageJob(
         train=lake.examples(snapshot_key, "train"),

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from posellm_assets.cluster.config import ClusterConfig
+from posellm_assets.cluster.connecting import ask
 from posellm_assets.files import read_json
 from posellm_assets.language.config import Method, ModelConfig, StageConfig
 from posellm_assets.program import bf16_is_fast_on_cpu
@@ -219,6 +221,15 @@ def settled(model: ModelConfig, stage: StageConfig, hardware: Hardware) -> tuple
         model.model_copy(update={"base": chosen.base, "method": chosen.method}),
         stage.model_copy(update=batch),
     )
+
+
+def training_hardware(cluster: ClusterConfig) -> Hardware:
+    """What the machine has that will train: this one, or one of the cluster that has what a training is given."""
+    if cluster.address is None:
+        return find_hardware()
+    shared, jobs = cluster.train.workers > 1, cluster.jobs
+    needs = {"CPU": 1 if shared else jobs.cpus, "GPU": cluster.train.gpus_per_worker if shared else jobs.gpus}
+    return ask(cluster.address, find_hardware, needs)
 
 
 def find_hardware() -> Hardware:

@@ -11,9 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from posellm_assets.cluster.config import ClusterConfig, ProgramNeeds
 from posellm_assets.cluster.connecting import NoRoom, connect
 from posellm_assets.cluster.pool import RayPool
 from posellm_assets.demo.footage import plan, render_clip
+from posellm_assets.language.plan import find_hardware, training_hardware
 from posellm_assets.pool import ITEMS_PER_WORKER, LocalPool, Pool, WorkerDied
 from posellm_assets.poses.config import PoseConfig
 from posellm_assets.poses.extract import PoseItem, extract_clips
@@ -125,6 +127,13 @@ def test_a_head_that_does_not_answer_is_said_at_once(monkeypatch: pytest.MonkeyP
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConnectionError, match=f"no Ray cluster answers at {address}"):
             connect(address)
+
+
+def test_training_is_planned_for_a_machine_that_has_what_it_is_given(cluster: TestCluster) -> None:
+    given = ClusterConfig(address=cluster.address)
+    assert training_hardware(given) == find_hardware(), "this machine is each of the cluster's"
+    with pytest.raises(NoRoom, match="no machine of the cluster has 1 CPU and 8 GPU"):
+        training_hardware(given.model_copy(update={"jobs": ProgramNeeds(gpus=8)}))
 
 
 def extracted(clips: list[Path], out: Path, pool: Pool) -> Iterator[str]:
