@@ -115,6 +115,10 @@ class Lake:
         """The subject's movement in body coordinates (parquet)."""
         return self._of_video("motion", key, ".parquet")
 
+    def motion_strip(self, key: str) -> Path:
+        """The movement at six times, as stick figures (JPEG)."""
+        return self._of_video("motion", key, ".jpg")
+
     def captions(self, key: str) -> Path:
         """Texts about a video and the measured facts behind them (JSON)."""
         return self._of_video("captions", key, ".json")

@@ -7,12 +7,12 @@ from typing import Any
 import dagster as dg
 import pyarrow.parquet as pq
 
-from posellm_assets.defs.common import columns, every_video, figures, spec, stored
+from posellm_assets.defs.common import columns, every_video, figures, sheet, spec, stored
 from posellm_assets.defs.footage import FOOTAGE
 from posellm_assets.defs.poses import POSES
 from posellm_assets.defs.program_assets import Ran, curves, program_asset
 from posellm_assets.defs.videos import CheckOutcome, Done, Outcome, ShowsTooLittle, Tools, VideoAsset, video_check
-from posellm_assets.files import read_json, sha256_of
+from posellm_assets.files import read_json, sha256_of, write_bytes
 from posellm_assets.footage.capture import CaptureInfo
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.generations.tokenizers import adopt_tokenizer, lineage_in_use
@@ -36,6 +36,8 @@ from posellm_assets.reports.markdown import escaped, table
 
 def make_motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcome]]:
     """The chosen subject's movement of many videos."""
+    from posellm_assets.motion.rendering import strip  # loads OpenCV
+
     for key in keys:
         try:
             motion = _motion_of(tools, key)
@@ -46,6 +48,7 @@ def make_motion(tools: Tools, keys: Sequence[str]) -> Iterator[tuple[str, Outcom
             yield key, str(error)
             continue
         motion.write(tools.lake.motion(key))
+        write_bytes(tools.lake.motion_strip(key), strip(motion))
         yield (
             key,
             Done(
@@ -66,6 +69,7 @@ def _motion_of(tools: Tools, key: str) -> Motion:
 def _metadata(lake: Lake, key: str, motion: Motion, min_segment_s: float) -> dict[str, Any]:
     segments = motion.segments(min_segment_s)
     return {
+        "strip": sheet(lake, lake.motion_strip(key)),
         "segments": len(segments),
         "duration_s": round(motion.duration_s, 2),
         "filled frames": int(motion.filled.sum()),
@@ -88,6 +92,7 @@ MOTION = VideoAsset(
     ),
     work=make_motion,
     path=Lake.motion,
+    beside=(Lake.motion_strip,),
     needs=(FOOTAGE, POSES),
 )
 

@@ -19,6 +19,8 @@ from posellm_assets.poses.drawing import ascii_of
 PANEL = 320  # pixels, of the square that one figure gets
 _TITLE = 32
 _OVERSAMPLING = 2
+_MOMENTS = 6  # of a strip
+_STRIP_PX = 960  # its width
 _HEAD_M = 0.09
 _BACKGROUND = (250, 249, 247)
 _GRID = (224, 222, 217)
@@ -45,6 +47,23 @@ def render_gif(motions: Sequence[Motion], path: Path, titles: Sequence[str]) -> 
     buffer = BytesIO()
     first.save(buffer, "GIF", save_all=True, append_images=rest, duration=np.diff(ends).tolist(), loop=0)
     write_bytes(path, buffer.getvalue())
+
+
+def strip(motion: Motion) -> bytes:
+    """Six moments of a motion side by side, each with its time in the clip, as a small JPEG.
+
+    Raises ValueError where no frame is known.
+    """
+    known = np.flatnonzero(motion.known)
+    if not len(known):
+        raise ValueError("nothing to render: the motion needs at least one known frame")
+    reach_m = _reach_m(motion)
+    moments = [int(known[(2 * place + 1) * len(known) // (2 * _MOMENTS)]) for place in range(_MOMENTS)]
+    panels = [_Panel(motion, f"{motion.start_s + moment / motion.fps:.1f} s", reach_m) for moment in moments]
+    row = np.concatenate([panel.draw(moment) for panel, moment in zip(panels, moments, strict=True)], axis=1)
+    height = round(row.shape[0] * _STRIP_PX / row.shape[1])
+    small = cv2.resize(row, (_STRIP_PX, height), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1].tobytes()
 
 
 PICTURES = {".mp4": render_video, ".gif": render_gif}

@@ -2,11 +2,12 @@ import json
 from dataclasses import replace
 
 import av
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
-from posellm_assets.motion.rendering import PANEL, motion_to_json, render_gif, render_video
+from posellm_assets.motion.rendering import PANEL, motion_to_json, render_gif, render_video, strip
 from posellm_assets.motion.skeletons import BODY
 from posellm_assets_tests.unit.motion.people import STANDING, moving_person, random_motion
 from posellm_assets_tests.unit.motion.test_motion import PUPPET
@@ -116,3 +117,16 @@ def test_a_page_gets_joints_in_millimetre_steps_and_null_in_gaps():
     np.testing.assert_allclose(page["joints"][5], motion.joints[5], atol=0.00051)
     assert page["sides"][BODY.index("left_knee")] == "left"
     assert page["sides"][BODY.index("pelvis")] == "middle"
+
+
+def test_a_strip_shows_six_known_moments_with_their_times():
+    motion = moving_person(60)
+    motion.joints[:30] = np.nan
+    shown = cv2.imdecode(np.frombuffer(jpeg := strip(motion), np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+    assert shown.shape[1] == 960 and len(jpeg) < 60_000
+    for place in range(6):
+        part = shown[:, place * 160 : (place + 1) * 160]
+        assert (part[..., 0] - part[..., 2] > 40).sum() > 30, "an orange right side, though nobody was seen at first"
+    motion.joints[:] = np.nan
+    with pytest.raises(ValueError, match="nothing to render"):
+        strip(motion)
