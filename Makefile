@@ -7,12 +7,13 @@ export PYTHONWARNINGS ?= ignore::DeprecationWarning
 READY := $(VENV)/.ready
 CLUSTER := $(VENV)/.cluster
 
-.PHONY: help setup demo test check fuzz survive cluster cluster-demo ui bench clean
+.PHONY: help setup demo test test-app check fuzz survive cluster cluster-demo ui bench clean
 
 help:
 	@echo "make demo    footage to released model and report, on footage that the project renders itself"
 	@echo "make ui      the Dagster UI with everything that the demo made, on http://127.0.0.1:3000"
 	@echo "make test    lint, types and tests"
+	@echo "make test-app the page in the browser (posellm app), which it installs Gradio for"
 	@echo "make fuzz    2,000 damaged files: nothing uncaught, large or slow, and no clip behind them lost"
 	@echo "make survive what make ui starts, killed in the middle of its work; each file of a lake damaged: minutes"
 	@echo "make cluster what takes several machines, on a Ray cluster that it starts here: some minutes"
@@ -48,6 +49,10 @@ check: $(READY)
 
 test: check
 	$(BIN)/pytest --numprocesses 3 --no-loadscope-reorder
+
+test-app: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,app]"
+	$(BIN)/pytest -m app
 
 fuzz: $(READY)
 	$(BIN)/python bench/fuzz.py --files 2000

@@ -104,6 +104,23 @@ def ui(
     serve_ui(host, port)
 
 
+@app.command("app")
+def serve_app(
+    host: Annotated[str, typer.Option(help="What to listen on; it has no login.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port.")] = 7860,
+    lake: LakeOption = "data_lake",
+) -> None:
+    """Serve a page in the browser: describe, recognise, generate, coach, and what is in the lake."""
+    from importlib.util import find_spec
+
+    if find_spec("gradio") is None:
+        raise ValueError("the page needs Gradio: pip install 'posellm-assets[app]'")
+    from posellm_assets.app.server import serve
+
+    console.print(f"http://{host}:{port}", highlight=False)
+    serve(lake, host, port)
+
+
 @app.command()
 def status(lake: LakeOption = "data_lake", as_json: JsonOption = False) -> None:
     """What is in the lake, what could not be used and why, and which models are in use."""

@@ -38,7 +38,7 @@ from posellm_assets.yaml_files import YamlFile, fault, nearest, read_yaml
 
 SETTINGS_FILE = "posellm.yaml"
 PREFIX = "POSELLM_"
-OTHER_VARIABLES = ("POSELLM_LAKE", "POSELLM_CACHE", "POSELLM_SETTINGS", "POSELLM_TEST_DATA")
+OTHER_VARIABLES = ("POSELLM_LAKE", "POSELLM_CACHE", "POSELLM_SETTINGS", "POSELLM_TEST_DATA", "POSELLM_TEST_DEMO")
 
 
 class AutomationConfig(Record):
@@ -99,6 +99,13 @@ class UiConfig(Record):
     )
 
 
+class AppConfig(Record):
+    """The page that `posellm app` serves."""
+
+    max_upload_mb: int = Field(default=200, ge=1, description="The largest file that it takes")
+    max_clip_s: float = Field(default=300.0, gt=0, description="The longest video that it looks at (s)")
+
+
 class Settings(BaseSettings):
     """Everything that can be set, with defaults that serve the demo."""
 
@@ -129,6 +136,7 @@ class Settings(BaseSettings):
     streaming: StreamingConfig = StreamingConfig()
     coaching: CoachingConfig = CoachingConfig()
     automation: AutomationConfig = AutomationConfig()
+    app: AppConfig = AppConfig()
     ui: UiConfig = UiConfig()
     cluster: ClusterConfig = ClusterConfig()
 

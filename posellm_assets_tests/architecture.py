@@ -32,6 +32,7 @@ ORDER = (
         "definitions",
         "commands",
         "notebook",
+        "app",
         "cli",
         "__main__",
     ),

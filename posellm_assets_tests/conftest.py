@@ -126,16 +126,16 @@ def make_demo(lake: Path, home: Path) -> Demo:
 
 
 @pytest.fixture(scope="session")
-def demo(shared_tmp_path: Path) -> Demo:
+def demo(demo_folder: Path) -> Demo:
     """The whole main path, once for all tests of all processes that look at its results."""
-    return _demo(shared_tmp_path)
+    return _demo(demo_folder)
 
 
 @pytest.fixture
-def own_demo(shared_tmp_path: Path, tmp_path: Path) -> Demo:
+def own_demo(demo_folder: Path, tmp_path: Path) -> Demo:
     """A copy of the demo as it was when it had finished, for a test that changes it."""
-    output = _demo(shared_tmp_path).output
-    shutil.copytree(shared_tmp_path / "untouched", tmp_path, dirs_exist_ok=True)
+    output = _demo(demo_folder).output
+    shutil.copytree(demo_folder / "untouched", tmp_path, dirs_exist_ok=True)
     return Demo(tmp_path / "lake", tmp_path / "home", output)
 
 
@@ -144,6 +144,14 @@ def shared_tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A temporary folder that all processes of this run of the tests see."""
     base = tmp_path_factory.getbasetemp()
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def demo_folder(shared_tmp_path: Path) -> Path:
+    """Where the demo is made: in the folder POSELLM_TEST_DEMO where that is set, for the next run of tests too."""
+    folder = Path(os.environ.get("POSELLM_TEST_DEMO", shared_tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def _demo(folder: Path) -> Demo:

@@ -12,7 +12,7 @@ from posellm_assets.actions.report import strip
 from posellm_assets.files import write_bytes
 from posellm_assets.footage.video import frames
 from posellm_assets.footage.writing import write_timed_video
-from posellm_assets.poses.drawing import draw_corner, draw_skeleton, line_width
+from posellm_assets.poses.drawing import draw_corner, draw_subject, line_width
 from posellm_assets.poses.poses import SubjectPoses
 from posellm_assets.reports.html import filled
 
@@ -70,17 +70,14 @@ def write_annotated(video: Path, subject: SubjectPoses, recognition: Recognition
 
 def _drawn(picture: np.ndarray, time_s: float, subject: SubjectPoses, recognition: Recognition) -> np.ndarray:
     height, width = picture.shape[:2]
-    index = int(np.abs(subject.time_s - time_s).argmin())
-    thick = line_width(picture)
-    if subject.seen[index]:
-        draw_skeleton(picture, subject.landmarks[index], thick)
+    draw_subject(picture, time_s, subject)
     now = [one for one in recognition.segments if one.start_s <= time_s < one.end_s]
     # Segments of neighbouring hits overlap: the one whose hit is nearest counts.
     if now:
         shown = min(now, key=lambda one: abs(one.timestamp - time_s))
         draw_corner(picture, words_at(shown, recognition, time_s))
     if any(abs(hit.timestamp - time_s) <= _FLASH_S for hit in recognition.hits):
-        cv2.rectangle(picture, (0, 0), (width - 1, height - 1), (255, 60, 60), 4 * thick)
+        cv2.rectangle(picture, (0, 0), (width - 1, height - 1), (255, 60, 60), 4 * line_width(picture))
     return picture
 
 

@@ -1,6 +1,7 @@
 """`posellm coach`: a session over a video or before a camera. Loads MediaPipe, and torch where a model is asked."""
 
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -55,10 +56,8 @@ def hold_session(
         raise ValueError("name a video file, or a camera with --camera 0, and not both")
     if out is not None and (out.suffix != ".mp4" or (video is not None and out.exists() and out.samefile(video))):
         raise ValueError(f"--out is a new file that ends in .mp4, not {out}")
-    who, trained = (_RULES, None) if by_rules else _trained(lake, settings)
-    rules = LiveRules(exercise, _exercise_namer(lake, settings, exercise, needed=trained is None), settings.motion)
     with _source(video, camera) as source:
-        session = LiveSession(source, settings.poses, rules, trained)
+        session, who = open_session(lake, settings, source, exercise, by_rules)
         if aloud:
             _say(who)
         started_s = time.monotonic()
@@ -70,6 +69,18 @@ def hold_session(
                 deque(moments, maxlen=0)
         report = report_on(session, str(video or f"camera {camera}"), who, time.monotonic() - started_s)
     return report, write_report(report, session, out) if out is not None else None
+
+
+def open_session(
+    lake: Lake, settings: Settings, source: FrameSource, exercise: str | None, by_rules: bool
+) -> tuple[LiveSession, str]:
+    """A session over what a source gives, and who speaks in it, in a sentence.
+
+    Raises ValueError for an exercise without rules, and where nothing can say what is done.
+    """
+    who, trained = (_RULES, None) if by_rules else _trained(lake, settings)
+    rules = LiveRules(exercise, _exercise_namer(lake, settings, exercise, needed=trained is None), settings.motion)
+    return LiveSession(source, settings.poses, rules, trained), who
 
 
 def _trained(lake: Lake, settings: Settings) -> tuple[str, tuple[TrainedCoach, LiveTokens] | None]:
@@ -184,7 +195,13 @@ def _exercise_namer(lake: Lake, settings: Settings, exercise: str | None, needed
 
 @contextmanager
 def stopped_by_ctrl_c(session: LiveSession) -> Iterator[None]:
-    """Let Ctrl-C end the session with the frame that is looked at, in place of breaking off."""
+    """Let Ctrl-C end the session with the frame that is looked at, in place of breaking off.
+
+    A thread of a server, which gets no signals, leaves it to the server.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = signal.signal(signal.SIGINT, lambda *_: session.stop())
     try:
         yield

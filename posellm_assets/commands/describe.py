@@ -1,14 +1,18 @@
 """From a video file to sentences about what moves in it, without storing anything."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from posellm_assets.checksums import check_model
+from posellm_assets.files import read_record
 from posellm_assets.generations.releases import Release, in_use
 from posellm_assets.lake import Lake
 from posellm_assets.motion.from_poses import motion_from_poses
 from posellm_assets.motion.motion import Motion
+from posellm_assets.pool import Pool
 from posellm_assets.poses.extract import poses_of
+from posellm_assets.poses.poses import Poses, SubjectPoses
+from posellm_assets.poses.quality import Quality
 from posellm_assets.poses.subjects import subject_of
 from posellm_assets.settings import Settings
 from posellm_assets.texts.config import Language
@@ -20,46 +24,72 @@ _NAMED = 3  # movements whose likelihood is told, at most
 _LEAST = 0.01
 
 
-def describe_video(lake: Lake, video: Path, settings: Settings, language: Language) -> dict[str, Any]:
-    """What moves in `video`: `said` is what the language model in use says of it, None where there is none, and
-    `unsaid` why; `sentences` begin with that, in `language`, and go on with those measured `facts` that are sure;
-    `checks` are the verdicts on its poses.
+@dataclass(frozen=True, eq=False)
+class Look:
+    """What was seen of the athlete of a video: poses, motion, and the verdicts on the poses."""
 
-    Raises ValueError where the video cannot be read or shows nobody well enough to say anything.
+    subject: SubjectPoses
+    motion: Motion
+    quality: Quality
+
+
+def look_at(video: Path, settings: Settings, pool: Pool | None = None) -> Look:
+    """Find the athlete of a video, or file of landmarks.
+
+    Raises ValueError where it cannot be read or shows nobody well enough to say anything.
     """
-    poses, quality = poses_of(video, settings.poses)
-    motion = motion_from_poses(subject_of(poses), settings.motion)
-    stretches = measure_stretches(motion)
+    poses, quality = poses_of(video, settings.poses, pool)
+    subject = subject_of(poses)
+    return Look(subject, motion_from_poses(subject, settings.motion), quality)
+
+
+def look_at_clip(lake: Lake, key: str) -> Look:
+    """What was found of a clip of the lake; raises FileNotFoundError where its poses or its motion are not there."""
+    quality = read_record(lake.pose_quality(key), Quality, f"materialize poses for {key} again")
+    return Look(subject_of(Poses.read(lake.poses(key))), Motion.read(lake.motion(key)), quality)
+
+
+def describe_video(lake: Lake, video: Path, settings: Settings, language: Language) -> dict[str, Any]:
+    """What moves in `video`, as `describe_look` says it. Raises what `look_at` raises."""
+    return {"video": str(video), **describe_look(lake, look_at(video, settings), settings, language)}
+
+
+def describe_look(lake: Lake, look: Look, settings: Settings, language: Language) -> dict[str, Any]:
+    """What moves in a video that was looked at.
+
+    `said` is what the language model in use says of it, None where there is none, and `unsaid` why; `sentences` begin
+    with that, in `language`, and go on with those measured `facts` that are sure; `checks` are the verdicts on its
+    poses.
+    """
+    stretches = measure_stretches(look.motion)
     release, said, unsaid = in_use(lake, "language"), None, None
     if release is None:
         unsaid = words(language)["model"]["none"]
     else:
         try:
-            said = _said(lake, release, motion)
+            said = _said(lake, release, look.motion, settings)
         except (ValueError, OSError) as error:
             unsaid = words(language)["model"]["unasked"].format(model=release.name, why=error)
     return {
-        "video": str(video),
         "said": said,
         "unsaid": unsaid,
         "sentences": [*(_in_words(said, language) if said else [unsaid]), *describe_stretches(stretches, language)],
         "facts": [fact.model_dump(mode="json") for _, facts in stretches for fact in facts],
-        "checks": [check.model_dump(mode="json") for check in quality.checks],
+        "checks": [check.model_dump(mode="json") for check in look.quality.checks],
     }
 
 
-def _said(lake: Lake, release: Release, motion: Motion) -> dict[str, Any]:
+def _said(lake: Lake, release: Release, motion: Motion, settings: Settings) -> dict[str, Any]:
     """What a released model says of the longest stretch of a motion."""
-    from posellm_assets.language.decoding import MotionLM
+    from posellm_assets.commands.loaded import language_model, motion_tokenizer
     from posellm_assets.language.naming import say
-    from posellm_assets.motion.tokenizer import MotionTokenizer
 
-    tokenizer = MotionTokenizer.load(check_model(lake.tokenizer(release.lineage)))
+    tokenizer = motion_tokenizer(lake.tokenizer(release.lineage))
     tokenizer.check(motion)
     stretch = max(motion.segments(tokenizer.frames_per_step / tokenizer.fps), key=len, default=None)
     if stretch is None:
         raise ValueError("nobody is in view for long enough")
-    said = say(MotionLM.load(check_model(release.path(lake))), tokenizer.encode(stretch))
+    said = say(language_model(release.path(lake), settings.language.text_encoder), tokenizer.encode(stretch))
     return {
         "model": release.name,
         **said.model_dump(),

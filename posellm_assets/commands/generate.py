@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from posellm_assets.checksums import check_model
-from posellm_assets.evaluation.evaluator import Evaluator
+from posellm_assets.commands.loaded import evaluator, language_model, motion_tokenizer
 from posellm_assets.evaluation.figures import MeasuredFigures
 from posellm_assets.files import write_json
 from posellm_assets.generations.releases import Release, required
@@ -103,10 +102,12 @@ class Made:
 @dataclass(frozen=True)
 class Generated:
     """What came of a request: the motions that were written, what the model was asked for, a warning where nothing in
-    its training is like the text, and another where the evaluator's word says little ('' where it says something)."""
+    its training is like the text, and another where the evaluator's word says little ('' where it says something);
+    `label` is the taught movement that a text is nearest to."""
 
     made: Sequence[Made]
     asked: str
+    label: str | None = None
     warning: str = ""
     doubt: str = ""
 
@@ -128,13 +129,14 @@ def generate_motions(lake: Lake, settings: Settings, request: Request, out: Path
         raise ValueError(f"{out}: a motion is written as {', '.join(WRITTEN_ENDINGS)} or .json")
     champion = required(lake, "language")
     given = [_stretches(lake, champion.lineage, key) for key in request.ends]
-    model = MotionLM.load(check_model(champion.path(lake)), settings.language.text_encoder)
-    asked, warning = request.title, ""
+    model = language_model(champion.path(lake), settings.language.text_encoder)
+    asked, warning, label = request.title, "", None
     if request.text is not None:
         asked, warning = model.taught.asked(request.text), _warning(model, request.text)
+        label = model.taught.near(request.text).label
         if warning and request.strict:
             raise NothingLike(warning)
-    tokenizer = MotionTokenizer.load(check_model(lake.tokenizer(champion.lineage)))
+    tokenizer = motion_tokenizer(lake.tokenizer(champion.lineage))
     rows = _rows(model, tokenizer, settings, request, given)
     motions = tokenizer.decode_many(rows)
     made = [
@@ -142,11 +144,12 @@ def generate_motions(lake: Lake, settings: Settings, request: Request, out: Path
     ]
     made = _judged(lake, champion, model, request, made)
     if out is not None:
-        _write(made, request, champion, asked, out)
-    return Generated(made, asked, warning, _doubt(lake, champion) if made[0].taken_for else "")
+        write_motions(made, request, champion, asked, out)
+    return Generated(made, asked, label, warning, _doubt(lake, champion) if made[0].taken_for else "")
 
 
-def _write(made: Sequence[Made], request: Request, champion: Release, asked: str, out: Path) -> None:
+def write_motions(made: Sequence[Made], request: Request, champion: Release, asked: str, out: Path) -> None:
+    """Write what was made, as `generate_motions` says it."""
     if out.suffix in PICTURES:
         PICTURES[out.suffix]([one.motion for one in made], out, [request.title] * len(made))
         return
@@ -211,9 +214,9 @@ def _judged(lake: Lake, champion: Release, model: MotionLM, request: Request, ma
             why = f"{folder} holds no evaluator" if not folder.is_dir() else "the model knows fewer than two movements"
             raise ValueError(f"{why}, so nothing can tell which motion is best: leave --best out")
         return list(made[:1] if request.keeps_best else made)
-    evaluator = Evaluator.load(check_model(folder))
+    judge = evaluator(folder)
     motions = [one.motion for one in made]
-    probabilities = evaluator.probabilities(motions, labels)
+    probabilities = judge.probabilities(motions, labels)
     judged = [
         replace(one, taken_for=labels[int(row.argmax())], probability=float(row.max()))
         for one, row in zip(made, probabilities, strict=True)
@@ -224,7 +227,7 @@ def _judged(lake: Lake, champion: Release, model: MotionLM, request: Request, ma
     if near.known and near.label in labels:
         fit = probabilities[:, labels.index(near.label)]
     else:
-        fit = evaluator.similarity(motions, [request.text])[:, 0]
+        fit = judge.similarity(motions, [request.text])[:, 0]
     return [judged[int(np.argmax(fit))]]
 
 

@@ -14,6 +14,7 @@ from posellm_assets.footage.splits import Split
 from posellm_assets.generations.releases import required
 from posellm_assets.jobs.actions import action_report_job
 from posellm_assets.lake import PAGE, Lake
+from posellm_assets.pool import Pool
 from posellm_assets.poses.extract import poses_of
 from posellm_assets.poses.subjects import subject_of
 from posellm_assets.settings import Settings
@@ -44,15 +45,21 @@ def recognise_videos(
     recogniser = recogniser_of(lake, settings)
     for video in videos:
         try:
-            yield video, _one(recogniser, video, sport, method, out and out / video.parent.relative_to(top))
+            yield video, recognise_video(recogniser, video, sport, method, out and out / video.parent.relative_to(top))
         except (ValueError, OSError) as error:
             yield video, error
 
 
-def _one(
-    recogniser: ActionRecogniser, video: Path, sport: str | None, method: Method | None, out: Path | None
+def recognise_video(
+    recogniser: ActionRecogniser,
+    video: Path,
+    sport: str | None,
+    method: Method | None,
+    out: Path | None,
+    pool: Pool | None = None,
 ) -> Recognition:
-    poses, _ = poses_of(video, recogniser.poses)
+    """What one video shows, as `recognise_videos` says it. Raises ValueError or OSError where it cannot be said."""
+    poses, _ = poses_of(video, recogniser.poses, pool)
     subject = subject_of(poses)
     found = recogniser.recognise_poses(video, subject, sport, method)
     if out:

@@ -26,10 +26,11 @@ class Guard:
     """An ASGI application before another: it passes on what its own pages and programs ask, and refuses the rest.
 
     `hosts` are names besides those of this machine that the server is called by, as a proxy before it may have one.
+    Where `forms` begins a path, its own pages send files to it as a form.
     """
 
-    def __init__(self, app: App, hosts: Iterable[str] = ()):
-        self.app = app
+    def __init__(self, app: App, hosts: Iterable[str] = (), forms: str | None = None):
+        self.app, self.forms = app, forms
         self.hosts = {*LOOPBACK, *(host.lower() for host in hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,11 +66,15 @@ class Guard:
             method == "GET" and headers.get("sec-fetch-dest") == ["document"]
         ):
             return "refused: the request comes from another web page"
-        if method not in _READING and _essence(headers) != "application/json":
+        is_form = _essence(headers) == "multipart/form-data" and self._takes_forms(scope)
+        if method not in _READING and _essence(headers) != "application/json" and not is_form:
             return "refused: send application/json"
         if method in _READING and not is_websocket and _changes(scope, headers):
             return "refused: send a GraphQL query by POST"
         return None
+
+    def _takes_forms(self, scope: Scope) -> bool:
+        return self.forms is not None and str(scope["path"]).startswith(self.forms)
 
 
 def _changes(scope: Scope, headers: Mapping[str, list[str]]) -> bool:

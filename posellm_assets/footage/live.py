@@ -44,20 +44,61 @@ class FrameSource(Protocol):
         ...
 
 
-class Camera:
+class Newest:
+    """The picture that came last. A frame's time is when it came, in seconds after the first."""
+
+    def __init__(self, device: str, patience_s: float = PATIENCE_S):
+        self.device, self.patience_s, self.dropped = device, patience_s, 0
+        self._first_s: float | None = None
+        self._newest: tuple[float, Callable[[], np.ndarray]] | None = None
+        self._gone = self._ended = False
+        self._changed = threading.Condition()
+
+    def put(self, picture: Callable[[], np.ndarray]) -> None:
+        """Take in what makes a picture (H, W, 3) uint8 RGB, in the place of one that nobody has asked for yet."""
+        with self._changed:
+            self.dropped += self._newest is not None
+            self._newest = time.monotonic(), picture
+            self._changed.notify()
+
+    def end(self) -> None:
+        """There will be no more pictures, as somebody wishes."""
+        with self._changed:
+            self._gone = self._ended = True
+            self._changed.notify()
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the newest picture each time that one is asked for, waiting where it was given already.
+
+        Raises CameraLost where the camera has gone, or gives nothing for `patience_s` seconds.
+        """
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._newest is not None or self._gone, self.patience_s)
+                newest, self._newest = self._newest, None
+            if self._ended:
+                return
+            if newest is None:
+                how = "has gone" if self._gone else f"gave no picture for {self.patience_s:g} s"
+                raise CameraLost(f"camera {self.device} {how}: look after its cable or its network, then start again")
+            self._first_s = newest[0] if self._first_s is None else self._first_s
+            yield Frame(newest[0] - self._first_s, newest[1]())
+
+    def now_s(self) -> float:
+        """Seconds since the first picture arrived; 0 before."""
+        return 0.0 if self._first_s is None else time.monotonic() - self._first_s
+
+
+class Camera(Newest):
     """A camera that is open; use it as a context manager.
 
-    `device` is a number (0 is the first camera), a device file, or the address of a network camera. A frame's time is
-    when it arrived, in seconds after the first.
+    `device` is a number (0 is the first camera), a device file, or the address of a network camera.
     """
 
     def __init__(self, device: str, patience_s: float = PATIENCE_S):
         """Open the camera. Raises CameraLost where that fails."""
-        self.device, self.patience_s, self.dropped = device, patience_s, 0
-        self._first_s: float | None = None
-        self._newest: tuple[float, Callable[[], np.ndarray]] | None = None
-        self._is_open = self._gone = False
-        self._changed = threading.Condition()
+        super().__init__(device, patience_s)
+        self._is_open = False
         # Drivers can hang in opening and in reading. A daemon does not keep the program alive then.
         threading.Thread(target=self._read, daemon=True).start()
         with self._changed:
@@ -75,35 +116,13 @@ class Camera:
     def __exit__(self, *_: object) -> None:
         self._gone = True
 
-    def frames(self) -> Iterator[Frame]:
-        """Yield the newest picture each time that one is asked for, waiting where it was given already.
-
-        Raises CameraLost where the camera has gone, or gives nothing for `patience_s` seconds.
-        """
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._newest is not None or self._gone, self.patience_s)
-                newest, self._newest = self._newest, None
-            if newest is None:
-                how = "has gone" if self._gone else f"gave no picture for {self.patience_s:g} s"
-                raise CameraLost(f"camera {self.device} {how}: look after its cable or its network, then start again")
-            self._first_s = newest[0] if self._first_s is None else self._first_s
-            yield Frame(newest[0] - self._first_s, newest[1]())
-
-    def now_s(self) -> float:
-        """Seconds since the first picture arrived; 0 before."""
-        return 0.0 if self._first_s is None else time.monotonic() - self._first_s
-
     def _read(self) -> None:
         is_device = self.device.isdecimal() or Path(self.device).is_char_device()
         try:
             with closing(self._of_a_device() if is_device else self._of_a_stream()) as pictures:
                 for picture in pictures:
-                    with self._changed:
-                        self._is_open = True
-                        self.dropped += self._newest is not None
-                        self._newest = time.monotonic(), picture
-                        self._changed.notify()
+                    self._is_open = True
+                    self.put(picture)
                     if self._gone:
                         break
         except (av.FFmpegError, OSError, ValueError):

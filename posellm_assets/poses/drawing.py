@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from posellm_assets.poses.landmarks import LEFT_LINES, MIDDLE_LINES, RIGHT_LINES
+from posellm_assets.poses.poses import SubjectPoses
 
 FONT = cv2.FONT_HERSHEY_SIMPLEX
 PANEL, INK = (20, 22, 28), (255, 255, 255)
@@ -35,6 +36,13 @@ def draw_skeleton(
     for lines, own in _COLOURED_LINES:
         for start, end in lines:
             cv2.line(picture, points[start], points[end], colour or own, thick, cv2.LINE_AA, shift=_SHIFT)
+
+
+def draw_subject(picture: np.ndarray, time_s: float, subject: SubjectPoses) -> None:
+    """Draw the skeleton that an athlete has at a time into an RGB picture; nothing where the athlete is not seen."""
+    index = int(np.abs(subject.time_s - time_s).argmin())
+    if subject.seen[index]:
+        draw_skeleton(picture, subject.landmarks[index])
 
 
 def draw_corner(picture: np.ndarray, text: str) -> None:

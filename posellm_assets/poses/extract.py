@@ -131,8 +131,10 @@ class _Followed:
     tiles: "list[Tile]"
 
 
-def poses_of(video: Path, config: PoseConfig) -> tuple[Poses, Quality]:
+def poses_of(video: Path, config: PoseConfig, pool: Pool | None = None) -> tuple[Poses, Quality]:
     """The poses of one video, or file of landmarks, and the verdicts on them, kept nowhere.
+
+    Found by `pool`, by processes that end with it where none is given.
 
     Raises ValueError where it cannot be read, or shows nobody well enough to build on.
     """
@@ -143,7 +145,7 @@ def poses_of(video: Path, config: PoseConfig) -> tuple[Poses, Quality]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         clip = PoseItem(video.name, video, folder / "poses.parquet", folder / "quality.json", folder / "sheet.jpg")
-        ((_, summary),) = extract_clips([clip], LocalPool(), config)
+        ((_, summary),) = extract_clips([clip], pool or LocalPool(), config)
         if isinstance(summary, Exception):
             raise ValueError(f"{video}: {summary}") from summary
         if not summary.quality.passed:

@@ -103,7 +103,7 @@ def test_the_cells_of_the_notebook_run_in_order(docs: Path, monkeypatch: pytest.
 
 def test_every_page_is_short_enough_and_every_link_leads_somewhere() -> None:
     assert len((ROOT / "README.md").read_bytes()) <= 8192
-    for page in [*PAGES, "docs/settings.md", "docs/commands.md", "docs/log.md", "docs/cluster.md"]:
+    for page in [*PAGES, "docs/settings.md", "docs/commands.md", "docs/log.md", "docs/cluster.md", "docs/app.md"]:
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text()):
             assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
 

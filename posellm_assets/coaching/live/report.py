@@ -120,20 +120,24 @@ def report_on(session: LiveSession, source: str, coach: str, clock_s: float) -> 
 
 def write_report(report: SessionReport, session: LiveSession, video: Path) -> Path:
     """Write `<video>.json` and the page `<video>.html` beside the annotated video; returns the page."""
+    write_json(video.with_suffix(".json"), report.model_dump(mode="json"))
+    write_bytes(video.with_suffix(".html"), page_of(report, session, video.name).encode())
+    return video.with_suffix(".html")
+
+
+def page_of(report: SessionReport, session: LiveSession, video: str | None) -> str:
+    """The page of a session, beside the annotated `video` where there is one."""
     stills = [base64.b64encode(remark.still).decode() if remark.still else None for remark in session.remarks]
-    page = filled(
+    return filled(
         __package__,
         "report.html",
         report=report,
-        video=video.name,
+        video=video,
         messages=list(zip(report.messages, stills, strict=True)),
         said=said,
         charts=[_charts(one) for one in report.exercises],
         means={name: quantity.means for name, quantity in QUANTITIES.items()},
     )
-    write_json(video.with_suffix(".json"), report.model_dump(mode="json"))
-    write_bytes(video.with_suffix(".html"), page.encode())
-    return video.with_suffix(".html")
 
 
 def _charts(exercise: Exercise) -> list[Chart]:

@@ -15,6 +15,7 @@ def ask(
     host: str | None = "127.0.0.1:3000",
     kind: str = "http",
     hosts: tuple[str, ...] = (),
+    forms: str | None = None,
     **headers: str,
 ) -> tuple[int, dict[str, str]]:
     """The status and headers of what the guard answers, 200 where it lets the request through."""
@@ -38,7 +39,7 @@ def ask(
     scope |= {"headers": [(name.lower().encode(), value.encode()) for name, value in named.items()]}
     if kind == "http":
         scope["method"] = method
-    asyncio.run(Guard(app, hosts)(scope, receive, send))
+    asyncio.run(Guard(app, hosts, forms)(scope, receive, send))
     if kind == "websocket":
         return {"websocket.accept": 200, "websocket.close": 403}[sent[0]["type"]], {}
     return sent[0]["status"], {name.decode(): value.decode() for name, value in sent[0]["headers"]}
@@ -98,3 +99,11 @@ def test_what_a_form_or_a_page_may_send_without_asking_is_refused(content_type: 
 def test_a_get_carries_no_query_out() -> None:
     assert ask("GET", "/graphql?query=mutation{x}", Accept="image/*")[0] == 403
     assert ask("GET", "/runs", Sec_Fetch_Site="same-site", Sec_Fetch_Dest="image")[0] == 403
+
+
+def test_files_are_sent_as_a_form_by_its_own_pages_alone_and_to_their_place_alone() -> None:
+    form = {"Content_Type": "multipart/form-data; boundary=x"}
+    assert ask("POST", "/upload", forms="/upload", Origin="http://127.0.0.1:3000", **form)[0] == 200
+    assert ask("POST", "/upload", forms="/upload", Origin="http://evil.example", **form)[0] == 403
+    assert ask("POST", "/runs", forms="/upload", **form)[0] == 403
+    assert ask("POST", "/upload", **form)[0] == 403
