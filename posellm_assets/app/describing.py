@@ -7,7 +7,7 @@ import gradio as gr
 import pandas as pd
 
 from posellm_assets.app.shared import EVENT, VIDEO_ENDINGS, Shared, in_words, listed, new_folder
-from posellm_assets.commands.describe import Look, describe_look, look_at, look_at_clip
+from posellm_assets.commands.describe import Watched, describe_look, look_at, look_at_clip
 from posellm_assets.footage.capture import is_landmarks
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.footage.video import frames
@@ -69,7 +69,7 @@ def _described(shared: Shared, upload: str | None, key: str | None, language: An
     return video, listed(told["sentences"]), rows, shown, [str(one) for one in sorted(folder.iterdir())]
 
 
-def _annotated(path: Path, look: Look, out: Path) -> str:
+def _annotated(path: Path, look: Watched, out: Path) -> str:
     """The video with the skeleton drawn in; of landmarks alone a stick figure."""
     if is_landmarks(path.name):
         render_video([look.motion], out, [path.name])

@@ -15,6 +15,7 @@ from posellm_assets.footage.adding import add
 from posellm_assets.footage.labels import Labels
 from posellm_assets.footage.removing import key_of_clip, move, relabel, remove
 
+_SHOWN = 10  # files that wait, by name
 _NEXT = "Press Update to take it in."
 
 
@@ -67,14 +68,16 @@ def _state(shared: Shared) -> tuple[Any, ...]:
     found, videos = overview(shared.lake.lake), shared.lake.videos().reset_index()
     counted = videos.assign(label=videos["label"].fillna(""), videos=1)
     by = counted.groupby(["sport", "label"], as_index=False)[["videos", "ready"]].sum()
-    waiting = [f"{one} waits to be taken in" for one in found["waiting"]]
+    waiting = [f"{one} waits to be taken in" for one in found["waiting"][:_SHOWN]]
+    if len(found["waiting"]) > _SHOWN:
+        waiting.append(f"and {len(found['waiting']) - _SHOWN} more wait")
     not_used = [f"{row['what']}: {row['why']}" for row in found["not_used"]]
     used = [f"{kind} in use: {one['name'] if one else 'none yet'}" for kind, one in found["in_use"].items()]
     refused = [f"{name} was not put in use: {why}" for kind in found["refused"].values() for name, why in kind.items()]
     left = [f"generation {name} {why}" for name, why in found["left"].items()]
     following = [f"next generation: {one}" for one in found["next"]]
     lines = [*used, *refused, *left, *following, *waiting, *found["unfinished"]["why"], *not_used]
-    return by, listed(lines, "state"), videos
+    return by, listed(lines, "state"), videos.round({"duration_s": 2, "fps": 2})
 
 
 def _add(shared: Shared, upload: str | None, sport: str, label: str, participant: str) -> str:

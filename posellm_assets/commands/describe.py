@@ -25,7 +25,7 @@ _LEAST = 0.01
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class Watched:
     """What was seen of the athlete of a video: poses, motion, and the verdicts on the poses."""
 
     subject: SubjectPoses
@@ -33,20 +33,20 @@ class Look:
     quality: Quality
 
 
-def look_at(video: Path, settings: Settings, pool: Pool | None = None) -> Look:
+def look_at(video: Path, settings: Settings, pool: Pool | None = None) -> Watched:
     """Find the athlete of a video, or file of landmarks.
 
     Raises ValueError where it cannot be read or shows nobody well enough to say anything.
     """
     poses, quality = poses_of(video, settings.poses, pool)
     subject = subject_of(poses)
-    return Look(subject, motion_from_poses(subject, settings.motion), quality)
+    return Watched(subject, motion_from_poses(subject, settings.motion), quality)
 
 
-def look_at_clip(lake: Lake, key: str) -> Look:
+def look_at_clip(lake: Lake, key: str) -> Watched:
     """What was found of a clip of the lake; raises FileNotFoundError where its poses or its motion are not there."""
     quality = read_record(lake.pose_quality(key), Quality, f"materialize poses for {key} again")
-    return Look(subject_of(Poses.read(lake.poses(key))), Motion.read(lake.motion(key)), quality)
+    return Watched(subject_of(Poses.read(lake.poses(key))), Motion.read(lake.motion(key)), quality)
 
 
 def describe_video(lake: Lake, video: Path, settings: Settings, language: Language) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def describe_video(lake: Lake, video: Path, settings: Settings, language: Langua
     return {"video": str(video), **describe_look(lake, look_at(video, settings), settings, language)}
 
 
-def describe_look(lake: Lake, look: Look, settings: Settings, language: Language) -> dict[str, Any]:
+def describe_look(lake: Lake, look: Watched, settings: Settings, language: Language) -> dict[str, Any]:
     """What moves in a video that was looked at.
 
     `said` is what the language model in use says of it, None where there is none, and `unsaid` why; `sentences` begin

@@ -19,7 +19,6 @@ def test_a_clip_is_added_named_anew_and_removed_and_markup_is_only_text(
 ) -> None:
     lake = served.lake
     open_tab(page, served.address, "Lake")
-    press(page, "#lake-refresh")
     expect(page.locator("#lake-state")).to_contain_text("language in use: all-0001")
     page.get_by_role("button", name="Add a clip").click()
     upload(page, "#lake-file", squat)
