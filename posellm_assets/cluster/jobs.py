@@ -2,8 +2,10 @@
 
 import shlex
 import signal
+import threading
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,16 +34,22 @@ class ClusterJob:
 
         Raises ConnectionError where the head is away for minutes.
         """
+        ended: Future[int] = Future()
+        # In a thread: an interrupt that comes inside a library is lost where that is tidying up, and the run goes on.
+        threading.Thread(target=self._follow, args=(ended,), daemon=True).start()
+        return ended.result()
+
+    def _follow(self, ended: "Future[int]") -> None:
         answered_s = time.monotonic()
         while True:
             try:
                 info = self.client.get_job_info(self.name)
                 answered_s = time.monotonic()
                 if info.status.is_terminal():
-                    return _status(info)
+                    return ended.set_result(_status(info))
             except (OSError, RuntimeError) as error:  # requests' errors are OSErrors; another status is a RuntimeError
                 if time.monotonic() - answered_s > _AWAY_S:
-                    raise ConnectionError(f"the head of the Ray cluster does not answer: {error}") from error
+                    return ended.set_exception(ConnectionError(f"the head of the Ray cluster does not answer: {error}"))
             time.sleep(_LOOK_EVERY_S)
 
     def stop(self) -> None:
@@ -76,13 +84,16 @@ def submit(address: str, command: Sequence[str], needs: ProgramNeeds, variables:
 
     client = JobSubmissionClient(ray.get_runtime_context().gcs_address)
     own = {"PYTHONUNBUFFERED": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(_SAVING_S), **carried(), **variables}
-    name = client.submit_job(
-        entrypoint=shlex.join(command),
-        entrypoint_num_cpus=needs.cpus,
-        entrypoint_num_gpus=needs.gpus,
-        entrypoint_memory=memory,
-        runtime_env={"env_vars": own},
-    )
+    try:
+        name = client.submit_job(
+            entrypoint=shlex.join(command),
+            entrypoint_num_cpus=needs.cpus,
+            entrypoint_num_gpus=needs.gpus,
+            entrypoint_memory=memory,
+            runtime_env={"env_vars": own},
+        )
+    except RuntimeError as error:  # an answer of another status, such as that no agent runs on the head
+        raise ConnectionError(f"the head of the Ray cluster takes no job: {error}") from error
     return ClusterJob(client, name)
 
 

@@ -76,13 +76,17 @@ def running_postgres() -> Iterator[Postgres]:
     folder = Path(tempfile.mkdtemp(prefix="posellm-pg-"))
     if os.geteuid() == 0:
         shutil.chown(folder, _SYSTEM_USER)
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port = int(probe.getsockname()[1])
-    server = Postgres(programs[-1], folder, port)
+    server = Postgres(programs[-1], folder, free_port())
     try:
         server.make()
         yield server
     finally:
         server.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 from rich.console import Console
 
-from posellm_assets.cluster.postgres import HOST, USER, NoPostgres, running_postgres
+from posellm_assets.cluster.postgres import HOST, USER, NoPostgres, free_port, running_postgres
 from posellm_assets.commands.demo import run_demo
 from posellm_assets.defs.catch_up import home_instance
 from posellm_assets.defs.cluster import places
@@ -32,8 +32,17 @@ def running_ray(count: int = MACHINES) -> Iterator[str]:
     from ray.cluster_utils import Cluster
 
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    head = {"num_cpus": 0, "object_store_memory": _STORE_BYTES, "include_dashboard": True, "dashboard_port": 0}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
+    cluster = Cluster(
+        initialize_head=True,
+        head_node_args={
+            "num_cpus": 0,
+            "object_store_memory": _STORE_BYTES,
+            "include_dashboard": True,
+            # Another cluster may be running here: the ports are not Ray's usual ones.
+            "dashboard_port": free_port(),
+            "dashboard_agent_listen_port": free_port(),
+        },
+    )
     try:
         for _ in range(count):
             cluster.add_node(num_cpus=1, object_store_memory=_STORE_BYTES)

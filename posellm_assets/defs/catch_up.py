@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 
 from posellm_assets.defs import jobs
-from posellm_assets.defs.partitions import PARTITION, RANGE_START, snapshots, video_ranges, videos
+from posellm_assets.defs.partitions import PARTITION, RANGE_START, add_videos, snapshots, video_ranges, videos
 from posellm_assets.defs.runs import LOCK, in_flight, locked, newest_generations
 from posellm_assets.footage.config import FootageConfig
 from posellm_assets.footage.intake import WatchState, look
@@ -69,7 +69,7 @@ def _bring_up_to_date(lake: Lake, settings: Settings, instance: dg.DagsterInstan
         state = look(lake, AT_ONCE, state, time.time()).state
     there = set(instance.get_dynamic_partitions(videos.name or ""))
     missing = [key for key in registry_of(lake).sha256_of if key not in there]
-    instance.add_dynamic_partitions(videos.name or "", missing)
+    add_videos(instance, missing)
     for tags in video_ranges(instance, unfinished_videos(lake), settings.automation.max_videos_per_run):
         here.run(jobs.ingest_footage.name, tags, may_leave_videos_behind=True)
     for generation in newest_generations(lake, settings, instance).values():

@@ -55,8 +55,8 @@ class ClusterPrograms(Programs):
             message_reader=dg.PipesFileMessageReader(str(messages)),
         ) as session:
             running = submit(str(self.cluster.address), command, needs, session.get_bootstrap_env_vars())
-            context.log.info(f"{job.program} is the Ray job {running.name}")
             try:
+                context.log.info(f"{job.program} is the Ray job {running.name}")
                 status = running.wait()
             except BaseException:  # whatever ends the step; a cancelled run raises an error of Dagster's own in here
                 running.stop()

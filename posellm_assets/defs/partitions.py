@@ -14,6 +14,15 @@ PARTITION = "dagster/partition"
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Tags of a run: its partition, or the first and last of its range."""
 
+_AT_ONCE = 10_000
+"""Keys in one query: SQLite takes at most 32,766 values, where it was not built for more."""
+
+
+def add_videos(instance: dg.DagsterInstance, keys: Sequence[str]) -> None:
+    """Add partitions for any number of videos; those that are there stay."""
+    for first in range(0, len(keys), _AT_ONCE):
+        instance.add_dynamic_partitions(videos.name or "", keys[first : first + _AT_ONCE])
+
 
 def video_ranges(instance: dg.DagsterInstance, keys: Collection[str], limit: int) -> list[dict[str, str]]:
     """Run tags for each range of neighbouring partitions in `keys`."""

@@ -57,7 +57,9 @@ def _ray_cluster() -> Iterator[TestCluster]:
     patch.setenv("RAY_raylet_start_wait_time_s", "240")
     patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
     patch.setenv("OMP_NUM_THREADS", "1")
-    head = {"num_cpus": 0, "object_store_memory": 10**8, "include_dashboard": True, "dashboard_port": free_port()}
+    head: dict[str, Any] = {"num_cpus": 0, "object_store_memory": 10**8, "include_dashboard": True}
+    # Another cluster may be running here: its ports are Ray's usual ones.
+    head |= {name: free_port() for name in ("dashboard_port", "dashboard_agent_listen_port")}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:
         yield TestCluster(cluster, cluster.address)
