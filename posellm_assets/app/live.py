@@ -17,8 +17,8 @@ from PIL import Image
 
 from posellm_assets.app.shared import Shared
 from posellm_assets.coaching.live.report import page_of, report_on
-from posellm_assets.coaching.live.session import Moment
-from posellm_assets.commands.coach import open_session
+from posellm_assets.coaching.live.session import LiveSession, Moment
+from posellm_assets.commands.coach import speaker
 from posellm_assets.footage.live import CameraLost, Newest
 from posellm_assets.poses.landmarks import LEFT_LINES, MIDDLE_LINES, RIGHT_LINES
 from posellm_assets.problems import sentence
@@ -79,7 +79,8 @@ def _hold(shared: Shared, source: Newest, asked: dict[str, Any], answer: Any) ->
     try:
         lake, started_s = shared.lake, time.monotonic()
         exercise = str(asked.get("exercise") or "") or None
-        session, who = open_session(lake.lake, lake.settings, source, exercise, bool(asked.get("rules")))
+        who, rules, trained = speaker(lake.lake, lake.settings, exercise, bool(asked.get("rules")))
+        session = LiveSession(source, lake.settings.poses, rules, trained)
         answer({"who": who, "lines": [*MIDDLE_LINES, *LEFT_LINES, *RIGHT_LINES], "middle": len(MIDDLE_LINES)})
         for moment in session.moments():
             answer(_told(moment))

@@ -56,8 +56,9 @@ def hold_session(
         raise ValueError("name a video file, or a camera with --camera 0, and not both")
     if out is not None and (out.suffix != ".mp4" or (video is not None and out.exists() and out.samefile(video))):
         raise ValueError(f"--out is a new file that ends in .mp4, not {out}")
+    who, rules, trained = speaker(lake, settings, exercise, by_rules)
     with _source(video, camera) as source:
-        session, who = open_session(lake, settings, source, exercise, by_rules)
+        session = LiveSession(source, settings.poses, rules, trained)
         if aloud:
             _say(who)
         started_s = time.monotonic()
@@ -71,16 +72,16 @@ def hold_session(
     return report, write_report(report, session, out) if out is not None else None
 
 
-def open_session(
-    lake: Lake, settings: Settings, source: FrameSource, exercise: str | None, by_rules: bool
-) -> tuple[LiveSession, str]:
-    """A session over what a source gives, and who speaks in it, in a sentence.
+def speaker(
+    lake: Lake, settings: Settings, exercise: str | None, by_rules: bool
+) -> tuple[str, LiveRules, tuple[TrainedCoach, LiveTokens] | None]:
+    """Who speaks in a session, in a sentence, and what `LiveSession` takes for it.
 
     Raises ValueError for an exercise without rules, and where nothing can say what is done.
     """
     who, trained = (_RULES, None) if by_rules else _trained(lake, settings)
     rules = LiveRules(exercise, _exercise_namer(lake, settings, exercise, needed=trained is None), settings.motion)
-    return LiveSession(source, settings.poses, rules, trained), who
+    return who, rules, trained
 
 
 def _trained(lake: Lake, settings: Settings) -> tuple[str, tuple[TrainedCoach, LiveTokens] | None]:
