@@ -4,8 +4,8 @@ Dagster marks a whole range as materialized when a step returns, and skips the s
 footage, where one clip in a hundred is bad. So the assets from footage to captions are one step that walks a range
 through each asset in turn: every finished video is logged at once with its own materialization and checks, and only
 good videos turn green. A video that is refused for what it shows is listed with its reason, which is no fault of the
-run; one that could not be worked on makes the step fail at the end, naming it, and so does a run in which no video got
-through.
+run; one that could not be worked on makes the step fail at the end, naming it, and so does a run in which there was
+nothing that could be worked on.
 """
 
 import traceback
@@ -142,7 +142,8 @@ def video_assets(name: str, assets: Sequence[VideoAsset], max_videos_per_run: in
             for asset in selected:
                 _make(tools, asset, [key for key in context.partition_keys if key not in left_out.reasons], left_out)
         yield from ()
-        if left_out.failed or 0 < len(context.partition_keys) == len(left_out.reasons):
+        nothing_done = not left_out.refused and 0 < len(context.partition_keys) == len(left_out.reasons)
+        if left_out.failed or nothing_done:
             raise _failure(left_out, len(context.partition_keys))
         if left_out.reasons:
             context.log.warning(left_out.told(len(context.partition_keys)))
@@ -152,9 +153,11 @@ def video_assets(name: str, assets: Sequence[VideoAsset], max_videos_per_run: in
 
 @dataclass
 class _LeftOut:
-    """The videos that did not get through a step: the reason by key, and which of them could not be worked on."""
+    """The videos that did not get through a step: the reason by key, which of them were refused for what they show, and
+    which could not be worked on."""
 
     reasons: dict[str, str] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)
 
     def told(self, total: int) -> str:
@@ -194,6 +197,8 @@ def _make(tools: Tools, asset: VideoAsset, keys: Sequence[str], left_out: _LeftO
             left_out.failed.add(key)
         if problem:
             left_out.reasons[key] = f"{asset.name}: {problem}"
+            if key not in left_out.failed:
+                left_out.refused.add(key)
             record_problem(tools.lake, Problem(key=key, step=asset.name, reason=problem))
             tools.context.log.warning(visible(f"{asset.name} {number}/{len(wanted)}: {key}: {problem}"))
         else:

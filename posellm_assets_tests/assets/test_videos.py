@@ -114,6 +114,14 @@ def test_a_clip_that_is_refused_for_what_it_shows_is_no_fault_of_the_run(
     }
 
 
+def test_a_run_of_one_clip_that_is_refused_succeeds_and_leaves_its_reason(
+    instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    assert materialize(instance, tmp_path, {"dagster/partition": DARK}).success
+    assert [problem.key for problem in all_problems(Lake(tmp_path))] == [DARK]
+    assert (made(instance, "poses"), made(instance, "motion")) == ({DARK}, set())
+
+
 def test_each_video_has_a_check_of_its_own(instance: dg.DagsterInstance, tmp_path: Path) -> None:
     materialize(instance, tmp_path, RANGE)
     key = dg.AssetCheckKey(dg.AssetKey("poses"), "person_coverage")
