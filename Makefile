@@ -5,21 +5,23 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export PYTHONWARNINGS ?= ignore::DeprecationWarning
 READY := $(VENV)/.ready
-CLUSTER := $(VENV)/.cluster
+EXTRAS := $(VENV)/.extras
 
-.PHONY: help setup demo test test-app check fuzz survive cluster cluster-demo ui bench clean
+.PHONY: help setup extras demo test test-app check fuzz survive cluster cluster-demo ui bench clean
 
 help:
 	@echo "make demo    footage to released model and report, on footage that the project renders itself"
 	@echo "make ui      the Dagster UI with everything that the demo made, on http://127.0.0.1:3000"
 	@echo "make test    lint, types and tests"
-	@echo "make test-app the page in the browser (posellm app), which it installs Gradio for"
+	@echo "make test-app the page in the browser, posellm app"
 	@echo "make fuzz    2,000 damaged files: nothing uncaught, large or slow, and no clip behind them lost"
 	@echo "make survive what make ui starts, killed in the middle of its work; each file of a lake damaged: minutes"
 	@echo "make cluster what takes several machines, on a Ray cluster that it starts here: some minutes"
 	@echo "make cluster-demo  the demo over two Ray machines and Postgres, all started and stopped here"
 	@echo "make bench   the speed and quality claims, as ratios: two hours or more; each script of bench/ runs alone too"
 	@echo "make clean   remove the virtual environment (not the lake)"
+
+extras: $(EXTRAS)
 
 setup: $(READY) $(DAGSTER_HOME)/dagster.yaml
 
@@ -32,9 +34,9 @@ $(READY): pyproject.toml constraints.txt
 $(DAGSTER_HOME)/dagster.yaml: | $(READY)
 	@$(BIN)/posellm init
 
-$(CLUSTER): $(READY)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,cluster]"
-	@touch $(CLUSTER)
+$(EXTRAS): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,app,cluster]"
+	@touch $(EXTRAS)
 
 demo: setup
 	@$(BIN)/posellm demo
@@ -50,8 +52,7 @@ check: $(READY)
 test: check
 	$(BIN)/pytest --numprocesses 3 --no-loadscope-reorder
 
-test-app: $(READY)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev,app]"
+test-app: $(EXTRAS)
 	$(BIN)/pytest -m app
 
 fuzz: $(READY)
@@ -60,10 +61,10 @@ fuzz: $(READY)
 survive: $(READY)
 	$(BIN)/pytest -m survive
 
-cluster: $(CLUSTER)
+cluster: $(EXTRAS)
 	$(BIN)/pytest -m cluster
 
-cluster-demo: $(CLUSTER)
+cluster-demo: $(EXTRAS)
 	@$(BIN)/python -m posellm_assets.commands.cluster_demo
 
 bench: $(READY)

@@ -21,7 +21,7 @@ from posellm_assets_tests.waits import HANG_S
 RUN_ELSEWHERE = {"make test": "this is it", "make ui": "test_ui.py starts it"}
 PAGES = ["README.md", *(f"docs/{name}.md" for name in ("footage", "jobs", "recognition", "coaching", "motion_capture"))]
 PAGES += ["docs/training.md", "docs/generations.md", "docs/python.md", "docs/design.md"]
-PAGES += ["docs/troubleshooting.md", "docs/contributing.md"]
+PAGES += ["docs/troubleshooting.md", "docs/contributing.md", "docs/app.md", "docs/cluster.md"]
 
 
 def blocks(language: str) -> list[str]:
