@@ -37,10 +37,14 @@ class CutFinder:
             self._shot = frame.shot
             return False
         change = float(np.abs(picture - before).mean())
-        usual = float(np.median(self._changes)) if self._changes else 0.0
+        usual = float(np.median(self._changes)) if self._changes else np.inf  # of the first change nothing can be said
         least = max(_LEAST_CHANGE, _SUDDEN * usual, _AT_ONCE * self._latest)
         unlike = _unlikeness(picture, before)
-        other_scene = change >= _LEAST_CHANGE_OF_THE_UNLIKE and unlike >= max(_UNLIKE, _AT_ONCE * self._unlike)
+        other_scene = (
+            bool(self._changes)
+            and change >= _LEAST_CHANGE_OF_THE_UNLIKE
+            and unlike >= max(_UNLIKE, _AT_ONCE * self._unlike)
+        )
         found = change >= least or other_scene or frame.shot != self._shot
         self._shot, self._latest, self._unlike = frame.shot, change, unlike
         if not found:  # a cut says nothing of how much the shot behind it moves
