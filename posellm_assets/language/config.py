@@ -136,7 +136,15 @@ STAGES: tuple[StageConfig, ...] = (
     StageConfig(name="stage1", tasks={"motion": 1.0}, steps=120, passes=0.05),
     StageConfig(name="stage2", tasks={"t2m": 0.5, "m2t": 0.3, "denoise": 0.2}, steps=300, passes=0.25),
     # Without the replay of m2t (a share of 0), this stage forgets most of what stage 2 learned about it.
-    StageConfig(name="stage3", tasks={"t2m": 0.6, "m2t": 0.4}, steps=200, passes=0.75, learning_rate=1e-3),
+    StageConfig(
+        name="stage3",
+        tasks={"t2m": 0.6, "m2t": 0.4},
+        steps=200,
+        passes=0.75,
+        learning_rate=1e-3,
+        near_read=0.2,
+        near_written=0.3,
+    ),
 )
 
 
