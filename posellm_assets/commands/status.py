@@ -45,10 +45,10 @@ def _until_next(settings: Settings, new: int) -> str:
 
 
 def _new(lake: Lake) -> int:
-    """How many usable videos are in no snapshot over all sports yet; none where the drop zone cannot be listed."""
-    usable, names = attempted(lambda _: usable_videos(lake), ""), snapshot_keys(lake)
+    """How many usable videos are in no snapshot over all sports yet."""
+    names = snapshot_keys(lake)
     known = {video.key for video in read_snapshot(lake, names[-1]).videos} if names else set()
-    return 0 if isinstance(usable, Exception) else len(usable - known)
+    return len(usable_videos(lake) - known)
 
 
 def overview(lake: Lake) -> dict[str, Any]:
@@ -64,7 +64,8 @@ def overview(lake: Lake) -> dict[str, Any]:
     """
     if not lake.root.is_dir():
         raise FileNotFoundError(f"there is no lake in {lake.root}; `posellm add` makes one, --lake names another")
-    footage, new = status(lake), _new(lake)
+    footage, counted = status(lake), attempted(_new, lake)
+    new = 0 if isinstance(counted, Exception) else counted
     registered = Counter(map(sport_of, footage.videos))
     ready = Counter(map(sport_of, set(lake.captioned_videos()) & set(footage.videos)))
     found = {kind: attempted(partial(in_use, lake), kind) for kind in KINDS}
@@ -80,7 +81,11 @@ def overview(lake: Lake) -> dict[str, Any]:
         not_used.append({"what": str(lake.registry), "why": lines})
     not_used += [
         {"what": what, "why": sentence(why)}
-        for what, why in {**{f"{kind} in use": one for kind, one in found.items()}, "drift": drift}.items()
+        for what, why in {
+            **{f"{kind} in use": one for kind, one in found.items()},
+            "drift": drift,
+            "new clips": counted,
+        }.items()
         if isinstance(why, Exception)
     ]
     problems = all_problems(lake)

@@ -26,8 +26,9 @@ _BACKGROUND = (250, 249, 247)
 _GRID = (224, 222, 217)
 _INK = (40, 40, 40)
 _LEFT, _RIGHT, _MIDDLE = np.array([40, 110, 190]), np.array([222, 90, 60]), np.array([90, 90, 90])
-# Seen from the front, a little from the figure's left and from above, so that depth and sides can be told apart.
-_CAMERA_YAW, _CAMERA_PITCH = np.radians(-25), np.radians(12)
+# Seen a little from above, and from the front where the figure moves sideways (jumping jacks), rather from its left
+# where it moves forwards (squats: from the front one of the bent knees looks straight).
+_FRONT_YAW, _SIDE_YAW, _CAMERA_PITCH = np.radians(-25), np.radians(-60), np.radians(12)
 
 
 def render_video(motions: Sequence[Motion], path: Path, titles: Sequence[str]) -> None:
@@ -59,7 +60,8 @@ def strip(motion: Motion) -> bytes:
         raise ValueError("nothing to render: the motion needs at least one known frame")
     reach_m = _reach_m(motion)
     moments = [int(known[(2 * place + 1) * len(known) // (2 * _MOMENTS)]) for place in range(_MOMENTS)]
-    panels = [_Panel(motion, f"{motion.start_s + moment / motion.fps:.1f} s", reach_m) for moment in moments]
+    yaw = _camera_yaw([motion])
+    panels = [_Panel(motion, f"{motion.start_s + moment / motion.fps:.1f} s", reach_m, yaw) for moment in moments]
     row = np.concatenate([panel.draw(moment) for panel, moment in zip(panels, moments, strict=True)], axis=1)
     height = round(row.shape[0] * _STRIP_PX / row.shape[1])
     small = cv2.resize(row, (_STRIP_PX, height), interpolation=cv2.INTER_AREA)
@@ -77,7 +79,8 @@ def _pictures(motions: Sequence[Motion], titles: Sequence[str]) -> Iterator[np.n
     if len({motion.fps for motion in motions}) > 1 or len(titles) != len(motions):
         raise ValueError("motions side by side need one frame rate and a title each")
     reach_m = max(_reach_m(motion) for motion in motions)
-    panels = [_Panel(motion, title, reach_m) for motion, title in zip(motions, titles, strict=True)]
+    yaw = _camera_yaw(motions)
+    panels = [_Panel(motion, title, reach_m, yaw) for motion, title in zip(motions, titles, strict=True)]
     frames = range(max(map(len, motions)))
     return (np.concatenate([panel.draw(index) for panel in panels], axis=1) for index in frames)
 
@@ -100,8 +103,8 @@ def motion_to_json(motion: Motion) -> dict[str, Any]:
 class _Panel:
     """One figure's square. The camera goes along with the root over the floor and never turns."""
 
-    def __init__(self, motion: Motion, title: str, reach_m: float):
-        self.motion = motion
+    def __init__(self, motion: Motion, title: str, reach_m: float, yaw: float):
+        self.motion, self.yaw = motion, yaw
         self.title = ascii_of(title)
         self.colours = [{"left": _LEFT, "right": _RIGHT, "middle": _MIDDLE}[side] for side in _sides(motion.skeleton)]
         self.heads = [joint for joint, name in enumerate(motion.skeleton.joints) if name.lower() == "head"]
@@ -125,7 +128,7 @@ class _Panel:
         return np.concatenate([self._heading(), picture])
 
     def _figure(self, picture: np.ndarray, joints: np.ndarray, centre: np.ndarray, faded: bool) -> None:
-        nearness = np.clip(0.5 + _seen(joints, centre)[:, 2] / (2 * self.reach_m), 0, 1)
+        nearness = np.clip(0.5 + _seen(joints, centre, self.yaw)[:, 2] / (2 * self.reach_m), 0, 1)
         pixels = self._pixels(joints, centre)
         bones = [(child, parent) for child, parent in enumerate(self.motion.skeleton.parents) if parent >= 0]
         for child, parent in sorted(bones, key=lambda bone: nearness[list(bone)].mean()):
@@ -158,13 +161,20 @@ class _Panel:
 
     def _pixels(self, points: np.ndarray, centre: np.ndarray) -> list[tuple[int, int]]:
         middle = PANEL * _OVERSAMPLING / 2
-        seen = _seen(points, centre)[:, :2] * self.pixels_per_m
+        seen = _seen(points, centre, self.yaw)[:, :2] * self.pixels_per_m
         return [(round(middle + x), round(middle - y)) for x, y in seen.tolist()]
 
 
-def _seen(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
+def _camera_yaw(motions: Sequence[Motion]) -> float:
+    """From where the motions are seen best, one for all that stand side by side: radians about the vertical."""
+    moved = [motion.joints[motion.known] - motion.joints[motion.known][:, :1] for motion in motions]
+    sideways, _, forwards = sum(joints.astype(float).var(axis=0).sum(axis=0) for joints in moved)
+    return float(_SIDE_YAW if forwards > sideways else _FRONT_YAW)
+
+
+def _seen(points: np.ndarray, centre: np.ndarray, yaw: float) -> np.ndarray:
     """(N, 3) metres in the camera's axes: x right, y up, z towards the camera."""
-    x, y, z = np.moveaxis(turn(points - centre, _CAMERA_YAW), -1, 0)
+    x, y, z = np.moveaxis(turn(points - centre, yaw), -1, 0)
     cos, sin = np.cos(_CAMERA_PITCH), np.sin(_CAMERA_PITCH)
     return np.stack([x, cos * y - sin * z, sin * y + cos * z], axis=-1)
 

@@ -38,6 +38,19 @@ def test_the_bodys_left_is_blue_and_its_right_orange(tmp_path):
     assert blue.max() > orange.max() + 30, "a figure that faces the camera has its left on the right of the picture"
 
 
+@pytest.mark.parametrize("axis", [0, 2])
+def test_a_movement_is_seen_from_where_it_shows(tmp_path, axis):
+    """An arm that swings by a metre, sideways or forwards, crosses much of its panel."""
+    motion = random_motion(2, BODY, 0)
+    motion.joints[:] = STANDING
+    for frame, side in enumerate((-0.5, 0.5)):
+        motion.joints[frame, BODY.index("left_wrist")] = (0, 1.2, 0)
+        motion.joints[frame, BODY.index("left_wrist"), axis] = side
+    render_video([motion], tmp_path / "a.mp4", ["swing"])
+    ends = [np.argwhere(part[..., 2] - part[..., 0] > 40)[:, 1] for part in pictures(tmp_path / "a.mp4")]
+    assert max(abs(ends[1].max() - ends[0].max()), abs(ends[1].min() - ends[0].min())) > 0.15 * PANEL
+
+
 def test_motions_stand_side_by_side_with_blue_left_and_orange_right(tmp_path):
     render_video([moving_person(20), moving_person(30)], tmp_path / "a.mp4", ["real", "made"])
     shown = pictures(tmp_path / "a.mp4")
