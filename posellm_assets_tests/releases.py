@@ -1,7 +1,12 @@
 """Models that a test needs in use, without a gate."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from posellm_assets.actions.dataset.label_set import LabelSet
+from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
+from posellm_assets.actions.members.ensemble import Ensemble
+from posellm_assets.actions.record import RecogniserRecord
 from posellm_assets.generations.releases import ABOUT, Release, in_use, promote, scope_of
 from posellm_assets.lake import Lake, ModelKind
 
@@ -21,3 +26,21 @@ def put_in_use(
     return promote(
         lake, kind, name, folder=folder, lineage=lineage, reasons=["good"], by=by, instead_of=now and now.name
     )
+
+
+def put_recogniser_in_use(lake: Lake, examples: Sequence[LabelledMotion], labels: Sequence[str]) -> Release:
+    """Promote a recogniser that knows `labels` by the motion of `examples` alone."""
+    folder = lake.recogniser("all-0001")
+    MotionClassifier.fit(list(examples), list(labels)).save(folder / "motion")
+    RecogniserRecord(
+        label_set=LabelSet.of_labels("gym", list(labels)),
+        members={"motion": {"model": "motion"}},
+        absent={},
+        ensemble=Ensemble(members=("motion",), temperatures={"motion": 1}, weights={"motion": 1}),
+        familiarity=None,
+        training_clips=len(examples),
+        validation_clips=0,
+        seed=0,
+        cpu_seconds=0.0,
+    ).write(folder)
+    return put_in_use(lake, "recogniser", "all-0001")

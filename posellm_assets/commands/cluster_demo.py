@@ -18,6 +18,7 @@ from posellm_assets.cluster.postgres import HOST, USER, NoPostgres, free_port, r
 from posellm_assets.commands.demo import run_demo
 from posellm_assets.defs.catch_up import home_instance
 from posellm_assets.defs.cluster import places
+from posellm_assets.files import write_bytes
 from posellm_assets.lake import Lake
 
 MACHINES = 2
@@ -57,8 +58,7 @@ def write_home(home: Path, port: int) -> None:
     """Dagster's settings of a cluster, with a Postgres of this machine."""
     settings = yaml.safe_load(_EXAMPLE.read_text(encoding="utf-8"))
     settings["storage"]["postgres"]["postgres_db"]["port"] = port
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "dagster.yaml").write_text(yaml.safe_dump(settings), encoding="utf-8")
+    write_bytes(home / "dagster.yaml", yaml.safe_dump(settings).encode())
     os.environ.update(DAGSTER_HOME=str(home), POSELLM_PG_HOST=HOST, POSELLM_PG_USER=USER, POSELLM_PG_PASSWORD="unused")
 
 

@@ -32,7 +32,7 @@ class PlainConsole(Console):
 console = PlainConsole()
 errors = PlainConsole(stderr=True)
 
-LakeOption = Annotated[str, typer.Option("--lake", envvar="POSELLM_LAKE", help="Folder or URL of the data lake.")]
+LakeOption = Annotated[str, typer.Option("--lake", envvar="POSELLM_LAKE", help="Folder of the data lake.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Write over files that are there already.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for scripts instead of tables.")]
 

@@ -13,7 +13,7 @@ HOME, HOME_VARIABLE = ".dagster", "DAGSTER_HOME"
 
 def start_folder(folder: Path) -> list[Path]:
     """Write what is missing in `folder` to work in it; returns what was written. What is there stays as it is."""
-    home = Path(os.environ.get(HOME_VARIABLE, folder / HOME))
+    home = Path(os.environ.get(HOME_VARIABLE) or folder / HOME)
     starter, written = files("posellm_assets.commands") / "starter", list[Path]()
     for target in (home / "dagster.yaml", folder / SETTINGS_FILE):
         if not target.exists():
@@ -28,7 +28,7 @@ def find_home() -> Path:
 
     Raises ValueError where nobody has said.
     """
-    if HOME_VARIABLE not in os.environ:
+    if not os.environ.get(HOME_VARIABLE):
         if not (home := Path(HOME).absolute()).is_dir():
             raise ValueError(
                 f"there is no {HOME} in this folder and {HOME_VARIABLE} is not set, so nothing would be kept: go to "

@@ -8,17 +8,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from posellm_assets.actions.dataset.label_set import LabelSet
-from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
-from posellm_assets.actions.members.ensemble import Ensemble
-from posellm_assets.actions.record import RecogniserRecord
+from posellm_assets.actions.members.classifier import LabelledMotion
 from posellm_assets.demo.footage import plan, render_clip
 from posellm_assets.footage.manifest import read_manifest
 from posellm_assets.lake import Lake
 from posellm_assets.motion.motion import Motion
 from posellm_assets_tests.app.serving import serving_app
 from posellm_assets_tests.conftest import Demo, environment
-from posellm_assets_tests.releases import put_in_use
+from posellm_assets_tests.releases import put_recogniser_in_use
 from posellm_assets_tests.ui.serving import browsing
 
 KNOWN = ("squat", "jumping jack")
@@ -65,17 +62,4 @@ def give_recogniser(lake: Lake) -> None:
     """Put a recogniser in use that knows two movements of the demo by their motion."""
     clips = [(key, str(read_manifest(lake, key).label)) for key in lake.captioned_videos()]
     examples = [LabelledMotion(Motion.read(lake.motion(key)), label, label) for key, label in clips if label in KNOWN]
-    folder = lake.recogniser("all-0001")
-    MotionClassifier.fit(examples, list(KNOWN)).save(folder / "motion")
-    RecogniserRecord(
-        label_set=LabelSet.of_labels("gym", list(KNOWN)),
-        members={"motion": {"model": "motion"}},
-        absent={},
-        ensemble=Ensemble(members=("motion",), temperatures={"motion": 1}, weights={"motion": 1}),
-        familiarity=None,
-        training_clips=len(examples),
-        validation_clips=0,
-        seed=0,
-        cpu_seconds=0.0,
-    ).write(folder)
-    put_in_use(lake, "recogniser", "all-0001")
+    put_recogniser_in_use(lake, examples, KNOWN)

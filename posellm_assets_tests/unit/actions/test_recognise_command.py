@@ -6,16 +6,13 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from posellm_assets.actions.dataset.label_set import LabelSet
-from posellm_assets.actions.members.classifier import LabelledMotion, MotionClassifier
-from posellm_assets.actions.members.ensemble import Ensemble
-from posellm_assets.actions.record import RecogniserRecord
+from posellm_assets.actions.members.classifier import LabelledMotion
 from posellm_assets.cli import app
 from posellm_assets.commands import recognise
 from posellm_assets.commands.recognise import recognise_videos
 from posellm_assets.lake import Lake
 from posellm_assets.settings import Settings
-from posellm_assets_tests.releases import put_in_use
+from posellm_assets_tests.releases import put_recogniser_in_use
 from posellm_assets_tests.unit.actions.rendered import cycles, seen, takes, write_grey_video
 from posellm_assets_tests.unit.texts.athletes import MOVEMENTS
 
@@ -24,24 +21,10 @@ from posellm_assets_tests.unit.texts.athletes import MOVEMENTS
 def lake(tmp_path: Path) -> Lake:
     """A lake with a recogniser that knows two movements."""
     lake = Lake(tmp_path / "lake")
-    folder = lake.recogniser("all-0001")
     examples = [
         LabelledMotion(MOVEMENTS[name][0](3.0, 1.0, MOVEMENTS[name][1]), name, name) for name in ("squat", "bow")
     ]
-    MotionClassifier.fit(examples, ["squat", "bow"]).save(folder / "motion")
-    ensemble = Ensemble(members=("motion",), temperatures={"motion": 1}, weights={"motion": 1})
-    RecogniserRecord(
-        label_set=LabelSet.of_labels("gym", ["squat", "bow"]),
-        members={"motion": {"model": "motion"}},
-        absent={},
-        ensemble=ensemble,
-        familiarity=None,
-        training_clips=len(examples),
-        validation_clips=0,
-        seed=0,
-        cpu_seconds=0.0,
-    ).write(folder)
-    put_in_use(lake, "recogniser", "all-0001")
+    put_recogniser_in_use(lake, examples, ["squat", "bow"])
     return lake
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from posellm_assets.checksums import record
 from posellm_assets.commands.removing import purge
-from posellm_assets.commands.starting import start_folder
+from posellm_assets.commands.starting import find_home, has_home, start_folder
 from posellm_assets.commands.status import overview
 from posellm_assets.files import write_json
 from posellm_assets.footage.adding import add
@@ -135,3 +135,12 @@ def test_nothing_of_a_purged_clip_is_left(lake, tmp_path, monkeypatch, is_remove
     assert b"Ana Lopez" not in said and key.encode() not in said and key[-8:].encode() not in said
     assert overview(lake)["keys"] == [other] and registry_of(lake).damaged == []
     assert (lake.raw / "tennis" / "labels.csv").read_text() == "file,label,participant\nb.mp4,volley,Bo\n"
+
+
+def test_an_empty_variable_names_no_home(tmp_path, monkeypatch):
+    """A shell that unsets it so would have a purge end in a traceback, after the clip was deleted."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    assert not has_home()
+    start_folder(tmp_path)
+    assert has_home() and find_home() == tmp_path / ".dagster"
